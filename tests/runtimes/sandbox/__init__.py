@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A throw-away machine for tests: own network, mounts, process ids and client."""
+
+from tests.runtimes.sandbox.machine import Sandbox
+from tests.runtimes.sandbox.requirements import need, unmet
+
+__all__ = ["Sandbox", "need", "unmet"]
