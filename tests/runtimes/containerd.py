@@ -82,12 +82,12 @@ class Containerd:
         Raises CRIError.
         """
         headers = self.sandbox.path(f"/run/lab/headers-{id(message)}")
+        words = ["curl", "-sS", "--http2-prior-knowledge", "-m", "60"]
+        words += ["--unix-socket", str(self.sandbox.path(SOCKET))]
+        words += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+        words += ["-D", str(headers), "--data-binary", "@-"]
         done = subprocess.run(
-            ["curl", "-sS", "--http2-prior-knowledge", "-m", "60"]
-            + ["--unix-socket", str(self.sandbox.path(SOCKET))]
-            + ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-            + ["-D", str(headers), "--data-binary", "@-"]
-            + [f"http://localhost/runtime.v1.RuntimeService/{method}"],
+            [*words, f"http://localhost/runtime.v1.RuntimeService/{method}"],
             input=b"\0" + struct.pack(">I", len(message)) + message,
             capture_output=True,
             check=False,

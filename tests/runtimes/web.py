@@ -71,9 +71,7 @@ def serve_udp(sandbox: Sandbox, netns: str, port: int) -> None:
     start(sandbox, f"udp-{netns}-{port}", netns, port, words)
 
 
-def start(
-    sandbox: Sandbox, name: str, netns: str, port: int, words: list[str]
-) -> None:
+def start(sandbox: Sandbox, name: str, netns: str, port: int, words: list[str]) -> None:
     """The server runs and its port is bound."""
     sandbox.start(name, *words, netns=netns)
     command = ["ss", "-Hlnut", "sport", "=", f":{port}"]

@@ -49,10 +49,10 @@ class Sandbox:
     def __init__(self) -> None:
         self.cgroup = f"cnipy-test-{os.getpid()}-{time.monotonic_ns()}"
         self._started: list[subprocess.Popen[bytes]] = []
+        words = ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc"]
+        words += ["--propagation", "private", sys.executable, "-I", "-S", str(PID1)]
         self._shell = subprocess.Popen(
-            ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc"]
-            + ["--propagation", "private", sys.executable, "-I", "-S", str(PID1)]
-            + list(PRIVATE),
+            [*words, *PRIVATE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -127,7 +127,7 @@ class Sandbox:
         netns: str | None = None,
     ) -> None:
         """Start a process that stays; its output goes to /run/lab/<name>.log."""
-        line = f"echo $$ >/run/lab/{name}.pid; exec \"$@\" >/run/lab/{name}.log 2>&1"
+        line = f'echo $$ >/run/lab/{name}.pid; exec "$@" >/run/lab/{name}.log 2>&1'
         self._started.append(
             subprocess.Popen(
                 [*self._enter(netns), "setsid", "sh", "-c", line, "sh", *argv],

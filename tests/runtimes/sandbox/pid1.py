@@ -56,7 +56,8 @@ def main(private: list[str]) -> None:
         Path(directory).mkdir()
     # Orphans of the runtimes (conmon, shims) are reaped by the kernel itself.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 

@@ -39,12 +39,12 @@ def leases(sandbox: Sandbox, network: str = "*") -> list[str]:
 
 def records(sandbox: Sandbox, *words: str) -> list[str]:
     """Return result cache entries and records that name or contain the words."""
-    found = []
-    for directory in CACHES:
-        for path in sorted(sandbox.path(directory).rglob("*")):
-            if path.is_file() and mentions(f"{path.name}\n{content(path)}", words):
-                found.append(f"{directory}/{path.name}")
-    return found
+    return [
+        f"{directory}/{path.name}"
+        for directory in CACHES
+        for path in sorted(sandbox.path(directory).rglob("*"))
+        if path.is_file() and mentions(f"{path.name}\n{content(path)}", words)
+    ]
 
 
 def content(path: Path) -> str:
