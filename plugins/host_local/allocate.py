@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which address of each range set an attachment gets."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+from plugins.host_local.store import PROBES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cni_common.rollback import Rollback
+    from cni_common.spec.fields import IPAddress
+    from plugins.host_local.owner import Owner
+    from plugins.host_local.ranges import RangeSet
+    from plugins.host_local.store import Store
+
+
+def assign(
+    sets: Sequence[RangeSet], requested: Sequence[IPAddress]
+) -> list[IPAddress | None]:
+    """Return the requested address for each set, None where any will do.
+
+    Raises code 7 for an address that must not be allocated or that no set is left
+    for: each set gives one address.
+    """
+    rest = list(requested)
+    wanted: list[IPAddress | None] = []
+    for number, range_set in enumerate(sets):
+        address = next((item for item in rest if item in range_set), None)
+        if address is not None:
+            rest.remove(address)
+            refusal = range_set.refusal(address)
+            if refusal:
+                raise _failure(Code.INVALID_CONFIG, number, refusal)
+        wanted.append(address)
+    if rest:
+        listed = " ".join(str(item) for item in rest)
+        msg = f"allocate addresses: failed to allocate all requested IPs: {listed}"
+        raise CNIError(Code.INVALID_CONFIG, msg)
+    return wanted
+
+
+def lease_all(
+    store: Store,
+    sets: Sequence[RangeSet],
+    wanted: Sequence[IPAddress | None],
+    owner: Owner,
+    undo: Rollback,
+) -> list[IPAddress]:
+    """Return one address of each set, leased to `owner` and safe on disk.
+
+    What was leased is released by `undo`. Raises code 11 when an address or a set
+    has nothing free, and 999 when the owner holds an address of a set already.
+    """
+    refuse_duplicates(store, sets, owner)
+    leased = []
+    for number, (range_set, address) in enumerate(zip(sets, wanted, strict=True)):
+        found = _lease(store, number, range_set, address, owner)
+        undo(store.release, str(found))
+        leased.append(found)
+    for number, address in enumerate(leased):
+        store.set_last_reserved(number, address)
+    store.sync()
+    return leased
+
+
+def refuse_duplicates(store: Store, sets: Sequence[RangeSet], owner: Owner) -> None:
+    """Raise code 999 if `owner` has a lease in one of the sets.
+
+    A lease of an earlier boot is released instead: the runtime starts the same
+    container again and there was nobody to call DEL.
+    """
+    for name in (*store.owned(owner), *store.owned(owner.legacy)):
+        for number, range_set in enumerate(sets):
+            if ip_address(name) not in range_set:
+                continue
+            if not store.is_dead(name):
+                cause = f"{name} has been allocated to {owner.container_id}"
+                cause += ", duplicate allocation is not allowed"
+                raise _failure(Code.INTERNAL, number, cause)
+            store.release(name)
+
+
+def _lease(
+    store: Store,
+    number: int,
+    range_set: RangeSet,
+    requested: IPAddress | None,
+    owner: Owner,
+) -> IPAddress:
+    if requested is not None:
+        found = store.lease(lambda: [requested], owner)
+        cause = f"requested IP address {requested} is not available"
+        cause += f" in range set {range_set}"
+    else:
+        last = store.last_reserved(number)
+        found = store.lease(lambda: range_set.candidates(last), owner)
+        cause = f"no IP addresses available in range set: {range_set}"
+    if found is None:
+        raise _failure(Code.TRY_AGAIN_LATER, number, cause)
+    return found
+
+
+def is_exhausted(store: Store, number: int, range_set: RangeSet) -> bool:
+    """Tell whether an ADD would find neither a free nor a dead address in the set."""
+    last = store.last_reserved(number)
+    nearby = islice(range_set.candidates(last), PROBES)
+    if any(not store.is_taken(str(address)) for address in nearby):
+        return False
+    taken = store.names()
+    if range_set.size > len(taken):
+        return False
+    names = [str(address) for address in range_set.candidates(last)]
+    return taken.issuperset(names) and not any(store.is_dead(name) for name in names)
+
+
+def _failure(code: Code, number: int, cause: str) -> CNIError:
+    return CNIError(code, f"allocate address for range set {number}: {cause}")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What host-local reads of the network configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
+
+from cni_common.spec import cniargs, gojson
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import Cidr, IPAddress, IPNetwork, address, cidr, subnet
+from cni_common.spec.model import GoModel
+from cni_common.spec.netconf import Ipam, NetConf
+from cni_common.spec.result import Route  # noqa: TC001 - pydantic evaluates it
+from cni_common.spec.versions import at_least
+from plugins.host_local import ranges
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+DATA_DIR = "/var/lib/cni/networks"
+
+
+def _address_if_any(text: object) -> IPAddress | None:
+    """Return an address; empty text is none, as in Go."""
+    return None if text in ("", None) else address(text)
+
+
+def _with_or_without_prefix(text: object) -> IPAddress:
+    """Return the address of "10.1.2.3" or "10.1.2.3/24"."""
+    if isinstance(text, str) and "/" in text:
+        return cidr(text).ip
+    return address(text)
+
+
+def _network_or_address(text: object) -> IPNetwork:
+    if isinstance(text, str) and "/" not in text:
+        return ipaddress.ip_network(address(text))
+    return subnet(text)
+
+
+def _absolute(path: str) -> str:
+    if path and (not path.startswith("/") or "\0" in path):
+        raise ValueError(f"{path!r} is not an absolute path")
+    return path
+
+
+OptionalAddress = Annotated[
+    InstanceOf[IPAddress] | None, BeforeValidator(_address_if_any)
+]
+Requested = Annotated[InstanceOf[IPAddress], BeforeValidator(_with_or_without_prefix)]
+Excluded = Annotated[InstanceOf[IPNetwork], BeforeValidator(_network_or_address)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+
+
+class RangeConf(GoModel):
+    """One range; every key but `subnet` has a default that follows from it."""
+
+    subnet: Cidr
+    range_start: OptionalAddress = None
+    range_end: OptionalAddress = None
+    gateway: OptionalAddress = None
+    exclude: list[Excluded] = Field(default_factory=list)
+
+    def canonical(self) -> ranges.Range:
+        """Return the range with its defaults filled in, or raise ValueError."""
+        return ranges.canonical_range(
+            self.subnet, self.range_start, self.range_end, self.gateway, self.exclude
+        )
+
+
+class IpamConf(Ipam):
+    """`ipam`; the keys from `subnet` to `exclude` are the old form of one range."""
+
+    subnet: Cidr | None = None
+    range_start: OptionalAddress = None
+    range_end: OptionalAddress = None
+    gateway: OptionalAddress = None
+    exclude: list[Excluded] = Field(default_factory=list)
+    ranges: list[list[RangeConf]] = Field(default_factory=list)
+    routes: list[Route] = Field(default_factory=list)
+    data_dir: AbsolutePath = DATA_DIR
+    resolv_conf: AbsolutePath = ""
+
+
+class RuntimeConf(GoModel):
+    """`runtimeConfig`: the capabilities `ipRanges` and `ips`."""
+
+    ip_ranges: list[list[RangeConf]] = Field(default_factory=list)
+    ips: list[Requested] = Field(default_factory=list)
+
+
+class CniArgs(GoModel):
+    """`args.cni`."""
+
+    ips: list[Requested] = Field(default_factory=list)
+
+
+class Args(GoModel):
+    """`args`, of which only the part named after the protocol is ours."""
+
+    cni: CniArgs = Field(default_factory=CniArgs)
+
+
+class HostLocalConf(NetConf):
+    """The configuration of the delegating plugin, as an IPAM plugin sees it."""
+
+    ipam: IpamConf = Field(default_factory=IpamConf)
+    args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
+    runtime_config: RuntimeConf = Field(default_factory=RuntimeConf)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def range_sets(self) -> list[ranges.RangeSet]:
+        """Return the sets that one address each comes from, or raise code 7.
+
+        The order is the runtime's ipRanges, the old form's range, `ranges`. There
+        are none if nothing is configured.
+        """
+        listed = [*self.runtime_config.ip_ranges]
+        if self.ipam.subnet is not None:
+            keys = RangeConf.model_fields
+            listed.append(
+                [RangeConf.model_construct(**{k: getattr(self.ipam, k) for k in keys})]
+            )
+        listed += self.ipam.ranges
+        sets = [_range_set(number, item) for number, item in enumerate(listed)]
+        try:
+            ranges.refuse_overlap(sets)
+        except ValueError as error:
+            raise _invalid(str(error)) from error
+        version = self.cni_version or "0.1.0"
+        families = [item.version for item in sets]
+        if not at_least(version, "0.3.0") and len(set(families)) < len(families):
+            cause = "does not support more than 1 address per family"
+            raise _invalid(f"CNI version {version} {cause}")
+        return sets
+
+    def required_range_sets(self) -> list[ranges.RangeSet]:
+        """Return the range sets, of which there must be one; else raise code 7."""
+        sets = self.range_sets()
+        if not sets:
+            given = "ipam" in self.model_fields_set
+            missing = "no IP ranges specified"
+            raise _invalid(missing if given else "IPAM config missing 'ipam' key")
+        return sets
+
+
+def requested_addresses(request: Request, conf: HostLocalConf) -> list[IPAddress]:
+    """Return the addresses asked for, each once: CNI_ARGS, args.cni, runtimeConfig.
+
+    Raises code 4 for a malformed CNI_ARGS.
+    """
+    found = []
+    text = cniargs.parse(request.args).get("IP")
+    if text:
+        try:
+            found.append(_with_or_without_prefix(text))
+        except ValueError as error:
+            msg = f"parse CNI_ARGS: IP: {error}"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg) from error
+    return list(dict.fromkeys([*found, *conf.args.cni.ips, *conf.runtime_config.ips]))
+
+
+def data_dir(document: dict[str, Any]) -> str:
+    """Return `ipam.dataDir` of a configuration that may otherwise be broken.
+
+    DEL and GC need nothing else, so that no other key can keep them from releasing.
+    """
+    ipam = gojson.member(document, "ipam")
+    path = gojson.member(ipam, "dataDir") if isinstance(ipam, dict) else None
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+        return DATA_DIR
+    return path
+
+
+def _range_set(number: int, listed: list[RangeConf]) -> ranges.RangeSet:
+    try:
+        return ranges.range_set([item.canonical() for item in listed])
+    except ValueError as error:
+        raise _invalid(f"invalid range set {number}: {error}") from error
+
+
+def _invalid(cause: str) -> CNIError:
+    return CNIError(Code.INVALID_CONFIG, f"parse ipam: {cause}")

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens and locks a network's directory, with nothing followed that could lead away."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+from plugins.host_local.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK = "lock"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Somebody who keeps removing the directory is not to keep the caller for ever.
+_ATTEMPTS = 20
+
+
+@contextmanager
+def locked(data_dir: str, network: str, *, create: bool) -> Iterator[Store | None]:
+    """Hold the lock of the network's directory, as the reference does: flock(2).
+
+    None if the directory is absent and not to be created. `data_dir` may be a
+    symbolic link, the network's directory and what lies in it may not. Every
+    OSError, also one from inside the `with`, becomes code 5.
+    """
+    try:
+        with ExitStack() as stack:
+            yield _open(stack, data_dir, network, create=create)
+    except OSError as error:
+        path = os.path.join(data_dir, network)
+        cause = (error.strerror or str(error)).lower()
+        details = os.fsdecode(error.filename) if error.filename else ""
+        msg = f"use lease directory {path}: {cause}"
+        raise CNIError(Code.IO_FAILURE, msg, details) from error
+
+
+def _open(
+    stack: ExitStack, data_dir: str, network: str, *, create: bool
+) -> Store | None:
+    for attempt in range(_ATTEMPTS):
+        try:
+            with ExitStack() as fds:
+                if create:
+                    os.makedirs(data_dir, mode=0o755, exist_ok=True)
+                parent = _keep(fds, os.open(data_dir, _DIRECTORY))
+                directory = _keep(fds, _network_directory(parent, network, create))
+                lock = _keep(fds, os.open(LOCK, _LOCK, 0o750, dir_fd=directory))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                found = os.stat(LOCK, dir_fd=directory, follow_symlinks=False)
+                if not os.path.samestat(found, os.fstat(lock)):
+                    continue
+                stack.enter_context(fds.pop_all())
+        except FileNotFoundError:
+            # Absent, or removed while we waited for the lock: administrators do
+            # that to get rid of leases that nobody else reclaims.
+            if not create:
+                return None
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        store = Store(network, parent, directory)
+        stack.callback(store.close)
+        return store
+    raise BlockingIOError(0, "lock file is replaced all the time", LOCK)
+
+
+def _network_directory(parent: int, network: str, create: bool) -> int:  # noqa: FBT001 - as open's
+    if create:
+        with suppress(FileExistsError):
+            os.mkdir(network, 0o755, dir_fd=parent)
+    return os.open(network, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+
+
+def _keep(fds: ExitStack, fd: int) -> int:
+    fds.callback(os.close, fd)
+    return fd
+
+
+def is_ready(data_dir: str) -> bool:
+    """Tell whether `data_dir` is a writable directory, or could be made as one."""
+    path = data_dir
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)

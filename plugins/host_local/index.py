@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which leases an attachment has, without reading them all.
+
+A side index outside the network's directory. It can be thrown away at any time, and
+is believed only while the directory still bears the time that we gave it: whoever
+else adds or removes a file there changes that time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from binascii import crc32
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cni_common import state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_STAMP = "stamp"
+# Separates the names of leases in an entry; no address contains it.
+_COMMA = ","
+
+
+class Index:
+    """Symbolic links `<owner>` -> `<lease>,<lease>`: a system call reads or makes one.
+
+    The name of an owner contains "@", so that none can be `stamp`. No method raises
+    for a file system that refuses: the index then is not `complete`, and the caller
+    reads the leases instead.
+    """
+
+    def __init__(self, network: str, directory: int) -> None:
+        self._directory = directory
+        self._root = -1
+        self.complete = False
+        with suppress(OSError):
+            self._root = self._open(network)
+            self.complete = self._read(_STAMP) == self._mark()
+
+    def _open(self, network: str) -> int:
+        resolved = os.readlink(f"/proc/self/fd/{self._directory}")
+        name = f"{network[:150]}-{crc32(os.fsencode(resolved)):08x}"
+        path = state.ensure_directory("host-local", name)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        root = os.open(path, flags)
+        if os.fstat(root).st_uid != os.geteuid():
+            os.close(root)
+            raise PermissionError(path)
+        return root
+
+    def _mark(self) -> str:
+        found = os.fstat(self._directory)
+        return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
+
+    def _read(self, name: str) -> str:
+        try:
+            return os.readlink(name, dir_fd=self._root)
+        except FileNotFoundError:
+            return ""
+
+    def _write(self, name: str, text: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._root)
+        if text:
+            os.symlink(text, name, dir_fd=self._root)
+
+    def leases(self, owner: str) -> list[str]:
+        """Return the names of the leases that `owner` has."""
+        try:
+            found = self._read(owner)
+        except OSError:
+            self.complete = False
+            return []
+        return found.split(_COMMA) if found else []
+
+    def put(self, owner: str, leases: Sequence[str]) -> None:
+        """Replace what `owner` has; nothing removes the owner from the index."""
+        try:
+            self._write(owner, _COMMA.join(leases))
+        except OSError:
+            self.complete = False
+
+    def rebuild(self, owners: Mapping[str, Sequence[str]]) -> None:
+        """Make the index hold exactly `owners`."""
+        if self._root < 0:
+            return
+        try:
+            for name in os.listdir(self._root):
+                if name != _STAMP and name not in owners:
+                    os.unlink(name, dir_fd=self._root)
+            for owner, leases in owners.items():
+                text = _COMMA.join(leases)
+                if self._read(owner) != text:
+                    self._write(owner, text)
+        except OSError:
+            self.complete = False
+        else:
+            self.complete = True
+
+    def close(self, *, changed: bool) -> None:
+        """Stamp the directory if something `changed` and the index is complete.
+
+        The time comes from the precise clock. The kernel's own stamps are never
+        later than that clock, and a later change is later than the stamp, so no
+        other change can leave the same time behind.
+        """
+        if self._root < 0:
+            return
+        with suppress(OSError):
+            if changed and self.complete:
+                now = time.time_ns()
+                os.utime(self._directory, ns=(now, now))
+                # A file system may round times; its stamps would then say too little.
+                exact = os.fstat(self._directory).st_mtime_ns == now
+                self._write(_STAMP, self._mark() if exact else "")
+        os.close(self._root)
+        self._root = -1

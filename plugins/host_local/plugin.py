@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""host-local: gives an attachment addresses out of ranges that this host manages."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface
+from typing import TYPE_CHECKING
+
+from cni_common.rollback import Gather, Rollback
+from cni_common.skel import Plugin
+from cni_common.spec import gojson
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import IP, Dns, Result
+from plugins.host_local import resolvconf
+from plugins.host_local.allocate import assign, is_exhausted, lease_all
+from plugins.host_local.conf import HostLocalConf, data_dir, requested_addresses
+from plugins.host_local.directory import is_ready, locked
+from plugins.host_local.owner import Owner, owner_of
+
+if TYPE_CHECKING:
+    from cni_common.spec.fields import IPAddress
+    from cni_common.spec.request import Request
+    from plugins.host_local.ranges import RangeSet
+
+
+def add(request: Request, conf: HostLocalConf) -> Result:
+    """The attachment holds one address of each range set, all of them or none."""
+    sets = conf.required_range_sets()
+    wanted = assign(sets, requested_addresses(request, conf))
+    dns = resolvconf.read(conf.ipam.resolv_conf) if conf.ipam.resolv_conf else Dns()
+    with (
+        locked(data_dir(request.document), request.network, create=True) as store,
+        Rollback() as undo,
+    ):
+        assert store is not None
+        leased = lease_all(store, sets, wanted, _owner(request), undo)
+    ips = [_ip(*pair) for pair in zip(sets, leased, strict=True)]
+    return Result(ips=ips, routes=conf.ipam.routes, dns=dns)
+
+
+def delete(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs no range
+    """No lease of the attachment is left, whatever became of the configuration."""
+    owner = _owner(request)
+    with (
+        locked(data_dir(request.document), request.network, create=False) as store,
+        Gather() as each,
+    ):
+        if store is None:
+            return
+        for name in store.owned(owner) or store.owned(owner.legacy):
+            each(store.release, name)
+
+
+def check(request: Request, conf: HostLocalConf) -> None:
+    """Raise unless the attachment holds the addresses that prevResult names."""
+    sets = conf.required_range_sets()
+    owner = _owner(request)
+    accepted = (owner.content, owner.legacy.content)
+    ips = request.prev_result.ips if request.prev_result else []
+    expected = [ip.address.ip for ip in ips if any(ip.address.ip in s for s in sets)]
+    with locked(data_dir(request.document), request.network, create=False) as store:
+        for address in expected:
+            if store is None or store.content(str(address)) not in accepted:
+                msg = f"check address {address}: not leased to container"
+                msg += f" {request.container_id} interface {request.ifname}"
+                raise CNIError(Code.INTERNAL, msg)
+        if expected:
+            return
+        if store is None or not (store.owned(owner) or store.owned(owner.legacy)):
+            msg = "check addresses: Failed to find address added by container"
+            raise CNIError(Code.INTERNAL, f"{msg} {request.container_id}")
+
+
+def gc(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs no range
+    """No lease is left whose owner is no valid attachment, and no empty file."""
+    valid = request.valid_attachments
+    if valid is None:
+        return
+    with (
+        locked(data_dir(request.document), request.network, create=False) as store,
+        Gather() as each,
+    ):
+        if store is None:
+            return
+        for name, content in store.leases():
+            if _is_stale(content, valid):
+                each(store.release, name)
+
+
+def status(request: Request, conf: HostLocalConf) -> None:
+    """Raise code 50 unless an ADD would find an address in every range set."""
+    sets = conf.range_sets() if _gets_ranges(request) else conf.required_range_sets()
+    directory = data_dir(request.document)
+    if not is_ready(directory):
+        msg = f"use dataDir {directory}: not a writable directory"
+        raise CNIError(Code.NOT_AVAILABLE, msg)
+    with locked(directory, request.network, create=False) as store:
+        for number, range_set in enumerate(sets):
+            full = store is not None and is_exhausted(store, number, range_set)
+            if full or not range_set.size:
+                msg = f"allocate address for range set {number}: "
+                msg += f"no IP addresses available in range set: {range_set}"
+                raise CNIError(Code.NOT_AVAILABLE, msg)
+
+
+def _owner(request: Request) -> Owner:
+    return Owner(request.container_id, request.ifname)
+
+
+def _ip(range_set: RangeSet, address: IPAddress) -> IP:
+    found = range_set.range_of(address)
+    assert found is not None
+    interface = ip_interface((address, found.subnet.prefixlen))
+    return IP(address=interface, gateway=found.gateway)
+
+
+def _is_stale(content: bytes, valid: frozenset[tuple[str, str]]) -> bool:
+    owner = owner_of(content)
+    if owner is None:
+        # A crash leaves an empty file; other content may be somebody's after all.
+        return not content
+    if not owner.ifname:
+        return all(owner.container_id != container_id for container_id, _ in valid)
+    return (owner.container_id, owner.ifname) not in valid
+
+
+def _gets_ranges(request: Request) -> bool:
+    """Tell whether the runtime adds ranges on ADD, which STATUS does not show."""
+    capabilities = gojson.member(request.document, "capabilities")
+    if not isinstance(capabilities, dict):
+        return False
+    return gojson.member(capabilities, "ipRanges") is True
+
+
+PLUGIN = Plugin(
+    "host-local",
+    conf=HostLocalConf,
+    add=add,
+    delete=delete,
+    check=check,
+    gc=gc,
+    status=status,
+    is_ipam=True,
+)

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network's directory in the reference's format, held under its lock.
+
+One file a lease: the address is its name, the owner its content. `lock` is what
+everybody holds who works here, `last_reserved_ip.<n>` where range set n goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from plugins.host_local import boot
+from plugins.host_local.draft import Draft, Place
+from plugins.host_local.index import Index
+from plugins.host_local.owner import owner_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from ipaddress import IPv4Address, IPv6Address
+
+    from plugins.host_local.owner import Owner
+
+    IPAddress = IPv4Address | IPv6Address
+
+LAST = "last_reserved_ip."
+# Tries on single addresses before one listing of the directory is cheaper.
+PROBES = 64
+# No owner is longer: an environment variable holds at most 128 KiB (execve(2)).
+_CONTENT_MAX = 1 << 18
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Store:
+    """The leases of one network; made by `locked`, which holds the lock meanwhile."""
+
+    def __init__(self, network: str, parent: int, directory: int) -> None:
+        self._fd = directory
+        self._place = Place(directory, parent, f".{network}.new")
+        self._index = Index(network, directory)
+        self._changed = False
+
+    def owned(self, owner: Owner) -> list[str]:
+        """Return the names of the leases whose content is exactly `owner`."""
+        if self._index.complete:
+            names = self._index.leases(owner.key)
+            if all(self.content(name) == owner.content for name in names):
+                return names
+        names = []
+        owners: dict[str, list[str]] = {}
+        for name, content in self.leases():
+            if content == owner.content:
+                names.append(name)
+            other = owner_of(content)
+            if other is not None:
+                owners.setdefault(other.key, []).append(name)
+        self._index.rebuild(owners)
+        self._changed = True
+        return names
+
+    def leases(self) -> Iterator[tuple[str, bytes]]:
+        """Yield name and content of every lease; reads them all."""
+        for name in os.listdir(self._fd):
+            if _is_address(name):
+                content = self.content(name)
+                if content is not None:
+                    yield name, content
+
+    def names(self) -> set[str]:
+        """Return the names in the directory; its cost grows with their number."""
+        return set(os.listdir(self._fd))
+
+    def is_taken(self, name: str) -> bool:
+        """Tell whether something has the name, be it a lease or not."""
+        try:
+            os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def content(self, name: str) -> bytes | None:
+        """Return the content of a lease without white space around it.
+
+        None for what is absent, unreadable, no regular file or too long to be one:
+        such things are nobody's lease, yet they occupy their name.
+        """
+        fd = self._open_lease(name)
+        if fd < 0:
+            return None
+        try:
+            if os.fstat(fd).st_size > _CONTENT_MAX:
+                return None
+            return os.read(fd, _CONTENT_MAX).strip()
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
+    def is_dead(self, name: str) -> bool:
+        """Tell whether a lease can be reclaimed: empty, or of an earlier boot.
+
+        Whoever creates a lease holds the lock, so that an empty one here is what a
+        crash left, not what somebody is about to write.
+        """
+        fd = self._open_lease(name)
+        if fd < 0:
+            return False
+        try:
+            empty = os.fstat(fd).st_size <= _CONTENT_MAX and not os.read(fd, 64).strip()
+            return empty or boot.is_from_earlier(fd)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+
+    def _open_lease(self, name: str) -> int:
+        try:
+            fd = os.open(name, _READ, dir_fd=self._fd)
+        except OSError:
+            return -1
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        return -1
+
+    def lease(
+        self, candidates: Callable[[], Iterable[IPAddress]], owner: Owner
+    ) -> IPAddress | None:
+        """Lease the first free candidate to `owner`, else the first dead one.
+
+        Returns None when every candidate is taken and alive.
+        """
+        with Draft(self._place, owner.content) as draft:
+            taken: set[str] = set()
+            for tries, address in enumerate(candidates()):
+                name = str(address)
+                if tries == PROBES:
+                    taken = self.names()
+                if name not in taken and draft.publish(name):
+                    self._record(owner, name)
+                    return address
+            for address in candidates():
+                name = str(address)
+                if self.is_dead(name):
+                    self.release(name)
+                    if draft.publish(name):
+                        self._record(owner, name)
+                        return address
+        return None
+
+    def _record(self, owner: Owner, name: str) -> None:
+        self._changed = True
+        if self._index.complete:
+            self._index.put(owner.key, [*self._index.leases(owner.key), name])
+
+    def release(self, name: str) -> None:
+        """Make the lease absent, whoever owns it. The caller knows that it may."""
+        owner = owner_of(self.content(name) or b"")
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+        self._changed = True
+        if owner is not None and self._index.complete:
+            rest = [other for other in self._index.leases(owner.key) if other != name]
+            self._index.put(owner.key, rest)
+
+    def last_reserved(self, number: int) -> IPAddress | None:
+        """Return the address that range set `number` leased last, if it is known."""
+        try:
+            return ip_address((self.content(f"{LAST}{number}") or b"").decode())
+        except ValueError:
+            return None
+
+    def set_last_reserved(self, number: int, address: IPAddress) -> None:
+        """Make range set `number` go on behind `address`."""
+        name = f"{LAST}{number}"
+        text = str(address).encode()
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with suppress(OSError):
+            fd = os.open(name, flags, dir_fd=self._fd)
+            try:
+                found = os.fstat(fd)
+                # A second name could be a file of somebody else.
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                    os.pwrite(fd, text, 0)
+                    os.ftruncate(fd, len(text))
+                    return
+            finally:
+                os.close(fd)
+        self._changed = True
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+        with Draft(self._place, text) as draft:
+            draft.publish(name)
+
+    def sync(self) -> None:
+        """Make the names in the directory survive a loss of power."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Leave the side index as the next call will trust it."""
+        self._index.close(changed=self._changed)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
