@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that real runtimes made, and their replay against other plugins."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.runtimes.sandbox.chain import Answer, Attachment, Plugins
+
+HERE = Path(__file__).parent
+RECORDINGS = tuple(sorted(path.stem for path in HERE.glob("*.json")))
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One recorded call; `delegator` is the plugin that made it, if a plugin did."""
+
+    plugin: str
+    command: str
+    status: int
+    stdin: Document
+    ifname: str
+    netns: str = ""
+    container: str = ""
+    args: str = ""
+    delegator: str = ""
+
+    @property
+    def attachment(self) -> tuple[str, str, str]:
+        """Network, container and interface."""
+        return self.stdin.get("name", ""), self.container, self.ifname
+
+
+def read(name: str) -> list[Call]:
+    """Return the calls of a recording in their order.
+
+    A delegate got the stdin of its delegator, so the file has it once.
+    """
+    raw = json.loads((HERE / f"{name}.json").read_text())["calls"]
+    calls: list[Call] = []
+    upper: dict[tuple[str, str, str], Document] = {}
+    for entry in raw:
+        place = (entry["command"], entry.get("container", ""), entry["ifname"])
+        if "delegator" not in entry:
+            upper[place] = entry["stdin"]
+        calls.append(Call(**{"stdin": upper.get(place), **entry}))
+    return calls
+
+
+class Replay:
+    """Plays calls in order; prevResult is what the plugins under test gave."""
+
+    def __init__(self, plugins: Plugins, calls: list[Call]) -> None:
+        self.plugins, self.calls = plugins, calls
+        self.results: dict[tuple[str, str, str], Document] = {}
+
+    def play(self) -> Iterator[tuple[Call, Answer]]:
+        """Yield each call, as it was sent, and its answer."""
+        for number, call in enumerate(self.calls):
+            self._ensure_netns(call.netns)
+            sent = replace(call, stdin=self._document(call))
+            answer = self._send(sent)
+            if call.command == "ADD" and answer.status == 0:
+                self.results[call.attachment] = answer.document
+            yield sent, answer
+            if call.netns not in {later.netns for later in self.calls[number + 1 :]}:
+                self._delete_netns(call.netns)
+
+    def _document(self, call: Call) -> Document:
+        document = dict(call.stdin)
+        # A whole prevResult belongs to an ADD from before the recording began.
+        if document.get("prevResult") is True:
+            document["prevResult"] = self.results.get(call.attachment)
+        return document
+
+    def _send(self, call: Call) -> Answer:
+        at = Attachment(call.container, call.netns, call.ifname, call.args)
+        return self.plugins.call(call.command, call.stdin, at, call.plugin)
+
+    def _ensure_netns(self, netns: str) -> None:
+        name = Path(netns).name
+        if (
+            "/" in netns
+            and not self.plugins.sandbox.path(f"/run/netns/{name}").exists()
+        ):
+            self.plugins.sandbox.run("ip", "netns", "add", name)
+
+    def _delete_netns(self, netns: str) -> None:
+        if "/" in netns:
+            self.plugins.sandbox.run("ip", "netns", "delete", Path(netns).name)
