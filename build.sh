@@ -1,0 +1,248 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Build, demonstrate, test and install the plugins. `./build.sh help` says how.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=$top/.venv
+bin=$top/dist/bin
+parts=$top/dist/parts
+python=${CNIPY_PYTHON:-/usr/bin/python3}
+root=/var/cache/cnipy
+minors="3.11 3.12 3.13 3.14"
+names=(bridge host-local loopback portmap)
+
+usage() {
+    cat <<'END'
+usage: build.sh COMMAND [OPTION...]
+
+  build     make dist/bin: one archive, and a link to it for each plugin
+  demo      build, then show two containers talking in a throw-away network
+  test      build, then run all checks and tests; further arguments go to pytest
+  install   build, then copy into a plugin directory
+
+options of every command, before the others:
+  --python PATH   absolute interpreter for the plugins (CNIPY_PYTHON, /usr/bin/python3)
+  --root DIR      where a plugin extracts itself once (/var/cache/cnipy)
+  --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13 3.14")
+  --copies        self-standing copies in dist/bin rather than links
+
+options of install:
+  --bin-dir DIR   the plugin directory (/opt/cni/bin)
+  --force         move files of others aside to NAME.reference
+END
+}
+
+die() {
+    printf 'build.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+say() {
+    printf 'build.sh: %s\n' "$*" >&2
+}
+
+# need PROBE=PACKAGE...: each probe is a command or an absolute path.
+need() {
+    local pair probe missing=()
+    for pair in "$@"; do
+        probe=${pair%%=*}
+        if [[ $probe == /* ]]; then [[ -e $probe ]] && continue; fi
+        if [[ $probe != /* ]] && command -v "$probe" >/dev/null; then continue; fi
+        missing+=("${pair#*=}")
+    done
+    install_packages "${missing[@]}"
+}
+
+install_packages() {
+    (($#)) || return 0
+    if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+        say "install packages: $* are missing, and this needs root and apt-get"
+        return 1
+    fi
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# The virtual environment is made anew when its ingredients changed.
+ensure_venv() {
+    [[ $python == /* ]] || die "--python $python: not an absolute path"
+    if [[ $python == /usr/bin/python3 ]]; then need /usr/bin/python3=python3; fi
+    [[ -x $python ]] || die "--python $python: no such interpreter"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "--python $python: Python 3.11 or newer is needed"
+    local stamp
+    stamp=$("$python" -VV; cat "$top/constraints.txt")
+    if [[ -f $venv/stamp && $stamp == "$(<"$venv/stamp")" ]]; then return; fi
+    "$python" -c 'import venv, ensurepip' 2>/dev/null || install_packages python3-venv
+    say "making .venv"
+    rm -rf "$venv" "$parts"
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install -q --no-deps -r "$top/constraints.txt"
+    printf '%s' "$stamp" >"$venv/stamp"
+}
+
+# What the plugins need of other projects, with pydantic's compiled part for each minor.
+ensure_parts() {
+    local core minor packages stamp
+    mapfile -t packages < <("$venv/bin/python" - "$top/pyproject.toml" <<'END'
+import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    print(*tomllib.load(file)["project"]["dependencies"], sep="\n")
+END
+    )
+    stamp="$minors ${packages[*]} $(<"$top/constraints.txt")"
+    if [[ -f $parts/stamp && $stamp == "$(<"$parts/stamp")" ]]; then return; fi
+    say "gathering dependencies"
+    rm -rf "$parts"
+    mkdir -p "$parts"
+    "$venv/bin/python" -m pip install -q --no-compile --target "$parts/common" \
+        -c "$top/constraints.txt" "${packages[@]}"
+    core=$(grep '^pydantic_core==' "$top/constraints.txt")
+    for minor in $minors; do
+        if "$venv/bin/python" -m pip install -q --no-compile --no-deps \
+            --only-binary=:all: --implementation cp --python-version "$minor" \
+            --target "$parts/$minor" "$core"; then
+            cp "$parts/$minor/pydantic_core/"*.so "$parts/common/pydantic_core/"
+        else
+            say "no $core for Python $minor: the archive will not run there"
+        fi
+        rm -rf "${parts:?}/$minor"
+    done
+    printf '%s' "$stamp" >"$parts/stamp"
+}
+
+build() {
+    exec 9<"$top"
+    flock 9
+    ensure_venv
+    ensure_parts
+    local own=$top/dist/own room name
+    rm -rf "$own"
+    mkdir -p "$own" "$bin"
+    for room in launcher cnipy plugins cni_common; do
+        (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
+    done
+    rm -f "$own/launcher/"{start,doorstep,pack}.py
+    if [[ -d $top/conf-examples ]]; then
+        mkdir "$own/cnipy/examples"
+        cp "$top/conf-examples/"*.conflist "$own/cnipy/examples/"
+    fi
+    "$venv/bin/shiv" --reproducible --site-packages "$parts/common" \
+        --site-packages "$own" --entry-point launcher.entry:run \
+        --output-file "$top/dist/shiv.pyz" >/dev/null
+    (cd "$top" && "$venv/bin/python" -m launcher.pack "$top/dist/shiv.pyz" \
+        "$bin/cnipy" --python "$python" --root "$root") >"$top/dist/build"
+    for name in "${names[@]}"; do
+        if [[ $copies ]]; then
+            cp --remove-destination "$bin/cnipy" "$bin/$name"
+        else
+            ln -sfnT cnipy "$bin/$name"
+        fi
+    done
+    exec 9<&-
+    say "dist/bin: cnipy ${names[*]} (build $(<"$top/dist/build"))"
+}
+
+demo() {
+    need nft=nftables ip=iproute2
+    build
+    "$bin/cnipy" demo "$@"
+}
+
+run_tests() {
+    need nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl \
+        shellcheck=shellcheck tcpdump=tcpdump /bin/busybox=busybox-static \
+        podman=podman containerd=containerd runc=runc \
+        /usr/lib/cni/bridge=containernetworking-plugins go=golang-go \
+        /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev ||
+        say "tests that need what is missing are skipped"
+    build
+    cd "$top"
+    # A part of the tests cannot reach the coverage that all of them must.
+    if (($#)); then
+        exec "$venv/bin/python" -m pytest "$@"
+    fi
+    exec "$venv/bin/python" -m pytest --cov --cov-report=term
+}
+
+is_ours() {
+    head -c 1024 "$1" | grep -aq '^# cnipy, build '
+}
+
+# What the administrator put there is theirs: keep it beside ours, or refuse.
+keep_foreign() {
+    local target=$1
+    [[ -e $target || -L $target ]] || return 0
+    if is_ours "$target"; then return; fi
+    [[ $force ]] ||
+        die "install $target: a file of others is there; --force keeps it as ${target##*/}.reference"
+    if [[ -e $target.reference ]]; then return; fi
+    cp -a --no-dereference "$target" "$target.reference"
+    say "kept $target.reference"
+}
+
+# The build before this one stays extracted, for calls that are under way.
+prune() {
+    local tree
+    for tree in "$root"/*; do
+        [[ -d $tree && ! -L $tree && ${tree##*/} =~ ^[0-9a-f]{32}$ ]] || continue
+        case ${tree##*/} in "$1" | "$2") ;; *) rm -rf "$tree" && say "removed $tree" ;; esac
+    done
+}
+
+install_plugins() {
+    local directory=/opt/cni/bin force='' name before='' now
+    while (($#)); do
+        case $1 in
+            --bin-dir) directory=${2:?--bin-dir needs a directory}; shift 2 ;;
+            --force) force=1; shift ;;
+            *) usage >&2; die "install: unknown option $1" ;;
+        esac
+    done
+    ((EUID == 0)) || die "install $directory: root is needed"
+    build
+    now=$(<"$top/dist/build")
+    install -d -m 0755 -o root -g root "$directory"
+    if [[ -f $directory/cnipy ]] && is_ours "$directory/cnipy"; then
+        before=$(head -c 1024 "$directory/cnipy" | sed -n 's/^# cnipy, build //p')
+    fi
+    for name in cnipy "${names[@]}"; do
+        keep_foreign "$directory/$name"
+    done
+    install -m 0755 -o root -g root "$bin/cnipy" "$directory/.cnipy.$$"
+    mv -fT "$directory/.cnipy.$$" "$directory/cnipy"
+    for name in "${names[@]}"; do
+        ln -s cnipy "$directory/.$name.$$"
+        mv -fT "$directory/.$name.$$" "$directory/$name"
+    done
+    env -i CNI_COMMAND=VERSION "$directory/loopback" </dev/null >/dev/null
+    prune "$now" "$before"
+    say "installed cnipy ${names[*]} in $directory, extracted to $root/$now"
+}
+
+main() {
+    local command=${1:-help} copies=''
+    shift || true
+    while (($#)); do
+        case $1 in
+            --python) python=${2:?--python needs a path}; shift 2 ;;
+            --root) root=${2:?--root needs a directory}; shift 2 ;;
+            --minors) minors=${2:?--minors needs a list}; shift 2 ;;
+            --copies) copies=1; shift ;;
+            *) break ;;
+        esac
+    done
+    case $command in
+        build) (($# == 0)) || die "build: unknown option $1"; build ;;
+        demo) demo "$@" ;;
+        test) run_tests "$@" ;;
+        install) install_plugins "$@" ;;
+        help | -h | --help) usage ;;
+        *) usage >&2; exit 2 ;;
+    esac
+}
+
+main "$@"
