@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
+from pydantic import AfterValidator, Field, PlainValidator
 
 from cni_common.spec import cniargs, gojson
 from cni_common.spec.errors import CNIError, Code
@@ -47,11 +47,9 @@ def _absolute(path: str) -> str:
     return path
 
 
-OptionalAddress = Annotated[
-    InstanceOf[IPAddress] | None, BeforeValidator(_address_if_any)
-]
-Requested = Annotated[InstanceOf[IPAddress], BeforeValidator(_with_or_without_prefix)]
-Excluded = Annotated[InstanceOf[IPNetwork], BeforeValidator(_network_or_address)]
+OptionalAddress = Annotated[IPAddress | None, PlainValidator(_address_if_any)]
+Requested = Annotated[IPAddress, PlainValidator(_with_or_without_prefix)]
+Excluded = Annotated[IPNetwork, PlainValidator(_network_or_address)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 
 
