@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records: what a plugin did for an attachment, so that DEL needs nobody's memory.
+
+One JSON file a plugin and attachment, /run/cni/cnipy/<plugin>/<network>/<cid>@<if>.
+The record is written before what it describes is made, for a runtime may kill the
+plugin at any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from cni_common import state
+from cni_common.naming import Attachment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+
+def write(plugin: str, attachment: Attachment, record: dict[str, Any]) -> None:
+    """Record what `plugin` does for `attachment`; replaces an earlier record."""
+    directory = state.ensure_directory(plugin, _short(attachment.network))
+    identity = {
+        "network": attachment.network,
+        "containerID": attachment.container_id,
+        "ifname": attachment.ifname,
+    }
+    state.write(directory, _file(attachment), identity | record)
+
+
+def read(plugin: str, attachment: Attachment) -> dict[str, Any] | None:
+    """Return the record, or None when there is none."""
+    record = state.read(_directory(plugin, attachment.network), _file(attachment))
+    return record if isinstance(record, dict) else None
+
+
+def delete(plugin: str, attachment: Attachment) -> None:
+    """Make the record absent."""
+    state.delete(_directory(plugin, attachment.network), _file(attachment))
+
+
+def of_network(
+    plugin: str, network: str
+) -> Iterator[tuple[Attachment, dict[str, Any]]]:
+    """Yield every recorded attachment of `plugin` on `network`; for GC only."""
+    directory = _directory(plugin, network)
+    for name in state.names(directory):
+        record = state.read(directory, name)
+        if isinstance(record, dict) and record.get("network") == network:
+            yield Attachment(network, record["containerID"], record["ifname"]), record
+
+
+def stale(
+    plugin: str, network: str, valid: Collection[tuple[str, str]]
+) -> list[Attachment]:
+    """Return the recorded attachments that are none of the `valid` ones."""
+    return [
+        attachment
+        for attachment, _ in of_network(plugin, network)
+        if (attachment.container_id, attachment.ifname) not in valid
+    ]
+
+
+def _directory(plugin: str, network: str) -> str:
+    return state.path(plugin, _short(network))
+
+
+def _file(attachment: Attachment) -> str:
+    # "@" cannot occur in a container ID, so the pair is unambiguous.
+    return _short(f"{attachment.container_id}@{attachment.ifname}")
+
+
+def _short(name: str) -> str:
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= state.NAME_MAX:
+        return name
+    return "sha256-" + hashlib.sha256(encoded).hexdigest()

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delegation to another plugin, in practice the IPAM plugin (CNI spec, section 4).
+
+The executable is looked up in CNI_PATH. When the one found is a file of this suite,
+its function is called in process; otherwise it is executed with the same environment
+and the same bytes on stdin.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cni_common.spec import gojson
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import Result
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+
+def add(plugin: str, request: Request) -> Result:
+    """Have `plugin` ADD and return its result.
+
+    If it fails it is called with DEL before the error is raised (section 4).
+    """
+    try:
+        result = _call(plugin, request, "ADD")
+    except CNIError:
+        _undo(plugin, request)
+        raise
+    if result is None:
+        _undo(plugin, request)
+        msg = f"decode result of {plugin}: it printed none"
+        raise CNIError(Code.DECODE_FAILURE, msg)
+    return result
+
+
+def delete(plugin: str, request: Request) -> None:
+    """Have `plugin` DEL what it holds for the attachment."""
+    _call(plugin, request, "DEL")
+
+
+def check(plugin: str, request: Request) -> None:
+    """Have `plugin` CHECK; its error is raised as it is."""
+    _call(plugin, request, "CHECK")
+
+
+def gc(plugin: str, request: Request) -> None:
+    """Have `plugin` remove what belongs to no valid attachment."""
+    _call(plugin, request, "GC")
+
+
+def status(plugin: str, request: Request) -> None:
+    """Have `plugin` say whether it is ready for ADD."""
+    _call(plugin, request, "STATUS")
+
+
+def find(plugin: str, path: tuple[str, ...]) -> str:
+    """Return the path of the first regular file named `plugin` in the directories.
+
+    Raises code 7 for a name that is none, and code 4 when there is no such file.
+    """
+    if not plugin:
+        raise CNIError(Code.INVALID_CONFIG, "find plugin: no plugin name provided")
+    if "/" in plugin or plugin in {".", ".."} or "\0" in plugin:
+        msg = f"find plugin: invalid plugin name {plugin!r}"
+        raise CNIError(Code.INVALID_CONFIG, msg)
+    for directory in path:
+        candidate = os.path.join(directory, plugin)
+        try:
+            if stat.S_ISREG(os.stat(candidate).st_mode):
+                return candidate
+        except (OSError, ValueError):
+            continue
+    msg = f"find plugin {plugin!r}: not in CNI_PATH [{' '.join(path)}]"
+    raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+
+
+def _call(plugin: str, request: Request, command: str) -> Result | None:
+    executable = find(plugin, request.path)
+    ours = request.in_process(executable) if request.in_process else None
+    if ours is not None:
+        called: Result | None = ours.call(request.as_verb(command))
+        return called
+    return _execute(plugin, executable, request.as_verb(command))
+
+
+def _execute(plugin: str, executable: str, request: Request) -> Result | None:
+    from cni_common.execute import execute  # noqa: PLC0415 - only for foreign plugins
+
+    try:
+        status, output, words = execute([executable], request.stdin, request.env)
+    except OSError as error:
+        msg = f"execute plugin {plugin}: {(error.strerror or str(error)).lower()}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    if words:
+        sys.stderr.write(words.decode("utf-8", "replace"))
+    if status != 0:
+        raise _reported(plugin, status, output, words)
+    if request.command != "ADD" or not output.strip():
+        return None
+    document = gojson.load_object(output, f"result of {plugin}")
+    stated = gojson.member(document, "cniVersion") or request.cni_version
+    return Result.read(document, stated, f"result of {plugin}")
+
+
+def _reported(plugin: str, status: int, output: bytes, words: bytes) -> CNIError:
+    """Return the delegate's own error, with its code, message and details."""
+    try:
+        document: dict[str, Any] = gojson.load_object(output)
+        code = gojson.member(document, "code")
+        msg = gojson.member(document, "msg")
+        details = gojson.member(document, "details")
+        if isinstance(code, int) and isinstance(msg, str):
+            return CNIError(code, msg, details if isinstance(details, str) else "")
+    except CNIError:
+        pass
+    cause = words.decode("utf-8", "replace").strip() or "no error message"
+    msg = f"execute plugin {plugin}: exit status {status}"
+    return CNIError(Code.INTERNAL, msg, cause)
+
+
+def _undo(plugin: str, request: Request) -> None:
+    try:
+        _call(plugin, request, "DEL")
+    except CNIError as failure:
+        request.log.warning(f"undo ADD of {plugin}: {failure}")

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of links (ip-address(8)), and waiting for duplicate address detection."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import ifaddrmsg
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cni_common.kernel.links import Link
+
+IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+GROUP_IPV6_ADDRESS = 0x100  # RTMGRP_IPV6_IFADDR
+_NODAD, _DAD_FAILED, _TENTATIVE = 0x02, 0x08, 0x40
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """An address that a link has; `tentative` while the kernel looks for a twin."""
+
+    address: IPInterface
+    scope: int
+    tentative: bool
+    duplicate: bool
+
+
+def of_link(netlink: Netlink, link: Link) -> list[Assigned]:
+    """Return the addresses of `link`, both families."""
+    message = ifaddrmsg()
+    message["index"] = link.index
+    answers = netlink.dump(message, RTM_GETADDR, ifaddrmsg)
+    return [_assigned(answer) for answer in answers if answer["index"] == link.index]
+
+
+def add(
+    netlink: Netlink,
+    link: Link,
+    addresses: Sequence[IPInterface],
+    *,
+    detect_duplicates: bool = False,
+) -> None:
+    """Have `link` hold `addresses`, none of which it may hold before.
+
+    IPv6 addresses are usable at once unless `detect_duplicates`. Raises code 999.
+    """
+    requests = [
+        (_message(link, address, detect_duplicates), RTM_NEWADDR, CREATE | EXCLUSIVE)
+        for address in addresses
+    ]
+    for address, error in zip(addresses, netlink.outcomes(requests), strict=True):
+        if error is not None:
+            raise _refused("add", address, link, error)
+
+
+def ensure(netlink: Netlink, link: Link, address: IPInterface) -> bool:
+    """Have `link` hold `address`; tell whether this call added it. Raises code 999."""
+    message = _message(link, address, detect_duplicates=False)
+    (error,) = netlink.outcomes([(message, RTM_NEWADDR, CREATE | EXCLUSIVE)])
+    if error is not None and error.errno != errno.EEXIST:
+        raise _refused("add", address, link, error)
+    return error is None
+
+
+def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
+    """Have `link` not hold `address`. Raises code 999."""
+    message = _message(link, address, detect_duplicates=False)
+    (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
+    if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
+        raise _refused("delete", address, link, error)
+
+
+def wait_usable(netlink: Netlink, link: Link, seconds: float = 5.0) -> None:
+    """Return when no address of `link` is tentative any more.
+
+    `netlink` must be a socket of the link's namespace, and the calling thread in it.
+    Raises code 999 for a duplicate and after `seconds`.
+    """
+    with Netlink(groups=GROUP_IPV6_ADDRESS) as events:
+        until = time.monotonic() + seconds
+        while True:
+            assigned = of_link(netlink, link)
+            for item in assigned:
+                if item.duplicate:
+                    msg = f"use address {item.address}: another host has it"
+                    raise CNIError(Code.INTERNAL, msg)
+            if not any(item.tentative for item in assigned):
+                return
+            left = until - time.monotonic()
+            if left <= 0:
+                msg = f"use addresses of {link.name}: still tentative"
+                raise CNIError(Code.INTERNAL, msg, f"after {seconds:.0f} seconds")
+            if select.select([events], [], [], left)[0]:
+                events.receive()
+
+
+def _message(link: Link, address: IPInterface, detect_duplicates: bool) -> Any:  # noqa: FBT001 - private, one caller a value
+    message = ifaddrmsg()
+    message["family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    message["prefixlen"] = address.network.prefixlen
+    message["index"] = link.index
+    message["attrs"] = [
+        ("IFA_LOCAL", str(address.ip)),
+        ("IFA_ADDRESS", str(address.ip)),
+    ]
+    if isinstance(address, ipaddress.IPv4Interface):
+        broadcast = str(address.network.broadcast_address)
+        if address.network.prefixlen < 31:  # noqa: PLR2004 - RFC 3021: /31 has none
+            message["attrs"].append(("IFA_BROADCAST", broadcast))
+    elif not detect_duplicates:
+        message["attrs"].append(("IFA_FLAGS", _NODAD))
+    return message
+
+
+def _assigned(answer: Any) -> Assigned:
+    address = answer.get_attr("IFA_LOCAL") or answer.get_attr("IFA_ADDRESS")
+    flags = answer.get_attr("IFA_FLAGS") or answer["flags"]
+    return Assigned(
+        ipaddress.ip_interface(f"{address}/{answer['prefixlen']}"),
+        answer["scope"],
+        bool(flags & _TENTATIVE),
+        bool(flags & _DAD_FAILED),
+    )
+
+
+def _refused(
+    verb: str, address: IPInterface, link: Link, error: NetlinkError
+) -> CNIError:
+    msg = f"{verb} address {address} of {link.name}: {error.strerror}"
+    return CNIError(Code.INTERNAL, msg)

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Links: veth pairs, their state and their place (rtnetlink(7), ip-link(8))."""
+
+from __future__ import annotations
+
+import errno
+import select
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.kernel.netns import Namespace
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+GROUP_LINK = 1  # RTMGRP_LINK
+IFF_UP, IFF_PROMISC = 0x1, 0x100
+_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
+_PORT_FORWARDING = 3  # BR_STATE_FORWARDING
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link as the kernel shows it; `peer` is the index of a veth's other end.
+
+    For a port of a bridge `hairpin`, `isolated` and `forwarding` tell its flags.
+    """
+
+    index: int
+    name: str
+    mac: str
+    mtu: int
+    is_up: bool
+    is_promiscuous: bool
+    operstate: str
+    kind: str
+    alias: str
+    master: int
+    peer: int
+    hairpin: bool
+    isolated: bool
+    forwarding: bool
+    vlan_filtering: bool
+
+
+def get(netlink: Netlink, name: str) -> Link | None:
+    """Return the link called `name`, or None when there is none."""
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    return _get(netlink, message, name)
+
+
+def by_index(netlink: Netlink, index: int) -> Link | None:
+    """Return the link with `index`, or None when there is none."""
+    message = ifinfmsg()
+    message["index"] = index
+    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    return _get(netlink, message, str(index))
+
+
+def existing(netlink: Netlink, name: str) -> Link:
+    """Return the link called `name`; raises code 999 when there is none."""
+    link = get(netlink, name)
+    if link is None:
+        msg = f"find link {name}: no such device"
+        raise CNIError(Code.INTERNAL, msg)
+    return link
+
+
+def has_ports(netlink: Netlink, master: Link) -> bool:
+    """Tell whether any link has `master` as its master."""
+    message = ifinfmsg()
+    message["attrs"] = [
+        ("IFLA_MASTER", master.index),
+        ("IFLA_EXT_MASK", _SKIP_STATISTICS),
+    ]
+    ports = netlink.dump(message, RTM_GETLINK, ifinfmsg)
+    return any(port.get_attr("IFLA_MASTER") == master.index for port in ports)
+
+
+def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
+    netlink: Netlink,
+    host: str,
+    peer: str,
+    peer_netns: Namespace,
+    *,
+    host_mac: str,
+    peer_mac: str,
+    mtu: int = 0,
+    master: Link | None = None,
+    alias: str = "",
+    up: bool = True,
+) -> None:
+    """Add a veth pair: `host` here, a port of `master`, and `peer` in `peer_netns`.
+
+    Both ends have their final names and addresses from the start, so that udev has
+    nothing to rewrite. `mtu` in bytes, 0 leaves it to the kernel. The host end is
+    up unless `up` is false; the peer is down. Raises NetlinkError.
+    """
+    other = [
+        ("IFLA_IFNAME", peer),
+        ("IFLA_ADDRESS", peer_mac),
+        ("IFLA_NET_NS_FD", peer_netns.fd),
+    ]
+    attributes: list[tuple[str, Any]] = [
+        ("IFLA_IFNAME", host),
+        ("IFLA_ADDRESS", host_mac),
+    ]
+    if mtu:
+        other.append(("IFLA_MTU", mtu))
+        attributes.append(("IFLA_MTU", mtu))
+    if master is not None:
+        attributes.append(("IFLA_MASTER", master.index))
+    attributes.append(
+        _kind("veth", [("VETH_INFO_PEER", {"attrs": other})]),
+    )
+    message = ifinfmsg()
+    message["attrs"] = attributes
+    if up:
+        message["flags"] = message["change"] = IFF_UP
+    netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
+    if alias:
+        set_alias(netlink, host, alias)
+
+
+def add(  # noqa: PLR0913 - what a link has from the start
+    netlink: Netlink, name: str, kind: str, *, mac: str, mtu: int, options: list[Any]
+) -> None:
+    """Add a link of `kind` with the attributes `options` of that kind, up."""
+    message = ifinfmsg()
+    message["flags"] = message["change"] = IFF_UP
+    message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac)]
+    if mtu:
+        message["attrs"].append(("IFLA_MTU", mtu))
+    message["attrs"].append(_kind(kind, options))
+    netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
+
+
+def delete(netlink: Netlink, name: str) -> None:
+    """Make the link `name` absent; a veth's peer goes with it."""
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_IFNAME", name)]
+    try:
+        netlink.act((message, RTM_DELLINK, 0))
+    except NetlinkError as error:
+        if error.errno != errno.ENODEV:
+            raise refused("delete link", name, error) from error
+
+
+def set_up(netlink: Netlink, name: str, *, up: bool = True) -> None:
+    """Make the link administratively up, or down."""
+    message = _named(name)
+    message["flags"] = IFF_UP if up else 0
+    message["change"] = IFF_UP
+    _change(netlink, message, name, "up" if up else "down")
+
+
+def set_promiscuous(netlink: Netlink, name: str, *, on: bool = True) -> None:
+    """Make the link receive every frame, or only its own."""
+    message = _named(name)
+    message["flags"] = IFF_PROMISC if on else 0
+    message["change"] = IFF_PROMISC
+    _change(netlink, message, name, "promiscuous")
+
+
+def set_mac(netlink: Netlink, name: str, mac: str) -> None:
+    """Give the link the hardware address `mac`."""
+    _change(netlink, _named(name, ("IFLA_ADDRESS", mac)), name, f"address {mac}")
+
+
+def set_alias(netlink: Netlink, name: str, alias: str) -> None:
+    """Give the link a text that ip-link(8) shows (at most 255 bytes)."""
+    _change(netlink, _named(name, ("IFLA_IFALIAS", alias[:200])), name, "alias")
+
+
+def wait_forwarding(name: str, netlink: Netlink, seconds: float = 5.0) -> None:
+    """Return when the bridge port `name` forwards; raises code 999 after `seconds`.
+
+    The kernel enables a port when it has seen the carrier, which it does in a work
+    queue, so that the first frames of a container would be lost without waiting.
+    """
+    with Netlink(groups=GROUP_LINK) as events:
+        until = time.monotonic() + seconds
+        while True:
+            link = existing(netlink, name)
+            if link.forwarding:
+                return
+            left = until - time.monotonic()
+            if left <= 0:
+                msg = f"bring up bridge port {name}: it does not forward"
+                raise CNIError(Code.INTERNAL, msg, f"its state is {link.operstate}")
+            if select.select([events], [], [], left)[0]:
+                events.receive()
+
+
+def refused(verb: str, what: str, error: NetlinkError) -> CNIError:
+    """Return a netlink refusal as "verb what: cause"."""
+    return CNIError(Code.INTERNAL, f"{verb} {what}: {error.strerror}")
+
+
+def _kind(kind: str, options: list[Any]) -> tuple[str, Any]:
+    attributes: list[tuple[str, Any]] = [("IFLA_INFO_KIND", kind)]
+    if options:
+        attributes.append(("IFLA_INFO_DATA", {"attrs": options}))
+    return ("IFLA_LINKINFO", {"attrs": attributes})
+
+
+def _named(name: str, *attributes: tuple[str, Any]) -> Any:
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_IFNAME", name), *attributes]
+    return message
+
+
+def _change(netlink: Netlink, message: Any, name: str, what: str) -> None:
+    try:
+        netlink.act((message, RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        raise refused("set link", f"{name} {what}", error) from error
+
+
+def _get(netlink: Netlink, message: Any, what: str) -> Link | None:
+    try:
+        found = netlink.get(message, RTM_GETLINK, ifinfmsg)
+    except NetlinkError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        raise refused("find link", what, error) from error
+    return _link(found)
+
+
+def _link(message: Any) -> Link:
+    kind = message.get_attr("IFLA_LINKINFO")
+    kind_name = kind.get_attr("IFLA_INFO_KIND") if kind else None
+    options = kind.get_attr("IFLA_INFO_DATA") if kind_name == "bridge" else None
+    port = kind.get_attr("IFLA_INFO_SLAVE_DATA") if kind else None
+    return Link(
+        index=message["index"],
+        name=message.get_attr("IFLA_IFNAME"),
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU") or 0,
+        is_up=bool(message["flags"] & IFF_UP),
+        is_promiscuous=bool(message["flags"] & IFF_PROMISC),
+        operstate=(message.get_attr("IFLA_OPERSTATE") or "unknown").lower(),
+        kind=kind_name or "",
+        alias=message.get_attr("IFLA_IFALIAS") or "",
+        master=message.get_attr("IFLA_MASTER") or 0,
+        peer=message.get_attr("IFLA_LINK") or 0,
+        hairpin=_port(port, "IFLA_BRPORT_MODE") == 1,
+        isolated=_port(port, "IFLA_BRPORT_ISOLATED") == 1,
+        forwarding=_port(port, "IFLA_BRPORT_STATE") == _PORT_FORWARDING,
+        vlan_filtering=bool(options and options.get_attr("IFLA_BR_VLAN_FILTERING")),
+    )
+
+
+def _port(port: Any, attribute: str) -> int:
+    return int(port.get_attr(attribute) or 0) if port else 0

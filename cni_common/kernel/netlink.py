@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One synchronous rtnetlink socket; pyroute2's messages are its words (RFC 3549).
+
+Messages are sent together and their answers read together, so that a batch costs
+one system call to send. pyroute2's own sockets are not used: since 0.9 they run an
+event loop in threads, which a short-lived process pays at each start.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
+REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
+
+_ERROR, _DONE = 2, 3
+_MULTI, _DUMP_INTERRUPTED, _ACK_TLVS = 0x2, 0x10, 0x200
+_HEADER = struct.Struct("=LHHLL")
+_CAPPED = 0x100
+_SOL_NETLINK, _EXT_ACK, _STRICT_CHECK = 270, 11, 12
+_BUFFER = 1 << 16
+
+
+class NetlinkError(OSError):
+    """A refused request: errno, and in `strerror` the kernel's own words if any."""
+
+
+class DumpInterruptedError(Exception):
+    """The listed objects changed while they were listed; ask again."""
+
+
+class Netlink:
+    """An rtnetlink socket of the namespace in which it was opened.
+
+    It stays with that namespace whatever the thread enters later.
+    """
+
+    def __init__(self, groups: int = 0) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK,
+            socket.SOCK_RAW | socket.SOCK_CLOEXEC,
+            socket.NETLINK_ROUTE,
+        )
+        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+        self._socket.bind((0, groups))
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for poll(2)."""
+        return self._socket.fileno()
+
+    def receive(self) -> bytes:
+        """Return the next datagram; used on sockets that listen to groups."""
+        return self._socket.recv(_BUFFER)
+
+    def act(self, *requests: tuple[Any, int, int]) -> None:
+        """Have the kernel carry out `requests`: (message, type, flags), in order.
+
+        They are sent at once. All are tried; the first refusal is raised.
+        """
+        first: NetlinkError | None = None
+        for error in self.outcomes(requests):
+            first = first or error
+        if first is not None:
+            raise first
+
+    def outcomes(
+        self, requests: Sequence[tuple[Any, int, int]]
+    ) -> list[NetlinkError | None]:
+        """Carry out `requests` and return for each its refusal, or None."""
+        if not requests:
+            return []
+        start = self._sequence + 1
+        data = b"".join(
+            self._encode(message, kind, flags | REQUEST | ACK)
+            for message, kind, flags in requests
+        )
+        self._socket.send(data)
+        outcomes: dict[int, NetlinkError | None] = {}
+        while len(outcomes) < len(requests):
+            for kind, flags, sequence, body in self._read():
+                if kind == _ERROR and sequence >= start:
+                    outcomes[sequence] = _refusal(body, flags)
+        return [outcomes[sequence] for sequence in sorted(outcomes)]
+
+    def get(self, message: Any, kind: int, answer: type[Any]) -> Any:
+        """Return the one answer, decoded as `answer`; raises NetlinkError."""
+        return self._ask(message, kind, 0, answer)[0]
+
+    def dump(self, message: Any, kind: int, answer: type[Any]) -> list[Any]:
+        """Return all answers to a dump, asked again while it gets interrupted."""
+        while True:
+            try:
+                return self._ask(message, kind, DUMP, answer)
+            except DumpInterruptedError:
+                continue
+
+    def _ask(self, message: Any, kind: int, flags: int, answer: type[Any]) -> list[Any]:
+        self._socket.send(self._encode(message, kind, flags | REQUEST))
+        found: list[Any] = []
+        interrupted = False
+        while True:
+            for kind_, flags_, sequence, body in self._read():
+                if sequence != self._sequence:
+                    continue
+                interrupted |= bool(flags_ & _DUMP_INTERRUPTED)
+                if kind_ == _ERROR:
+                    error = _refusal(body, flags_)
+                    if error is not None:
+                        raise error
+                    return found
+                if kind_ == _DONE:
+                    if interrupted:
+                        raise DumpInterruptedError
+                    return found
+                decoded = answer(body)
+                decoded.decode()
+                found.append(decoded)
+                if not flags_ & _MULTI:
+                    return found
+
+    def _encode(self, message: Any, kind: int, flags: int) -> bytes:
+        self._sequence += 1
+        message["header"]["type"] = kind
+        message["header"]["flags"] = flags
+        message["header"]["sequence_number"] = self._sequence
+        message["header"]["pid"] = 0
+        message.encode()
+        return bytes(message.data)
+
+    def _read(self) -> list[tuple[int, int, int, bytes]]:
+        data = self._socket.recv(_BUFFER)
+        messages = []
+        offset = 0
+        while offset + _HEADER.size <= len(data):
+            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+            messages.append((kind, flags, sequence, data[offset : offset + length]))
+            offset += (length + 3) & ~3
+        return messages
+
+
+def _refusal(body: bytes, flags: int) -> NetlinkError | None:
+    (number,) = struct.unpack_from("=i", body, _HEADER.size)
+    if number == 0:
+        return None
+    words = _extended_words(body, flags) or os.strerror(-number).lower()
+    return NetlinkError(-number, words)
+
+
+def _extended_words(body: bytes, flags: int) -> str:
+    """Return the message of the extended acknowledgement (NLMSGERR_ATTR_MSG)."""
+    if not flags & _ACK_TLVS:
+        return ""
+    offset = _HEADER.size + 4
+    (echoed,) = struct.unpack_from("=L", body, offset)
+    offset += _HEADER.size if flags & _CAPPED else (echoed + 3) & ~3
+    while offset + 4 <= len(body):
+        length, kind = struct.unpack_from("=HH", body, offset)
+        if kind == 1:
+            text = body[offset + 4 : offset + length]
+            return text.rstrip(b"\0").decode("utf-8", "replace").rstrip(".")
+        if length < 4:  # noqa: PLR2004 - the size of an attribute's own header
+            break
+        offset += (length + 3) & ~3
+    return ""

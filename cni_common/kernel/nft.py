@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nftables through libnftables: one transaction a change, in nft's own language."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cni_common.spec.errors import CNIError, Code
+
+MISSING_LIBRARY = (
+    "install the library of nftables: package libnftables1 (Debian, Ubuntu), "
+    "nftables-libs (Fedora, RHEL), nftables (Alpine, Arch)"
+)
+
+
+class RefusedError(CNIError):
+    """A transaction that the kernel or the parser refused; nothing of it was done."""
+
+    def __init__(self, transaction: str, cause: str) -> None:
+        first = cause.strip().splitlines()[0] if cause.strip() else "no cause given"
+        first = first.partition("Error: ")[2] or first
+        super().__init__(
+            Code.INTERNAL,
+            f"apply nftables transaction: {first.lower()}",
+            f"{cause.strip()} in transaction: {transaction.strip()}",
+        )
+        self.cause = cause
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether an object that the transaction names does not exist."""
+        return "No such file or directory" in self.cause
+
+    @property
+    def exists(self) -> bool:
+        """Whether an element exists already with another value."""
+        return "File exists" in self.cause
+
+
+def run(transaction: str) -> None:
+    """Apply `transaction` as a whole, or raise RefusedError and change nothing."""
+    _command(transaction)
+
+
+def list_json(command: str) -> list[dict[str, Any]]:
+    """Return the objects that a list command prints; for GC, CHECK and STATUS.
+
+    Raises RefusedError, with `is_missing` for an object that does not exist.
+    """
+    output = _command(command, as_json=True)
+    listed = json.loads(output).get("nftables", []) if output.strip() else []
+    return [item for item in listed if "metainfo" not in item]
+
+
+def check_writable() -> None:
+    """Raise unless libnftables loads and the kernel takes a transaction from us."""
+    run("add table inet cnipy_status; delete table inet cnipy_status")
+
+
+def quote(text: str) -> str:
+    """Return `text` as an nft string; quotes and control characters are dropped."""
+    return '"' + "".join(c for c in text if c >= " " and c not in '"\\') + '"'
+
+
+def release() -> None:
+    """Close the contexts of earlier commands; see `_kept`."""
+    _kept.clear()
+
+
+# Closing a netlink socket that deleted something waits for an RCU grace period of 8
+# to 20 ms. The contexts live until the process ends, when nobody waits for it.
+_kept: list[Any] = []
+
+
+def _command(text: str, *, as_json: bool = False) -> str:
+    context = _context()
+    _kept.append(context)
+    if as_json:
+        context.set_json_output(True)
+        context.set_stateless_output(True)
+    status, output, cause = context.cmd(text)
+    if status != 0:
+        raise RefusedError(text, cause or "")
+    return str(output or "")
+
+
+def _context() -> Any:
+    try:
+        from nftables import Nftables  # noqa: PLC0415 - ctypes, only where rules are
+
+        return Nftables()
+    except OSError as error:
+        msg = f"load libnftables: {error}"
+        raise CNIError(Code.INTERNAL, msg, MISSING_LIBRARY) from error

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door to pyroute2: its message classes without the rest of the package.
+
+`import pyroute2` loads every protocol that the package knows and an event loop. The
+message classes need none of that, so the package is entered beside its __init__.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import PathFinder
+from types import ModuleType
+
+
+def _enter_beside_init() -> None:
+    if "pyroute2" in sys.modules:
+        return
+    spec = PathFinder.find_spec("pyroute2")
+    if spec is None or spec.submodule_search_locations is None:
+        msg = "pyroute2 is not installed"
+        raise ImportError(msg)
+    package = ModuleType("pyroute2")
+    package.__path__ = list(spec.submodule_search_locations)
+    package.__spec__ = spec
+    sys.modules["pyroute2"] = package
+
+
+_enter_beside_init()
+
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402 - after the door
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402 - after the door
+from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402 - after the door
+
+__all__ = ["ifaddrmsg", "ifinfmsg", "rtmsg"]

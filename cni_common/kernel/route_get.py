@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the kernel through which link it would send to an address (RTM_GETROUTE).
+
+By hand instead of with pyroute2, whose import would cost portmap more than its work.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+
+from cni_common.spec.errors import CNIError, Code
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_RTM_GETROUTE, _ERROR, _REQUEST = 26, 2, 1
+_RTA_DST, _RTA_OIF = 1, 4
+_HEADER = struct.Struct("=LHHLL")
+_ROUTE = struct.Struct("=BBBBBBBBL")
+_ATTRIBUTE = struct.Struct("=HH")
+
+
+def link_towards(address: IPAddress) -> str:
+    """Return the name of the link by which the calling thread's namespace reaches
+    `address`; raises code 999 when there is no route.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    packed = address.packed
+    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _RTA_DST) + packed
+    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute
+    header = _HEADER.pack(_HEADER.size + len(body), _RTM_GETROUTE, _REQUEST, 1, 0)
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(header + body)
+        answer = netlink.recv(1 << 15)
+    return _link_of(answer, address)
+
+
+def _link_of(answer: bytes, address: IPAddress) -> str:
+    length, kind, *_ = _HEADER.unpack_from(answer)
+    if kind == _ERROR:
+        (number,) = struct.unpack_from("=i", answer, _HEADER.size)
+        cause = os.strerror(-number).lower()
+        raise CNIError(Code.INTERNAL, f"find route to {address}: {cause}")
+    offset = _HEADER.size + _ROUTE.size
+    while offset + _ATTRIBUTE.size <= length:
+        size, attribute = _ATTRIBUTE.unpack_from(answer, offset)
+        if attribute == _RTA_OIF:
+            (index,) = struct.unpack_from("=L", answer, offset + _ATTRIBUTE.size)
+            return socket.if_indextoname(index)
+        offset += (max(size, _ATTRIBUTE.size) + 3) & ~3
+    raise CNIError(Code.INTERNAL, f"find route to {address}: it names no link")

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routes of a namespace (ip-route(8), rtnetlink(7))."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel.netlink import APPEND, CREATE, Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import rtmsg
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.kernel.links import Link
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+MAIN_TABLE = 254
+SCOPE_UNIVERSE, SCOPE_LINK = 0, 253
+_PROTOCOL_BOOT, _UNICAST = 3, 1
+
+
+@dataclass(frozen=True)
+class KernelRoute:
+    """A route as the kernel has it; mtu and advmss in bytes, 0 for none of its own."""
+
+    dst: IPNetwork
+    gw: IPAddress | None
+    link: int
+    mtu: int
+    advmss: int
+    priority: int
+    table: int
+    scope: int
+
+
+def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
+    netlink: Netlink,
+    link: Link,
+    dst: IPNetwork,
+    gw: IPAddress | None = None,
+    *,
+    mtu: int = 0,
+    advmss: int = 0,
+    priority: int = 0,
+    table: int | None = None,
+    scope: int | None = None,
+    source: IPAddress | None = None,
+) -> None:
+    """Have the route through `link`; one that is there in every detail is accepted.
+
+    A route to the same destination by another gateway becomes another path of it.
+    Raises code 999.
+    """
+    message = rtmsg()
+    message["family"] = socket.AF_INET if dst.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    message["dst_len"] = dst.prefixlen
+    message["proto"] = _PROTOCOL_BOOT
+    message["type"] = _UNICAST
+    # As ip-route(8): without a gateway the destination is on the link.
+    message["scope"] = scope if scope is not None else _scope(dst, gw)
+    attributes: list[tuple[str, Any]] = [
+        ("RTA_DST", str(dst.network_address)),
+        ("RTA_OIF", link.index),
+        ("RTA_TABLE", MAIN_TABLE if table is None else table),
+    ]
+    if gw is not None:
+        attributes.append(("RTA_GATEWAY", str(gw)))
+    if source is not None:
+        attributes.append(("RTA_PREFSRC", str(source)))
+    if priority:
+        attributes.append(("RTA_PRIORITY", priority))
+    metrics = [("RTAX_MTU", mtu)] * bool(mtu) + [("RTAX_ADVMSS", advmss)] * bool(advmss)
+    if metrics:
+        attributes.append(("RTA_METRICS", {"attrs": metrics}))
+    message["attrs"] = attributes
+    try:
+        netlink.act((message, RTM_NEWROUTE, CREATE | APPEND))
+    except NetlinkError as error:
+        if error.errno != errno.EEXIST:
+            msg = f"add route {dst}{f' via {gw}' if gw else ''}: {error.strerror}"
+            raise CNIError(Code.INTERNAL, msg) from error
+
+
+def of_link(netlink: Netlink, link: Link, table: int = MAIN_TABLE) -> list[KernelRoute]:
+    """Return the routes through `link` in `table`, both families; for CHECK."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        message = rtmsg()
+        message["family"] = family
+        message["attrs"] = [("RTA_TABLE", table), ("RTA_OIF", link.index)]
+        try:
+            answers = netlink.dump(message, RTM_GETROUTE, rtmsg)
+        except NetlinkError as error:
+            if error.errno == errno.ENOENT:  # the table has no route at all
+                continue
+            msg = f"list routes of table {table}: {error.strerror}"
+            raise CNIError(Code.INTERNAL, msg) from error
+        for answer in answers:
+            found += [route for route in _paths(answer) if route.link == link.index]
+    return found
+
+
+def _scope(dst: IPNetwork, gw: IPAddress | None) -> int:
+    if gw is not None or dst.version == 6:  # noqa: PLR2004 - IPv6 has no such scope
+        return SCOPE_UNIVERSE
+    return SCOPE_LINK
+
+
+def _paths(answer: Any) -> list[KernelRoute]:
+    any_address = "0.0.0.0" if answer["family"] == socket.AF_INET else "::"  # noqa: S104 - a destination
+    dst = answer.get_attr("RTA_DST") or any_address
+    metrics = answer.get_attr("RTA_METRICS")
+    paths = [(answer.get_attr("RTA_OIF"), answer.get_attr("RTA_GATEWAY"))]
+    hops = answer.get_attr("RTA_MULTIPATH") or []
+    paths += [(hop["oif"], hop.get_attr("RTA_GATEWAY")) for hop in hops]
+    return [
+        KernelRoute(
+            dst=ipaddress.ip_network(f"{dst}/{answer['dst_len']}"),
+            gw=ipaddress.ip_address(gw) if gw else None,
+            link=oif or 0,
+            mtu=(metrics.get_attr("RTAX_MTU") or 0) if metrics else 0,
+            advmss=(metrics.get_attr("RTAX_ADVMSS") or 0) if metrics else 0,
+            priority=answer.get_attr("RTA_PRIORITY") or 0,
+            table=answer.get_attr("RTA_TABLE") or answer["table"],
+            scope=answer["scope"],
+        )
+        for oif, gw in paths
+    ]

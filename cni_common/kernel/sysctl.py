@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel parameters under /proc/sys/net, of the calling thread's namespace.
+
+Names have the slash form ("net/ipv4/conf/br0.100/arp_notify"), because the name of
+a link may contain dots. A value is written only if it differs: /proc/sys may be
+read-only where the value is already right (Documentation/admin-guide/sysctl/net.rst).
+"""
+
+from __future__ import annotations
+
+import os
+
+from cni_common.spec.errors import CNIError, Code
+
+
+def get(name: str) -> str | None:
+    """Return the value of `name`, or None when this kernel has no such parameter."""
+    try:
+        with open(f"/proc/sys/{name}", "rb", buffering=0) as file:
+            return file.read().decode().strip()
+    except FileNotFoundError:
+        return None
+
+
+def set_value(name: str, value: str) -> None:
+    """Make `name` have `value`; raises code 999 when the kernel will not."""
+    try:
+        if get(name) != value:
+            _write(name, value)
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        msg = f"set sysctl {name} to {value}: {cause}"
+        raise CNIError(Code.INTERNAL, msg) from error
+
+
+def set_if_present(name: str, value: str) -> bool:
+    """Make `name` have `value` if the kernel has it; tell whether it has it now.
+
+    For what is wished but not needed, such as IPv6 details on a host without IPv6.
+    """
+    try:
+        current = get(name)
+        if current is not None and current != value:
+            _write(name, value)
+    except OSError:
+        return False
+    return current is not None
+
+
+def writable(name: str) -> bool:
+    """Tell whether `name` could be written now."""
+    return os.access(f"/proc/sys/{name}", os.W_OK)
+
+
+def _write(name: str, value: str) -> None:
+    fd = os.open(f"/proc/sys/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The call's own log: one JSON line per call in `logFile`, nothing by default.
+
+The keys `logFile` and `logLevel` are those that Multus, Calico and Whereabouts
+taught the field.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+LEVELS = ("error", "warning", "info", "debug")
+
+
+class Log:
+    """Collects what happens in one call and writes it when the call ends.
+
+    Nothing touches the disk before `write`, so that a call without `logFile` costs
+    no system call.
+    """
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last = self._started
+        self._events: list[tuple[str, str]] = []
+        self._steps: dict[str, float] = {}
+
+    def error(self, text: str) -> None:
+        """Note a failure."""
+        self._events.append(("error", text))
+
+    def warning(self, text: str) -> None:
+        """Note what the administrator should know, though the call goes on."""
+        self._events.append(("warning", text))
+
+    def debug(self, text: str) -> None:
+        """Note what helps to understand the call."""
+        self._events.append(("debug", text))
+
+    def step(self, name: str) -> None:
+        """Note that the step `name` ends here; its duration is since the last one."""
+        now = time.monotonic()
+        spent = self._steps.get(name, 0.0) + (now - self._last) * 1000
+        self._steps[name] = round(spent, 3)
+        self._last = now
+
+    def warnings(self) -> list[str]:
+        """Return the warnings so far."""
+        return [text for level, text in self._events if level == "warning"]
+
+    def write(self, path: str, level: str, call: dict[str, object]) -> None:
+        """Append one JSON line to `path` with what `level` lets through.
+
+        `call` identifies the call. The file is created with mode 0600 and a
+        symbolic link is not followed. Raises OSError.
+        """
+        shown = LEVELS[: LEVELS.index(level) + 1]
+        events = [{"level": k, "text": t} for k, t in self._events if k in shown]
+        if "info" not in shown and not events:
+            return
+        line: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **call,
+            "ms": round((time.monotonic() - self._started) * 1000, 3),
+        }
+        if "info" in shown:
+            line["steps"] = self._steps
+        if events:
+            line["events"] = events
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
+        try:
+            os.write(fd, (json.dumps(line) + "\n").encode())
+        finally:
+            os.close(fd)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and identities that are derived, so that no list is needed to find them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+COMMENT_MAX = 128
+
+
+@dataclass(frozen=True, order=True)
+class Attachment:
+    """What an attachment is keyed by: network, container ID, interface name."""
+
+    network: str
+    container_id: str
+    ifname: str
+
+    @classmethod
+    def of(cls, request: Request) -> Attachment:
+        """Return the attachment that `request` is about."""
+        return cls(request.network, request.container_id, request.ifname)
+
+    def digest(self, *more: str) -> str:
+        """Return 64 hexadecimal digits that stand for the attachment."""
+        text = "\0".join((self.network, self.container_id, self.ifname, *more))
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def __str__(self) -> str:
+        return (
+            f"container {self.container_id} interface {self.ifname} on {self.network}"
+        )
+
+
+def host_veth(attachment: Attachment, attempt: int = 0) -> str:
+    """Return the name of the veth's host end: "veth" and eight hexadecimal digits.
+
+    The same attachment gets the same name; `attempt` gives another one when the
+    name is taken by somebody else.
+    """
+    return "veth" + attachment.digest("veth", *["again"] * attempt)[:8]
+
+
+def mac_for(*identity: str) -> str:
+    """Return a locally administered unicast MAC derived from `identity`."""
+    digest = hashlib.sha256("\0".join(identity).encode("utf-8", "surrogateescape"))
+    octets = bytearray(digest.digest()[:6])
+    octets[0] = (octets[0] & 0xFC) | 0x02
+    return octets.hex(":")
+
+
+def comment(attachment: Attachment) -> str:
+    """Return the owner as an nft comment: at most 128 bytes, without quotes."""
+    text = f"{attachment.network} {attachment.container_id} {attachment.ifname}"
+    encoded = text.encode("utf-8", "replace").replace(b'"', b"")
+    return encoded[: COMMENT_MAX - 1].decode("utf-8", "ignore")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All or nothing for ADD, on past errors for DEL: where exceptions are caught."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class Rollback:
+    """Undoes in reverse what was registered, if the block ends with an exception.
+
+    The exception that ended the block is the one that leaves it; failures of the
+    undoing go into its details.
+    """
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]]
+        self._undo = []
+
+    def __call__(self, undo: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        """Register `undo(*args)` as what reverts the step just done."""
+        self._undo.append((undo, args, kwargs))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            return
+        failures = []
+        for undo, args, kwargs in reversed(self._undo):
+            try:
+                undo(*args, **kwargs)
+            except Exception as failure:  # noqa: BLE001 - the rest must be undone too
+                failures.append(f"undo: {failure}")
+        if failures and isinstance(error, CNIError):
+            error.details = "; ".join(filter(None, [error.details, *failures]))
+
+
+class Gather:
+    """Runs steps that must all be tried; the first error is raised at the end.
+
+    The other errors stand in its details. Used by DEL and GC: a step that fails
+    must not keep the others from releasing what is theirs.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+
+    def __call__(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run `step` and return its value, or None if it raised."""
+        try:
+            return step(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - gathered and raised at the end
+            self.errors.append(error)
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None or not self.errors:
+            return
+        first, *rest = self.errors
+        if not isinstance(first, CNIError):
+            if not rest:
+                raise first
+            first = CNIError(Code.INTERNAL, str(first))
+        others = [str(other) for other in rest]
+        details = "; ".join(filter(None, [first.details, *others]))
+        raise CNIError(first.code, first.msg, details) from self.errors[0]

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CNI_ARGS: "extra arguments passed in by the user", `KEY=value;KEY=value`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Every key that a plugin of the suite understands. A delegate is called with the
+# same CNI_ARGS, so a key that only the other one reads is not unknown.
+KNOWN = frozenset({"IP", "MAC", "GATEWAY", "K8S_POD_NAME", "IgnoreUnknown"})
+TRUE = frozenset({"1", "true"})
+
+
+def parse(
+    text: str, *, strict: bool = True, known: Iterable[str] = KNOWN
+) -> dict[str, str]:
+    """Return the pairs of CNI_ARGS.
+
+    A pair without `=` and, unless `IgnoreUnknown` is 1 or true, a key outside
+    `known` is an error (code 4) when `strict`; otherwise both are passed over.
+    A value may itself contain `=`, and a trailing `;` is accepted.
+    """
+    pairs: dict[str, str] = {}
+    for part in text.split(";"):
+        if not part:
+            continue
+        key, equals, value = part.partition("=")
+        if equals and key:
+            pairs[key] = value
+        elif strict:
+            msg = f"parse CNI_ARGS: invalid pair {part!r}"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    if strict and pairs.get("IgnoreUnknown", "").lower() not in TRUE:
+        unknown = sorted(set(pairs) - set(known))
+        if unknown:
+            msg = f"parse CNI_ARGS: unknown keys {unknown}"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg, "IgnoreUnknown is not set")
+    return pairs

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CNI_* variables: which verb needs which, and what they may hold (section 2)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERBS = ("ADD", "CHECK", "DEL", "GC", "STATUS", "VERSION")
+
+# Variable -> verbs that cannot do without it, in the order of the reference's message.
+_REQUIRED = {
+    "CNI_CONTAINERID": ("ADD", "CHECK", "DEL"),
+    "CNI_NETNS": ("ADD", "CHECK"),
+    "CNI_IFNAME": ("ADD", "CHECK", "DEL"),
+    "CNI_PATH": ("GC",),
+}
+_IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
+IFNAME_MAX = 15
+
+
+def verb(env: Mapping[str, str]) -> str:
+    """Return CNI_COMMAND, or raise code 4 when it is no verb of the specification."""
+    command = env.get("CNI_COMMAND", "")
+    if command not in VERBS:
+        msg = f"unknown CNI_COMMAND: {command}"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    return command
+
+
+def validate(env: Mapping[str, str], command: str) -> None:
+    """Raise code 4 for a missing or invalid variable that `command` needs."""
+    missing = []
+    for name, verbs in _REQUIRED.items():
+        if command not in verbs:
+            continue
+        value = env.get(name, "")
+        if not value:
+            missing.append(name)
+        elif name == "CNI_CONTAINERID":
+            validate_container_id(value)
+        elif name == "CNI_IFNAME":
+            validate_ifname(value)
+    if missing:
+        msg = f"required env variables [{','.join(missing)}] missing"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+
+
+def validate_container_id(value: str) -> None:
+    """Raise code 4 unless `value` is of the form that section 2 asks for."""
+    if not _IDENTIFIER.fullmatch(value):
+        msg = "invalid characters in containerID"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg, value)
+
+
+def validate_network_name(value: object) -> str:
+    """Return a network's name, or raise code 7."""
+    if not isinstance(value, str) or not value:
+        raise CNIError(Code.INVALID_CONFIG, "missing network name")
+    if not _IDENTIFIER.fullmatch(value):
+        msg = "invalid characters found in network name"
+        raise CNIError(Code.INVALID_CONFIG, msg, value)
+    return value
+
+
+def validate_ifname(value: str) -> None:
+    """Raise code 4 unless the kernel would take `value` as a link's name."""
+    msg = ""
+    details = ""
+    if len(value.encode("utf-8", "surrogateescape")) > IFNAME_MAX:
+        msg = "interface name is too long"
+        details = "interface name should be less than 16 characters"
+    elif value in {".", ".."}:
+        msg = "interface name is . or .."
+    elif any(c in "/:" or c.isspace() for c in value):
+        msg = "interface name contains / or : or whitespace characters"
+    if msg:
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg, details)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that occur in CNI documents, strict in what they take, as typed fields."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_HEX_PAIRS = re.compile(
+    r"[0-9a-f]{2}(?P<sep>[:-])(?:[0-9a-f]{2}(?P=sep)){4}[0-9a-f]{2}"
+)
+_HEX_QUADS = re.compile(r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}")
+
+
+def address(text: object) -> IPAddress:
+    """Return an IP address; an IPv4-mapped IPv6 address becomes IPv4, as in Go."""
+    if isinstance(text, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return text
+    try:
+        if not isinstance(text, str):
+            raise ValueError
+        value = ipaddress.ip_address(text)
+    except ValueError:
+        msg = f"{text!r} is not an IP address"
+        raise ValueError(msg) from None
+    if isinstance(value, ipaddress.IPv6Address):
+        if value.scope_id is not None:
+            msg = f"{text!r} is not an IP address without a zone"
+            raise ValueError(msg)
+        return value.ipv4_mapped or value
+    return value
+
+
+def cidr(text: object) -> IPInterface:
+    """Return an address with its prefix length ("10.1.2.3/24"), the prefix required."""
+    if isinstance(text, ipaddress.IPv4Interface | ipaddress.IPv6Interface):
+        return text
+    try:
+        if not isinstance(text, str):
+            raise ValueError
+        host, slash, prefix = text.partition("/")
+        if not slash or not prefix.isascii() or not prefix.isdigit():
+            raise ValueError
+        value = ipaddress.ip_interface(f"{address(host)}/{prefix}")
+    except ValueError:
+        msg = f"{text!r} is not an address in CIDR notation"
+        raise ValueError(msg) from None
+    return value
+
+
+def subnet(text: object) -> IPNetwork:
+    """Return the network that contains the address of `text` ("10.1.2.0/24")."""
+    if isinstance(text, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        return text
+    return cidr(text).network
+
+
+def mac(text: object) -> str:
+    """Return a 48 bit hardware address as lower-case "aa:bb:cc:dd:ee:ff"."""
+    folded = text.lower() if isinstance(text, str) else ""
+    if not _HEX_PAIRS.fullmatch(folded) and not _HEX_QUADS.fullmatch(folded):
+        msg = f"{text!r} is not a MAC address"
+        raise ValueError(msg)
+    digits = re.sub(r"[:.-]", "", folded)
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
+Address = Annotated[IPAddress, PlainValidator(address), PlainSerializer(str)]
+Cidr = Annotated[IPInterface, PlainValidator(cidr), PlainSerializer(str)]
+Subnet = Annotated[IPNetwork, PlainValidator(subnet), PlainSerializer(str)]
+Mac = Annotated[str, BeforeValidator(mac)]

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys that the specification gives to every plugin (sections 1 and 3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from cni_common.spec.model import GoModel
+from cni_common.spec.result import Dns
+
+
+class Ipam(GoModel):
+    """The part of `ipam` that the delegating plugin reads."""
+
+    type: str = ""
+
+
+def _as_object(value: object) -> object:
+    if not isinstance(value, dict):
+        msg = "should be an object"
+        raise ValueError(msg)
+    return value
+
+
+Document = Annotated[dict[str, Any], BeforeValidator(_as_object)]
+
+
+class NetConf(GoModel):
+    """One plugin's configuration, as the runtime makes it out of the list."""
+
+    cni_version: str = "0.1.0"
+    name: str = ""
+    type: str = ""
+    ipam: Ipam = Field(default_factory=Ipam)
+    dns: Dns = Field(default_factory=Dns)
+    args: Document = Field(default_factory=dict)
+    runtime_config: Document = Field(default_factory=dict)
+    prev_result: Document | None = None
+    log_file: str = ""
+    log_level: Literal["error", "warning", "info", "debug"] = "info"

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call of a plugin: what the environment and stdin said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cni_common.log import Log
+from cni_common.spec import environment, gojson
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.versions import OLDEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cni_common.spec.result import Result
+
+ATTACHMENT_KEYS = ("cni.dev/valid-attachments", "cni.dev/attachments")
+TRUE = frozenset({"1", "true"})
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A verb with its variables, and the network configuration it came with.
+
+    `stdin` is the configuration byte for byte, `document` the same as JSON.
+    `in_process` finds a plugin of this suite by the path of its executable.
+    """
+
+    command: str
+    env: Mapping[str, str]
+    stdin: bytes
+    document: dict[str, Any]
+    network: str
+    cni_version: str
+    in_process: Callable[[str], Any] | None = None
+    log: Log = field(default_factory=Log)
+
+    @classmethod
+    def read(cls, command: str, env: Mapping[str, str], stdin: bytes) -> Request:
+        """Return the request, or raise code 6 or 7 for a configuration that is none."""
+        document = gojson.load_object(stdin)
+        network = environment.validate_network_name(gojson.member(document, "name"))
+        version = gojson.member(document, "cniVersion")
+        if version is not None and not isinstance(version, str):
+            msg = f"decode cniVersion: {version!r} is not a string"
+            raise CNIError(Code.DECODE_FAILURE, msg)
+        return cls(command, env, stdin, document, network, version or OLDEST)
+
+    @property
+    def container_id(self) -> str:
+        """CNI_CONTAINERID."""
+        return self.env.get("CNI_CONTAINERID", "")
+
+    @property
+    def ifname(self) -> str:
+        """CNI_IFNAME: name of the link in the container."""
+        return self.env.get("CNI_IFNAME", "")
+
+    @property
+    def netns(self) -> str:
+        """CNI_NETNS: path of the container's network namespace, or empty on DEL."""
+        return self.env.get("CNI_NETNS", "")
+
+    @property
+    def netns_override(self) -> bool:
+        """CNI_NETNS_OVERRIDE: the plugin's own namespace is accepted as CNI_NETNS."""
+        return self.env.get("CNI_NETNS_OVERRIDE", "").lower() in TRUE
+
+    @property
+    def args(self) -> str:
+        """CNI_ARGS, unparsed."""
+        return self.env.get("CNI_ARGS", "")
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """CNI_PATH: directories where delegates are looked up, in order."""
+        return tuple(part for part in self.env.get("CNI_PATH", "").split(":") if part)
+
+    @cached_property
+    def prev_result(self) -> Result | None:
+        """The result so far, or None; raises code 6 or 7 when it is malformed."""
+        from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is dear
+
+        document = gojson.member(self.document, "prevResult")
+        if document is None:
+            return None
+        return Result.read(document, self.cni_version)
+
+    @cached_property
+    def valid_attachments(self) -> frozenset[tuple[str, str]] | None:
+        """(container ID, interface name) of what GC must keep; None: nothing was said.
+
+        Raises code 7 for a list that is none, since acting on a part of it would
+        delete what lives (section 2, GC).
+        """
+        for key in ATTACHMENT_KEYS:
+            listed = gojson.member(self.document, key)
+            if listed is not None:
+                return _attachments(listed, key)
+        return None
+
+    def as_verb(self, command: str) -> Request:
+        """Return the same request under another verb, as a delegate would get it."""
+        env = {**self.env, "CNI_COMMAND": command}
+        return replace(self, command=command, env=env)
+
+    def with_prev_result(self, result: Result) -> Request:
+        """Return the request with `result` as its prevResult."""
+        document = {
+            key: value
+            for key, value in self.document.items()
+            if key.casefold() != "prevresult"
+        }
+        document["prevResult"] = result.document(self.cni_version)
+        stdin = json.dumps(document).encode()
+        return replace(self, document=document, stdin=stdin)
+
+
+def _attachments(listed: object, key: str) -> frozenset[tuple[str, str]]:
+    msg = f"parse {key}: not a list of attachments"
+    if not isinstance(listed, list):
+        raise CNIError(Code.INVALID_CONFIG, msg)
+    found = set()
+    for item in listed:
+        if not isinstance(item, dict):
+            raise CNIError(Code.INVALID_CONFIG, msg)
+        container_id = gojson.member(item, "containerID")
+        ifname = gojson.member(item, "ifname")
+        if not isinstance(container_id, str) or not isinstance(ifname, str):
+            raise CNIError(Code.INVALID_CONFIG, msg)
+        found.add((container_id, ifname))
+    return frozenset(found)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the whole suite: private mounts, fresh namespaces, calling a plugin.
+
+When root, the pytest process gets a mount namespace of its own with an empty /run
+and /var/lib/cni, and each test that asks for `host` runs inside a fresh network
+namespace. Plugins are then called in process, through the same door as a runtime's
+call, so that coverage sees what the kernel tests do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from lab import Cni, Host, Space, lacking, run
+
+from cni_common import state
+from cni_common.kernel import nft
+from plugins import REGISTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the machine's mounts alone from the start."""
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    if os.geteuid() != 0:
+        return
+    _call(_libc.unshare(CLONE_NEWNS), "unshare")
+    _call(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
+    os.makedirs("/var/lib/cni", exist_ok=True)
+    for path in (b"/run", b"/var/lib/cni"):
+        _call(_libc.mount(b"tmpfs", path, b"tmpfs", 0, b"mode=0755"), "mount tmpfs")
+    os.makedirs("/run/netns")
+    os.makedirs("/run/lock")
+
+
+def _call(status: int, what: str) -> None:
+    if status != 0:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A fresh network namespace, entered by this thread, with empty state."""
+    if os.geteuid() != 0:
+        lacking("root is needed for network namespaces")
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    _call(_libc.unshare(CLONE_NEWNET), "unshare")
+    run("ip", "link", "set", "lo", "up")
+    node = Host()
+    try:
+        yield node
+    finally:
+        for space in node.spaces:
+            run("ip", "netns", "delete", space.name, check=False)
+        nft.release()
+        _call(_libc.setns(home, CLONE_NEWNET), "setns")
+        os.close(home)
+        for directory in (state.ROOT, "/var/lib/cni"):
+            _empty(directory)
+
+
+def _empty(directory: str) -> None:
+    if os.path.isdir(directory):
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+
+
+@pytest.fixture
+def container(host: Host) -> Space:
+    """A network namespace that stands for a container of `host`."""
+    return host.space()
+
+
+@pytest.fixture
+def cni(tmp_path_factory: pytest.TempPathFactory) -> Cni:
+    """Plugins of the suite, found by name in a CNI_PATH and called in process."""
+    directory = tmp_path_factory.mktemp("cni-bin")
+    for name in REGISTER:
+        (directory / name).write_text("")
+    return Cni(str(directory))

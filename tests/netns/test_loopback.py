@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""loopback against the kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab import Cni, Space
+
+CONF = {"cniVersion": "1.1.0", "name": "cni-loopback", "type": "loopback"}
+
+
+def test_add_brings_lo_up(cni: Cni, container: Space) -> None:
+    """After ADD the container's lo is up and the result has both its addresses."""
+    result = cni.ok("loopback", "ADD", CONF, netns=container, ifname="lo")
+    (lo,) = container.ip("link", "show", "lo")
+    assert "UP" in lo["flags"]
+    assert result == {
+        "cniVersion": "1.1.0",
+        "interfaces": [
+            {"name": "lo", "mac": "00:00:00:00:00:00", "sandbox": container.path}
+        ],
+        "ips": [
+            {"address": "127.0.0.1/8", "interface": 0},
+            {"address": "::1/128", "interface": 0},
+        ],
+    }
+
+
+@pytest.mark.parametrize("version", ("0.3.0", "0.3.1", "0.4.0"))
+def test_result_has_families_before_1_0_0(
+    cni: Cni, container: Space, version: str
+) -> None:
+    """Results of 0.3.0 to 0.4.0 say the family of each address and always have dns."""
+    conf = CONF | {"cniVersion": version}
+    result = cni.ok("loopback", "ADD", conf, netns=container, ifname="lo")
+    assert [ip["version"] for ip in result["ips"]] == ["4", "6"]
+    assert result["dns"] == {}
+
+
+@pytest.mark.parametrize("version", (None, "", "0.1.0", "0.2.0"))
+def test_result_is_legacy_before_0_3_0(
+    cni: Cni, container: Space, version: str | None
+) -> None:
+    """Results of 0.1.0 and 0.2.0 have ip4 and ip6 and nothing later."""
+    conf = CONF | {"cniVersion": version}
+    result = cni.ok("loopback", "ADD", conf, netns=container, ifname="lo")
+    assert result == {
+        "cniVersion": version or "0.1.0",
+        "ip4": {"ip": "127.0.0.1/8"},
+        "ip6": {"ip": "::1/128"},
+        "dns": {},
+    }
+
+
+def test_previous_result_passes_through(cni: Cni, container: Space) -> None:
+    """As a chained plugin it hands on what came before it."""
+    previous = {
+        "cniVersion": "1.1.0",
+        "interfaces": [{"name": "eth0", "sandbox": container.path, "mtu": 1400}],
+        "ips": [{"address": "10.1.2.3/24"}],
+    }
+    conf = CONF | {"prevResult": previous}
+    assert cni.ok("loopback", "ADD", conf, netns=container) == previous
+
+
+def test_delete_takes_lo_down_and_may_be_repeated(cni: Cni, container: Space) -> None:
+    """After DEL lo is down; DEL again, or without its namespace, succeeds."""
+    cni.ok("loopback", "ADD", CONF, netns=container)
+    for netns in (container.path, container.path, "", "/run/netns/vanished"):
+        cni.ok("loopback", "DEL", CONF, netns=netns)
+    (lo,) = container.ip("link", "show", "lo")
+    assert "UP" not in lo["flags"]
+
+
+def test_check_notices_that_lo_is_down(cni: Cni, container: Space) -> None:
+    """CHECK passes after ADD, and fails when somebody takes lo down."""
+    cni.ok("loopback", "ADD", CONF, netns=container)
+    cni.ok("loopback", "CHECK", CONF, netns=container)
+    container.run("ip", "link", "set", "lo", "down")
+    error = cni.refused("loopback", "CHECK", CONF, netns=container)
+    assert error["msg"] == "check link lo: loopback interface is down"
+
+
+def test_foreign_address_on_lo_is_refused(cni: Cni, container: Space) -> None:
+    """A non-loopback address on lo makes ADD fail with the address in the message."""
+    container.run("ip", "addr", "add", "10.2.2.2/32", "dev", "lo")
+    error = cni.refused("loopback", "ADD", CONF, netns=container)
+    assert error["msg"].endswith("10.2.2.2/32")
+
+
+def test_gc_and_status_succeed(cni: Cni) -> None:
+    """GC and STATUS have nothing to say."""
+    assert cni.ok("loopback", "GC", CONF) is None
+    assert cni.ok("loopback", "STATUS", CONF) is None
