@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, TextIO
 
 from plugins import REGISTER
 
+# Importing typing for its constant alone would cost half as much as the interpreter.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import BinaryIO, Literal, NoReturn, TextIO
 
 COMMAND = "cnipy"
 
@@ -37,11 +37,11 @@ def main(
         stderr.write(f"{name}: not one of {COMMAND}, {', '.join(sorted(REGISTER))}\n")
         return 1
     from cni_common import skel
+    from launcher import ours
     from launcher.loading import load
-    from launcher.ours import finder
 
-    plugin = partial(load, name)
-    return skel.run(name, plugin, env, stdin, stdout, stderr, ours=finder(argv[0]))
+    found = ours.finder(argv[0])
+    return skel.run(name, lambda: load(name), env, stdin, stdout, stderr, ours=found)
 
 
 def run(argv: Sequence[str]) -> NoReturn:
@@ -54,13 +54,12 @@ def run(argv: Sequence[str]) -> NoReturn:
     try:
         with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout:
             status = main(argv, os.environ, stdin, stdout, sys.stderr)
+        sys.stderr.flush()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except Exception:  # noqa: BLE001 - the interpreter's farewell would report it
         sys.excepthook(*sys.exc_info())
     finally:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
         os._exit(status)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
 from plugins import REGISTER
 
+TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
     from cni_common.skel import Plugin
 
