@@ -32,7 +32,7 @@ def main(
     if name == COMMAND:
         from cnipy.main import main as operate
 
-        return operate(argv[1:], env, stdout, stderr)
+        return operate(argv, env, stdout, stderr)
     if name not in REGISTER:
         stderr.write(f"{name}: not one of {COMMAND}, {', '.join(sorted(REGISTER))}\n")
         return 1

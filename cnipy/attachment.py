@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One container's place in one network, as a runtime describes it (section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_IFNAME = "eth0"
+DIGITS = 20
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Container ID, path of its netns, link name, CNI_ARGS pairs, capability values."""
+
+    container_id: str
+    netns: str
+    ifname: str
+    args: tuple[tuple[str, str], ...] = ()
+    capability_args: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cni_args(self) -> str:
+        """The pairs in the form of CNI_ARGS."""
+        return ";".join(f"{key}={value}" for key, value in self.args)
+
+
+def container_id_of(netns: str) -> str:
+    """Return cnitool's container ID for the absolute path `netns`."""
+    return "cnitool-" + hashlib.sha512(netns.encode()).hexdigest()[:DIGITS]
+
+
+def from_environment(netns: str, env: Mapping[str, str]) -> Attachment:
+    """Return the attachment that cnitool's variables describe.
+
+    CNI_IFNAME, CNI_ARGS and CAP_ARGS (a JSON object) are read; `netns` may be
+    relative. Raises code 4 for a variable that cannot be understood.
+    """
+    path = os.path.abspath(netns)
+    return Attachment(
+        container_id=container_id_of(path),
+        netns=path,
+        ifname=env.get("CNI_IFNAME", DEFAULT_IFNAME),
+        args=_pairs(env.get("CNI_ARGS", "")),
+        capability_args=_capability_args(env.get("CAP_ARGS", "")),
+    )
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for part in text.split(";") if text else []:
+        key, _, value = part.partition("=")
+        if not key or not value or "=" in value:
+            msg = f"parse CNI_ARGS: invalid pair {part!r}"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+        pairs.append((key, value))
+    return tuple(pairs)
+
+
+def _capability_args(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"parse CAP_ARGS: {error}"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg) from error
+    if not isinstance(document, dict):
+        msg = "parse CAP_ARGS: not a JSON object"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    return document

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result cache, in libcni's place and format (kind "cniCacheV1").
+
+What containerd, CRI-O or cnitool attached is found here, and the other way round.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cni_common.spec import environment
+from cni_common.spec.errors import CNIError, Code
+from cnipy.attachment import Attachment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cnipy.network import Network
+
+KIND = "cniCacheV1"
+DEFAULT = "/var/lib/cni"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An attachment as it was made: its network, list and result."""
+
+    network: str
+    attachment: Attachment
+    config: bytes
+    result: dict[str, Any]
+
+
+class Cache:
+    """The directory `results` below a cache directory."""
+
+    def __init__(self, directory: str = DEFAULT) -> None:
+        self.directory = directory
+        self.results = os.path.join(directory, "results")
+
+    @contextlib.contextmanager
+    def locked(self, *, alone: bool) -> Iterator[None]:
+        """GC runs alone; ADD and DEL of different containers may run side by side."""
+        os.makedirs(self.results, 0o700, exist_ok=True)
+        opened = os.open(self.results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(opened)
+
+    def path(self, network: str, attachment: Attachment) -> str:
+        """Return the path of an attachment's file."""
+        key = f"{network}-{attachment.container_id}-{attachment.ifname}"
+        return os.path.join(self.results, key)
+
+    def read(self, network: str, attachment: Attachment) -> Entry | None:
+        """Return what is kept of an attachment; None if absent or unreadable.
+
+        libcni takes a damaged file for an absent one too, so that a DEL can go on.
+        """
+        return _entry(self.path(network, attachment))
+
+    def entries(self, network: str) -> list[Entry]:
+        """Return all that is kept of a network, in the order of the files' names."""
+        try:
+            names = sorted(os.listdir(self.results))
+        except FileNotFoundError:
+            return []
+        found = (_entry(os.path.join(self.results, name)) for name in names)
+        return [entry for entry in found if entry and entry.network == network]
+
+    def write(
+        self, network: Network, attachment: Attachment, result: dict[str, Any]
+    ) -> None:
+        """Keep an attachment's result: a whole file of mode 0600, in one step."""
+        document: dict[str, Any] = {
+            "kind": KIND,
+            "containerId": attachment.container_id,
+            "config": base64.b64encode(network.text).decode(),
+            "ifName": attachment.ifname,
+            "networkName": network.name,
+            "netns": attachment.netns,
+            "cniArgs": attachment.args,
+            "capabilityArgs": attachment.capability_args,
+            "result": result,
+        }
+        kept = {key: value for key, value in document.items() if value}
+        os.makedirs(self.results, 0o700, exist_ok=True)
+        # Not in `results`, where libcni would take an unfinished file for an entry.
+        opened, unfinished = tempfile.mkstemp(prefix=".result-", dir=self.directory)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            json.dump(kept, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(unfinished, self.path(network.name, attachment))
+
+    def delete(self, network: str, attachment: Attachment) -> None:
+        """Forget an attachment; that it is unknown is success."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(network, attachment))
+
+
+def _entry(path: str) -> Entry | None:
+    try:
+        with open(path, "rb") as file:
+            document = json.load(file)
+        if document["kind"] != KIND or not document["ifName"]:
+            return None
+        return Entry(
+            network=document["networkName"],
+            attachment=Attachment(
+                container_id=document["containerId"],
+                netns=document.get("netns") or "",
+                ifname=document["ifName"],
+                args=tuple(
+                    (key, value) for key, value in document.get("cniArgs") or ()
+                ),
+                capability_args=document.get("capabilityArgs") or {},
+            ),
+            config=base64.b64decode(document.get("config") or ""),
+            result=document.get("result") or {},
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def check_key(network: str, attachment: Attachment) -> None:
+    """Raise CNIError unless all parts of a cache file's name are fit for one."""
+    environment.validate_network_name(network)
+    environment.validate_container_id(attachment.container_id)
+    if not attachment.ifname:
+        raise CNIError(Code.INVALID_ENVIRONMENT, "CNI_IFNAME is empty")
+    environment.validate_ifname(attachment.ifname)

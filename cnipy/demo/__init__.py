@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy demo`: two containers attached, talking and detached, where nobody is hurt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnipy.demo import stage, story
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def run(plugins: str, conf: str | None, env: Mapping[str, str]) -> int:
+    """Play the demonstration with the plugins of a directory; 0 if all held.
+
+    `conf` is a conflist of a bridge with portmap; the containerd example if None.
+    """
+    return stage.play(lambda: story.tell(plugins, conf or stage.example(), env))

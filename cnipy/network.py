@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network configuration lists on disk, found and read in libcni's order (section 1)."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from cni_common.spec import gojson
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.versions import NEWEST, OLDEST
+
+FLAGS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A list of plugins; `text` is the list as it is kept in the cache."""
+
+    name: str
+    version: str
+    plugins: tuple[dict[str, Any], ...]
+    text: bytes
+    disable_check: bool = False
+    disable_gc: bool = False
+
+
+class NotFoundError(CNIError):
+    """No configuration has the name that was asked for."""
+
+
+def load(directory: str, name: str) -> Network:
+    """Return the network `name` of a configuration directory.
+
+    Files *.conflist come first in the order of their names, then *.conf and *.json,
+    which hold a single plugin; the first whose name matches is taken. Raises
+    NotFoundError, or code 6 or 7 for a malformed file that comes before it.
+    """
+    for file in _files(directory, (".conflist",)):
+        network = parse(_content(file), file)
+        if network.name == name:
+            return network
+    for file in _files(directory, (".conf", ".json")):
+        single = gojson.load_object(_content(file), file)
+        if gojson.member(single, "type") is None:
+            raise CNIError(Code.INVALID_CONFIG, f"read {file}: missing type")
+        if gojson.member(single, "name") == name:
+            return _upconverted(single, file)
+    msg = f"find network {name}: no configuration of that name in {directory}"
+    raise NotFoundError(Code.INVALID_CONFIG, msg)
+
+
+def parse(text: bytes, source: str) -> Network:
+    """Return the network in a conflist; raises code 6 or 7 naming `source`."""
+    document = gojson.load_object(text, source)
+    name = document.get("name")
+    if not isinstance(name, str) or not name:
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: missing name")
+    plugins = list(_inlined(document, source))
+    if not _flag(document, "loadOnlyInlinedPlugins", source):
+        plugins += _beside(source, name)
+    if not plugins:
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: no plugins in list")
+    return Network(
+        name=name,
+        version=_version(document, source),
+        plugins=tuple(plugins),
+        text=text,
+        disable_check=_flag(document, "disableCheck", source),
+        disable_gc=_flag(document, "disableGC", source),
+    )
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return what orders versions; the empty one counts as the oldest.
+
+    Raises ValueError for a text that is no version.
+    """
+    numbers = tuple(int(part) for part in (version or OLDEST).split("."))
+    return (*numbers, 0, 0)[:3]
+
+
+def _upconverted(single: dict[str, Any], source: str) -> Network:
+    wrapped = {
+        "name": gojson.member(single, "name"),
+        "cniVersion": gojson.member(single, "cniVersion") or "",
+        "plugins": [single],
+    }
+    return parse(json.dumps(wrapped, sort_keys=True).encode(), source)
+
+
+def _inlined(document: dict[str, Any], source: str) -> list[dict[str, Any]]:
+    plugins = document.get("plugins", [])
+    if not isinstance(plugins, list):
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: plugins is no list")
+    if "plugins" in document and not plugins:
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: no plugins in list")
+    for plugin in plugins:
+        _check_plugin(plugin, source)
+    return plugins
+
+
+def _beside(source: str, name: str) -> list[dict[str, Any]]:
+    """Plugins in DIRECTORY/NAME/*.conf follow those of the list (since 1.1.0)."""
+    directory = os.path.join(os.path.dirname(source), name)
+    found = []
+    for file in _files(directory, (".conf",)) if "/" not in name else []:
+        plugin = gojson.load_object(_content(file), file)
+        _check_plugin(plugin, file)
+        found.append(plugin)
+    return found
+
+
+def _check_plugin(plugin: object, source: str) -> None:
+    kind = gojson.member(plugin, "type") if isinstance(plugin, dict) else None
+    if not isinstance(kind, str) or not kind:
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: plugin without type")
+
+
+def _version(document: dict[str, Any], source: str) -> str:
+    """Return the highest version of cniVersion and cniVersions that we speak."""
+    single = document.get("cniVersion", "")
+    several = document.get("cniVersions")
+    listed = several if isinstance(several, list) else []
+    if not all(isinstance(version, str) for version in (single, *listed)):
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: cniVersion is no string")
+    if several is None:
+        return str(single)
+    try:
+        ours = [
+            version
+            for version in (*listed, *([single] if single else []))
+            if version_numbers(version) <= version_numbers(NEWEST)
+        ]
+    except ValueError as error:
+        msg = f"read {source}: cniVersions: {error}"
+        raise CNIError(Code.INVALID_CONFIG, msg) from error
+    return max(ours, key=version_numbers, default=str(single))
+
+
+def _flag(document: dict[str, Any], key: str, source: str) -> bool:
+    value = document.get(key, False)
+    if isinstance(value, str):
+        value = FLAGS.get(value.lower())
+    if not isinstance(value, bool):
+        raise CNIError(Code.INVALID_CONFIG, f"read {source}: {key} is no boolean")
+    return value
+
+
+def _files(directory: str, endings: tuple[str, ...]) -> list[str]:
+    try:
+        names = sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        msg = f"read {directory}: {error.strerror}"
+        raise CNIError(Code.IO_FAILURE, msg) from error
+    paths = [os.path.join(directory, name) for name in names]
+    return [
+        path
+        for path in paths
+        if os.path.splitext(path)[1] in endings and not os.path.isdir(path)
+    ]
+
+
+def _content(file: str) -> bytes:
+    try:
+        with open(file, "rb") as opened:
+            return opened.read()
+    except OSError as error:
+        msg = f"read {file}: {error.strerror}"
+        raise CNIError(Code.IO_FAILURE, msg) from error
