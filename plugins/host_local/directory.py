@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
+from plugins.host_local import index
 from plugins.host_local.store import Store
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _open(
             # Absent, or removed while we waited for the lock: administrators do
             # that to get rid of leases that nobody else reclaims.
             if not create:
+                index.discard(os.path.realpath(os.path.join(data_dir, network)))
                 return None
             if attempt == _ATTEMPTS - 1:
                 raise

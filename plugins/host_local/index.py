@@ -8,6 +8,7 @@ else adds or removes a file there changes that time.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from binascii import crc32
@@ -32,24 +33,14 @@ class Index:
     reads the leases instead.
     """
 
-    def __init__(self, network: str, directory: int) -> None:
+    def __init__(self, path: str, directory: int) -> None:
+        """Open the index of the network's directory `path`, open as `directory`."""
         self._directory = directory
         self._root = -1
         self.complete = False
         with suppress(OSError):
-            self._root = self._open(network)
+            self._root = _open(state.ensure_directory(*_place(path)))
             self.complete = self._read(_STAMP) == self._mark()
-
-    def _open(self, network: str) -> int:
-        resolved = os.readlink(f"/proc/self/fd/{self._directory}")
-        name = f"{network[:150]}-{crc32(os.fsencode(resolved)):08x}"
-        path = state.ensure_directory("host-local", name)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        root = os.open(path, flags)
-        if os.fstat(root).st_uid != os.geteuid():
-            os.close(root)
-            raise PermissionError(path)
-        return root
 
     def _mark(self) -> str:
         found = os.fstat(self._directory)
@@ -118,3 +109,40 @@ class Index:
                 self._write(_STAMP, self._mark() if exact else "")
         os.close(self._root)
         self._root = -1
+
+
+def discard(path: str) -> None:
+    """Empty the index of the network's directory `path`, which is absent itself."""
+    with suppress(OSError):
+        root = _open(state.path(*_place(path)))
+        try:
+            # The stamp first: without it the rest is not believed.
+            for name in sorted(os.listdir(root), key=lambda name: name != _STAMP):
+                os.unlink(name, dir_fd=root)
+        finally:
+            os.close(root)
+
+
+def _place(path: str) -> tuple[str, str]:
+    return (
+        "host-local",
+        f"{os.path.basename(path)[:150]}-{crc32(os.fsencode(path)):08x}",
+    )
+
+
+def _open(path: str) -> int:
+    """Open the index at `path` and lock it.
+
+    The lock of the network's directory is not enough: in another mount namespace,
+    another directory may have the same path.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    root = os.open(path, flags)
+    try:
+        if os.fstat(root).st_uid != os.geteuid():
+            raise PermissionError(path)
+        fcntl.flock(root, fcntl.LOCK_EX)
+    except OSError:
+        os.close(root)
+        raise
+    return root

@@ -82,7 +82,7 @@ def gc(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs n
     ):
         if store is None:
             return
-        for name, content in store.leases():
+        for name, content in store.leases().items():
             if _is_stale(content, valid):
                 each(store.release, name)
 

@@ -19,7 +19,7 @@ from plugins.host_local.index import Index
 from plugins.host_local.owner import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address
 
     from plugins.host_local.owner import Owner
@@ -40,7 +40,7 @@ class Store:
     def __init__(self, network: str, parent: int, directory: int) -> None:
         self._fd = directory
         self._place = Place(directory, parent, f".{network}.new")
-        self._index = Index(network, directory)
+        self._index = Index(os.readlink(f"/proc/self/fd/{directory}"), directory)
         self._changed = False
 
     def owned(self, owner: Owner) -> list[str]:
@@ -49,25 +49,27 @@ class Store:
             names = self._index.leases(owner.key)
             if all(self.content(name) == owner.content for name in names):
                 return names
-        names = []
+        leases = self.leases()
+        return [name for name, content in leases.items() if content == owner.content]
+
+    def leases(self) -> dict[str, bytes]:
+        """Return the content of every lease by its name; reads them all.
+
+        The side index says the same afterwards.
+        """
+        found: dict[str, bytes] = {}
         owners: dict[str, list[str]] = {}
-        for name, content in self.leases():
-            if content == owner.content:
-                names.append(name)
-            other = owner_of(content)
-            if other is not None:
-                owners.setdefault(other.key, []).append(name)
+        for name in os.listdir(self._fd):
+            content = self.content(name) if _is_address(name) else None
+            if content is None:
+                continue
+            found[name] = content
+            owner = owner_of(content)
+            if owner is not None:
+                owners.setdefault(owner.key, []).append(name)
         self._index.rebuild(owners)
         self._changed = True
-        return names
-
-    def leases(self) -> Iterator[tuple[str, bytes]]:
-        """Yield name and content of every lease; reads them all."""
-        for name in os.listdir(self._fd):
-            if _is_address(name):
-                content = self.content(name)
-                if content is not None:
-                    yield name, content
+        return found
 
     def names(self) -> set[str]:
         """Return the names in the directory; its cost grows with their number."""
