@@ -33,21 +33,23 @@ while True:
 ASK_UDP = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(2)
+s.settimeout(1.5)
 s.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
 print(s.recv(99).decode())
 """
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
 
 
-def fetch(sandbox: Sandbox, url: str, netns: str | None = None) -> str:
-    """Return the page, or an empty string when there is no answer within 3 s."""
-    words = ["curl", "-sS", "-g", "-m", "3", "--noproxy", "*", url]
+def fetch(
+    sandbox: Sandbox, url: str, netns: str | None = None, seconds: float = 3
+) -> str:
+    """Return the page, or an empty string when there is no answer in time."""
+    words = ["curl", "-sS", "-g", "-m", str(seconds), "--noproxy", "*", url]
     return sandbox.run(*words, netns=netns, check=False).stdout
 
 
 def ask_udp(sandbox: Sandbox, host: str, port: int, netns: str | None = None) -> str:
-    """Return the datagram that comes back, or an empty string after 2 s."""
+    """Return the datagram that comes back, or an empty string after 1.5 s."""
     words = [*PYTHON, ASK_UDP, host, str(port)]
     return sandbox.run(*words, netns=netns, check=False).stdout.strip()
 
