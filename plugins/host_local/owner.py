@@ -48,6 +48,6 @@ def owner_of(content: bytes) -> Owner | None:
     container_id, line_break, ifname = content.partition(b"\r\n")
     if not _CONTAINER_ID.fullmatch(container_id):
         return None
-    if line_break and (not ifname or b"/" in ifname or b"\0" in ifname):
+    if line_break and (ifname.split() != [ifname] or b"/" in ifname or b"\0" in ifname):
         return None
     return Owner(container_id.decode(), ifname.decode("utf-8", "surrogateescape"))

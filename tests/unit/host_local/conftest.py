@@ -135,11 +135,11 @@ class Network:
         return Outcome(done.returncode, json.loads(done.stdout or "{}"))
 
     def start(
-        self, verb: str, conf: dict[str, Any], cid: str
+        self, verb: str, conf: dict[str, Any], cid: str, prelude: str = ""
     ) -> subprocess.Popen[bytes]:
-        """Start our plugin as a process of its own."""
+        """Start our plugin as a process of its own, behind the statements `prelude`."""
         process = subprocess.Popen(
-            [sys.executable, "-c", COLD, str(ROOT), str(self.state)],
+            [sys.executable, "-c", prelude + COLD, str(ROOT), str(self.state)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(verb, cid, "eth0"),

@@ -79,7 +79,7 @@ def test_resolv_conf_becomes_dns(net: Network, tmp_path: Any) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ("missing", "directory", "fifo"))
+@pytest.mark.parametrize("kind", ["missing", "directory", "fifo"])
 def test_unreadable_resolv_conf_leases_nothing(
     net: Network, tmp_path: Any, kind: str
 ) -> None:
@@ -104,7 +104,7 @@ def requests(where: str, addresses: list[str]) -> tuple[dict[str, Any], dict[str
     return {}, {"CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAME=x;IP={addresses[0]}"}
 
 
-@pytest.mark.parametrize("where", ("runtimeConfig", "args", "CNI_ARGS"))
+@pytest.mark.parametrize("where", ["runtimeConfig", "args", "CNI_ARGS"])
 def test_an_address_can_be_requested(net: Network, where: str) -> None:
     """Each of the three ways gives exactly the address asked for."""
     more, env = requests(where, ["10.2.0.77"])
@@ -112,7 +112,7 @@ def test_an_address_can_be_requested(net: Network, where: str) -> None:
     assert outcome.addresses == ["10.2.0.77"]
 
 
-@pytest.mark.parametrize("where", ("runtimeConfig", "args"))
+@pytest.mark.parametrize("where", ["runtimeConfig", "args"])
 def test_requests_reach_the_set_they_lie_in(net: Network, where: str) -> None:
     """Several requests in any order, repeated (Podman does), with or without prefix."""
     asked = ["fd00::77/64", "10.2.0.77", "10.2.0.77", "fd00::77"]
@@ -133,14 +133,14 @@ def test_the_same_request_by_all_three_ways_is_one(net: Network) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "cause"),
-    (
+    [
         ("10.2.0.1", "requested ip 10.2.0.1 is subnet's gateway"),
         ("10.2.0.0", "failed to allocate all requested IPs: 10.2.0.0"),
         ("10.2.0.255", "requested ip 10.2.0.255 is subnet's broadcast address"),
         ("10.2.0.66", "requested ip 10.2.0.66 is excluded"),
         ("10.9.0.1", "failed to allocate all requested IPs: 10.9.0.1"),
         ("fd00::5", "failed to allocate all requested IPs: fd00::5"),
-    ),
+    ],
 )
 def test_impossible_requests_change_nothing(
     net: Network, asked: str, cause: str
@@ -167,11 +167,11 @@ def test_two_requests_for_one_set_are_refused(net: Network) -> None:
 
 @pytest.mark.parametrize(
     ("args", "cause"),
-    (
+    [
         ("IP=10.2.0", "parse CNI_ARGS: IP: '10.2.0' is not an IP address"),
         ("FOO=1", "parse CNI_ARGS: unknown keys ['FOO']"),
         ("IP", "parse CNI_ARGS: invalid pair 'IP'"),
-    ),
+    ],
 )
 def test_malformed_cni_args_fail_add_and_never_del(
     net: Network, args: str, cause: str
@@ -184,7 +184,7 @@ def test_malformed_cni_args_fail_add_and_never_del(
     assert net.leases == {}
 
 
-@pytest.mark.parametrize("version", ("0.1.0", "0.2.0"))
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
 def test_old_versions_have_one_address_of_each_family(
     net: Network, version: str
 ) -> None:
@@ -201,7 +201,7 @@ def test_old_versions_have_one_address_of_each_family(
 
 @pytest.mark.parametrize(
     ("ipam", "cause"),
-    (
+    [
         ({}, "parse ipam: no IP ranges specified"),
         ({"ranges": []}, "parse ipam: no IP ranges specified"),
         ({"ranges": [[]]}, "parse ipam: invalid range set 0: empty range set"),
@@ -241,7 +241,7 @@ def test_old_versions_have_one_address_of_each_family(
             {"subnet": "10.0.0.0/24", "routes": [{"gw": "10.0.0.1"}]},
             "parse network configuration: ipam.routes.0.dst: Field required",
         ),
-    ),
+    ],
 )
 def test_broken_ipam_sections_are_refused(
     net: Network, ipam: dict[str, Any], cause: str

@@ -150,13 +150,13 @@ def test_del_of_an_unknown_network_makes_nothing(net: Network) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    (
+    [
         {"ranges": []},
         {"ranges": "none"},
         {"ranges": [[{"subnet": "10.2.0.1/24"}]]},
         {"ranges": [[{"subnet": 5}]], "routes": {}},
         {"subnet": "rubbish", "resolvConf": "/absent"},
-    ),
+    ],
 )
 def test_del_releases_with_a_broken_configuration(
     net: Network, broken: dict[str, Any]
@@ -233,7 +233,7 @@ def valid(*attachments: str) -> list[dict[str, str]]:
     return [{"containerID": cid, "ifname": ifname} for cid, ifname in pairs]
 
 
-@pytest.mark.parametrize("key", ("cni.dev/valid-attachments", "cni.dev/attachments"))
+@pytest.mark.parametrize("key", ["cni.dev/valid-attachments", "cni.dev/attachments"])
 def test_gc_releases_what_is_not_valid(net: Network, key: str) -> None:
     """Leases of no valid attachment and empty files go; lock and the rest stay."""
     conf = net.conf(*DUAL)

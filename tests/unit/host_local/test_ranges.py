@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.host_local.ranges import (
@@ -81,6 +81,7 @@ def allocatable(pool: RangeSet) -> list[Any]:
     return found
 
 
+@settings(deadline=None)
 @given(small_sets())
 def test_candidates_are_what_may_be_allocated(pool: RangeSet) -> None:
     """Every usable address comes once, and no gateway, network or excluded one."""
@@ -88,6 +89,7 @@ def test_candidates_are_what_may_be_allocated(pool: RangeSet) -> None:
     assert pool.size == len(allocatable(pool))
 
 
+@settings(deadline=None)
 @given(small_sets(), st.data())
 def test_round_robin_visits_all_before_it_repeats(
     pool: RangeSet, data: st.DataObject
@@ -101,6 +103,7 @@ def test_round_robin_visits_all_before_it_repeats(
     assert list(pool.candidates(last)) == expected
 
 
+@settings(deadline=None)
 @given(small_sets(), st.data())
 def test_requests_are_refused_for_what_is_no_candidate(
     pool: RangeSet, data: st.DataObject
@@ -111,6 +114,7 @@ def test_requests_are_refused_for_what_is_no_candidate(
     assert (not pool.refusal(address)) == (address in set(allocatable(pool)))
 
 
+@settings(deadline=None)
 @given(small_sets())
 def test_last_reserved_of_another_set_starts_over(pool: RangeSet) -> None:
     """An address that is in no range makes the round start at the beginning."""
@@ -128,12 +132,12 @@ def test_large_exclusions_are_not_walked_through() -> None:
 
 @pytest.mark.parametrize(
     ("subnet", "start", "end", "gateway"),
-    (
+    [
         ("10.1.2.0/24", "10.1.2.1", "10.1.2.254", "10.1.2.1"),
         ("10.1.2.0/30", "10.1.2.1", "10.1.2.2", "10.1.2.1"),
         ("fd00::/64", "fd00::1", "fd00::ffff:ffff:ffff:ffff", "fd00::1"),
         ("fd00::/126", "fd00::1", "fd00::3", "fd00::1"),
-    ),
+    ],
 )
 def test_defaults_follow_from_the_subnet(
     subnet: str, start: str, end: str, gateway: str
@@ -166,7 +170,7 @@ def test_gateway_of_one_range_is_skipped_in_every_range_of_the_set() -> None:
 
 @pytest.mark.parametrize(
     ("subnet", "keys", "message"),
-    (
+    [
         (
             "10.1.2.3/24",
             {},
@@ -200,7 +204,7 @@ def test_gateway_of_one_range_is_skipped_in_every_range_of_the_set() -> None:
             {"exclude": ["fd00::/96"]},
             "IP fd00::/96 is not the same protocol as subnet 10.1.2.0/24",
         ),
-    ),
+    ],
 )
 def test_impossible_ranges_are_refused(
     subnet: str, keys: dict[str, Any], message: str
