@@ -158,7 +158,7 @@ def main() -> int:
         tree = tree_in(roots(), archive)
     except OSError as error:
         return _refusal(os.path.basename(archive), error)
-    sys.path.remove(archive)
+    del sys.path[0]  # the archive itself
     sys.path.append(os.path.join(tree, "site-packages"))
     from launcher.entry import run
 

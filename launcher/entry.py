@@ -54,13 +54,20 @@ def run(argv: Sequence[str]) -> NoReturn:
     try:
         with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout:
             status = main(argv, os.environ, stdin, stdout, sys.stderr)
-        sys.stderr.flush()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except Exception:  # noqa: BLE001 - the interpreter's farewell would report it
         sys.excepthook(*sys.exc_info())
-    finally:
-        os._exit(status)
+    os._exit(status if _flushed() else 1)
+
+
+def _flushed() -> bool:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True
 
 
 def _stream(descriptor: int, mode: Literal["rb", "wb"]) -> BinaryIO:

@@ -7,8 +7,10 @@ import ipaddress
 import json
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cni_common.spec.errors import CNIError
 from cnipy import network as networks
 from cnipy.attachment import Attachment, container_id_of
 from cnipy.cache import Cache
@@ -18,7 +20,7 @@ from cnipy.invoke import Invoker
 from cnipy.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cnipy.network import Network
 
@@ -41,6 +43,15 @@ class Checks:
         )
         if not good:
             self.failed.append(sentence)
+
+    def succeeds(self, sentence: str, step: Callable[[], None]) -> None:
+        """A verb does not fail."""
+        try:
+            step()
+        except CNIError as error:
+            self.holds(sentence, good=False, seen=str(error))
+        else:
+            self.holds(sentence, good=True)
 
     def answers(
         self, sentence: str, source: str, target: tuple[str, int], expected: str
@@ -81,12 +92,15 @@ def tell(plugins: str, conf: str, env: Mapping[str, str]) -> int:
     print(tool("nft", "list", "ruleset"))
     if network.version not in {"0.1.0", "0.2.0", "0.3.0", "0.3.1"}:
         for attachment in attachments:
-            runtime.check(network, attachment)
-        checks.holds("CHECK agrees with both attachments", good=True)
+            name = os.path.basename(attachment.netns)
+            checks.succeeds(
+                f"CHECK {name}", partial(runtime.check, network, attachment)
+            )
 
     print("\ndetach both containers")
     for attachment in attachments:
-        runtime.delete(network, attachment)
+        name = os.path.basename(attachment.netns)
+        checks.succeeds(f"DEL {name}", partial(runtime.delete, network, attachment))
     _look_for_remains(checks, network, attachments, addresses, before)
     print(f"\n{'FAILED: ' + '; '.join(checks.failed) if checks.failed else 'all held'}")
     return 1 if checks.failed else 0

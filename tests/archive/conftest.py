@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packed file under test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from lab import lacking
+from packed_file import TOP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def packed() -> Path:
+    """The one archive, made by build.sh."""
+    archive = TOP / "dist/bin/cnipy"
+    if not archive.exists():
+        lacking("dist/bin is not built: run ./build.sh build")
+    return archive
+
+
+@pytest.fixture
+def build(packed: Path) -> str:
+    """The build of the archive, as its first bytes say."""
+    head = packed.read_bytes()[:1024].decode(errors="replace")
+    return head.partition("# cnipy, build ")[2].partition("\n")[0]
+
+
+@pytest.fixture
+def plugin_dir(packed: Path, tmp_path: Path) -> Path:
+    """A plugin directory with one copy of the archive under each plugin's name."""
+    for name in ("bridge", "host-local", "loopback", "portmap"):
+        (tmp_path / name).symlink_to(packed)
+    return tmp_path

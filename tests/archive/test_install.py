@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""build.sh install: the plugin directory gets one archive and its names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packed_file import FRESH, ROOT, TOP, privately
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTALL = f'{TOP}/build.sh install --bin-dir "$0"'
+
+
+def test_install_places_one_archive_and_links(packed: Path, tmp_path: Path) -> None:
+    """Every name is there with mode 0755, extracted before the first call."""
+    script = (
+        f'{FRESH} {INSTALL} 2>/dev/null; ls -A "$0"; stat -Lc %a "$0"/*; ls {ROOT}; '
+        'env -i CNI_COMMAND=VERSION "$0/portmap" </dev/null'
+    )
+    lines = privately(script, tmp_path / "bin").splitlines()
+    assert lines[:5] == ["bridge", "cnipy", "host-local", "loopback", "portmap"]
+    assert lines[5:10] == ["755"] * 5, packed
+    assert len(lines[10]) == 32
+    assert "supportedVersions" in "".join(lines)
+
+
+def test_install_refuses_to_replace_a_foreign_file(tmp_path: Path) -> None:
+    """A file of others stays, and nothing is installed beside it."""
+    (tmp_path / "host-local").write_text("theirs\n")
+    script = f'{FRESH} if {INSTALL} 2>&1; then exit 1; fi; ls -A "$0"'
+    output = privately(script, tmp_path)
+    assert "--force" in output
+    assert output.splitlines()[-1] == "host-local"
+    assert (tmp_path / "host-local").read_text() == "theirs\n"
+
+
+def test_forced_install_keeps_the_foreign_file_beside(tmp_path: Path) -> None:
+    """With --force the first foreign file is kept, also when it is done twice."""
+    (tmp_path / "bridge").write_text("theirs\n")
+    privately(f"{FRESH} {INSTALL} --force; {INSTALL} --force", tmp_path)
+    assert (tmp_path / "bridge.reference").read_text() == "theirs\n"
+    assert (tmp_path / "bridge").resolve() == tmp_path / "cnipy"
+
+
+def test_install_removes_trees_of_older_builds(tmp_path: Path) -> None:
+    """Trees that no installed file refers to any more are taken away."""
+    old = f"{ROOT}/{'0' * 32}"
+    script = f"{FRESH} mkdir -p {old}; {INSTALL} 2>/dev/null; ls {ROOT}"
+    assert "0" * 32 not in privately(script, tmp_path).split()
