@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,21 @@ def host_veth(attachment: Attachment, attempt: int = 0) -> str:
     return "veth" + attachment.digest("veth", *["again"] * attempt)[:8]
 
 
-def mac_for(*identity: str) -> str:
-    """Return a locally administered unicast MAC derived from `identity`."""
-    digest = hashlib.sha256("\0".join(identity).encode("utf-8", "surrogateescape"))
-    octets = bytearray(digest.digest()[:6])
+def random_veth() -> str:
+    """Return a name for a veth that belongs to no attachment."""
+    return "veth" + os.urandom(4).hex()
+
+
+def random_mac() -> str:
+    """Return a locally administered unicast MAC that nobody else will have."""
+    octets = bytearray(os.urandom(6))
     octets[0] = (octets[0] & 0xFC) | 0x02
     return octets.hex(":")
+
+
+def alias(attachment: Attachment) -> str:
+    """Return the owner of a host veth as ip-link(8) shows it."""
+    return f"cni {comment(attachment)}"
 
 
 def comment(attachment: Attachment) -> str:

@@ -69,6 +69,12 @@ def nft_objects(*command: str) -> list[dict[str, Any]]:
     return [item for item in listed if "metainfo" not in item]
 
 
+def reaches(address: str) -> bool:
+    """Tell whether an echo request to `address` is answered within a second."""
+    command = (need("busybox"), "ping", "-c1", "-W1", address)
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 @dataclass
 class Space:
     """A named network namespace, and running commands in it."""
@@ -83,6 +89,11 @@ class Space:
     def run(self, *command: str, **options: Any) -> str:
         """Run a command inside."""
         return run("ip", "netns", "exec", self.name, *command, **options)
+
+    def reaches(self, address: str) -> bool:
+        """Tell whether an echo request to `address` is answered within a second."""
+        with self.entered():
+            return reaches(address)
 
     def ip(self, *command: str) -> Any:
         """Return what `ip -j` says inside."""

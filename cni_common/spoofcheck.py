@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A port may send from its own MAC only: table `bridge cnipy_spoofcheck`.
+
+Two rules, whatever the number of ports: frames whose link and source address are in
+the set `bound` pass, other frames of a link in the set `guarded` are dropped. The
+members are written down in /run/cni/cnipy/spoofcheck/<link>.
+"""
+
+from __future__ import annotations
+
+from cni_common import state
+from cni_common.kernel import nft
+from cni_common.spec.errors import CNIError, Code
+
+TABLE = "bridge cnipy_spoofcheck"
+_ROOM = "spoofcheck"
+
+_DECLARATION = f"""\
+add table {TABLE}
+add set {TABLE} guarded {{ type ifname; }}
+add set {TABLE} bound {{ type ifname . ether_addr; }}
+add chain {TABLE} prerouting {{ type filter hook prerouting priority -300; }}
+flush chain {TABLE} prerouting
+flush set {TABLE} guarded
+flush set {TABLE} bound
+add rule {TABLE} prerouting iifname . ether saddr @bound accept
+add rule {TABLE} prerouting iifname @guarded drop
+"""
+
+
+def ensure(link: str, mac: str) -> None:
+    """Have frames that come in by `link` dropped unless they are from `mac`.
+
+    Raises code 999 and guards nothing when nft refuses.
+    """
+    with state.lock(_ROOM):
+        directory = state.ensure_directory(_ROOM)
+        state.write(directory, link, {"mac": mac})
+        try:
+            nft.run(_elements("add", link, mac))
+        except nft.RefusedError as refused:
+            if not refused.is_missing:
+                state.delete(directory, link)
+                raise
+            _rebuild()
+
+
+def release(link: str) -> None:
+    """Have nothing guard `link` any more."""
+    with state.lock(_ROOM):
+        directory = state.path(_ROOM)
+        member = state.read(directory, link)
+        if not isinstance(member, dict):
+            return
+        state.delete(directory, link)
+        if state.names(directory):
+            _delete(link, member["mac"])
+        else:
+            nft.run(f"add table {TABLE}; delete table {TABLE}")
+
+
+def check(link: str, mac: str) -> None:
+    """Raise code 999 unless `link` is guarded and bound to `mac`."""
+    try:
+        listed = nft.list_json(f"list table {TABLE}")
+    except nft.RefusedError:
+        listed = []
+    sets = {item["set"]["name"]: item["set"] for item in listed if "set" in item}
+    guarded = link in sets.get("guarded", {}).get("elem", [])
+    bound = {"concat": [link, mac]} in sets.get("bound", {}).get("elem", [])
+    rules = sum("rule" in item for item in listed)
+    if not (guarded and bound and rules == _DECLARATION.count("add rule")):
+        msg = f"check spoof protection of {link}: a rule or an element is missing"
+        raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")
+
+
+def _elements(verb: str, link: str, mac: str) -> str:
+    name = nft.quote(link)
+    return (
+        f"{verb} element {TABLE} guarded {{ {name} }}\n"
+        f"{verb} element {TABLE} bound {{ {name} . {mac} }}\n"
+    )
+
+
+def _delete(link: str, mac: str) -> None:
+    try:
+        # Adding first makes it harmless that somebody has deleted them already.
+        nft.run(_elements("add", link, mac) + _elements("delete", link, mac))
+    except nft.RefusedError as refused:
+        if not refused.is_missing:
+            raise
+
+
+def _rebuild() -> None:
+    directory = state.path(_ROOM)
+    transaction = _DECLARATION
+    for link in state.names(directory):
+        transaction += _elements("add", link, state.read(directory, link)["mac"])
+    nft.run(transaction)

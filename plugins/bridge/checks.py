@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CHECK: everything that ADD did, against the kernel as it is now.
+
+What later plugins of a chain may change is accepted: another MTU, another MAC if
+prevResult says so, further addresses and routes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common import masquerade, spoofcheck
+from cni_common.kernel import addresses, bridges, forwarding, links, routes
+from cni_common.naming import Attachment
+from cni_common.spec.errors import CNIError, Code
+from plugins.bridge import gateway, record, veth, vlans
+
+if TYPE_CHECKING:
+    from cni_common.kernel.links import Link
+    from cni_common.kernel.netlink import Netlink
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import IP, Interface, Result, Route
+    from plugins.bridge.conf import BridgeConf
+
+
+def attachment(request: Request, conf: BridgeConf) -> None:
+    """Raise code 999 for the first thing that is not as ADD left it."""
+    result = request.prev_result
+    if result is None:
+        raise CNIError(Code.INVALID_CONFIG, "required prevResult missing")
+    end, index = _container_end(request, result)
+    with veth.sides(request.netns) as side:
+        bridge = _bridge(side.host, conf, result)
+        link = _container_link(side.container, end)
+        port = _port(side.host, bridge, link, result)
+        _port_flags(side.host, port, conf)
+        if conf.disable_container_interface:
+            return
+        _usable(port, link, conf)
+        ips = [ip for ip in result.ips if ip.interface in {None, index}]
+        _addresses(side.container, link, ips)
+        for route in _routes(request, result):
+            _route(side.container, link, route, ips)
+        if conf.gateway:
+            _gateway(side.host, conf, ips)
+        _rules(conf, port, link, ips)
+
+
+def _container_end(request: Request, result: Result) -> tuple[Interface, int]:
+    for index, interface in enumerate(result.interfaces):
+        if interface.name == request.ifname and interface.sandbox:
+            if interface.sandbox != request.netns:
+                msg = f"check interface {interface.name}: sandbox in prevResult"
+                cause = f"{interface.sandbox} doesn't match configured netns"
+                raise _wrong(f"{msg} {cause}: {request.netns}")
+            return interface, index
+    raise _wrong(f"check interface {request.ifname}: not in prevResult")
+
+
+def _bridge(host: Netlink, conf: BridgeConf, result: Result) -> Link:
+    bridge = bridges.existing(host, conf.bridge)
+    if not bridge.is_up:
+        raise _wrong(f"check bridge {bridge.name}: it is down")
+    for interface in result.interfaces:
+        same = interface.name == bridge.name and not interface.sandbox
+        # Without a gateway's address nobody has the bridge's MAC in a table.
+        if same and conf.gateway and interface.mac and interface.mac != bridge.mac:
+            msg = f"check bridge {bridge.name}: its MAC is {bridge.mac}"
+            raise _wrong(f"{msg}, not {interface.mac}")
+    if conf.promisc_mode and not bridge.is_promiscuous:
+        raise _wrong(f"check bridge {bridge.name}: it is not promiscuous")
+    return bridge
+
+
+def _container_link(inside: Netlink, end: Interface) -> Link:
+    link = links.get(inside, end.name)
+    if link is None:
+        raise _wrong(f"check interface {end.name}: it does not exist")
+    if link.kind != "veth":
+        raise _wrong(f"check interface {end.name}: it is no veth")
+    if end.mac and link.mac != end.mac.lower():
+        msg = f"check interface {end.name}: its MAC is {link.mac}"
+        raise _wrong(f"{msg}, not {end.mac}")
+    return link
+
+
+def _port(host: Netlink, bridge: Link, link: Link, result: Result) -> Link:
+    port = links.by_index(host, link.peer)
+    if port is None or port.master != bridge.index:
+        msg = f"check interface {link.name}: its peer is no port of {bridge.name}"
+        raise _wrong(msg)
+    if all(interface.name != port.name for interface in result.interfaces):
+        msg = f"check interface {link.name}: its peer {port.name} is not in prevResult"
+        raise _wrong(msg)
+    if not port.is_up:
+        raise _wrong(f"check bridge port {port.name}: it is down")
+    return port
+
+
+def _port_flags(host: Netlink, port: Link, conf: BridgeConf) -> None:
+    if port.hairpin != conf.hairpin_mode:
+        state = "off" if conf.hairpin_mode else "on"
+        raise _wrong(f"check bridge port {port.name}: hairpin mode is {state}")
+    if port.isolated != conf.port_isolation:
+        state = "off" if conf.port_isolation else "on"
+        raise _wrong(f"check bridge port {port.name}: isolation is {state}")
+    if not conf.vlan_filtering:
+        return
+    expected, present = vlans.expected(conf), bridges.vlans(host, port)
+    if expected.pvid != present.pvid or not expected.tagged <= present.tagged:
+        raise _wrong(f"check bridge port {port.name}: its VLANs are {present}")
+
+
+def _usable(port: Link, link: Link, conf: BridgeConf) -> None:
+    # The container's end may have been given another MTU by a later plugin.
+    if conf.mtu and port.mtu != conf.mtu:
+        msg = f"check bridge port {port.name}: its MTU is {port.mtu}"
+        raise _wrong(f"{msg}, not {conf.mtu}")
+    if not link.is_up:
+        raise _wrong(f"check interface {link.name}: it is down")
+    if not port.forwarding:
+        raise _wrong(f"check bridge port {port.name}: it does not forward")
+
+
+def _addresses(inside: Netlink, link: Link, ips: list[IP]) -> None:
+    held = {item.address for item in addresses.of_link(inside, link)}
+    for ip in ips:
+        if ip.address not in held:
+            raise _wrong(f"check interface {link.name}: it lacks {ip.address}")
+
+
+def _routes(request: Request, result: Result) -> list[Route]:
+    """Return the result's routes, with the fields it cannot show before 1.1.0."""
+    noted = record.read(Attachment.of(request))
+    whole = {(r.dst, r.gw): r for r in noted.routes} if noted else {}
+    return [whole.get((route.dst, route.gw), route) for route in result.routes]
+
+
+def _route(inside: Netlink, link: Link, route: Route, ips: list[IP]) -> None:
+    table = routes.MAIN_TABLE if route.table is None else route.table
+    hop = gateway.next_hop(route, ips)
+    for present in routes.of_link(inside, link, table):
+        if (
+            present.dst == route.dst
+            and (hop is None or present.gw == hop)
+            and (not route.priority or present.priority == route.priority)
+            and (not route.mtu or present.mtu == route.mtu)
+            and (not route.advmss or present.advmss == route.advmss)
+        ):
+            return
+    via = f" via {hop}" if hop else ""
+    raise _wrong(f"check interface {link.name}: it lacks the route {route.dst}{via}")
+
+
+def _gateway(host: Netlink, conf: BridgeConf, ips: list[IP]) -> None:
+    link = links.existing(host, vlans.gateway_name(conf))
+    held = {item.address for item in addresses.of_link(host, link)}
+    for address in gateway.addresses_of(ips):
+        if address not in held:
+            raise _wrong(f"check gateway {link.name}: it lacks {address}")
+    for version in {ip.address.version for ip in ips}:
+        if not forwarding.is_enabled(version):
+            raise _wrong(f"check forwarding: IPv{version} is not forwarded")
+
+
+def _rules(conf: BridgeConf, port: Link, link: Link, ips: list[IP]) -> None:
+    if conf.ip_masq:
+        masquerade.check(sorted({ip.address.network for ip in ips}, key=str))
+    if conf.macspoofchk:
+        spoofcheck.check(port.name, link.mac)
+
+
+def _wrong(msg: str) -> CNIError:
+    return CNIError(Code.INTERNAL, msg)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of the bridge plugin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from cni_common.spec import cniargs, gojson
+from cni_common.spec.environment import IFNAME_MAX, validate_ifname
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import mac
+from cni_common.spec.model import GoModel
+from cni_common.spec.netconf import NetConf
+from cni_common.spec.versions import at_least
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+VLAN_MAX = 4094
+MTU_MAX = 65535
+BACKENDS = ("", "nftables", "iptables")
+
+
+class Trunk(GoModel):
+    """VLANs that a port carries tagged: one, a range, or both."""
+
+    min_id: int | None = Field(default=None, alias="minID")
+    max_id: int | None = Field(default=None, alias="maxID")
+    id: int | None = None
+
+    def vids(self) -> set[int]:
+        """Return the VLAN IDs, or raise code 7 for what is no such set."""
+        vids = set()
+        if self.id is not None:
+            vids.add(_vid(self.id, "incorrect trunk id parameter"))
+        if self.min_id is None and self.max_id is None:
+            return vids
+        if self.min_id is None or self.max_id is None:
+            absent = "minID" if self.min_id is None else "maxID"
+            cause = "minID and maxID should be configured simultaneously"
+            raise _invalid("vlanTrunk", f"{cause}, {absent} is missing")
+        low = _vid(self.min_id, "incorrect trunk minID parameter")
+        high = _vid(self.max_id, "incorrect trunk maxID parameter")
+        if low > high:
+            cause = "minID is greater than maxID in trunk parameter"
+            raise _invalid("vlanTrunk", cause)
+        return vids | set(range(low, high + 1))
+
+
+class BridgeConf(NetConf):
+    """The bridge plugin's configuration; see docs/plugins/bridge.md."""
+
+    bridge: str = "cni0"
+    is_gateway: bool = False
+    is_default_gateway: bool = False
+    force_address: bool = False
+    ip_masq: bool = False
+    ip_masq_backend: str = ""
+    mtu: int = 0
+    hairpin_mode: bool = False
+    promisc_mode: bool = False
+    vlan: int = 0
+    vlan_trunk: list[Trunk] | None = None
+    preserve_default_vlan: bool = False
+    macspoofchk: bool = False
+    enabledad: bool = False
+    disable_container_interface: bool = False
+    port_isolation: bool = False
+
+    @property
+    def gateway(self) -> bool:
+        """Whether the bridge is the containers' gateway."""
+        return self.is_gateway or self.is_default_gateway
+
+    @property
+    def vlan_filtering(self) -> bool:
+        """Whether the bridge has to tell VLANs apart."""
+        return self.vlan != 0 or self.vlan_trunk is not None
+
+    def trunk(self) -> set[int]:
+        """Return the VLANs that the port carries tagged."""
+        return {vid for part in self.vlan_trunk or [] for vid in part.vids()}
+
+    def validate_for(self, request: Request) -> None:
+        """Raise code 7 unless the keys make sense together.
+
+        Not part of the model: DEL must release what an earlier configuration made,
+        whatever the present one says.
+        """
+        _valid_link_name(self.bridge, "bridge")
+        if self.vlan and self.gateway:
+            _valid_link_name(f"{self.bridge}.{self.vlan}", "bridge")
+        if not 0 <= self.vlan <= VLAN_MAX:
+            cause = f"invalid VLAN ID {self.vlan} (must be between 0 and {VLAN_MAX})"
+            raise _invalid("vlan", cause)
+        self.trunk()
+        if not 0 <= self.mtu <= MTU_MAX:
+            raise _invalid("mtu", f"{self.mtu} is not between 0 and {MTU_MAX}")
+        if self.hairpin_mode and self.promisc_mode:
+            cause = "cannot set hairpin mode and promiscuous mode at the same time"
+            raise _invalid("hairpinMode", cause)
+        if self.disable_container_interface and self.ipam.type:
+            cause = "cannot use IPAM when DisableContainerInterface flag is set"
+            raise _invalid("ipam", cause)
+        if self.ip_masq_backend not in BACKENDS:
+            cause = f'unknown ipmasq backend "{self.ip_masq_backend}"'
+            raise _invalid("ipMasqBackend", cause)
+        if not self.ipam.type and not at_least(request.cni_version, "0.3.0"):
+            cause = f"a result of {request.cni_version} needs an IP address"
+            raise _invalid("ipam", cause)
+
+
+def wanted_mac(request: Request, conf: BridgeConf) -> str:
+    """Return the MAC that was asked for the container's end, or an empty text.
+
+    runtimeConfig.mac comes before args.cni.mac, which comes before MAC in CNI_ARGS.
+    Raises code 7, or 4 for CNI_ARGS.
+    """
+    pairs = cniargs.parse(request.args)
+    named = gojson.member(conf.args, "cni")
+    named = named if isinstance(named, dict) else {}
+    candidates: list[tuple[str, Any]] = [
+        ("runtimeConfig.mac", gojson.member(conf.runtime_config, "mac")),
+        ("args.cni.mac", gojson.member(named, "mac")),
+        ("CNI_ARGS MAC", pairs.get("MAC")),
+    ]
+    for key, value in candidates:
+        if not value:
+            continue
+        try:
+            address = mac(value)
+        except ValueError as error:
+            raise _invalid(key, str(error)) from error
+        if int(address[:2], 16) & 1 or address == "00:00:00:00:00:00":
+            raise _invalid(key, f"{address} is not a unicast address")
+        return address
+    return ""
+
+
+def _valid_link_name(name: str, key: str) -> None:
+    try:
+        validate_ifname(name)
+    except CNIError as error:
+        raise _invalid(key, f"{error.msg}: {name!r}") from error
+    if not name or len(name) > IFNAME_MAX:
+        raise _invalid(key, "missing name")
+
+
+def _vid(value: int, cause: str) -> int:
+    if not 1 <= value <= VLAN_MAX:
+        raise _invalid("vlanTrunk", f"{cause} {value}")
+    return value
+
+
+def _invalid(key: str, cause: str) -> CNIError:
+    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

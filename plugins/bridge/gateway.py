@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge as the containers' gateway: its addresses, and who routes through it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import addresses
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import IP, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cni_common.kernel.links import Link
+    from cni_common.kernel.netlink import Netlink
+    from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
+
+_DEFAULT: dict[int, IPNetwork] = {
+    4: ipaddress.IPv4Network("0.0.0.0/0"),
+    6: ipaddress.IPv6Network("::/0"),
+}
+SCOPE_LINK = 253
+
+
+def with_gateway(ip: IP, *, is_gateway: bool, interface: int) -> IP:
+    """Return `ip` on the container's interface, with a gateway if the bridge is one.
+
+    An address without one gets the first address of its subnet.
+    """
+    gateway = ip.gateway
+    if is_gateway and gateway is None:
+        gateway = ip.address.network.network_address + 1
+    return ip.model_copy(update={"gateway": gateway, "interface": interface})
+
+
+def default_routes(ips: Sequence[IP], routes: Sequence[Route]) -> list[Route]:
+    """Return a default route for each family of `ips` that `routes` lack one for."""
+    present = {route.dst for route in routes}
+    found: dict[int, Route] = {}
+    for ip in ips:
+        dst = _DEFAULT[ip.address.version]
+        if dst not in present and ip.gateway is not None:
+            found.setdefault(ip.address.version, Route(dst=dst, gw=ip.gateway))
+    return list(found.values())
+
+
+def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
+    """Return the gateway of `route`: its own, else the first one of its family."""
+    if route.gw is not None or route.scope == SCOPE_LINK:
+        return route.gw
+    for ip in ips:
+        if ip.address.version == route.dst.version and ip.gateway is not None:
+            return ip.gateway
+    return None
+
+
+def addresses_of(ips: Sequence[IP]) -> list[IPInterface]:
+    """Return the addresses that the bridge has as the gateway of `ips`."""
+    found: list[IPInterface] = []
+    for ip in ips:
+        if ip.gateway is None:
+            continue
+        address = ipaddress.ip_interface(f"{ip.gateway}/{ip.address.network.prefixlen}")
+        if address not in found:
+            found.append(address)
+    return found
+
+
+def ensure_addresses(
+    netlink: Netlink, bridge: Link, wanted: Sequence[IPInterface], *, force: bool
+) -> list[IPInterface]:
+    """Have `bridge` hold the addresses `wanted`; return those that this call added.
+
+    Any other IPv4 address, and any other IPv6 address in an overlapping subnet, is
+    in conflict: it is deleted with `force`, else code 999 is raised and nothing
+    added.
+    """
+    present = [item.address for item in addresses.of_link(netlink, bridge)]
+    missing = [address for address in wanted if address not in present]
+    if not missing:
+        return []
+    for other in present:
+        if other in wanted or not any(_conflict(other, new) for new in missing):
+            continue
+        if not force:
+            msg = f'set address {missing[0]} of bridge {bridge.name}: "{bridge.name}"'
+            cause = "already has an IP address different from"
+            raise CNIError(
+                Code.INTERNAL, f"{msg} {cause} {missing[0]}", f"it has {other}"
+            )
+        addresses.delete(netlink, bridge, other)
+    return [new for new in missing if addresses.ensure(netlink, bridge, new)]
+
+
+def _conflict(other: IPInterface, new: IPInterface) -> bool:
+    if other.version != new.version or other.ip.is_link_local:
+        return False
+    return other.version == 4 or other.network.overlaps(new.network)  # noqa: PLR2004 - the family's number
