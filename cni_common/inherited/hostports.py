@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""portmap of the reference: chains in iptables, or rules in tables of nftables."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cni_common.inherited import names, nat, own_table
+from cni_common.kernel.foreign_rules import settled
+from cni_common.kernel.iptables import FAMILIES
+from cni_common.rollback import Gather
+from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from ipaddress import IPv4Interface, IPv6Interface
+
+    from cni_common.inherited.nat import NatTable
+    from cni_common.kernel.foreign_rules import Rule
+    from cni_common.naming import Attachment
+
+# A container's chain, and the one that its entries stand in. CNI-SN is of releases
+# before 0.7.
+ENTRIES = {"CNI-DN-": "CNI-HOSTPORT-DNAT", "CNI-SN-": "CNI-HOSTPORT-SNAT"}
+SHARED = {
+    "CNI-HOSTPORT-DNAT": ("PREROUTING", "OUTPUT"),
+    "CNI-HOSTPORT-SNAT": ("POSTROUTING",),
+    "CNI-HOSTPORT-MASQ": ("POSTROUTING",),
+    "CNI-HOSTPORT-SETMARK": (),
+}
+TRANSLATING = ["hostports", "hostip_hostports"]
+
+
+def portmap(
+    attachment: Attachment, addresses: Iterable[IPv4Interface | IPv6Interface] = ()
+) -> None:
+    """No rule of the reference publishes a port of `attachment` any more.
+
+    In nftables the reference marks its rules with the container ID alone: with
+    `addresses` those go that lead to one of them, else all of the container.
+    """
+    known = tuple(addresses)
+    with Gather() as each:
+        for opened in nat.tables():
+            if each(settled, _iptables, opened, attachment):
+                each(_shared_chains, opened)
+        for version, family in FAMILIES.items():
+            wanted = nat.of_version(version, known)
+            each(settled, _nftables, family, attachment.container_id, wanted)
+
+
+def _iptables(opened: Callable[[], NatTable], attachment: Attachment) -> bool:
+    table = opened()
+    doomed: list[Rule] = []
+    chains: list[str] = []
+    for prefix, entries in ENTRIES.items():
+        chain = names.chain(prefix, attachment)
+        if table.has(chain):
+            doomed += nat.jumps(table, entries, chain)
+            chains.append(chain)
+    table.remove(doomed, chains)
+    return bool(chains)
+
+
+def _shared_chains(opened: Callable[[], NatTable]) -> None:
+    """Remove the chains that all containers share, if no container is left in them."""
+    table = opened()
+    if any(table.rules(chain) for chain in ENTRIES.values()):
+        return
+    chains = [chain for chain in SHARED if table.has(chain)]
+    doomed = [
+        rule
+        for chain in chains
+        for caller in SHARED[chain]
+        for rule in nat.jumps(table, caller, chain)
+    ]
+    # An ADD of the reference at this moment jumps to CNI-HOSTPORT-SETMARK before it
+    # makes its entry; the refusal that this brings says that they are in use.
+    with suppress(CNIError):
+        table.remove(doomed, chains)
+
+
+def _nftables(family: str, container_id: str, wanted: set[str]) -> None:
+    def owned(rules: list[Rule]) -> list[Rule]:
+        marked = [rule for rule in rules if rule.comment == container_id]
+        others = [r for r in marked if r.destinations and not r.destinations & wanted]
+        if not wanted or not others:
+            return marked
+        return [rule for rule in marked if rule.destinations & wanted]
+
+    own_table.remove(family, "cni_hostport", [*TRANSLATING, "masquerading"], owned)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that the reference plugins give to what they make for an attachment."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cni_common.naming import Attachment
+
+CHAIN_LENGTH = 28
+HASH_LENGTH = 16
+_NFT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
+
+
+def chain(prefix: str, attachment: Attachment) -> str:
+    """Return an iptables chain's name: the interface is no part of it."""
+    digest = _sha512(attachment.network + attachment.container_id)
+    return (prefix + digest)[:CHAIN_LENGTH]
+
+
+def masquerade_comment(attachment: Attachment) -> str:
+    """Return what the comment of each nft masquerading rule begins with."""
+    interface = f"{attachment.ifname}:{attachment.container_id}"
+    hashed = (_sha512(text)[:HASH_LENGTH] for text in (attachment.network, interface))
+    return "-".join(hashed)
+
+
+def spoof_chains(attachment: Attachment) -> tuple[str, ...]:
+    """Return the chains of macspoofchk, the one that is jumped to first.
+
+    None if nft's language cannot carry the name: an interface may be called ";".
+    """
+    first = f"cni-br-iface-{attachment.container_id}-{attachment.ifname}"
+    names = (first, f"{first}-mac")
+    return names if all(_NFT_NAME.fullmatch(name) for name in names) else ()
+
+
+def _sha512(text: str) -> str:
+    return hashlib.sha512(text.encode("utf-8", "surrogateescape")).hexdigest()

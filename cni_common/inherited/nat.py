@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nat tables of iptables that exist here, whichever variant wrote them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from cni_common.inherited.legacy import LegacyNat
+from cni_common.kernel.iptables import NftNat, has_legacy_nat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from ipaddress import IPv4Interface, IPv6Interface
+
+    from cni_common.kernel.foreign_rules import Rule
+
+
+class NatTable(Protocol):
+    """What is asked of a nat table and done to it."""
+
+    version: int
+
+    def has(self, chain: str) -> bool: ...
+
+    def rules(self, chain: str) -> list[Rule]: ...
+
+    def remove(self, doomed: Sequence[Rule], chains: Sequence[str]) -> None: ...
+
+
+def tables() -> list[Callable[[], NatTable]]:
+    """Return what opens each nat table; opened anew it is read anew.
+
+    One of iptables-legacy is among them only if this network namespace has it:
+    reading it starts a process.
+    """
+    opens: list[Callable[[], NatTable]] = [partial(NftNat, 4), partial(NftNat, 6)]
+    opens += [partial(LegacyNat, v) for v in (4, 6) if has_legacy_nat(v)]
+    return opens
+
+
+def jumps(table: NatTable, chain: str, target: str) -> list[Rule]:
+    """Return the rules of `chain` that hand packets on to `target`."""
+    return [rule for rule in table.rules(chain) if rule.target == target]
+
+
+def of_version(
+    version: int, addresses: Iterable[IPv4Interface | IPv6Interface]
+) -> set[str]:
+    """Return the addresses of one version of IP, as rules show them."""
+    return {str(address.ip) for address in addresses if address.version == version}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables in nftables that belong to the reference plugins alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import nft
+from cni_common.kernel.foreign_rules import deletion, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cni_common.kernel.foreign_rules import Rule
+
+
+def remove(
+    family: str,
+    table: str,
+    chains: Sequence[str],
+    owned: Callable[[list[Rule]], list[Rule]],
+) -> None:
+    """Delete what `owned` picks from the rules of `chains`, the containers' chains.
+
+    When no rule is left in them the table goes too. Its other rules are then deleted
+    by their handles first: every ADD of the reference writes them anew, so that one
+    in between gets the transaction refused instead of losing its rules.
+    """
+    if rules(family, table, chains[0]) is None:
+        return
+    found = rules(family, table) or []
+    of_containers = [rule for rule in found if rule.chain in chains]
+    doomed = owned(of_containers)
+    if not doomed:
+        return
+    is_last = len(doomed) == len(of_containers)
+    commands = [
+        deletion(family, table, rule) for rule in (found if is_last else doomed)
+    ]
+    if is_last:
+        commands.append(f"delete table {family} {table}")
+    nft.run("\n".join(commands))
