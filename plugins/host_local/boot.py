@@ -19,10 +19,13 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 def boot_id() -> bytes:
     """Return the kernel's ID of this boot, empty where /proc does not tell."""
     try:
-        with open(_BOOT_ID, "rb") as file:
-            return file.read().strip()
+        fd = os.open(_BOOT_ID, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
+    try:
+        return os.read(fd, 64).strip()
+    finally:
+        os.close(fd)
 
 
 def mark(fd: int) -> None:

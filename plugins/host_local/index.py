@@ -53,10 +53,15 @@ class Index:
             return ""
 
     def _write(self, name: str, text: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._root)
         if text:
-            os.symlink(text, name, dir_fd=self._root)
+            try:
+                os.symlink(text, name, dir_fd=self._root)
+            except FileExistsError:
+                os.unlink(name, dir_fd=self._root)
+                os.symlink(text, name, dir_fd=self._root)
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._root)
 
     def leases(self, owner: str) -> list[str]:
         """Return the names of the leases that `owner` has."""
@@ -79,12 +84,12 @@ class Index:
         if self._root < 0:
             return
         try:
-            for name in os.listdir(self._root):
-                if name != _STAMP and name not in owners:
-                    os.unlink(name, dir_fd=self._root)
+            present = set(os.listdir(self._root)) - {_STAMP}
+            for name in present - owners.keys():
+                os.unlink(name, dir_fd=self._root)
             for owner, leases in owners.items():
                 text = _COMMA.join(leases)
-                if self._read(owner) != text:
+                if owner not in present or self._read(owner) != text:
                     self._write(owner, text)
         except OSError:
             self.complete = False

@@ -89,13 +89,11 @@ class Store:
         None for what is absent, unreadable, no regular file or too long to be one:
         such things are nobody's lease, yet they occupy their name.
         """
-        fd = self._open_lease(name)
+        fd, size = self._open_lease(name)
         if fd < 0:
             return None
         try:
-            if os.fstat(fd).st_size > _CONTENT_MAX:
-                return None
-            return os.read(fd, _CONTENT_MAX).strip()
+            return os.read(fd, size).strip() if size <= _CONTENT_MAX else None
         except OSError:
             return None
         finally:
@@ -107,26 +105,28 @@ class Store:
         Whoever creates a lease holds the lock, so that an empty one here is what a
         crash left, not what somebody is about to write.
         """
-        fd = self._open_lease(name)
+        fd, size = self._open_lease(name)
         if fd < 0:
             return False
         try:
-            empty = os.fstat(fd).st_size <= _CONTENT_MAX and not os.read(fd, 64).strip()
+            empty = size <= _CONTENT_MAX and not os.read(fd, size).strip()
             return empty or boot.is_from_earlier(fd)
         except OSError:
             return False
         finally:
             os.close(fd)
 
-    def _open_lease(self, name: str) -> int:
+    def _open_lease(self, name: str) -> tuple[int, int]:
+        """Return a regular file's descriptor and size; -1 for anything else."""
         try:
             fd = os.open(name, _READ, dir_fd=self._fd)
         except OSError:
-            return -1
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return fd
+            return -1, 0
+        found = os.fstat(fd)
+        if stat.S_ISREG(found.st_mode):
+            return fd, found.st_size
         os.close(fd)
-        return -1
+        return -1, 0
 
     def lease(
         self, candidates: Callable[[], Iterable[IPAddress]], owner: Owner
