@@ -92,7 +92,7 @@ def test_request_is_answered_alike(
     assert ours == reference
 
 
-@pytest.mark.parametrize("netns", (None, "client"))
+@pytest.mark.parametrize("netns", [None, "client"])
 def test_published_udp_port(attached: Attached, netns: str | None) -> None:
     """The published UDP port answers from the same places with both."""
     reference, ours = attached.both(

@@ -94,7 +94,7 @@ def test_host_reaches_the_host_port_by_loopback(
     assert web.fetch(containerd.sandbox, "http://127.0.0.1:8080/") == web.PAGE
 
 
-@pytest.mark.parametrize("host", (web.HOST, f"[{web.HOST6}]"))
+@pytest.mark.parametrize("host", [web.HOST, f"[{web.HOST6}]"])
 def test_outside_reaches_the_host_port(
     containerd: Containerd, pod: Pod, host: str
 ) -> None:
