@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who holds which port of the host: claims, and what a new one does to the others.
+
+nft cannot say who owns an element, nor whether its owner still lives. A claim can.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from cni_common.kernel import netns
+from cni_common.naming import Attachment
+from cni_common.spec.errors import CNIError, Code
+
+
+class Port(NamedTuple):
+    """A port of the host: protocol in lower case and number."""
+
+    protocol: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol} port {self.number}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a port leads in one family: address, link towards it, conditions."""
+
+    address: str
+    link: str
+    conditions: str = ""
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.address else 4
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An attachment's hold on a port of the host.
+
+    host_ip: "" for every address, "0.0.0.0" and "::" for every one of a family, or
+    one address. netns and identity tell whether the holder lives.
+    """
+
+    host_ip: str
+    network: str
+    container_id: str
+    ifname: str
+    netns: str
+    identity: str
+    container_port: int
+    targets: tuple[Target, ...]
+    snat: bool = True
+    masq_all: bool = False
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> Claim:
+        """Return the claim that `document` says."""
+        targets = tuple(Target(**target) for target in document["targets"])
+        return cls(**{**document, "targets": targets})
+
+    def document(self) -> dict[str, Any]:
+        """Return the claim as JSON values."""
+        targets = [vars(target) for target in self.targets]
+        return {**vars(self), "targets": targets}
+
+    @property
+    def attachment(self) -> Attachment:
+        """The holder."""
+        return Attachment(self.network, self.container_id, self.ifname)
+
+    @property
+    def published(self) -> dict[int, str]:
+        """The host address in each family that the claim is for; "" is any."""
+        families = {target.family for target in self.targets}
+        if not self.host_ip:
+            return dict.fromkeys(families, "")
+        address = ipaddress.ip_address(self.host_ip)
+        at = "" if address.is_unspecified else self.host_ip
+        return {address.version: at} if address.version in families else {}
+
+    def overlaps(self, other: Claim) -> bool:
+        """Tell whether a packet could be meant for both."""
+        mine, theirs = self.published, other.published
+        return any(
+            mine[family] == theirs[family] or not mine[family] or not theirs[family]
+            for family in mine.keys() & theirs.keys()
+        )
+
+    def shares_target(self, other: Claim) -> bool:
+        """Tell whether both lead to one address, which only the later can have."""
+        mine = {target.address for target in self.targets}
+        return any(target.address in mine for target in other.targets)
+
+    def lives(self) -> bool:
+        """Tell whether the holder's network namespace still exists."""
+        return netns.lives(self.netns, self.identity)
+
+
+def granted(
+    port: Port, present: list[Claim], attachment: Attachment, wanted: list[Claim]
+) -> list[Claim]:
+    """Return the claims on `port` when `attachment` has exactly `wanted` of it.
+
+    Claims of a dead holder, or of one whose address has passed to this container,
+    give way to `wanted`. Another attachment of the same container keeps its own, and
+    the order among them stays. Raises code 999 naming a living holder.
+    """
+    kept: list[Claim] = []
+    place = len(present)
+    for holder in present:
+        if holder.attachment == attachment:
+            place = min(place, len(kept))
+        elif _stays(port, holder, attachment, wanted):
+            kept.append(holder)
+    return kept[:place] + wanted + kept[place:]
+
+
+def _stays(
+    port: Port, holder: Claim, attachment: Attachment, wanted: list[Claim]
+) -> bool:
+    rivals = [claim for claim in wanted if claim.overlaps(holder)]
+    if not rivals or holder.container_id == attachment.container_id:
+        return True
+    if any(claim.shares_target(holder) for claim in rivals) or not holder.lives():
+        return False
+    raise _held(port, rivals[0], holder)
+
+
+def _held(port: Port, wanted: Claim, holder: Claim) -> CNIError:
+    where = f" of {wanted.host_ip}" if wanted.host_ip else ""
+    owner = (
+        f"container {holder.container_id} (interface {holder.ifname}, "
+        f"network {holder.network})"
+    )
+    msg = f"publish {port}{where}: held by {owner}"
+    return CNIError(Code.INTERNAL, msg, f"its network namespace is {holder.netns}")

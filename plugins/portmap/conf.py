@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator and a runtime may write for portmap."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import Address, IPAddress, address
+from cni_common.spec.model import GoModel
+from cni_common.spec.netconf import NetConf
+from plugins.portmap import conditions
+from plugins.portmap.claims import Port
+
+PORT_MAX = 65535
+
+
+def _protocol(value: object) -> object:
+    return (value.lower() or "tcp") if isinstance(value, str) else value
+
+
+def _host_address(value: object) -> IPAddress | None:
+    return None if value == "" else address(value)
+
+
+Protocol = Literal["tcp", "udp", "sctp"]
+PortNumber = Annotated[int, Field(ge=1, le=PORT_MAX)]
+
+
+class PortMapping(GoModel):
+    """A host port and where it leads; without a host IP it is on every address."""
+
+    host_port: PortNumber
+    container_port: PortNumber
+    protocol: Annotated[Protocol, BeforeValidator(_protocol)] = "tcp"
+    host_ip: Annotated[Address | None, BeforeValidator(_host_address)] = Field(
+        default=None, alias="hostIP"
+    )
+
+    @property
+    def port(self) -> Port:
+        """The port of the host."""
+        return Port(self.protocol, self.host_port)
+
+
+class RuntimeConfig(GoModel):
+    """The capability that portmap reads."""
+
+    port_mappings: list[PortMapping] = Field(default_factory=list)
+
+
+class PortmapConf(NetConf):
+    """The configuration of portmap."""
+
+    backend: Literal["", "nftables", "iptables"] = ""
+    snat: bool = True
+    masq_all: bool = False
+    mark_masq_bit: Annotated[int, Field(ge=0, le=31)] | None = None
+    external_set_mark_chain: str = ""
+    conditions_v4: list[str] = Field(default_factory=list)
+    conditions_v6: list[str] = Field(default_factory=list)
+    runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    @property
+    def mappings(self) -> list[PortMapping]:
+        """The port mappings that the runtime asks for, each once."""
+        found: list[PortMapping] = []
+        for mapping in self.runtime_config.port_mappings:
+            if mapping not in found:
+                found.append(mapping)
+        return found
+
+    def conditions(self, family: int) -> str:
+        """Return the conditions of family 4 or 6 as nft text, empty for none."""
+        return " ".join(self.conditions_v4 if family == 4 else self.conditions_v6)  # noqa: PLR2004 - the family's number
+
+    def check_supported(self) -> None:
+        """Raise code 2 for what only iptables has, code 7 for what contradicts."""
+        if self.external_set_mark_chain and self.mark_masq_bit is not None:
+            msg = "cannot specify externalSetMarkChain and markMasqBit"
+            raise CNIError(Code.INVALID_CONFIG, msg)
+        if self.external_set_mark_chain:
+            value = self.external_set_mark_chain
+            msg = f"use externalSetMarkChain {value!r}: nftables has no such chain"
+            raise CNIError(Code.UNSUPPORTED_FIELD, msg)
+        conditions.check("conditionsV4", self.conditions_v4)
+        conditions.check("conditionsV6", self.conditions_v6)
+        _refuse_contradictions(self.mappings)
+
+
+def _refuse_contradictions(mappings: list[PortMapping]) -> None:
+    seen: dict[tuple[Port, str], int] = {}
+    for mapping in mappings:
+        at = "" if mapping.host_ip is None else str(mapping.host_ip)
+        key = (mapping.port, at)
+        target = seen.setdefault(key, mapping.container_port)
+        if target != mapping.container_port:
+            where = f" of {at}" if at else ""
+            msg = (
+                f"publish {mapping.port}{where}: asked for twice, "
+                f"for container ports {target} and {mapping.container_port}"
+            )
+            raise CNIError(Code.INVALID_CONFIG, msg)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The claims on disk and their elements in the kernel, changed together.
+
+Whoever calls holds `lock`. The claims are written first; a mark beside them says
+that the kernel has yet to follow, and whoever finds it rebuilds the table. So a
+process may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cni_common import state
+from cni_common.kernel import nft
+from plugins.portmap import conditions, elements, rules
+from plugins.portmap.claims import Claim, Port
+from plugins.portmap.rules import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+
+CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"
+
+Claims = dict[Port, list[Claim]]
+
+
+def lock() -> AbstractContextManager[None]:
+    """Return the lock under which claims and elements are read and changed."""
+    return state.lock("portmap")
+
+
+def load(ports: Iterable[Port]) -> Claims:
+    """Return the claims on `ports`."""
+    directory = state.path(CLAIMS)
+    return {
+        port: [
+            Claim.of_document(item)
+            for item in state.read(directory, file_name(port)) or []
+        ]
+        for port in ports
+    }
+
+
+def load_all() -> Claims:
+    """Return the claims on all ports: for GC, and to make the table anew."""
+    return load(map(port_of, state.names(state.path(CLAIMS))))
+
+
+def file_name(port: Port) -> str:
+    """Return the name by which a port is written down: tcp-8080."""
+    return f"{port.protocol}-{port.number}"
+
+
+def port_of(name: str) -> Port:
+    """Return the port that is written down as `name`."""
+    protocol, _, number = name.partition("-")
+    return Port(protocol, int(number))
+
+
+def apply(before: Claims, after: Claims) -> None:
+    """Have `after` written down and in the kernel, where `before` was.
+
+    Both have the same ports. The table is absent when no port is claimed at all,
+    and is made anew, for everybody, when the kernel has not what `before` says.
+    """
+    changed = {port for port in after if after[port] != before[port]}
+    unfinished = os.path.isdir(state.path(UNFINISHED))
+    if not changed and not unfinished:
+        return
+    is_first = not os.path.isdir(state.path(CLAIMS))
+    state.write(state.ensure_directory(UNFINISHED), "change", {})
+    declared, removed = _write_down(before, after, changed)
+    if not os.path.isdir(state.path(CLAIMS)):
+        nft.run(rules.removal())
+    elif unfinished or is_first:
+        nft.run(_rebuilt())
+    else:
+        _change(declared + _elements_change(before, after, changed) + removed)
+    state.delete(state.path(UNFINISHED), "change")
+
+
+def is_declared(scope: Scope) -> bool:
+    """Tell whether somebody is published under `scope` already."""
+    return os.path.isdir(state.path(SCOPES, scope.id))
+
+
+def scopes(claims: Iterable[Claim]) -> set[Scope]:
+    """Return the conditions under which `claims` are published."""
+    return {
+        Scope(
+            conditions.scope(claim.network, target.family, target.conditions),
+            target.family,
+            target.conditions,
+            claim.network,
+        )
+        for claim in claims
+        for target in claim.targets
+        if target.conditions and target.family in claim.published
+    }
+
+
+def _change(transaction: str) -> None:
+    try:
+        nft.run(transaction)
+    except nft.RefusedError:
+        # Somebody flushed the table, or changed elements of it.
+        nft.run(_rebuilt())
+
+
+def _rebuilt() -> str:
+    every = load_all()
+    found = {scope for claims in every.values() for scope in scopes(claims)}
+    contents: elements.Elements = {}
+    for port, claims in every.items():
+        contents |= elements.of_claims(port, claims)
+    return rules.rebuilt(sorted(found), contents)
+
+
+def _elements_change(before: Claims, after: Claims, changed: set[Port]) -> str:
+    old: elements.Elements = {}
+    new: elements.Elements = {}
+    for port in changed:
+        old |= elements.of_claims(port, before[port])
+        new |= elements.of_claims(port, after[port])
+    return elements.change(old, new)
+
+
+def _write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, str]:
+    """Write the claims; return the commands for scopes that appear and disappear."""
+    declared, removed = "", ""
+    for port in sorted(changed):
+        name = file_name(port)
+        old, new = scopes(before[port]), scopes(after[port])
+        for scope in sorted(new - old):
+            if not is_declared(scope):
+                declared += rules.scope_declaration(scope)
+            state.write(state.ensure_directory(SCOPES, scope.id), name, {})
+        for scope in sorted(old - new):
+            state.delete(state.path(SCOPES, scope.id), name)
+            if not is_declared(scope):
+                removed += rules.scope_removal(scope)
+        if after[port]:
+            claims = [claim.document() for claim in after[port]]
+            state.write(state.ensure_directory(CLAIMS), name, claims)
+        else:
+            state.delete(state.path(CLAIMS), name)
+    return declared, removed

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""route_localnet on the links towards published containers, while somebody needs it.
+
+Without it the kernel drops what comes back to 127.0.0.1 over such a link as martian
+(Documentation/networking/ip-sysctl.rst). The guard chain keeps strangers out.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cni_common import state
+from cni_common.kernel import sysctl
+
+if TYPE_CHECKING:
+    from cni_common.naming import Attachment
+
+USERS = "portmap-links"
+
+
+def require(link: str, attachment: Attachment) -> None:
+    """Have route_localnet on `link`, and know that `attachment` needs it.
+
+    Where it is on already and nobody of ours has asked for it, it is the
+    administrator's, and stays theirs.
+    """
+    users = state.path(USERS, link)
+    if sysctl.get(_parameter(link)) == "1" and not os.path.isdir(users):
+        return
+    state.write(state.ensure_directory(USERS, link), attachment.digest(), {})
+    sysctl.set_value(_parameter(link), "1")
+
+
+def release(link: str, attachment: Attachment) -> None:
+    """Know that `attachment` no longer needs it; off when that was the last one."""
+    users = state.path(USERS, link)
+    if os.path.lexists(os.path.join(users, attachment.digest())):
+        state.delete(users, attachment.digest())
+        if not os.path.isdir(users):
+            sysctl.set_if_present(_parameter(link), "0")
+
+
+def is_on(link: str) -> bool:
+    """Tell whether `link` has route_localnet."""
+    return sysctl.get(_parameter(link)) == "1"
+
+
+def _parameter(link: str) -> str:
+    return f"net/ipv4/conf/{link}/route_localnet"

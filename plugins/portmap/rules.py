@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of portmap: a constant number of rules that look elements up.
+
+docs/plugins/portmap.md shows the table as it is in a kernel, and says what each
+rule is for. docs/decisions/0010 has the reasons.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cni_common.kernel import nft
+from cni_common.spec.errors import CNIError, Code
+from plugins.portmap.elements import TABLE, addition, map_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from plugins.portmap.elements import Elements
+
+FAMILIES = {4: "ip", 6: "ip6"}
+# Before the unconditional lookup at dstnat (-100), so that conditions come first.
+_CONDITIONED_PRIORITY = -101
+# nft 1.0.6 knows the type of `ct original proto-dst` only behind such a match.
+_ORIGINAL = "meta l4proto { tcp, udp, sctp } meta l4proto . ct original proto-dst"
+# A bridged packet under br_netfilter has no input interface in postrouting.
+_BRIDGED = "iif 0 fib saddr type != local"
+
+
+class Scope(NamedTuple):
+    """The conditions of one network in one family."""
+
+    id: str
+    family: int
+    text: str
+    network: str
+
+
+def removal() -> str:
+    """Return the commands after which the table is absent, whether it was there."""
+    return f"add table {TABLE}\ndelete table {TABLE}\n"
+
+
+def rebuilt(scopes: Iterable[Scope], elements: Elements) -> str:
+    """Return the commands that make the table anew with everything in it."""
+    parts = [removal(), f"add table {TABLE}\n", *_lookups(), *_sets()]
+    parts += [_base_chains(), *_guard(), *_published(), *_masquerading()]
+    parts += [scope_declaration(scope) for scope in scopes]
+    return "".join(parts) + addition(elements)
+
+
+def scope_declaration(scope: Scope) -> str:
+    """Return the commands that declare maps and chains for a network's conditions."""
+    found = f"conditioned{scope.family}_{scope.id}"
+    parts = _maps(scope.family, scope.id)
+    parts.append(f"add chain {TABLE} {found}\n")
+    parts += [_rule(found, text) for text in _dnat(scope.family, scope.id)]
+    for hook in ("prerouting", "output"):
+        chain = f"{found}_{hook}"
+        parts.append(_base(chain, "nat", hook, _CONDITIONED_PRIORITY))
+        protocol = f"ipv{scope.family}"
+        match = f"meta nfproto {protocol} fib daddr type local {scope.text}"
+        comment = f"conditions of {scope.network}"[:120]
+        parts.append(_rule(chain, f"{match} jump {found}", comment))
+    return "".join(parts)
+
+
+def scope_removal(scope: Scope) -> str:
+    """Return the commands after which the maps and chains of `scope` are absent."""
+    found = f"conditioned{scope.family}_{scope.id}"
+    chains = (f"{found}_prerouting", f"{found}_output", found)
+    parts = [f"flush chain {TABLE} {chain}\n" for chain in chains]
+    parts += [f"delete chain {TABLE} {chain}\n" for chain in chains]
+    parts += [f"delete map {TABLE} {name}\n" for name in _names(scope.family, scope.id)]
+    return "".join(parts)
+
+
+def check_conditions(scope: Scope, key: str) -> None:
+    """Raise code 7 naming `key` unless the kernel takes the conditions of `scope`.
+
+    They are tried in a table that exists only within the transaction.
+    """
+    trial = f"{TABLE}_{scope.id}"
+    declared = scope_declaration(scope).replace(f" {TABLE} ", f" {trial} ")
+    try:
+        nft.run(f"add table {trial}\n{declared}delete table {trial}\n")
+    except nft.RefusedError as error:
+        msg = f"use {key} {scope.text!r}: {error.msg.rpartition(': ')[2]}"
+        raise CNIError(Code.INVALID_CONFIG, msg, error.details) from error
+
+
+def _names(family: int, scope_id: str) -> list[str]:
+    return [map_name(family, scope_id, one_address=one) for one in (True, False)]
+
+
+def _maps(family: int, scope_id: str = "") -> list[str]:
+    address = f"ipv{family}_addr"
+    key, value = "inet_proto . inet_service", f"{address} . inet_service"
+    one, every = _names(family, scope_id)
+    return [
+        f"add map {TABLE} {one} {{ type {address} . {key} : {value} ; }}\n",
+        f"add map {TABLE} {every} {{ type {key} : {value} ; }}\n",
+    ]
+
+
+def _lookups() -> list[str]:
+    return [text for family in FAMILIES for text in _maps(family)]
+
+
+def _sets() -> list[str]:
+    parts = []
+    for family in FAMILIES:
+        key = f"inet_proto . inet_service . ipv{family}_addr"
+        parts.append(f"add set {TABLE} masq_all{family} {{ type {key} ; }}\n")
+        parts.append(f"add set {TABLE} hairpin{family} {{ type {key} . ifname ; }}\n")
+    key = "inet_proto . inet_service . ipv4_addr"
+    parts.append(f"add set {TABLE} localhost4 {{ type {key} ; }}\n")
+    return parts
+
+
+def _base_chains() -> str:
+    # Raw, that is before conntrack, so that only what really came over a wire is
+    # seen by the guard: answers to 127.0.0.1 get that address back later.
+    plain = "".join(
+        f"add chain {TABLE} {name}\n" for name in ("published", "masquerading")
+    )
+    return plain + "".join(
+        [
+            _base("guard", "filter", "prerouting", -300),
+            _base("prerouting", "nat", "prerouting", -100),
+            _base("output", "nat", "output", -100),
+            _base("postrouting", "nat", "postrouting", 100),
+        ]
+    )
+
+
+def _guard() -> list[str]:
+    return [
+        _rule("guard", f"iif != lo ip {end} 127.0.0.0/8 drop", "route_localnet guard")
+        for end in ("daddr", "saddr")
+    ]
+
+
+def _dnat(family: int, scope_id: str = "") -> list[str]:
+    protocol = FAMILIES[family]
+    one, every = _names(family, scope_id)
+    return [
+        f"dnat {protocol} to {protocol} daddr . meta l4proto . th dport map @{one}",
+        f"dnat {protocol} to meta l4proto . th dport map @{every}",
+    ]
+
+
+def _published() -> list[str]:
+    parts = [_rule("published", text) for f in FAMILIES for text in _dnat(f)]
+    local = "fib daddr type local jump published"
+    return parts + [_rule(chain, local) for chain in ("prerouting", "output")]
+
+
+def _masquerading() -> list[str]:
+    parts = [_rule("postrouting", "ct status dnat jump masquerading")]
+    texts = ["ip saddr 127.0.0.0/8 {o} . ip daddr @localhost4"]
+    for family, protocol in FAMILIES.items():
+        texts += [
+            f"{{o}} . {protocol} daddr @masq_all{family}",
+            f"{{o}} . {protocol} daddr . iifname @hairpin{family}",
+            f"{_BRIDGED} {{o}} . {protocol} daddr . oifname @hairpin{family}",
+        ]
+    original = [text.replace("{o}", _ORIGINAL) for text in texts]
+    return parts + [_rule("masquerading", f"{text} masquerade") for text in original]
+
+
+def _base(name: str, kind: str, hook: str, priority: int) -> str:
+    declared = f"type {kind} hook {hook} priority {priority} ; policy accept ;"
+    return f"add chain {TABLE} {name} {{ {declared} }}\n"
+
+
+def _rule(chain: str, text: str, comment: str = "") -> str:
+    said = f" comment {nft.quote(comment)}" if comment else ""
+    return f"add rule {TABLE} {chain} {text}{said}\n"

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The claims that a request asks for, from its mappings and its prevResult."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import netns, route_get
+from plugins.portmap.claims import Claim, Port, Target
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import IP, Result
+    from plugins.portmap.conf import PortmapConf, PortMapping
+
+
+def claims(
+    request: Request, conf: PortmapConf, previous: Result
+) -> dict[Port, list[Claim]]:
+    """Return the claims by port; a mapping for which there is no address gives none.
+
+    Raises code 8 when CNI_NETNS is no network namespace, code 999 when the host has
+    no route to the container's address.
+    """
+    if not conf.mappings:
+        return {}
+    with netns.open_path(request.netns) as container:
+        identity = container.identity
+    targets = _targets(request, conf, previous)
+    found: dict[Port, list[Claim]] = {}
+    for mapping in conf.mappings:
+        claim = _claim(request, conf, mapping, targets, identity)
+        if claim.targets:
+            found.setdefault(mapping.port, []).append(claim)
+        else:
+            family = (
+                "an" if mapping.host_ip is None else f"an IPv{mapping.host_ip.version}"
+            )
+            request.log.warning(
+                f"{mapping.port} is not published: container has not {family} address"
+            )
+    return found
+
+
+def _claim(
+    request: Request,
+    conf: PortmapConf,
+    mapping: PortMapping,
+    targets: list[Target],
+    identity: str,
+) -> Claim:
+    host_ip = mapping.host_ip
+    return Claim(
+        host_ip="" if host_ip is None else str(host_ip),
+        network=request.network,
+        container_id=request.container_id,
+        ifname=request.ifname,
+        netns=request.netns,
+        identity=identity,
+        container_port=mapping.container_port,
+        targets=tuple(
+            target
+            for target in targets
+            if host_ip is None or target.family == host_ip.version
+        ),
+        snat=conf.snat,
+        masq_all=conf.masq_all,
+    )
+
+
+def _targets(request: Request, conf: PortmapConf, previous: Result) -> list[Target]:
+    """Return the first address of each family, IPv4 first."""
+    found: dict[int, Target] = {}
+    for ip in previous.ips:
+        address = ip.address.ip
+        if address.version in found or not _is_ours(ip, request, previous):
+            continue
+        link = route_get.link_towards(address)
+        conditions = conf.conditions(address.version)
+        found[address.version] = Target(str(address), link, conditions)
+    return [found[family] for family in sorted(found)]
+
+
+def _is_ours(ip: IP, request: Request, previous: Result) -> bool:
+    if ip.interface is None:
+        return True
+    if not 0 <= ip.interface < len(previous.interfaces):
+        return False
+    interface = previous.interfaces[ip.interface]
+    return interface.name == request.ifname and bool(interface.sandbox)
