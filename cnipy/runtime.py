@@ -49,7 +49,8 @@ class Runtime:
                 self.cache.write(network, attachment, result)
             except (CNIError, OSError) as error:
                 left = self._delete_plugins(network, attachment, {})
-                raise _joined([_as_cni_error(error), *left]) from error
+                undone = [CNIError(e.code, f"undo: {e.msg}", e.details) for e in left]
+                raise _joined([_as_cni_error(error), *undone]) from error
         return result
 
     def delete(self, network: Network, attachment: Attachment) -> None:
