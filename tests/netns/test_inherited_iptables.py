@@ -14,6 +14,7 @@ from lab import Host, Space, lacking, need, run
 
 from cni_common import execute, inherited
 from cni_common.naming import Attachment
+from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ class Reference:
 
 @pytest.fixture(params=("nft", "legacy"))
 def reference(request: pytest.FixtureRequest, host: Host, tmp_path: Path) -> Reference:
-    directory = os.path.dirname(os.path.realpath(need("portmap")))
+    directory = os.path.dirname(need("host-local"))
     for name in ("iptables", "ip6tables"):
         (tmp_path / name).symlink_to(need(f"{name}-{request.param}"))
     path = f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -221,6 +222,26 @@ def test_chains_of_old_releases_go_too(reference: Reference) -> None:
     assert reference.rules() == []
 
 
+def test_refusal_that_lasts_is_an_error_and_the_rest_is_removed(
+    reference: Reference,
+) -> None:
+    """A chain that a stranger jumps to makes DEL fail until it is let go."""
+    reference.attach("one", 8081)
+    chain = next(r for r in reference.rules() if r.startswith(":CNI-DN")).split()[0]
+    jump = ["-p", "tcp", "--dport", "99", "-j", chain.removeprefix(":")]
+    iptables = [f"iptables-{reference.variant}", "-t", "nat"]
+    run(*iptables, "-A", "OUTPUT", *jump)
+
+    with pytest.raises(CNIError, match=r"(?i)busy|too many links|line \d+ failed"):
+        detach("one")
+
+    ipv6 = run(f"ip6tables-{reference.variant}-save", "-t", "nat")
+    assert "CNI-DN" not in ipv6
+    run(*iptables, "-D", "OUTPUT", *jump)
+    detach("one")
+    assert reference.rules() == []
+
+
 def test_rule_deleted_by_another_process_in_between_is_no_failure(
     reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,8 +269,9 @@ def test_rule_deleted_by_another_process_in_between_is_no_failure(
     assert [line for line in reference.rules() if "one" in line] == []
 
 
+@pytest.mark.usefixtures("host")
 def test_node_without_the_reference_starts_no_process(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is run and nothing is made where the reference never was."""
     started: list[Any] = []
