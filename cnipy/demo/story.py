@@ -200,6 +200,9 @@ def _look_for_remains(
             f"no link is left in {os.path.basename(attachment.netns)}",
             good="eth0" not in present,
         )
+    kept = sorted(bridges & _names_of_links())
+    kept += tool("nft", "list", "tables").splitlines()
+    print(f"  what stays is the network's: {', '.join(kept) or 'nothing'}")
 
 
 def _names_of_links() -> set[str]:
@@ -218,6 +221,9 @@ def _files() -> list[str]:
 def _mentions(file: str, marks: list[str]) -> bool:
     if "last_reserved_ip" in file:
         return False
-    with open(file, "rb") as opened:
-        content = opened.read().decode(errors="replace")
+    if os.path.islink(file):
+        content = os.readlink(file)
+    else:
+        with open(file, "rb") as opened:
+            content = opened.read().decode(errors="replace")
     return any(mark in content or mark in file for mark in marks)
