@@ -47,5 +47,12 @@ def jumps(table: NatTable, chain: str, target: str) -> list[Rule]:
 def of_version(
     version: int, addresses: Iterable[IPv4Interface | IPv6Interface]
 ) -> set[str]:
-    """Return the addresses of one version of IP, as rules show them."""
-    return {str(address.ip) for address in addresses if address.version == version}
+    """Return the addresses of one version of IP, as rules show them.
+
+    Link-local ones are the kernel's own; the reference makes no rules for them.
+    """
+    return {
+        str(address.ip)
+        for address in addresses
+        if address.version == version and not address.ip.is_link_local
+    }

@@ -87,6 +87,6 @@ def test_name_that_is_a_command_is_never_run(host: Host) -> None:
     attach(host, "one")
     before = ruleset()
 
-    inherited.spoofcheck(Attachment("blue", "one", "x;flush\truleset"))
+    inherited.spoofcheck(Attachment("blue", "one", "eth0;flush\truleset"))
 
     assert ruleset() == before
