@@ -6,6 +6,7 @@ No state is taken from the process: `main` serves a cold start and a test alike.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -50,6 +51,9 @@ def run(argv: Sequence[str]) -> NoReturn:
     It ends without the interpreter's farewell, which frees one by one what the
     kernel takes back at once, and which would report a broken stdout as status 120.
     """
+    # A call ends before garbage gathers; the collector would only walk, again and
+    # again, over what imports bring.
+    gc.disable()
     status = 1
     try:
         with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout:
