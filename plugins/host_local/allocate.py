@@ -64,6 +64,7 @@ def lease_all(
         undo(store.release, str(found))
         leased.append(found)
     for number, address in enumerate(leased):
+        undo(store.set_last_reserved, number, store.last_reserved(number))
         store.set_last_reserved(number, address)
     store.sync()
     return leased

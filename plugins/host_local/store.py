@@ -31,7 +31,7 @@ LAST = "last_reserved_ip."
 PROBES = 64
 # No owner is longer: an environment variable holds at most 128 KiB (execve(2)).
 _CONTENT_MAX = 1 << 18
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Store:
@@ -119,7 +119,7 @@ class Store:
     def _open_lease(self, name: str) -> tuple[int, int]:
         """Return a regular file's descriptor and size; -1 for anything else."""
         try:
-            fd = os.open(name, _READ, dir_fd=self._fd)
+            fd = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=self._fd)
         except OSError:
             return -1, 0
         found = os.fstat(fd)
@@ -175,27 +175,35 @@ class Store:
         except ValueError:
             return None
 
-    def set_last_reserved(self, number: int, address: IPAddress) -> None:
-        """Make range set `number` go on behind `address`."""
+    def set_last_reserved(self, number: int, address: IPAddress | None) -> None:
+        """Make range set `number` go on behind `address`, at its beginning if None."""
         name = f"{LAST}{number}"
         text = str(address).encode()
-        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with suppress(OSError):
-            fd = os.open(name, flags, dir_fd=self._fd)
-            try:
-                found = os.fstat(fd)
-                # A second name could be a file of somebody else.
-                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-                    os.pwrite(fd, text, 0)
-                    os.ftruncate(fd, len(text))
-                    return
-            finally:
-                os.close(fd)
+        if address is not None and self._overwrite(name, text):
+            return
         self._changed = True
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fd)
-        with Draft(self._place, text) as draft:
-            draft.publish(name)
+        if address is not None:
+            with Draft(self._place, text) as draft:
+                draft.publish(name)
+
+    def _overwrite(self, name: str, text: bytes) -> bool:
+        """Replace the content of a file that is only ours; tell whether it was."""
+        try:
+            fd = os.open(name, os.O_WRONLY | _SAFELY, dir_fd=self._fd)
+        except OSError:
+            return False
+        try:
+            found = os.fstat(fd)
+            # A second name could be a file of somebody else.
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                return False
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
+        finally:
+            os.close(fd)
+        return True
 
     def sync(self) -> None:
         """Make the names in the directory survive a loss of power."""

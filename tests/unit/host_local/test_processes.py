@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import random
+import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +68,50 @@ def test_ours_and_the_reference_at_once(reference: Network) -> None:
     assert reference.leases == {}
 
 
+def waiting(path: Path) -> bool:
+    """Tell whether somebody waits for a lock on the file, as the kernel lists them."""
+    inode = f":{path.stat().st_ino} "
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and inode in line for line in lines)
+
+
+def test_a_lock_that_was_replaced_does_not_count(net: Network) -> None:
+    """Who waited for a lock that was removed meanwhile waits for the new one."""
+    conf = net.conf(POOL)
+    net.call("ADD", conf, "first")
+    path = net.directory / "lock"
+    with path.open() as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        process = net.start("ADD", conf, "second")
+        while not waiting(path):
+            time.sleep(0.01)
+        path.unlink()
+        new = path.open("w")
+        fcntl.flock(new, fcntl.LOCK_EX)
+    with new:
+        while not waiting(path):
+            assert process.poll() is None
+            time.sleep(0.01)
+        assert list(net.leases) == ["10.2.0.2"]
+    printed(process)
+    assert list(net.leases) == ["10.2.0.2", "10.2.0.3"]
+
+
+def test_a_directory_removed_while_waiting_is_made_again(net: Network) -> None:
+    """`rm -rf` of the network's directory costs an ADD that waits nothing."""
+    conf = net.conf(POOL)
+    net.call("ADD", conf, "first")
+    path = net.directory / "lock"
+    with path.open() as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        process = net.start("ADD", conf, "second")
+        while not waiting(path):
+            time.sleep(0.01)
+        shutil.rmtree(net.directory)
+    printed(process)
+    assert net.leases == {"10.2.0.2": b"second\r\neth0"}
+
+
 def test_a_killed_add_leaves_no_empty_file(net: Network) -> None:
     """A lease is there with its owner or not at all, and DEL then releases it."""
     conf = net.conf(POOL, "fd00::/64")
@@ -72,7 +119,7 @@ def test_a_killed_add_leaves_no_empty_file(net: Network) -> None:
     began = time.monotonic()
     printed(net.start("ADD", conf, "first"))
     once = time.monotonic() - began
-    for n in range(30):
+    for n in range(10):
         process = net.start("ADD", conf, f"c{n}")
         time.sleep(once * rng.uniform(0.7, 1.05))
         process.kill()
