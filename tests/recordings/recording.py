@@ -16,7 +16,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One recorded call; `delegator` is the plugin that made it, if a plugin did."""
+    """One recorded call.
+
+    `delegator` is the plugin that made it, if a plugin did; `holder` is the living
+    container that has one of the ports published here.
+    """
 
     plugin: str
     command: str
@@ -27,6 +31,7 @@ class Call:
     container: str = ""
     args: str = ""
     delegator: str = ""
+    holder: str = ""
 
     @property
     def attachment(self) -> tuple[str, str, str]:

@@ -41,9 +41,11 @@ def ipam(request: pytest.FixtureRequest) -> Iterator[Played]:
 
 
 def expected_status(call: Call, sandbox: Sandbox) -> int:
-    """Return the recorded status, two cases apart that the README explains."""
+    """Return the recorded status, three cases apart that the README explains."""
     if call.command == "DEL":
         return 0
+    if call.holder:
+        return 1
     if "vlan" in call.stdin and kernel.has_vlan_filtering(sandbox):
         return 0
     return call.status
@@ -89,6 +91,13 @@ def test_every_call_is_answered_as_recorded(chain: Played) -> None:
 def test_every_result_has_the_shape_of_its_version(chain: Played) -> None:
     """Each ADD prints a result of the configuration's version."""
     assert wrong_results(chain) == []
+
+
+def test_refused_port_names_its_holder(chain: Played) -> None:
+    """A port that a living container holds is refused with the container's ID."""
+    refused = [(call.holder, answer) for call, answer in chain.answers if call.holder]
+    silent = [answer for holder, answer in refused if holder not in answer.stdout]
+    assert silent == []
 
 
 def test_delete_prints_nothing(chain: Played) -> None:
