@@ -9,7 +9,7 @@ bin=$top/dist/bin
 parts=$top/dist/parts
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
-minors="3.11 3.12 3.13 3.14"
+minors="3.11 3.12 3.13"
 names=(bridge host-local loopback portmap)
 
 usage() {
@@ -24,7 +24,7 @@ usage: build.sh COMMAND [OPTION...]
 options of every command, before the others:
   --python PATH   absolute interpreter for the plugins (CNIPY_PYTHON, /usr/bin/python3)
   --root DIR      where a plugin extracts itself once (/var/cache/cnipy)
-  --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13 3.14")
+  --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13")
   --copies        self-standing copies in dist/bin rather than links
 
 options of install:
