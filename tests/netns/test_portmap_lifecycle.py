@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""portmap: DEL, CHECK, GC, STATUS, and ADDs that fail."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lab import nft_objects, run
+from published import TABLE, Node, elements, mapping, request, route_localnet
+
+from cni_common import state
+from cni_common.kernel import nft, sysctl
+from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    from lab import Cni, Host
+
+KEYS = ("cni.dev/valid-attachments", "cni.dev/attachments")
+
+
+@pytest.fixture
+def node(host: Host, cni: Cni) -> Node:
+    """A node with a bridge and a neighbour outside."""
+    return Node(host, cni)
+
+
+def left() -> list[str]:
+    """Return the files of portmap that are not locks."""
+    return sorted(
+        os.path.join(at, name)
+        for at, _, names in os.walk(state.ROOT)
+        for name in names
+        if not at.endswith("locks")
+    )
+
+
+def listing() -> str:
+    """Return the table as nft prints it, without the kernel's handles."""
+    return run("nft", "list", *TABLE)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    (
+        ("runtimeConfig",),
+        ("prevResult",),
+        ("runtimeConfig", "prevResult"),
+        ("record",),
+    ),
+)
+@pytest.mark.parametrize("netns", ("there", "", "/run/netns/gone"))
+def test_delete_leaves_nothing(
+    node: Node, missing: tuple[str, ...], netns: str
+) -> None:
+    """DEL removes all with one of its sources of knowledge left; again it succeeds."""
+    space = node.container(2)
+    conf, options = request(space, 2, mapping(8080), mapping(8080, protocol="udp"))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    conf = {key: value for key, value in conf.items() if key not in missing}
+    if "record" in missing:
+        os.unlink(f"{state.ROOT}/portmap/net/c2@eth0")
+    if netns != "there":
+        options["netns"] = netns
+    for _ in range(2):
+        node.cni.ok("portmap", "DEL", conf, **options)
+        assert nft_objects(*TABLE) == []
+        assert route_localnet("br0") == "0"
+        assert left() == []
+
+
+def test_delete_of_the_unknown_succeeds(node: Node) -> None:
+    """DEL of a container that was never attached succeeds and creates nothing."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    node.cni.ok("portmap", "DEL", conf, **options)
+    assert nft_objects("ruleset") == []
+    assert left() == []
+
+
+def test_delete_after_flush_leaves_nothing(node: Node) -> None:
+    """DEL succeeds when somebody flushed the rules before."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    run("nft", "flush", "ruleset")
+    node.cni.ok("portmap", "DEL", conf, **options)
+    assert nft_objects(*TABLE) == []
+    assert left() == []
+
+
+def test_delete_after_flush_restores_the_others(node: Node) -> None:
+    """DEL after a flush brings back what others published, and not its own."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    node.publish(node.container(3), 3, mapping(8081))
+    run("nft", "flush", "ruleset")
+    node.cni.ok("portmap", "DEL", conf, **options)
+    assert elements("hostports4") == {"tcp . 8081": "10.1.0.3 . 80"}
+
+
+@pytest.mark.parametrize("seam", ("nft", "sysctl"))
+@pytest.mark.parametrize("repeated", (False, True))
+def test_failed_add_leaves_the_host_as_it_was(
+    node: Node, monkeypatch: pytest.MonkeyPatch, seam: str, *, repeated: bool
+) -> None:
+    """An ADD that fails half-way undoes all it did, and a plain retry works."""
+    space = node.container(2)
+    node.publish(node.container(3), 3, mapping(8083), snat=False)
+    if repeated:
+        node.publish(space, 2, mapping(8081), snat=False)
+    before = (listing(), left(), route_localnet("br0"))
+    conf, options = request(space, 2, mapping(8082))
+    with monkeypatch.context() as patch:
+        _fail_once(patch, seam)
+        error = node.cni.refused("portmap", "ADD", conf, **options)
+    assert error["msg"] == "disk on fire"
+    assert (listing(), left(), route_localnet("br0")) == before
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert elements("hostports4")["tcp . 8082"] == "10.1.0.2 . 80"
+
+
+def _fail_once(patch: pytest.MonkeyPatch, seam: str) -> None:
+    """Have the first call of a door to the kernel fail."""
+    module: Any = {"nft": nft, "sysctl": sysctl}[seam]
+    name = {"nft": "run", "sysctl": "set_value"}[seam]
+    real = getattr(module, name)
+
+    def fail(*_: object) -> None:
+        patch.setattr(module, name, real)
+        raise CNIError(999, "disk on fire")
+
+    patch.setattr(module, name, fail)
+
+
+def test_killed_change_is_finished_by_the_next_call(node: Node) -> None:
+    """What a killed process wrote down but did not do is done by the next one."""
+    node.publish(node.container(2), 2, mapping(8080))
+    run("nft", "flush", "map", "inet", "cnipy_portmap", "hostports4")
+    state.write(state.ensure_directory("portmap-changing"), "change", {})
+    node.publish(node.container(3), 3, mapping(8081))
+    assert elements("hostports4") == {
+        "tcp . 8080": "10.1.0.2 . 80",
+        "tcp . 8081": "10.1.0.3 . 80",
+    }
+
+
+HARM = (
+    (
+        ("delete", "element", "inet", "cnipy_portmap", "hostports4", "{ tcp . 8080 }"),
+        "element tcp . 8080 of hostports4",
+    ),
+    (
+        ("flush", "set", "inet", "cnipy_portmap", "hairpin6"),
+        'element tcp . 8080 . fd01::2 . "br0" of hairpin6',
+    ),
+    (
+        ("flush", "chain", "inet", "cnipy_portmap", "guard"),
+        "rule in chain guard: 0 of 2 there",
+    ),
+    (
+        ("flush", "chain", "inet", "cnipy_portmap", "masquerading"),
+        "rule in chain masquerading: 0 of 7 there",
+    ),
+    (("flush", "ruleset"), "table inet cnipy_portmap"),
+    (
+        (
+            "flush chain inet cnipy_portmap output; "
+            "delete chain inet cnipy_portmap output",
+        ),
+        "base chain output (nat, output, priority -100)",
+    ),
+    (
+        (
+            "delete element inet cnipy_portmap hostports4 { tcp . 8080 };"
+            "add element inet cnipy_portmap hostports4 { tcp . 8080 : 10.9.9.9 . 1 }",
+        ),
+        "element tcp . 8080 of hostports4: it leads to 10.9.9.9 . 1, "
+        "not to 10.1.0.2 . 80",
+    ),
+)
+
+
+@pytest.mark.parametrize(("harm", "missing"), HARM)
+def test_check_names_what_is_missing(
+    node: Node, harm: tuple[str, ...], missing: str
+) -> None:
+    """CHECK passes after ADD, and names the one thing that somebody removed."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    node.cni.ok("portmap", "CHECK", conf, **options)
+    run("nft", *harm)
+    error = node.cni.refused("portmap", "CHECK", conf, **options)
+    assert error["msg"] == f"check published ports: missing {missing}"
+
+
+def test_check_notices_route_localnet(node: Node) -> None:
+    """CHECK fails when route_localnet was turned off."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    run("sysctl", "-q", "-w", "net.ipv4.conf.br0.route_localnet=0")
+    error = node.cni.refused("portmap", "CHECK", conf, **options)
+    assert error["msg"].endswith("sysctl net/ipv4/conf/br0/route_localnet = 1")
+
+
+@pytest.mark.parametrize("keys", ({}, {"conditionsV4": ["iifname", "!=", "eth9"]}))
+def test_check_covers_addresses_and_conditions(
+    node: Node, keys: dict[str, Any]
+) -> None:
+    """CHECK passes for host addresses and conditions, and fails for an unknown port."""
+    at = mapping(8081, hostIP="10.1.0.1", protocol="udp")
+    conf, options = request(node.container(2), 2, mapping(8080), at, **keys)
+    node.cni.ok("portmap", "ADD", conf, **options)
+    node.cni.ok("portmap", "CHECK", conf, **options)
+    conf["runtimeConfig"]["portMappings"].append(mapping(8082))
+    error = node.cni.refused("portmap", "CHECK", conf, **options)
+    assert "tcp port 8082" in error["msg"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_gc_removes_what_is_not_valid(node: Node, key: str) -> None:
+    """GC keeps the valid attachment and other networks, and removes the rest."""
+    for number, network in ((2, "net"), (3, "net"), (4, "other")):
+        space = node.container(number)
+        node.publish(space, number, mapping(8080 + number), name=network)
+    valid = [{"containerID": "c2", "ifname": "eth0"}]
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", key: valid}
+    node.cni.ok("portmap", "GC", conf)
+    assert sorted(elements("hostports4")) == ["tcp . 8082", "tcp . 8084"]
+
+
+@pytest.mark.parametrize("recorded", (True, False))
+def test_gc_with_an_empty_list_removes_all(node: Node, *, recorded: bool) -> None:
+    """GC with an empty list leaves nothing, be the record there or lost."""
+    node.publish(node.container(2), 2, mapping(8080))
+    if not recorded:
+        os.unlink(f"{state.ROOT}/portmap/net/c2@eth0")
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", KEYS[0]: []}
+    node.cni.ok("portmap", "GC", conf)
+    assert nft_objects(*TABLE) == []
+
+
+@pytest.mark.parametrize(("listed", "status"), ((None, 0), ("all", 1), ([7], 1)))
+def test_gc_without_a_list_deletes_nothing(
+    node: Node, listed: object, status: int
+) -> None:
+    """GC with no list, or with what is none, leaves everything."""
+    node.publish(node.container(2), 2, mapping(8080))
+    before = nft_objects(*TABLE)
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", KEYS[0]: listed}
+    assert node.cni("portmap", "GC", conf).status == status
+    assert nft_objects(*TABLE) == before
+
+
+def test_status_leaves_no_trace(node: Node) -> None:
+    """STATUS succeeds where rules can be written, and leaves none."""
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap"}
+    node.cni.ok("portmap", "STATUS", conf)
+    assert nft_objects("ruleset") == []
+
+
+BAD = (
+    ({"runtimeConfig": {"portMappings": [mapping(0)]}}, 7),
+    ({"runtimeConfig": {"portMappings": [mapping(65536)]}}, 7),
+    ({"runtimeConfig": {"portMappings": [mapping(80, -1)]}}, 7),
+    ({"runtimeConfig": {"portMappings": [mapping(80, protocol="icmp")]}}, 7),
+    ({"runtimeConfig": {"portMappings": [mapping(80, hostIP="junk")]}}, 7),
+    ({"runtimeConfig": {"portMappings": [mapping(80, hostIP="10.1.0.0/24")]}}, 7),
+    ({"runtimeConfig": {"portMappings": {"hostPort": 80}}}, 7),
+    ({"runtimeConfig": {"portMappings": [mapping(80, 1), mapping(80, 2)]}}, 7),
+    ({"backend": "ipvs"}, 7),
+    ({"markMasqBit": 32}, 7),
+    ({"externalSetMarkChain": "KUBE-MARK-MASQ"}, 2),
+    ({"externalSetMarkChain": "KUBE-MARK-MASQ", "markMasqBit": 1}, 7),
+    ({"prevResult": None}, 7),
+    ({"snat": "yes"}, 7),
+)
+
+
+@pytest.mark.parametrize(("keys", "code"), BAD)
+def test_bad_configuration_changes_nothing(
+    node: Node, keys: dict[str, Any], code: int
+) -> None:
+    """A wrong key or mapping gets its code, and the host stays as it is."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    error = node.cni.refused("portmap", "ADD", conf | keys, **options)
+    assert error["code"] == code
+    assert nft_objects("ruleset") == []
+    assert left() == []
+
+
+def test_runtime_spellings_are_understood(node: Node) -> None:
+    """containerd's capitals, an empty hostIP and a missing protocol are understood."""
+    capitals = {"HostPort": 8080, "ContainerPort": 80, "Protocol": "TCP", "HostIP": ""}
+    bare = {"hostPort": 8081, "containerPort": 81}
+    conf, options = request(
+        node.container(2), 2, capitals, bare, bare, backend="iptables", markMasqBit=31
+    )
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert elements("hostports4") == {
+        "tcp . 8080": "10.1.0.2 . 80",
+        "tcp . 8081": "10.1.0.2 . 81",
+    }
+
+
+def test_missing_family_is_left_out(node: Node) -> None:
+    """A host IP of a family that the container has not publishes nothing."""
+    space = node.container(2)
+    conf, options = request(space, 2, mapping(8080, hostIP="::"), families=(4,))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert nft_objects(*TABLE) == []
+    node.publish(space, 2, mapping(8080), families=(4,))
+    assert elements("hostports6") == {}
+
+
+def test_address_without_route_is_an_error(node: Node) -> None:
+    """A container address that the host cannot reach makes ADD fail and leave nothing."""
+    conf, options = request(node.container(2), 2, mapping(8080), families=(4,))
+    conf["prevResult"]["ips"] = [{"address": "203.0.113.5/24"}]
+    error = node.cni.refused("portmap", "ADD", conf, **options)
+    assert error["msg"] == "find route to 203.0.113.5: network is unreachable"
+    assert left() == []
+
+
+@pytest.mark.parametrize("ips", ([{"address": "10.1.0.2/24", "interface": 9}], []))
+def test_addresses_of_others_are_not_targets(node: Node, ips: list[Any]) -> None:
+    """An address of no interface of the container is not published to."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    conf["prevResult"]["ips"] = ips
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert nft_objects(*TABLE) == []
