@@ -51,16 +51,21 @@ def portmap(
 
 
 def _iptables(opened: Callable[[], NatTable], attachment: Attachment) -> bool:
+    """Return whether the container was there and was the last one."""
     table = opened()
     doomed: list[Rule] = []
     chains: list[str] = []
+    others = 0
     for prefix, entries in ENTRIES.items():
         chain = names.chain(prefix, attachment)
         if table.has(chain):
-            doomed += nat.jumps(table, entries, chain)
+            found = table.rules(entries)
+            entered = [rule for rule in found if rule.target == chain]
+            others += len(found) - len(entered)
+            doomed += entered
             chains.append(chain)
     table.remove(doomed, chains)
-    return bool(chains)
+    return bool(chains) and not others
 
 
 def _shared_chains(opened: Callable[[], NatTable]) -> None:
