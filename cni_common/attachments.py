@@ -44,11 +44,15 @@ def of_network(
     plugin: str, network: str
 ) -> Iterator[tuple[Attachment, dict[str, Any]]]:
     """Yield every recorded attachment of `plugin` on `network`; for GC only."""
-    directory = _directory(plugin, network)
-    for name in state.names(directory):
-        record = state.read(directory, name)
-        if isinstance(record, dict) and record.get("network") == network:
-            yield Attachment(network, record["containerID"], record["ifname"]), record
+    for attachment, record in _in(_directory(plugin, network)):
+        if attachment.network == network:
+            yield attachment, record
+
+
+def of_plugin(plugin: str) -> Iterator[tuple[Attachment, dict[str, Any]]]:
+    """Yield every recorded attachment of `plugin`; for a failed ADD only."""
+    for network in state.names(state.path(plugin)):
+        yield from _in(state.path(plugin, network))
 
 
 def stale(
@@ -60,6 +64,14 @@ def stale(
         for attachment, _ in of_network(plugin, network)
         if (attachment.container_id, attachment.ifname) not in valid
     ]
+
+
+def _in(directory: str) -> Iterator[tuple[Attachment, dict[str, Any]]]:
+    for name in state.names(directory):
+        record = state.read(directory, name)
+        if isinstance(record, dict):
+            identity = record["network"], record["containerID"], record["ifname"]
+            yield Attachment(*identity), record
 
 
 def _directory(plugin: str, network: str) -> str:

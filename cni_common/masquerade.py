@@ -29,12 +29,8 @@ _ROOM = "masquerade"
 
 _DECLARATION = f"""\
 add table {TABLE}
-add set {TABLE} subnets4 {{ type ipv4_addr; comment "covered by a rule"; }}
-add set {TABLE} subnets6 {{ type ipv6_addr; comment "covered by a rule"; }}
 add chain {TABLE} postrouting {{ type nat hook postrouting priority 100; }}
 flush chain {TABLE} postrouting
-flush set {TABLE} subnets4
-flush set {TABLE} subnets6
 add rule {TABLE} postrouting ip daddr 224.0.0.0/4 return
 add rule {TABLE} postrouting ip6 daddr ff00::/8 return
 """
@@ -46,45 +42,47 @@ def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
     Afterwards every subnet in use has its rule, even if somebody flushed the ruleset
     since. Raises code 999 and registers nothing when nft refuses.
     """
-    wanted = sorted(set(subnets), key=str)
+    wanted = set(subnets)
     with state.lock(_ROOM):
-        added = [subnet for subnet in wanted if _register(attachment, subnet)]
+        added = [subnet for subnet in wanted if not _uses(attachment, subnet)]
+        for subnet in added:
+            _register(attachment, subnet)
         try:
-            if added:
-                _rebuild()
-            elif wanted:
-                _add_again(wanted)
+            if not {_key(subnet) for subnet in wanted} <= _comments():
+                _apply(_in_use())
         except CNIError:
-            _unregister(attachment, wanted)
+            for subnet in added:
+                _unregister(attachment.digest(), subnet)
             raise
 
 
-def release(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
-    """Drop what `attachment` uses; rules that nobody uses any more are gone then."""
+def release(attachment: Attachment, subnets: Iterable[IPNetwork] | None = None) -> None:
+    """Drop what `attachment` uses; rules that nobody uses any more are gone then.
+
+    Without `subnets` they are looked for.
+    """
     with state.lock(_ROOM):
-        if _unregister(attachment, subnets):
-            _rebuild()
+        candidates = _in_use() if subnets is None else subnets
+        used = [subnet for subnet in candidates if _uses(attachment, subnet)]
+        _drop([(subnet, attachment.digest()) for subnet in used])
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
     """Drop what attachments of `network` use that are none of the `valid` ones."""
     with state.lock(_ROOM):
-        changed = False
-        for name in _in_use():
-            directory = state.path(_ROOM, name)
-            for member in state.names(directory):
-                user = state.read(directory, member) or {}
+        stale = []
+        for subnet in _in_use():
+            for member in _users(subnet):
+                user = state.read(_directory(subnet), member) or {}
                 identity = (user.get("container_id"), user.get("ifname"))
                 if user.get("network") == network and identity not in valid:
-                    state.delete(directory, member)
-            changed |= not os.path.isdir(directory)
-        if changed:
-            _rebuild()
+                    stale.append((subnet, member))
+        _drop(stale)
 
 
 def check(subnets: Iterable[IPNetwork]) -> None:
     """Raise code 999 unless each of `subnets` is masqueraded."""
-    present = _rules()
+    present = _comments()
     for subnet in subnets:
         if _key(subnet) not in present:
             msg = f"check masquerade of {subnet}: its rule is missing"
@@ -95,62 +93,37 @@ def rules(subnets: Iterable[IPNetwork]) -> str:
     """Return the transaction after which exactly `subnets` are masqueraded."""
     lines = [_DECLARATION]
     for subnet in subnets:
-        ip, number = ("ip", 4) if subnet.version == 4 else ("ip6", 6)  # noqa: PLR2004 - the family's number
+        ip = "ip" if subnet.version == 4 else "ip6"  # noqa: PLR2004 - the family's number
         lines.append(
             f"add rule {TABLE} postrouting {ip} saddr {subnet} {ip} daddr != {subnet}"
             f" masquerade comment {nft.quote(_key(subnet))}\n"
-            f"add element {TABLE} subnets{number} {{ {subnet.network_address} }}\n"
         )
     return "".join(lines)
 
 
-def _rebuild() -> None:
-    subnets = [ipaddress.ip_network(_subnet(name)) for name in _in_use()]
+def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
+    """Take the rules of what is unused without `uses`, and only then forget them.
+
+    In this order, because a call that failed or was killed is repeated.
+    """
+    leaving: dict[IPNetwork, set[str]] = {}
+    for subnet, member in uses:
+        leaving.setdefault(subnet, set()).add(member)
+    unused = {s for s, members in leaving.items() if set(_users(s)) <= members}
+    if unused:
+        _apply([subnet for subnet in _in_use() if subnet not in unused])
+    for subnet, member in uses:
+        _unregister(member, subnet)
+
+
+def _apply(subnets: Collection[IPNetwork]) -> None:
     if subnets:
         nft.run(rules(subnets))
     else:
         nft.run(f"add table {TABLE}; delete table {TABLE}")
 
 
-def _add_again(subnets: Iterable[IPNetwork]) -> None:
-    """Do what costs no more than an element, unless the table is not there."""
-    elements = "".join(
-        f"add element {TABLE} subnets{subnet.version} {{ {subnet.network_address} }}\n"
-        for subnet in subnets
-    )
-    try:
-        nft.run(elements)
-    except nft.RefusedError as refused:
-        if not refused.is_missing:
-            raise
-        _rebuild()
-
-
-def _register(attachment: Attachment, subnet: IPNetwork) -> bool:
-    """Write down that `attachment` uses `subnet`; tell whether it is the first."""
-    path = state.path(_ROOM, _file(subnet))
-    is_first = not os.path.isdir(path)
-    directory = state.ensure_directory(_ROOM, _file(subnet))
-    state.write(directory, attachment.digest(), asdict(attachment))
-    return is_first
-
-
-def _unregister(attachment: Attachment, subnets: Iterable[IPNetwork]) -> bool:
-    """Forget that `attachment` uses `subnets`; tell whether one is unused now."""
-    changed = False
-    for subnet in subnets:
-        directory = state.path(_ROOM, _file(subnet))
-        if os.path.isdir(directory):
-            state.delete(directory, attachment.digest())
-            changed |= not os.path.isdir(directory)
-    return changed
-
-
-def _in_use() -> list[str]:
-    return state.names(state.path(_ROOM))
-
-
-def _rules() -> set[str]:
+def _comments() -> set[str]:
     try:
         listed = nft.list_json(f"list chain {TABLE} postrouting")
     except nft.RefusedError:
@@ -162,13 +135,36 @@ def _comment(item: dict[str, Any]) -> str:
     return str(item["rule"].get("comment", ""))
 
 
-def _key(subnet: IPNetwork) -> str:
-    return f"subnet {subnet}"
+def _register(attachment: Attachment, subnet: IPNetwork) -> None:
+    directory = state.ensure_directory(_ROOM, _name(subnet))
+    state.write(directory, attachment.digest(), asdict(attachment))
 
 
-def _file(subnet: IPNetwork) -> str:
+def _unregister(member: str, subnet: IPNetwork) -> None:
+    state.delete(_directory(subnet), member)
+
+
+def _uses(attachment: Attachment, subnet: IPNetwork) -> bool:
+    return os.path.exists(os.path.join(_directory(subnet), attachment.digest()))
+
+
+def _users(subnet: IPNetwork) -> list[str]:
+    return state.names(_directory(subnet))
+
+
+def _in_use() -> list[IPNetwork]:
+    names = state.names(state.path(_ROOM))
+    subnets = [ipaddress.ip_network(name.replace("_", "/")) for name in names]
+    return [subnet for subnet in subnets if _users(subnet)]
+
+
+def _directory(subnet: IPNetwork) -> str:
+    return state.path(_ROOM, _name(subnet))
+
+
+def _name(subnet: IPNetwork) -> str:
     return str(subnet).replace("/", "_")
 
 
-def _subnet(name: str) -> str:
-    return name.replace("_", "/")
+def _key(subnet: IPNetwork) -> str:
+    return f"subnet {subnet}"

@@ -37,12 +37,10 @@ def ensure(link: str, mac: str) -> None:
         directory = state.ensure_directory(_ROOM)
         state.write(directory, link, {"mac": mac})
         try:
-            nft.run(_elements("add", link, mac))
-        except nft.RefusedError as refused:
-            if not refused.is_missing:
-                state.delete(directory, link)
-                raise
-            _rebuild()
+            _add(link, mac)
+        except CNIError:
+            state.delete(directory, link)
+            raise
 
 
 def release(link: str) -> None:
@@ -50,13 +48,14 @@ def release(link: str) -> None:
     with state.lock(_ROOM):
         directory = state.path(_ROOM)
         member = state.read(directory, link)
-        if not isinstance(member, dict):
+        if member is None:
             return
-        state.delete(directory, link)
-        if state.names(directory):
-            _delete(link, member["mac"])
-        else:
+        # The rules go first, because a call that failed or was killed is repeated.
+        if state.names(directory) == [link]:
             nft.run(f"add table {TABLE}; delete table {TABLE}")
+        else:
+            _delete(link, member["mac"])
+        state.delete(directory, link)
 
 
 def check(link: str, mac: str) -> None:
@@ -82,6 +81,15 @@ def _elements(verb: str, link: str, mac: str) -> str:
     )
 
 
+def _add(link: str, mac: str) -> None:
+    try:
+        nft.run(_elements("add", link, mac))
+    except nft.RefusedError as refused:
+        if not refused.is_missing:
+            raise
+        _rebuild()
+
+
 def _delete(link: str, mac: str) -> None:
     try:
         # Adding first makes it harmless that somebody has deleted them already.
@@ -95,5 +103,7 @@ def _rebuild() -> None:
     directory = state.path(_ROOM)
     transaction = _DECLARATION
     for link in state.names(directory):
-        transaction += _elements("add", link, state.read(directory, link)["mac"])
+        member = state.read(directory, link)
+        if member is not None:
+            transaction += _elements("add", link, member["mac"])
     nft.run(transaction)

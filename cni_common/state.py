@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 ROOT = "/run/cni/cnipy"
 NAME_MAX = 200
+_PRIVATE = 0o700
+# One name in each directory, so that a killed process leaves nothing that nobody
+# would find. Who holds the lock on the directory may write it, or remove it.
+_UNFINISHED = ".unfinished"
 
 
 def path(*parts: str) -> str:
@@ -28,48 +33,51 @@ def path(*parts: str) -> str:
 def ensure_directory(*parts: str) -> str:
     """Return the path of a directory that exists now, with all above it."""
     full = path(*parts)
-    try:
-        os.mkdir(full, 0o700)
-    except FileExistsError:
-        return full
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(full), mode=0o700, exist_ok=True)
-        os.makedirs(full, mode=0o700, exist_ok=True)
+    _ensure(full)
     return full
 
 
 def write(directory: str, name: str, document: object) -> None:
-    """Replace `name` in `directory` by `document` as JSON, whole or not at all."""
-    temporary = os.path.join(directory, f".{os.getpid()}.{name[:100]}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o600)
-    try:
-        os.write(fd, json.dumps(document).encode())
-    finally:
-        os.close(fd)
-    os.rename(temporary, os.path.join(directory, name))
+    """Replace `name` in `directory` by `document` as JSON, whole or not at all.
+
+    The directory is made again if a concurrent `delete` has just removed it.
+    """
+    content = json.dumps(document).encode()
+    while True:
+        try:
+            with _exclusively(directory) as place:
+                _replace(place, name, content)
+        except FileNotFoundError:
+            _ensure(directory)
+        else:
+            return
 
 
 def read(directory: str, name: str) -> Any:
     """Return the JSON document in `name`, or None when it is absent or unreadable."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(
-            os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        )
-    except OSError:
+        fd = os.open(os.path.join(directory, name), flags)
+    except (OSError, ValueError):
         return None
-    with os.fdopen(fd, "rb") as file:
-        try:
-            return json.loads(file.read())
-        except ValueError:
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
+        with open(fd, "rb", closefd=False) as file:
+            return json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(fd)
 
 
 def delete(directory: str, name: str) -> None:
     """Make `name` absent, and `directory` too if it is empty then."""
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(directory, name))
-    remove_if_empty(directory)
+    with suppress(FileNotFoundError), _exclusively(directory) as place:
+        for each in (name, _UNFINISHED):
+            with suppress(FileNotFoundError):
+                os.unlink(each, dir_fd=place)
+        remove_if_empty(directory)
 
 
 def remove_if_empty(directory: str) -> bool:
@@ -102,3 +110,58 @@ def lock(name: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _temporary(name: str) -> str:
+    """Return the name of the draft of `name`: a writer that was killed leaves it."""
+    return f".{name}"
+
+
+def _create(directory: str, path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            # Somebody found the directory empty and removed it since it was made.
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+
+
+def _ensure(directory: str) -> None:
+    """Make the directories that are missing; the mode is not left to the umask."""
+    try:
+        os.mkdir(directory, _PRIVATE)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        above = os.path.dirname(directory)
+        if os.path.commonpath([above, ROOT]) == ROOT:
+            _ensure(above)
+        else:
+            os.makedirs(above, 0o755, exist_ok=True)
+        _ensure(directory)
+
+
+@contextmanager
+def _exclusively(directory: str) -> Iterator[int]:
+    """Hold a lock on `directory` and give its descriptor."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    place = os.open(directory, flags)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield place
+    finally:
+        os.close(place)
+
+
+def _replace(place: int, name: str, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+        os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(_UNFINISHED, dir_fd=place)
+        raise

@@ -4,24 +4,33 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from cni_common.kernel import sysctl
+from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NAME = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
-def enable(version: int) -> None:
-    """Have packets of IP `version` (4 or 6) forwarded; raises code 999.
+def enable(versions: Iterable[int]) -> None:
+    """Have packets of the IP `versions` (4, 6) forwarded: all of them, or code 999.
 
     A host that becomes an IPv6 router stops to accept router advertisements where
     accept_ra is 1. Its own uplinks keep theirs: accept_ra becomes 2 there.
     """
-    name = _NAME[version]
-    if sysctl.get(name) == "1":
-        return
-    if version == 6:  # noqa: PLR2004 - the family's number
-        _keep_router_advertisements()
-    sysctl.set_value(name, "1")
+    changed: list[tuple[str, str]] = []
+    try:
+        for version in versions:
+            for name, value in _lacking(version):
+                changed.append((name, sysctl.get(name) or "0"))
+                sysctl.set_value(name, value)
+    except CNIError:
+        for name, before in reversed(changed):
+            sysctl.set_if_present(name, before)
+        raise
 
 
 def is_enabled(version: int) -> bool:
@@ -34,12 +43,22 @@ def can_enable(version: int) -> bool:
     return is_enabled(version) or sysctl.writable(_NAME[version])
 
 
-def _keep_router_advertisements() -> None:
+def _lacking(version: int) -> list[tuple[str, str]]:
+    """Return the parameters that have to change, and to what, in order."""
+    if is_enabled(version):
+        return []
+    uplinks = _accepting_advertisements() if version == 6 else []  # noqa: PLR2004 - the family's number
+    return [*((name, "2") for name in uplinks), (_NAME[version], "1")]
+
+
+def _accepting_advertisements() -> list[str]:
     try:
-        links = os.listdir("/proc/sys/net/ipv6/conf")
+        links = sorted(os.listdir("/proc/sys/net/ipv6/conf"))
     except OSError:
-        return
-    for link in links:
-        name = f"net/ipv6/conf/{link}/accept_ra"
-        if link not in {"all", "default", "lo"} and sysctl.get(name) == "1":
-            sysctl.set_if_present(name, "2")
+        return []
+    names = [
+        f"net/ipv6/conf/{link}/accept_ra"
+        for link in links
+        if link not in {"all", "default", "lo"}
+    ]
+    return [name for name in names if sysctl.get(name) == "1"]

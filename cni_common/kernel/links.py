@@ -20,14 +20,15 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 GROUP_LINK = 1  # RTMGRP_LINK
 IFF_UP, IFF_PROMISC = 0x1, 0x100
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
-_PORT_FORWARDING = 3  # BR_STATE_FORWARDING
+_PORT_DISABLED = 0  # BR_STATE_DISABLED
 
 
 @dataclass(frozen=True)
 class Link:
     """A link as the kernel shows it; `peer` is the index of a veth's other end.
 
-    For a port of a bridge `hairpin`, `isolated` and `forwarding` tell its flags.
+    For a port of a bridge `hairpin` and `isolated` tell its flags, and `port_enabled`
+    whether it takes part in the bridge.
     """
 
     index: int
@@ -43,7 +44,7 @@ class Link:
     peer: int
     hairpin: bool
     isolated: bool
-    forwarding: bool
+    port_enabled: bool
     vlan_filtering: bool
 
 
@@ -99,7 +100,7 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
 
     Both ends have their final names and addresses from the start, so that udev has
     nothing to rewrite. `mtu` in bytes, 0 leaves it to the kernel. The host end is
-    up unless `up` is false; the peer is down. Raises NetlinkError.
+    up unless `up` is false; the peer is down. Raises code 999.
     """
     other = [
         ("IFLA_IFNAME", peer),
@@ -122,7 +123,13 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
     message["attrs"] = attributes
     if up:
         message["flags"] = message["change"] = IFF_UP
-    netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
+    try:
+        netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
+    except NetlinkError as error:
+        if error.errno == errno.EXFULL:
+            error.strerror = "the bridge has no free port"
+        what = f"veth {host} to bridge {master.name}" if master else f"veth {host}"
+        raise refused("add", what, error) from error
     if alias:
         set_alias(netlink, host, alias)
 
@@ -177,22 +184,33 @@ def set_alias(netlink: Netlink, name: str, alias: str) -> None:
     _change(netlink, _named(name, ("IFLA_IFALIAS", alias[:200])), name, "alias")
 
 
-def wait_forwarding(name: str, netlink: Netlink, seconds: float = 5.0) -> None:
-    """Return when the bridge port `name` forwards; raises code 999 after `seconds`.
+def announce(netlink: Netlink, link: Link) -> None:
+    """Have the neighbours of `link` told its addresses and MAC.
+
+    Where arp_notify and ndisc_notify are set, the kernel sends a gratuitous ARP and
+    an unsolicited neighbour advertisement when the MAC is set, be it to the same.
+    """
+    set_mac(netlink, link.name, link.mac)
+
+
+def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 5.0) -> None:
+    """Return when the bridge port `name` is enabled; raises code 999 after `seconds`.
 
     The kernel enables a port when it has seen the carrier, which it does in a work
     queue, so that the first frames of a container would be lost without waiting.
+    With STP an enabled port does not forward yet, for half a minute: that is the
+    administrator's wish. The calling thread must be in the namespace of `netlink`.
     """
     with Netlink(groups=GROUP_LINK) as events:
         until = time.monotonic() + seconds
         while True:
             link = existing(netlink, name)
-            if link.forwarding:
+            if link.port_enabled:
                 return
             left = until - time.monotonic()
             if left <= 0:
-                msg = f"bring up bridge port {name}: it does not forward"
-                raise CNIError(Code.INTERNAL, msg, f"its state is {link.operstate}")
+                msg = f"bring up bridge port {name}: it stays disabled"
+                raise CNIError(Code.INTERNAL, msg, f"its link is {link.operstate}")
             if select.select([events], [], [], left)[0]:
                 events.receive()
 
@@ -251,7 +269,7 @@ def _link(message: Any) -> Link:
         peer=message.get_attr("IFLA_LINK") or 0,
         hairpin=_port(port, "IFLA_BRPORT_MODE") == 1,
         isolated=_port(port, "IFLA_BRPORT_ISOLATED") == 1,
-        forwarding=_port(port, "IFLA_BRPORT_STATE") == _PORT_FORWARDING,
+        port_enabled=_port(port, "IFLA_BRPORT_STATE") != _PORT_DISABLED,
         vlan_filtering=bool(options and options.get_attr("IFLA_BR_VLAN_FILTERING")),
     )
 

@@ -24,7 +24,7 @@ _ERROR, _DONE = 2, 3
 _MULTI, _DUMP_INTERRUPTED, _ACK_TLVS = 0x2, 0x10, 0x200
 _HEADER = struct.Struct("=LHHLL")
 _CAPPED = 0x100
-_SOL_NETLINK, _EXT_ACK, _STRICT_CHECK = 270, 11, 12
+_SOL_NETLINK, _NO_ENOBUFS, _EXT_ACK, _STRICT_CHECK = 270, 5, 11, 12
 _BUFFER = 1 << 16
 
 
@@ -50,6 +50,9 @@ class Netlink:
         )
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+        if groups:
+            # Who listens asks for the state after each event: one may be lost.
+            self._socket.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
         self._socket.bind((0, groups))
         self._sequence = 0
 

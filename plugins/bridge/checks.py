@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import masquerade, spoofcheck
-from cni_common.kernel import addresses, bridges, forwarding, links, routes
+from cni_common.kernel import bridges, forwarding, links, routes
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
 from plugins.bridge import gateway, record, veth, vlans
@@ -32,18 +32,21 @@ def attachment(request: Request, conf: BridgeConf) -> None:
     with veth.sides(request.netns) as side:
         bridge = _bridge(side.host, conf, result)
         link = _container_link(side.container, end)
-        port = _port(side.host, bridge, link, result)
+        port = _port(side.host, bridge, link, result, conf)
         _port_flags(side.host, port, conf)
+        if conf.macspoofchk:
+            spoofcheck.check(port.name, link.mac)
         if conf.disable_container_interface:
             return
-        _usable(port, link, conf)
+        _usable(port, link)
         ips = [ip for ip in result.ips if ip.interface in {None, index}]
         _addresses(side.container, link, ips)
         for route in _routes(request, result):
             _route(side.container, link, route, ips)
-        if conf.gateway:
+        if conf.gateway and ips:
             _gateway(side.host, conf, ips)
-        _rules(conf, port, link, ips)
+        if conf.ip_masq:
+            masquerade.check(sorted({ip.address.network for ip in ips}, key=str))
 
 
 def _container_end(request: Request, result: Result) -> tuple[Interface, int]:
@@ -63,10 +66,11 @@ def _bridge(host: Netlink, conf: BridgeConf, result: Result) -> Link:
         raise _wrong(f"check bridge {bridge.name}: it is down")
     for interface in result.interfaces:
         same = interface.name == bridge.name and not interface.sandbox
+        mac = interface.mac.lower() or bridge.mac
         # Without a gateway's address nobody has the bridge's MAC in a table.
-        if same and conf.gateway and interface.mac and interface.mac != bridge.mac:
+        if same and conf.gateway and mac != bridge.mac:
             msg = f"check bridge {bridge.name}: its MAC is {bridge.mac}"
-            raise _wrong(f"{msg}, not {interface.mac}")
+            raise _wrong(f"{msg}, not {mac}")
     if conf.promisc_mode and not bridge.is_promiscuous:
         raise _wrong(f"check bridge {bridge.name}: it is not promiscuous")
     return bridge
@@ -84,13 +88,23 @@ def _container_link(inside: Netlink, end: Interface) -> Link:
     return link
 
 
-def _port(host: Netlink, bridge: Link, link: Link, result: Result) -> Link:
+def _port(
+    host: Netlink, bridge: Link, link: Link, result: Result, conf: BridgeConf
+) -> Link:
     port = links.by_index(host, link.peer)
     if port is None or port.master != bridge.index:
         msg = f"check interface {link.name}: its peer is no port of {bridge.name}"
         raise _wrong(msg)
-    if all(interface.name != port.name for interface in result.interfaces):
+    noted = next((i for i in result.interfaces if i.name == port.name), None)
+    if noted is None:
         msg = f"check interface {link.name}: its peer {port.name} is not in prevResult"
+        raise _wrong(msg)
+    if noted.mac and port.mac != noted.mac.lower():
+        msg = f"check bridge port {port.name}: its MAC is {port.mac}"
+        raise _wrong(f"{msg}, not {noted.mac}")
+    mtu = noted.mtu or conf.mtu
+    if mtu and port.mtu != mtu:
+        msg = f"check bridge port {port.name}: its MTU is {port.mtu}, not {mtu}"
         raise _wrong(msg)
     if not port.is_up:
         raise _wrong(f"check bridge port {port.name}: it is down")
@@ -111,19 +125,15 @@ def _port_flags(host: Netlink, port: Link, conf: BridgeConf) -> None:
         raise _wrong(f"check bridge port {port.name}: its VLANs are {present}")
 
 
-def _usable(port: Link, link: Link, conf: BridgeConf) -> None:
-    # The container's end may have been given another MTU by a later plugin.
-    if conf.mtu and port.mtu != conf.mtu:
-        msg = f"check bridge port {port.name}: its MTU is {port.mtu}"
-        raise _wrong(f"{msg}, not {conf.mtu}")
+def _usable(port: Link, link: Link) -> None:
     if not link.is_up:
         raise _wrong(f"check interface {link.name}: it is down")
-    if not port.forwarding:
-        raise _wrong(f"check bridge port {port.name}: it does not forward")
+    if not port.port_enabled:
+        raise _wrong(f"check bridge port {port.name}: it is disabled")
 
 
 def _addresses(inside: Netlink, link: Link, ips: list[IP]) -> None:
-    held = {item.address for item in addresses.of_link(inside, link)}
+    held = gateway.held(inside, link)
     for ip in ips:
         if ip.address not in held:
             raise _wrong(f"check interface {link.name}: it lacks {ip.address}")
@@ -154,20 +164,13 @@ def _route(inside: Netlink, link: Link, route: Route, ips: list[IP]) -> None:
 
 def _gateway(host: Netlink, conf: BridgeConf, ips: list[IP]) -> None:
     link = links.existing(host, vlans.gateway_name(conf))
-    held = {item.address for item in addresses.of_link(host, link)}
+    held = gateway.held(host, link)
     for address in gateway.addresses_of(ips):
         if address not in held:
             raise _wrong(f"check gateway {link.name}: it lacks {address}")
     for version in {ip.address.version for ip in ips}:
         if not forwarding.is_enabled(version):
             raise _wrong(f"check forwarding: IPv{version} is not forwarded")
-
-
-def _rules(conf: BridgeConf, port: Link, link: Link, ips: list[IP]) -> None:
-    if conf.ip_masq:
-        masquerade.check(sorted({ip.address.network for ip in ips}, key=str))
-    if conf.macspoofchk:
-        spoofcheck.check(port.name, link.mac)
 
 
 def _wrong(msg: str) -> CNIError:

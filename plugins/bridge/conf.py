@@ -104,6 +104,8 @@ class BridgeConf(NetConf):
         if self.disable_container_interface and self.ipam.type:
             cause = "cannot use IPAM when DisableContainerInterface flag is set"
             raise _invalid("ipam", cause)
+        if self.ip_masq and self.ip_masq_backend == "iptables":
+            request.log.warning("ipMasqBackend iptables is served by nftables")
         if self.ip_masq_backend not in BACKENDS:
             cause = f'unknown ipmasq backend "{self.ip_masq_backend}"'
             raise _invalid("ipMasqBackend", cause)

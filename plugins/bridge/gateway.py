@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cni_common.kernel import addresses
+from cni_common.kernel import addresses, links
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from cni_common.kernel.links import Link
     from cni_common.kernel.netlink import Netlink
@@ -22,6 +23,14 @@ _DEFAULT: dict[int, IPNetwork] = {
     6: ipaddress.IPv6Network("::/0"),
 }
 SCOPE_LINK = 253
+
+
+@dataclass
+class Changes:
+    """The addresses that this call gave to a link, and those it took from it."""
+
+    added: list[IPInterface] = field(default_factory=list)
+    deleted: list[IPInterface] = field(default_factory=list)
 
 
 def with_gateway(ip: IP, *, is_gateway: bool, interface: int) -> IP:
@@ -69,29 +78,56 @@ def addresses_of(ips: Sequence[IP]) -> list[IPInterface]:
 
 
 def ensure_addresses(
-    netlink: Netlink, bridge: Link, wanted: Sequence[IPInterface], *, force: bool
-) -> list[IPInterface]:
-    """Have `bridge` hold the addresses `wanted`; return those that this call added.
+    netlink: Netlink,
+    link: Link,
+    wanted: Sequence[IPInterface],
+    changes: Changes,
+    *,
+    force: bool,
+) -> None:
+    """Have `link` hold the addresses `wanted`; `changes` tells what that took.
 
     Any other IPv4 address, and any other IPv6 address in an overlapping subnet, is
     in conflict: it is deleted with `force`, else code 999 is raised and nothing
     added.
     """
-    present = [item.address for item in addresses.of_link(netlink, bridge)]
+    present = held(netlink, link)
     missing = [address for address in wanted if address not in present]
-    if not missing:
-        return []
     for other in present:
         if other in wanted or not any(_conflict(other, new) for new in missing):
             continue
         if not force:
-            msg = f'set address {missing[0]} of bridge {bridge.name}: "{bridge.name}"'
+            msg = f'set address {missing[0]} of bridge {link.name}: "{link.name}"'
             cause = "already has an IP address different from"
             raise CNIError(
                 Code.INTERNAL, f"{msg} {cause} {missing[0]}", f"it has {other}"
             )
-        addresses.delete(netlink, bridge, other)
-    return [new for new in missing if addresses.ensure(netlink, bridge, new)]
+        changes.deleted.append(other)
+        addresses.delete(netlink, link, other)
+    # All of them: with an IPv4 address the kernel deletes its secondary ones.
+    for address in wanted if missing else ():
+        if addresses.ensure(netlink, link, address):
+            changes.added.append(address)
+
+
+def held(netlink: Netlink, link: Link) -> set[IPInterface]:
+    """Return the addresses that `link` holds."""
+    return {item.address for item in addresses.of_link(netlink, link)}
+
+
+def revert(
+    netlink: Netlink, name: str, changes: Changes, in_use: Collection[IPInterface]
+) -> None:
+    """Have the link `name` hold what it held before, unless `in_use` has come to need
+    what was added since.
+    """
+    link = links.get(netlink, name)
+    if link is None or any(address in in_use for address in changes.added):
+        return
+    for address in changes.added:
+        addresses.delete(netlink, link, address)
+    for address in changes.deleted:
+        addresses.ensure(netlink, link, address)
 
 
 def _conflict(other: IPInterface, new: IPInterface) -> bool:

@@ -3,31 +3,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cni_common import naming, state
-from cni_common.kernel import addresses, bridges, links, sysctl
-from cni_common.spec.errors import CNIError
+from cni_common.kernel import bridges, forwarding, links, sysctl
+from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from cni_common.kernel.links import Link
     from cni_common.kernel.netlink import Netlink
+    from cni_common.naming import Attachment
+    from cni_common.rollback import Rollback
     from cni_common.spec.fields import IPInterface
+    from cni_common.spec.result import IP
     from plugins.bridge.conf import BridgeConf
 
 ALIAS = "cni bridge"
-
-
-@dataclass
-class Bridge:
-    """The bridge as found or made by this call, and what this call changed on it."""
-
-    link: Link
-    was_made: bool
-    added: list[IPInterface] = field(default_factory=list)
 
 
 def locked(name: str) -> AbstractContextManager[None]:
@@ -38,65 +32,117 @@ def locked(name: str) -> AbstractContextManager[None]:
     return state.lock(f"bridge-{name}")
 
 
-def ensure(netlink: Netlink, conf: BridgeConf) -> Bridge:
-    """Have the bridge up, with the MTU and address it was made with, forwarding no RA.
+def ensure(
+    netlink: Netlink, conf: BridgeConf, owner: Attachment, undo: Rollback
+) -> Link:
+    """Have the bridge up, made if there is none. Raises code 999.
 
-    An existing bridge keeps its MTU. Raises code 999.
+    One that exists keeps its MTU, its MAC and what it accepts from routers.
     """
     link = links.get(netlink, conf.bridge)
-    was_made = link is None and bridges.add(
-        netlink,
-        conf.bridge,
-        naming.random_mac(),
-        mtu=conf.mtu,
-        vlan_filtering=conf.vlan_filtering,
-        alias=ALIAS,
-    )
+    if link is None:
+        mac = naming.random_mac()
+        undo(_give_up, netlink, conf.bridge, mac)
+        bridges.add(
+            netlink,
+            conf.bridge,
+            mac,
+            mtu=conf.mtu,
+            vlan_filtering=conf.vlan_filtering,
+            alias=ALIAS,
+        )
+        sysctl.set_if_present(f"net/ipv6/conf/{conf.bridge}/accept_ra", "0")
     if link is None or link.kind != "bridge":
         link = bridges.existing(netlink, conf.bridge)
-    bridge = Bridge(link, was_made)
-    try:
-        _configure(netlink, conf, bridge)
-    except CNIError:
-        if was_made:
-            links.delete(netlink, conf.bridge)
-        raise
-    return bridge
-
-
-def give_up(netlink: Netlink, bridge: Bridge) -> None:
-    """Revert what this call changed on the bridge, unless somebody uses it by now."""
-    with locked(bridge.link.name):
-        link = links.get(netlink, bridge.link.name)
-        if link is None or links.has_ports(netlink, link):
-            return
-        if bridge.was_made:
-            links.delete(netlink, link.name)
-            return
-        for address in bridge.added:
-            addresses.delete(netlink, link, address)
-
-
-def _configure(netlink: Netlink, conf: BridgeConf, bridge: Bridge) -> None:
-    link = bridge.link
+    undo(_revert_flags, netlink, link, owner)
     if conf.promisc_mode and not link.is_promiscuous:
         links.set_promiscuous(netlink, link.name)
     if not link.is_up:
         links.set_up(netlink, link.name)
-    sysctl.set_if_present(f"net/ipv6/conf/{link.name}/accept_ra", "0")
-    if not bridge.was_made and conf.gateway and link.alias != ALIAS:
-        _pin_mac(netlink, link)
+    return link
 
 
-def _pin_mac(netlink: Netlink, link: Link) -> None:
-    """Have the bridge keep its address when ports come and go.
+def be_gateway(
+    netlink: Netlink,
+    conf: BridgeConf,
+    wanted: Sequence[IPInterface],
+    owner: Attachment,
+    undo: Rollback,
+) -> None:
+    """Have the addresses `wanted` on the bridge, or on its foot in the VLAN."""
+    changes = gateway.Changes()
+    with locked(conf.bridge):
+        undo(_revert_addresses, netlink, conf, owner, changes)
+        if conf.vlan:
+            mac = naming.random_mac()
+            undo(_give_up_foot, netlink, conf, owner, mac)
+            vlans.ensure_gateway(netlink, conf, mac)
+        gateway.ensure_addresses(
+            netlink,
+            links.existing(netlink, vlans.gateway_name(conf)),
+            wanted,
+            changes,
+            force=conf.force_address,
+        )
 
-    Whoever made the bridge may have left the choice to the kernel, which takes the
-    lowest address of the ports; setting an address once ends that.
+
+def pin_mac(netlink: Netlink, name: str) -> None:
+    """Have the bridge `name` keep its MAC when ports come and go.
+
+    Whoever made it may have left the choice to the kernel, which takes the lowest
+    one of the ports; setting an address once ends that.
     """
-    try:
-        links.set_mac(netlink, link.name, link.mac)
-    except CNIError:
-        # A bridge without a port may refuse its own address; then it has no
-        # container either whose neighbour table could be wrong.
-        return
+    link = links.existing(netlink, name)
+    if link.alias != ALIAS:
+        links.set_mac(netlink, name, link.mac)
+
+
+def forward(ips: Sequence[IP]) -> None:
+    """Have the families of `ips` forwarded by the host. Raises code 999."""
+    # Whoever waits here must not rely on what a failing call is about to revert.
+    with state.lock("forwarding"):
+        forwarding.enable(sorted({ip.address.version for ip in ips}))
+
+
+def _give_up(netlink: Netlink, name: str, mac: str) -> None:
+    """Delete the bridge that was made with `mac`, unless somebody uses it by now."""
+    with locked(name):
+        link = links.get(netlink, name)
+        made_here = link is not None and link.mac == mac
+        if link is not None and made_here and not links.has_ports(netlink, link):
+            links.delete(netlink, name)
+
+
+def _revert_flags(netlink: Netlink, before: Link, owner: Attachment) -> None:
+    """Have the bridge as promiscuous and as up as before, if nobody relies on it."""
+    with locked(before.name):
+        link = links.get(netlink, before.name)
+        if link is None or record.others_on(before.name, owner):
+            return
+        if link.is_promiscuous and not before.is_promiscuous:
+            links.set_promiscuous(netlink, link.name, on=False)
+        if link.is_up and not before.is_up:
+            links.set_up(netlink, link.name, up=False)
+
+
+def _revert_addresses(
+    netlink: Netlink, conf: BridgeConf, owner: Attachment, changes: gateway.Changes
+) -> None:
+    with locked(conf.bridge):
+        others = record.others_on(conf.bridge, owner)
+        in_use = {address for other in others for address in other.gateways}
+        gateway.revert(netlink, vlans.gateway_name(conf), changes, in_use)
+
+
+def _give_up_foot(
+    netlink: Netlink, conf: BridgeConf, owner: Attachment, mac: str
+) -> None:
+    """Delete the foot in the VLAN that was made with `mac`, if nobody relies on it."""
+    with locked(conf.bridge):
+        link = links.get(netlink, vlans.gateway_name(conf))
+        if link is None or link.mac != mac:
+            return
+        held = gateway.held(netlink, link)
+        others = record.others_on(conf.bridge, owner)
+        if not any(address in held for other in others for address in other.gateways):
+            links.delete(netlink, link.name)

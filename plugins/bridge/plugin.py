@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_common import attachments, delegate, masquerade, spoofcheck
-from cni_common.kernel import forwarding, links, nft
+from cni_common.kernel import forwarding, links, netns, nft
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
@@ -14,13 +15,11 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
 from plugins.bridge import checks, gateway, network, record, release, veth, vlans
 from plugins.bridge.conf import BridgeConf, wanted_mac
+from plugins.bridge.record import Record
 
 if TYPE_CHECKING:
     from cni_common.kernel.links import Link
-    from cni_common.kernel.netlink import Netlink
     from cni_common.spec.request import Request
-    from cni_common.spec.result import IP
-    from plugins.bridge.network import Bridge
     from plugins.bridge.veth import Pair, Sides
 
 CONTAINER = 2  # index of the container's end in the result
@@ -31,43 +30,49 @@ def add(request: Request, conf: BridgeConf) -> Result:
     conf.validate_for(request)
     mac = wanted_mac(request, conf)
     owner = Attachment.of(request)
-    with Rollback() as undo, veth.sides(request.netns) as side:
-        pair = veth.plan(side, request, mac)
+    with veth.sides(request.netns) as side, Rollback() as undo:
+        veth.refuse_existing(side, request)
+        _delete_remains(side, request, conf)
+        pair = veth.plan(side.host, owner, mac)
         undo(record.delete, owner)
-        record.write(owner, side, conf, pair, Result())
-        bridge = _plug_in(side, conf, pair, undo)
+        noted = _record(side, conf, pair)
+        record.write(owner, noted)
+        _plug_in(side, conf, pair, owner, undo)
         request.log.step("link")
         leased = _lease(request, conf, undo)
         request.log.step("ipam")
         result = _layer3(conf, leased)
-        noted = record.write(owner, side, conf, pair, result)
+        noted = _with_layer3(noted, conf, result)
+        record.write(owner, noted)
         if not conf.disable_container_interface:
-            veth.configure(side, request.ifname, conf, result.ips, result.routes)
-        foot = _be_gateway(side.host, bridge, conf, result.ips, undo)
+            veth.configure(side, pair, conf, result)
+        if noted.gateways:
+            network.be_gateway(side.host, conf, noted.gateways, owner, undo)
         request.log.step("addresses")
         if noted.masquerade:
             undo(masquerade.release, owner, noted.masquerade)
             masquerade.ensure(owner, noted.masquerade)
         request.log.step("masquerade")
         if not conf.disable_container_interface:
-            links.wait_forwarding(pair.host, side.host)
-        if conf.gateway:
-            for version in sorted({ip.address.version for ip in result.ips}):
-                forwarding.enable(version)
-        request.log.step("forwarding")
-        interfaces = _interfaces(side, request, bridge, pair)
-        if foot is not None:
-            interfaces.append(_interface(foot))
+            veth.announce(side, pair)
+        interfaces = _interfaces(side, request, conf, noted)
+        if noted.gateways:
+            network.pin_mac(side.host, conf.bridge)
+            network.forward(result.ips)
+        request.log.step("gateway")
         return result.model_copy(update={"interfaces": interfaces})
 
 
 def delete(request: Request, conf: BridgeConf) -> None:
     """Nothing of the attachment is left: rules, link, lease; the bridge stays."""
     owner = Attachment.of(request)
+    noted = record.read(owner)
+    # Who gave the address takes it back, whatever the configuration says by now.
+    ipam = (noted.ipam if noted else "") or conf.ipam.type
     with Gather() as each:
-        each(release.rules_and_link, owner, request)
-        if conf.ipam.type:
-            each(delegate.delete, conf.ipam.type, request)
+        each(release.rules_and_link, owner, request, noted)
+        if ipam:
+            each(delegate.delete, ipam, request)
         if not each.errors:
             record.delete(owner)
 
@@ -107,20 +112,45 @@ def status(request: Request, conf: BridgeConf) -> None:
         delegate.status(conf.ipam.type, request)
 
 
-def _plug_in(side: Sides, conf: BridgeConf, pair: Pair, undo: Rollback) -> Bridge:
+def _delete_remains(side: Sides, request: Request, conf: BridgeConf) -> None:
+    """Have nothing left of an earlier ADD of this attachment that was killed.
+
+    Raises code 999 when the attachment lives in another namespace.
+    """
+    noted = record.read(Attachment.of(request))
+    if noted is None:
+        return
+    elsewhere = noted.netns_identity != side.namespace.identity
+    if elsewhere and netns.lives(noted.netns, noted.netns_identity):
+        msg = f"add interface {request.ifname}: container {request.container_id}"
+        raise CNIError(Code.INTERNAL, f"{msg} has it in {noted.netns}")
+    delete(request, conf)
+
+
+def _record(side: Sides, conf: BridgeConf, pair: Pair) -> Record:
+    return Record(
+        side.namespace.path,
+        side.namespace.identity,
+        conf.bridge,
+        conf.ipam.type,
+        pair.host,
+        pair.host_mac,
+        spoofcheck=conf.macspoofchk,
+    )
+
+
+def _plug_in(
+    side: Sides, conf: BridgeConf, pair: Pair, owner: Attachment, undo: Rollback
+) -> None:
     """Have the pair, and its host end as a port of the bridge."""
     with network.locked(conf.bridge):
-        bridge = network.ensure(side.host, conf)
-        undo(network.give_up, side.host, bridge)
-        undo(links.delete, side.host, pair.host)
-        veth.add(side, bridge.link, pair, conf)
-    if conf.vlan_filtering:
-        port = links.existing(side.host, pair.host)
-        vlans.set_port(side.host, bridge.link, port, conf)
+        bridge = network.ensure(side.host, conf, owner, undo)
+        undo(release.host_veth, owner, pair.host, pair.host_mac)
+        veth.add(side, bridge, pair, conf)
+    vlans.set_port(side.host, bridge, pair.host, conf)
     if conf.macspoofchk:
         undo(spoofcheck.release, pair.host)
         spoofcheck.ensure(pair.host, pair.mac)
-    return bridge
 
 
 def _lease(request: Request, conf: BridgeConf, undo: Rollback) -> Result:
@@ -148,37 +178,30 @@ def _layer3(conf: BridgeConf, leased: Result) -> Result:
     return Result(ips=ips, routes=routes, dns=dns)
 
 
-def _be_gateway(
-    host: Netlink, bridge: Bridge, conf: BridgeConf, ips: list[IP], undo: Rollback
-) -> Link | None:
-    """Have the gateway's addresses on the bridge, or on its foot in the VLAN."""
-    if not conf.gateway or not ips:
-        return None
-    with network.locked(conf.bridge):
-        foot = None
-        if conf.vlan:
-            if vlans.ensure_gateway(host, bridge.link, conf):
-                undo(links.delete, host, vlans.gateway_name(conf))
-            foot = links.existing(host, vlans.gateway_name(conf))
-        wanted = gateway.addresses_of(ips)
-        added = gateway.ensure_addresses(
-            host, foot or bridge.link, wanted, force=conf.force_address
-        )
-        if foot is None:
-            bridge.added = added
-    return foot
+def _with_layer3(noted: Record, conf: BridgeConf, result: Result) -> Record:
+    subnets = {ip.address.network for ip in result.ips} if conf.ip_masq else set()
+    return replace(
+        noted,
+        masquerade=tuple(sorted(subnets, key=str)),
+        gateways=tuple(gateway.addresses_of(result.ips)) if conf.gateway else (),
+        routes=tuple(result.routes),
+    )
 
 
 def _interfaces(
-    side: Sides, request: Request, bridge: Bridge, pair: Pair
+    side: Sides, request: Request, conf: BridgeConf, noted: Record
 ) -> list[Interface]:
-    """Return bridge, host end and container's end, in the reference's order."""
+    """Return bridge, host end, container's end and the foot in the VLAN, if any.
+
+    Read at the end, for a port may have changed the bridge's MAC and MTU.
+    """
+    names = [noted.bridge, noted.host_veth]
+    found = [_interface(links.existing(side.host, name)) for name in names]
     end = links.existing(side.container, request.ifname)
-    return [
-        _interface(bridge.link),
-        _interface(links.existing(side.host, pair.host)),
-        _interface(end, request.netns),
-    ]
+    found.append(_interface(end, request.netns))
+    if conf.vlan and noted.gateways:
+        found.append(_interface(links.existing(side.host, vlans.gateway_name(conf))))
+    return found
 
 
 def _interface(link: Link, sandbox: str = "") -> Interface:

@@ -3,57 +3,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cni_common import attachments
-from cni_common.spec.fields import subnet
+from cni_common.spec.fields import cidr, subnet
 from cni_common.spec.result import Route
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
-    from cni_common.spec.fields import IPNetwork
-    from cni_common.spec.result import Result
-    from plugins.bridge.conf import BridgeConf
-    from plugins.bridge.veth import Pair, Sides
+    from cni_common.spec.fields import IPInterface, IPNetwork
 
 PLUGIN = "bridge"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What ADD did: the namespace it did it in, the host's end, the rules."""
+    """What ADD does: the namespace it does it in, the host's end, rules, addresses.
 
-    netns_identity: str = ""
-    host_veth: str = ""
+    `gateways` are the addresses of the bridge that the attachment relies on.
+    """
+
+    netns: str
+    netns_identity: str
+    bridge: str
+    ipam: str
+    host_veth: str
+    host_mac: str
     spoofcheck: bool = False
     masquerade: tuple[IPNetwork, ...] = ()
-    routes: tuple[Route, ...] = field(default=())
+    gateways: tuple[IPInterface, ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
-def write(
-    owner: Attachment, side: Sides, conf: BridgeConf, pair: Pair, result: Result
-) -> Record:
-    """Write down what is done, or about to be done, for `owner`; return the same."""
-    subnets = {ip.address.network for ip in result.ips} if conf.ip_masq else set()
-    record = Record(
-        side.namespace.identity,
-        pair.host,
-        conf.macspoofchk,
-        tuple(sorted(subnets, key=str)),
-        tuple(result.routes),
-    )
+def write(owner: Attachment, record: Record) -> None:
+    """Write down what is done, or about to be done, for `owner`."""
     document = {
-        "netns": side.namespace.path,
+        "netns": record.netns,
         "netnsIdentity": record.netns_identity,
-        "bridge": conf.bridge,
+        "bridge": record.bridge,
+        "ipam": record.ipam,
         "hostVeth": record.host_veth,
+        "hostMac": record.host_mac,
         "spoofcheck": record.spoofcheck,
         "masquerade": [str(network) for network in record.masquerade],
+        "gateways": [str(address) for address in record.gateways],
         "routes": [route.document() for route in record.routes],
     }
     attachments.write(PLUGIN, owner, document)
-    return record
 
 
 def read(owner: Attachment) -> Record | None:
@@ -67,11 +64,26 @@ def delete(owner: Attachment) -> None:
     attachments.delete(PLUGIN, owner)
 
 
+def others_on(bridge: str, owner: Attachment) -> list[Record]:
+    """Return the records of all other attachments to `bridge`; for a failed ADD."""
+    records = [
+        _record(document)
+        for other, document in attachments.of_plugin(PLUGIN)
+        if other != owner
+    ]
+    return [record for record in records if record.bridge == bridge]
+
+
 def _record(document: dict[str, Any]) -> Record:
     return Record(
+        str(document.get("netns", "")),
         str(document.get("netnsIdentity", "")),
+        str(document.get("bridge", "")),
+        str(document.get("ipam", "")),
         str(document.get("hostVeth", "")),
+        str(document.get("hostMac", "")),
         bool(document.get("spoofcheck")),
         tuple(subnet(text) for text in document.get("masquerade", [])),
+        tuple(cidr(text) for text in document.get("gateways", [])),
         tuple(Route.model_validate(route) for route in document.get("routes", [])),
     )

@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from plugins.bridge.record import Record
 
 
-def rules_and_link(owner: Attachment, request: Request) -> None:
+def rules_and_link(owner: Attachment, request: Request, noted: Record | None) -> None:
     """Have no rule and no link of the attachment, with or without a record of it."""
-    noted = record.read(owner)
     if noted is None:
         unrecorded(owner, request)
         return
     with Gather() as each:
         each(recorded, owner, noted)
         if netns.lives(request.netns, noted.netns_identity):
-            each(_delete_inside, owner, request.netns, owner.ifname)
+            each(_delete_inside, owner, request.netns)
 
 
 def stale(owner: Attachment) -> None:
@@ -46,7 +45,7 @@ def recorded(owner: Attachment, noted: Record) -> None:
             each(spoofcheck.release, noted.host_veth)
         if noted.masquerade:
             each(masquerade.release, owner, noted.masquerade)
-        each(_delete_host_veth, owner, noted.host_veth)
+        each(host_veth, owner, noted.host_veth, noted.host_mac)
 
 
 def unrecorded(owner: Attachment, request: Request) -> None:
@@ -56,26 +55,30 @@ def unrecorded(owner: Attachment, request: Request) -> None:
     """
     from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
-    held: list[IPInterface] = []
     with Gather() as each:
-        held = each(_delete_inside, owner, request.netns, owner.ifname) or []
-        each(_delete_host_veth, owner, naming.host_veth(owner))
-        each(masquerade.release, owner, {address.network for address in held})
+        held = each(_delete_inside, owner, request.netns) or []
+        name = naming.host_veth(owner)
+        each(host_veth, owner, name)
+        each(spoofcheck.release, name)
+        each(masquerade.release, owner)
         each(inherited.spoofcheck, owner)
         each(inherited.masquerade, owner, held)
 
 
-def _delete_host_veth(owner: Attachment, name: str) -> None:
-    """Delete the host's end of the attachment's pair, if it is still that."""
-    if not name:
-        return
+def host_veth(owner: Attachment, name: str, mac: str = "") -> None:
+    """Delete the host's end of the attachment's pair, if it is still that.
+
+    A killed ADD may have left it without its alias; then it has the recorded `mac`.
+    """
     with Netlink() as host:
-        link = links.get(host, name)
-        if link is not None and link.alias == naming.alias(owner):
+        link = links.get(host, name) if name else None
+        if link is None:
+            return
+        if link.alias == naming.alias(owner) or (mac and link.mac == mac):
             links.delete(host, name)
 
 
-def _delete_inside(owner: Attachment, path: str, ifname: str) -> list[IPInterface]:
+def _delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
     """Delete the container's end and return the addresses that it had.
 
     A link whose other end says that it belongs to another attachment stays: the
@@ -88,11 +91,11 @@ def _delete_inside(owner: Attachment, path: str, ifname: str) -> list[IPInterfac
         with netns.entered(container):
             inside = Netlink()
         with inside:
-            link = links.get(inside, ifname)
+            link = links.get(inside, owner.ifname)
             if link is None or _is_of_another(host, link, owner):
                 return []
             held = [item.address for item in addresses.of_link(inside, link)]
-            links.delete(inside, ifname)
+            links.delete(inside, link.name)
     return [address for address in held if not address.ip.is_link_local]
 
 

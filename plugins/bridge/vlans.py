@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cni_common import naming
 from cni_common.kernel import bridges, links, netns
-from cni_common.kernel.netlink import NetlinkError
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
@@ -17,18 +16,19 @@ if TYPE_CHECKING:
     from plugins.bridge.conf import BridgeConf
 
 
-def set_port(netlink: Netlink, bridge: Link, port: Link, conf: BridgeConf) -> None:
-    """Have `port` carry the VLANs of the configuration.
+def set_port(netlink: Netlink, bridge: Link, name: str, conf: BridgeConf) -> None:
+    """Have the port `name` carry the VLANs of the configuration.
 
     The default VLAN goes unless preserveDefaultVlan; a trunk without a VLAN of its
     own keeps VLAN 1 for untagged frames. Raises code 999.
     """
-    if not conf.vlan_filtering:
+    if not conf.vlan and not conf.trunk():
         return
     if not bridge.vlan_filtering:
-        msg = f"set VLANs of bridge port {port.name}"
+        msg = f"set VLANs of bridge port {name}"
         cause = f"bridge {bridge.name} has VLAN filtering off"
         raise CNIError(Code.INTERNAL, f"{msg}: {cause}")
+    port = links.existing(netlink, name)
     if not conf.preserve_default_vlan:
         present = bridges.vlans(netlink, port)
         bridges.delete_vlans(netlink, port, present.untagged | present.tagged)
@@ -50,32 +50,28 @@ def gateway_name(conf: BridgeConf) -> str:
     return f"{conf.bridge}.{conf.vlan}" if conf.vlan else conf.bridge
 
 
-def ensure_gateway(netlink: Netlink, bridge: Link, conf: BridgeConf) -> bool:
+def ensure_gateway(netlink: Netlink, conf: BridgeConf, mac: str) -> None:
     """Have a veth pair between the host and the VLAN of the bridge, up.
 
-    Its host end is called `br.VLAN` and holds the gateway's addresses. Tells whether
-    this call made it. Raises code 999.
+    Its host end is called `br.VLAN`, has `mac` if this call made it, and is for the
+    gateway's addresses. Raises code 999.
     """
     name = gateway_name(conf)
     if links.get(netlink, name) is not None:
-        return False
+        return
     port_name = naming.random_veth()
     with netns.own() as home:
-        try:
-            links.add_veth(
-                netlink,
-                port_name,
-                name,
-                home,
-                host_mac=naming.random_mac(),
-                peer_mac=bridge.mac,
-                mtu=conf.mtu,
-                master=bridge,
-            )
-        except NetlinkError as error:
-            raise links.refused("add link", name, error) from error
+        links.add_veth(
+            netlink,
+            port_name,
+            name,
+            home,
+            host_mac=naming.random_mac(),
+            peer_mac=mac,
+            mtu=conf.mtu,
+            master=bridges.existing(netlink, conf.bridge),
+        )
     port = links.existing(netlink, port_name)
     bridges.delete_vlans(netlink, port, {bridges.DEFAULT_VLAN})
     bridges.add_vlans(netlink, port, (), pvid=conf.vlan)
     links.set_up(netlink, name)
-    return True
