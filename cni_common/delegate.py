@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
+from cni_common.spec.versions import SUPPORTED
+from cni_common.streams import tell
 
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
@@ -28,7 +30,7 @@ def add(plugin: str, request: Request) -> Result:
     """
     try:
         result = _call(plugin, request, "ADD")
-    except CNIError:
+    except BaseException:
         _undo(plugin, request)
         raise
     if result is None:
@@ -61,13 +63,17 @@ def status(plugin: str, request: Request) -> None:
 def find(plugin: str, path: tuple[str, ...]) -> str:
     """Return the path of the first regular file named `plugin` in the directories.
 
-    Raises code 7 for a name that is none, and code 4 when there is no such file.
+    Raises code 7 for a name that is none, code 4 for an empty CNI_PATH, and code 999
+    when there is no such file.
     """
     if not plugin:
         raise CNIError(Code.INVALID_CONFIG, "find plugin: no plugin name provided")
     if "/" in plugin or plugin in {".", ".."} or "\0" in plugin:
         msg = f"find plugin: invalid plugin name {plugin!r}"
         raise CNIError(Code.INVALID_CONFIG, msg)
+    if not path:
+        msg = f"find plugin {plugin!r}: CNI_PATH is empty"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
     for directory in path:
         candidate = os.path.join(directory, plugin)
         try:
@@ -76,7 +82,7 @@ def find(plugin: str, path: tuple[str, ...]) -> str:
         except (OSError, ValueError):
             continue
     msg = f"find plugin {plugin!r}: not in CNI_PATH [{' '.join(path)}]"
-    raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    raise CNIError(Code.INTERNAL, msg)
 
 
 def _call(plugin: str, request: Request, command: str) -> Result | None:
@@ -97,13 +103,16 @@ def _execute(plugin: str, executable: str, request: Request) -> Result | None:
         msg = f"execute plugin {plugin}: {(error.strerror or str(error)).lower()}"
         raise CNIError(Code.INTERNAL, msg) from error
     if words:
-        sys.stderr.write(words.decode("utf-8", "replace"))
+        tell(sys.stderr, words.decode("utf-8", "replace"))
     if status != 0:
         raise _reported(plugin, status, output, words)
     if request.command != "ADD" or not output.strip():
         return None
     document = gojson.load_object(output, f"result of {plugin}")
-    stated = gojson.member(document, "cniVersion") or request.cni_version
+    stated = gojson.string(document, "cniVersion") or request.cni_version
+    if stated not in SUPPORTED:
+        msg = f"decode result of {plugin}: unknown cniVersion {stated!r:.80}"
+        raise CNIError(Code.INCOMPATIBLE_VERSION, msg)
     return Result.read(document, stated, f"result of {plugin}")
 
 
@@ -114,17 +123,18 @@ def _reported(plugin: str, status: int, output: bytes, words: bytes) -> CNIError
         code = gojson.member(document, "code")
         msg = gojson.member(document, "msg")
         details = gojson.member(document, "details")
-        if isinstance(code, int) and isinstance(msg, str):
+        if type(code) is int and code > 0 and isinstance(msg, str):
             return CNIError(code, msg, details if isinstance(details, str) else "")
     except CNIError:
         pass
     cause = words.decode("utf-8", "replace").strip() or "no error message"
-    msg = f"execute plugin {plugin}: exit status {status}"
+    ending = f"exit status {status}" if status > 0 else f"ended by signal {-status}"
+    msg = f"execute plugin {plugin}: {ending}"
     return CNIError(Code.INTERNAL, msg, cause)
 
 
 def _undo(plugin: str, request: Request) -> None:
     try:
         _call(plugin, request, "DEL")
-    except CNIError as failure:
+    except Exception as failure:  # noqa: BLE001 - the failure of ADD is the one to tell
         request.log.warning(f"undo ADD of {plugin}: {failure}")

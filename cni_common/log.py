@@ -9,9 +9,21 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 
 LEVELS = ("error", "warning", "info", "debug")
+# Appending is atomic, so that lines of calls at the same time do not mix. Opening a
+# pipe that nobody reads must not wait.
+_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_APPEND
+    | os.O_NOFOLLOW
+    | os.O_NONBLOCK
+    | os.O_NOCTTY
+    | os.O_CLOEXEC
+)
 
 
 class Log:
@@ -53,9 +65,13 @@ class Log:
     def write(self, path: str, level: str, call: dict[str, object]) -> None:
         """Append one JSON line to `path` with what `level` lets through.
 
-        `call` identifies the call. The file is created with mode 0600 and a
-        symbolic link is not followed. Raises OSError.
+        `call` identifies the call. The file is created with mode 0600; a symbolic
+        link is not followed, and what is no regular file is not written to. Raises
+        OSError, and ValueError for what is no absolute path.
         """
+        if not path.startswith("/"):
+            msg = "not an absolute path"
+            raise ValueError(msg)
         shown = LEVELS[: LEVELS.index(level) + 1]
         events = [{"level": k, "text": t} for k, t in self._events if k in shown]
         if "info" not in shown and not events:
@@ -69,9 +85,11 @@ class Log:
             line["steps"] = self._steps
         if events:
             line["events"] = events
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(path, flags, 0o600)
+        fd = os.open(path, _FLAGS, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                msg = "not a regular file"
+                raise ValueError(msg)
             os.write(fd, (json.dumps(line) + "\n").encode())
         finally:
             os.close(fd)

@@ -65,7 +65,15 @@ def alias(attachment: Attachment) -> str:
 
 
 def comment(attachment: Attachment) -> str:
-    """Return the owner as an nft comment: at most 128 bytes, without quotes."""
+    """Return the owner as an nft comment: at most 127 bytes, without quotes.
+
+    Two attachments never have the same: what does not fit, or is not printed, is
+    told apart by a digest at the end.
+    """
     text = f"{attachment.network} {attachment.container_id} {attachment.ifname}"
-    encoded = text.encode("utf-8", "replace").replace(b'"', b"")
-    return encoded[: COMMENT_MAX - 1].decode("utf-8", "ignore")
+    printed = "".join(c for c in text if c.isprintable() and c not in '"\\')
+    encoded = printed.encode()
+    if printed == text and len(encoded) < COMMENT_MAX:
+        return text
+    tail = " " + attachment.digest("comment")[:16]
+    return encoded[: COMMENT_MAX - 1 - len(tail)].decode("utf-8", "ignore") + tail

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
-
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Any, Self
 
 
 class Rollback:
@@ -44,8 +44,12 @@ class Rollback:
                 undo(*args, **kwargs)
             except Exception as failure:  # noqa: BLE001 - the rest must be undone too
                 failures.append(f"undo: {failure}")
-        if failures and isinstance(error, CNIError):
+        if not failures:
+            return
+        if isinstance(error, CNIError):
             error.details = "; ".join(filter(None, [error.details, *failures]))
+        else:
+            error.add_note("; ".join(failures))
 
 
 class Gather:

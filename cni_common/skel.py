@@ -7,90 +7,26 @@ unlike it, the identity of the namespace before any work is done.
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import traceback
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
-
+from cni_common.plugin import Plugin, gate_version, refuse_own_namespace
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.request import Request
-from cni_common.spec.versions import (
-    CHECK_SINCE,
-    GC_AND_STATUS_SINCE,
-    NEWEST,
-    OLDEST,
-    SUPPORTED,
-    at_least,
+from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED
+from cni_common.streams import (
+    STDIN_MAX,
+    read_all,
+    read_at_once,
+    tell,
+    write_document,
 )
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, BinaryIO, TextIO
 
-    from cni_common.spec.netconf import NetConf
-    from cni_common.spec.result import Result
+    from cni_common.spec.request import Request
 
-STDIN_MAX = 1 << 20  # bytes
-_SINCE = {
-    "CHECK": CHECK_SINCE,
-    "GC": GC_AND_STATUS_SINCE,
-    "STATUS": GC_AND_STATUS_SINCE,
-}
-_LENIENT = frozenset({"DEL", "GC"})
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin: its CNI type as `name`, its configuration, a function a verb."""
-
-    name: str
-    conf: type[NetConf]
-    add: Callable[[Request, Any], Result]
-    delete: Callable[[Request, Any], None]
-    check: Callable[[Request, Any], None]
-    gc: Callable[[Request, Any], None]
-    status: Callable[[Request, Any], None]
-    versions: tuple[str, ...] = SUPPORTED
-    is_ipam: bool = False
-
-    def call(self, request: Request) -> Result | None:
-        """Carry out the verb of `request`; returns the result of ADD, else None."""
-        gate_version(request, self.versions)
-        refuse_own_namespace(request)
-        conf = self._configuration(request)
-        request.log.step("configuration")
-        match request.command:
-            case "ADD":
-                return self.add(request, conf)
-            case "DEL":
-                self.delete(request, conf)
-            case "CHECK":
-                self.check(request, conf)
-            case "GC":
-                self.gc(request, conf)
-            case "STATUS":
-                self.status(request, conf)
-        return None
-
-    def _configuration(self, request: Request) -> NetConf:
-        from cni_common.spec.model import parse, parse_leniently  # noqa: PLC0415 - dear
-
-        for key in self.conf.unknown_keys(request.document):
-            if key not in _ALWAYS_KNOWN:
-                request.log.debug(f"unknown key {key!r} in the network configuration")
-        if request.command not in _LENIENT:
-            return parse(self.conf, request.document, "network configuration")
-        conf, dropped = parse_leniently(self.conf, request.document)
-        for key in dropped:
-            request.log.warning(f"ignore invalid key {key!r} on {request.command}")
-        return conf
-
-
-_ALWAYS_KNOWN = frozenset(
-    {"capabilities", "cni.dev/valid-attachments", "cni.dev/attachments"}
-)
+__all__ = ["STDIN_MAX", "Plugin", "gate_version", "refuse_own_namespace", "run"]
 
 
 def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
@@ -110,71 +46,54 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
     nothing. `load` imports the plugin; it is not called for VERSION, nor when the
     request is malformed. `ours` finds a plugin of this suite by its executable.
     """
-    if "CNI_COMMAND" not in env:
+    if not env.get("CNI_COMMAND"):
         listed = ", ".join(versions)
-        stderr.write(f"CNI {name} plugin\nCNI protocol versions: {listed}\n")
+        tell(stderr, f"CNI {name} plugin\nCNI protocol versions supported: {listed}\n")
         return 0
-    version = NEWEST
+    text = b""
     try:
         command = environment.verb(env)
         if command == "VERSION":
-            document: dict[str, Any] | None = _version(versions, stdin)
-        else:
-            environment.validate(env, command)
-            text = _read(stdin)
-            version = _stated_version(text)
-            request = replace(Request.read(command, env, text), in_process=ours)
-            gate_version(request, versions)
-            document = _serve(load(), request, stderr)
+            write_document(stdout, _version(versions, stdin))
+            return 0
+        environment.validate(env, command)
+        text = read_all(stdin)
+        from cni_common.spec.request import Request  # noqa: PLC0415 - not for VERSION
+
+        request = Request.read(command, env, text, in_process=ours)
+        gate_version(request, versions)
+        _serve(load(), request, stdout, stderr)
     except CNIError as error:
-        return _print(stdout, error.document(version), 1)
-    except Exception as error:  # noqa: BLE001 - the last door before the runtime
-        stderr.write(traceback.format_exc())
-        unknown = CNIError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-        return _print(stdout, unknown.document(version), 1)
-    return 0 if document is None else _print(stdout, document, 0)
+        return _fail(stdout, error, text)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door before the runtime
+        tell(stderr, _traceback())
+        msg = f"{type(error).__name__}: {error}"
+        return _fail(stdout, CNIError(Code.INTERNAL, msg), text)
+    return 0
 
 
-def gate_version(request: Request, versions: tuple[str, ...]) -> None:
-    """Raise code 1 unless `versions` and the verb allow the configuration's version."""
-    version = request.cni_version
-    if version not in versions:
-        known = " ".join(f'"{known}"' for known in versions)
-        details = f'config is "{version}", plugin supports [{known}]'
-        raise CNIError(Code.INCOMPATIBLE_VERSION, "incompatible CNI versions", details)
-    since = _SINCE.get(request.command)
-    if since is not None and not at_least(version, since):
-        msg = f"config version does not allow {request.command}"
-        details = f'config is "{version}", {request.command} came with {since}'
-        raise CNIError(Code.INCOMPATIBLE_VERSION, msg, details)
+def _serve(plugin: Plugin, request: Request, stdout: BinaryIO, stderr: TextIO) -> None:
+    """Call the plugin; an ADD whose result the runtime does not get is undone."""
+    from cni_common.rollback import Rollback  # noqa: PLC0415 - not for VERSION
 
-
-def refuse_own_namespace(request: Request) -> None:
-    """Raise code 8 when CNI_NETNS is the plugin's own namespace, before any work."""
-    if not request.netns or request.netns_override:
-        return
-    try:
-        there = os.stat(request.netns)
-        here = os.stat("/proc/thread-self/ns/net")
-    except (OSError, ValueError):
-        return
-    if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
-        msg = "plugin's netns and netns from CNI_NETNS should not be the same"
-        raise CNIError(Code.INVALID_NETNS, msg, request.netns)
-
-
-def _serve(plugin: Plugin, request: Request, stderr: TextIO) -> dict[str, Any] | None:
     failure = ""
     try:
-        result = plugin.call(request)
-        if result is None:
-            return None
-        return result.document(request.cni_version, keep_route_fields=plugin.is_ipam)
-    except Exception as error:
+        with Rollback() as undo:
+            result = plugin.call(request)
+            if result is not None:
+                undo(plugin.call, request.as_verb("DEL"))
+                version = request.cni_version
+                extra = plugin.is_ipam
+                document = result.document(version, keep_route_fields=extra)
+                write_document(stdout, document)
+    except CNIError as error:
         failure = str(error)
         request.log.error(failure)
-        if not isinstance(error, CNIError):
-            request.log.error(traceback.format_exc())
+        raise
+    except BaseException as error:
+        failure = str(error) or type(error).__name__
+        request.log.error(failure)
+        request.log.error(_traceback())
         raise
     finally:
         _write_log(plugin, request, failure, stderr)
@@ -183,7 +102,7 @@ def _serve(plugin: Plugin, request: Request, stderr: TextIO) -> dict[str, Any] |
 def _write_log(plugin: Plugin, request: Request, failure: str, stderr: TextIO) -> None:
     path = gojson.member(request.document, "logFile")
     level = gojson.member(request.document, "logLevel")
-    if not isinstance(path, str) or not path.startswith("/"):
+    if not isinstance(path, str) or not path:
         return
     call: dict[str, object] = {
         "plugin": plugin.name,
@@ -195,74 +114,50 @@ def _write_log(plugin: Plugin, request: Request, failure: str, stderr: TextIO) -
     }
     try:
         request.log.write(path, level if level in _LEVELS else "info", call)
-    except OSError as error:
-        stderr.write(f"write log {path}: {(error.strerror or str(error)).lower()}\n")
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        tell(stderr, f"write log {path!r}: {cause.lower()}\n")
 
 
 _LEVELS = ("error", "warning", "info", "debug")
 
 
 def _version(versions: tuple[str, ...], stdin: BinaryIO) -> dict[str, Any]:
-    """Answer in the version of the input, if there is an input at this moment."""
-    version = NEWEST
-    text = _there_at_once(stdin)
+    """Answer in the version of the input, if there is an input at this moment.
+
+    Raises code 6 for one that is malformed, unless the rest may be yet to come.
+    """
+    stated = None
+    text, whole = read_at_once(stdin)
     if text.strip():
-        stated = gojson.member(
-            gojson.load_object(text, "version request"), "cniVersion"
-        )
-        if isinstance(stated, str) and stated:
-            version = stated
-    return {"cniVersion": version, "supportedVersions": list(versions)}
-
-
-def _there_at_once(stdin: BinaryIO) -> bytes:
-    """Return what can be read without waiting: an open, silent pipe gives nothing."""
-    try:
-        descriptor = stdin.fileno()
-    except (OSError, ValueError):
         try:
-            return stdin.read(STDIN_MAX)
-        except (OSError, ValueError):
-            return b""
-    text = b""
-    try:
-        while select.select([descriptor], [], [], 0)[0]:
-            part = os.read(descriptor, STDIN_MAX)
-            text += part
-            if not part or len(text) > STDIN_MAX:
-                break
-    except (OSError, ValueError):
-        return b""
-    return text
+            document = gojson.load_object(text, "version request")
+            stated = gojson.string(document, "cniVersion")
+        except CNIError:
+            if whole:
+                raise
+    return {"cniVersion": stated or versions[-1], "supportedVersions": list(versions)}
 
 
-def _read(stdin: BinaryIO) -> bytes:
+def _fail(stdout: BinaryIO, error: CNIError, text: bytes) -> int:
+    """Print `error` in the version of the configuration in `text`; return 1."""
     try:
-        text = stdin.read(STDIN_MAX + 1)
-    except (OSError, ValueError, AttributeError) as error:
-        msg = f"read stdin: {str(error).lower()}"
-        raise CNIError(Code.IO_FAILURE, msg) from error
-    if len(text) > STDIN_MAX:
-        msg = f"read stdin: larger than {STDIN_MAX} bytes"
-        raise CNIError(Code.IO_FAILURE, msg)
-    return text
+        write_document(stdout, error.document(_stated_version(text)))
+    except CNIError:
+        return 1
+    return 1
 
 
 def _stated_version(text: bytes) -> str:
-    """Return the cniVersion for error documents: the input's if it has one we know."""
+    """Return the configuration's version if it has one that we know, or the newest."""
     try:
-        stated = gojson.member(gojson.load_object(text), "cniVersion")
+        stated = gojson.string(gojson.load_object(text), "cniVersion") or OLDEST
     except CNIError:
         return NEWEST
-    if stated is None or stated == "":
-        return OLDEST
-    return stated if isinstance(stated, str) and stated in SUPPORTED else NEWEST
+    return stated if stated in SUPPORTED else NEWEST
 
 
-def _print(stdout: BinaryIO, document: dict[str, Any], status: int) -> int:
-    try:
-        stdout.write(json.dumps(document, indent=4).encode())
-        stdout.flush()
-    except (OSError, ValueError):
-        return 1
-    return status
+def _traceback() -> str:
+    import traceback  # noqa: PLC0415 - a failure that nobody foresaw
+
+    return traceback.format_exc()

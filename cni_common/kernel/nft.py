@@ -90,6 +90,6 @@ def _context() -> Any:
         from nftables import Nftables  # noqa: PLC0415 - ctypes, only where rules are
 
         return Nftables()
-    except OSError as error:
+    except (OSError, AttributeError) as error:  # absent, or older than the binding
         msg = f"load libnftables: {error}"
         raise CNIError(Code.INTERNAL, msg, MISSING_LIBRARY) from error

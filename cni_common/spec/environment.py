@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -72,12 +73,18 @@ def validate_ifname(value: str) -> None:
     """Raise code 4 unless the kernel would take `value` as a link's name."""
     msg = ""
     details = ""
-    if len(value.encode("utf-8", "surrogateescape")) > IFNAME_MAX:
+    encoded = os.fsencode(value)
+    if len(encoded) > IFNAME_MAX:
         msg = "interface name is too long"
         details = "interface name should be less than 16 characters"
     elif value in {".", ".."}:
         msg = "interface name is . or .."
-    elif any(c in "/:" or c.isspace() for c in value):
+    elif any(c in "/:\0" or c.isspace() for c in value):
         msg = "interface name contains / or : or whitespace characters"
+    elif b"\xa0" in encoded:
+        # To the kernel, which knows no UTF-8, this byte of "\u00e0" is a space.
+        msg = "interface name contains the byte 0xa0, a space to the kernel"
+    elif "%" in value:
+        msg = "interface name contains %, by which the kernel would number it"
     if msg:
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, details)

@@ -1,24 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON as Go's encoding/json reads it, for that is what runtimes were tested with.
 
-Invalid UTF-8 is replaced, NaN and Infinity are refused, trailing bytes are an
-error, and nesting deeper than Go's 10,000 levels is one too.
+Invalid UTF-8 and lone surrogates are replaced, NaN and numbers beyond all bounds are
+refused, and so are trailing bytes and nesting that no configuration has.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import re
 
 from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 
 def loads(text: bytes, what: str = "network configuration") -> Any:
     """Return the JSON document in `text`, or raise code 6 naming `what`."""
+    decoded = text.decode("utf-8", errors="replace")
+    if "\\ud" in decoded or "\\uD" in decoded:
+        decoded = _ESCAPE.sub(_paired, decoded)
     try:
-        return json.loads(
-            text.decode("utf-8", errors="replace"), parse_constant=_refuse_constant
-        )
+        return json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
     except ValueError as error:
         raise CNIError(Code.DECODE_FAILURE, f"decode {what}: {error}") from error
     except RecursionError as error:
@@ -35,15 +46,40 @@ def load_object(text: bytes, what: str = "network configuration") -> dict[str, A
 
 
 def member(document: dict[str, Any], key: str) -> Any:
-    """Return the value of `key`, matched without regard to case; the last one wins."""
+    """Return the value of `key`, matched without regard to case.
+
+    The last one wins; null counts as absent, and nothing is None.
+    """
     folded = key.casefold()
     value = None
     for name, candidate in document.items():
-        if name.casefold() == folded:
+        if candidate is not None and name.casefold() == folded:
             value = candidate
     return value
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    msg = f"invalid literal {name}"
+def string(document: dict[str, Any], key: str) -> str:
+    """Return the text of `key`, empty when absent; raises code 6 for another type."""
+    value = member(document, key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        msg = f"decode {key}: {value!r:.80} is not a string"
+        raise CNIError(Code.DECODE_FAILURE, msg)
+    return value
+
+
+def _paired(escape: re.Match[str]) -> str:
+    return r"\ufffd" if escape["lone"] else escape[0]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        _refuse(text)
+    return number
+
+
+def _refuse(text: str) -> NoReturn:
+    msg = f"invalid number {text:.80}"
     raise ValueError(msg)

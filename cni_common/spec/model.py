@@ -5,9 +5,21 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from cni_common.spec.errors import CNIError, Code
+
+# Context of a validation whose input came from outside: there, a key is a key of
+# JSON, and the Python name of a field is none.
+_OUTSIDE = "outside"
+# What a verb must know even of the most broken configuration.
+_IDENTITY = frozenset({"cniversion", "name", "type", "ipam"})
 
 
 def camel(name: str) -> str:
@@ -46,16 +58,16 @@ class GoModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _match_keys_as_go(cls, document: Any) -> Any:
+    def _match_keys_as_go(cls, document: Any, context: ValidationInfo) -> Any:
         if not isinstance(document, dict):
             return document
         keys = cls.keys()
-        fields = cls.model_fields
+        names = () if context.context == _OUTSIDE else cls.model_fields
         matched = {}
         for name, value in document.items():
-            if value is None:
-                continue
-            matched[name if name in fields else keys.get(name.casefold(), name)] = value
+            key = name if name in names else keys.get(name.casefold())
+            if key is not None and value is not None:
+                matched[key] = value
         return matched
 
     @classmethod
@@ -71,7 +83,7 @@ M = TypeVar("M", bound=GoModel)
 def parse(model: type[M], document: object, what: str) -> M:
     """Return `document` as `model`, or raise code 7 with the path of the first key."""
     try:
-        return model.model_validate(document)
+        return model.model_validate(document, context=_OUTSIDE)
     except ValidationError as error:
         raise invalid(error, what) from error
 
@@ -80,22 +92,49 @@ def parse_leniently(model: type[M], document: dict[str, Any]) -> tuple[M, list[s
     """Return `document` as `model` without its invalid keys, and the names of those.
 
     For verbs that must not fail over a configuration that has changed or broken
-    since ADD. An error that belongs to no key drops everything but the name.
+    since ADD. An error that belongs to no key drops all but what tells the network
+    and its IPAM plugin; if that is invalid too, the defaults remain.
     """
     dropped: list[str] = []
-    rest = dict(document)
-    while True:
+    rest = document
+    while rest:
         try:
-            return model.model_validate(rest), dropped
+            return model.model_validate(rest, context=_OUTSIDE), dropped
         except ValidationError as error:
-            bad = {str(e["loc"][0]).casefold() for e in error.errors() if e["loc"]}
-            kept = {k: v for k, v in rest.items() if k.casefold() not in bad}
-            if len(kept) == len(rest):
-                kept = {k: v for k, v in rest.items() if k.casefold() == "name"}
-            if len(kept) == len(rest):
-                raise invalid(error, "network configuration") from error
-            dropped += [name for name in rest if name not in kept]
-            rest = kept
+            paths = {_path(rest, e["loc"]) for e in error.errors()}
+        if () in paths:
+            others = [(key,) for key in rest if key.casefold() not in _IDENTITY]
+            paths = set(others or [(key,) for key in rest])
+        for path in sorted(paths):
+            dropped.append(".".join(path))
+            rest = _without(rest, path)
+    return model.model_validate({}), dropped
+
+
+def _path(document: dict[str, Any], location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the keys that lead to an invalid value, up to the first list."""
+    path: list[str] = []
+    value: Any = document
+    for part in location:
+        if not isinstance(value, dict):
+            break
+        folded = str(part).casefold()
+        key = next((key for key in value if key.casefold() == folded), None)
+        if key is None:
+            break
+        path.append(key)
+        value = value[key]
+    return tuple(path)
+
+
+def _without(document: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    first, *more = path
+    rest = dict(document)
+    if more and isinstance(rest.get(first), dict):
+        rest[first] = _without(rest[first], tuple(more))
+    else:
+        rest.pop(first, None)
+    return rest
 
 
 def invalid(error: ValidationError, what: str) -> CNIError:

@@ -40,15 +40,18 @@ class Request:
     log: Log = field(default_factory=Log)
 
     @classmethod
-    def read(cls, command: str, env: Mapping[str, str], stdin: bytes) -> Request:
+    def read(
+        cls,
+        command: str,
+        env: Mapping[str, str],
+        stdin: bytes,
+        in_process: Callable[[str], Any] | None = None,
+    ) -> Request:
         """Return the request, or raise code 6 or 7 for a configuration that is none."""
         document = gojson.load_object(stdin)
-        network = environment.validate_network_name(gojson.member(document, "name"))
-        version = gojson.member(document, "cniVersion")
-        if version is not None and not isinstance(version, str):
-            msg = f"decode cniVersion: {version!r} is not a string"
-            raise CNIError(Code.DECODE_FAILURE, msg)
-        return cls(command, env, stdin, document, network, version or OLDEST)
+        network = environment.validate_network_name(gojson.string(document, "name"))
+        version = gojson.string(document, "cniVersion") or OLDEST
+        return cls(command, env, stdin, document, network, version, in_process)
 
     @property
     def container_id(self) -> str:

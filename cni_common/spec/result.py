@@ -7,10 +7,11 @@ version of the configuration, and a prevResult is read in that version.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Address, Cidr, IPInterface, Mac, Subnet
 from cni_common.spec.model import GoModel, parse
@@ -79,7 +80,7 @@ class IP(GoModel):
 
     address: Cidr
     gateway: Address | None = None
-    interface: int | None = None
+    interface: Annotated[int, Field(ge=0)] | None = None
 
     @property
     def version(self) -> str:
@@ -104,10 +105,8 @@ class Result(GoModel):
         """Return `document`, which must be a result in `version`; else code 6 or 7."""
         if not isinstance(document, dict):
             raise CNIError(Code.DECODE_FAILURE, f"decode {what}: not a JSON object")
-        stated = next(
-            (v for k, v in document.items() if k.casefold() == "cniversion"), None
-        )
-        if stated not in (None, "", version):
+        stated = gojson.string(document, "cniVersion")
+        if stated and stated != version:
             msg = f"decode {what}: its cniVersion {stated!r} is not {version!r}"
             raise CNIError(Code.DECODE_FAILURE, msg)
         if at_least(version, "0.3.0"):

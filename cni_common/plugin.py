@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plugin: a function a verb, and what is true of every call before it runs."""
+
+from __future__ import annotations
+
+import os
+
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.versions import (
+    CHECK_SINCE,
+    GC_AND_STATUS_SINCE,
+    SUPPORTED,
+    at_least,
+)
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from cni_common.spec.netconf import NetConf
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
+
+_SINCE = {
+    "CHECK": CHECK_SINCE,
+    "GC": GC_AND_STATUS_SINCE,
+    "STATUS": GC_AND_STATUS_SINCE,
+}
+_WITH_NETNS = frozenset({"ADD", "CHECK", "DEL"})
+_LENIENT = frozenset({"DEL", "GC"})
+_ALWAYS_KNOWN = frozenset(
+    {"capabilities", "cni.dev/valid-attachments", "cni.dev/attachments"}
+)
+
+
+class Plugin:
+    """A plugin: its CNI type as `name`, its configuration, a function a verb.
+
+    No dataclass: importing those would cost VERSION as much as all the rest.
+    """
+
+    def __init__(  # noqa: PLR0913 - the five verbs of the specification
+        self,
+        name: str,
+        *,
+        conf: type[NetConf],
+        add: Callable[[Request, Any], Result],
+        delete: Callable[[Request, Any], None],
+        check: Callable[[Request, Any], None],
+        gc: Callable[[Request, Any], None],
+        status: Callable[[Request, Any], None],
+        versions: tuple[str, ...] = SUPPORTED,
+        is_ipam: bool = False,
+    ) -> None:
+        self.name = name
+        self.conf = conf
+        self.add = add
+        self.delete = delete
+        self.check = check
+        self.gc = gc
+        self.status = status
+        self.versions = versions
+        self.is_ipam = is_ipam
+
+    def call(self, request: Request) -> Result | None:
+        """Carry out the verb of `request`; returns the result of ADD, else None."""
+        gate_version(request, self.versions)
+        refuse_own_namespace(request)
+        conf = self._configuration(request)
+        request.log.step("configuration")
+        match request.command:
+            case "ADD":
+                return self.add(request, conf)
+            case "DEL":
+                self.delete(request, conf)
+            case "CHECK":
+                self.check(request, conf)
+            case "GC":
+                self.gc(request, conf)
+            case "STATUS":
+                self.status(request, conf)
+        return None
+
+    def _configuration(self, request: Request) -> NetConf:
+        from cni_common.spec.model import parse, parse_leniently  # noqa: PLC0415 - dear
+
+        for key in self.conf.unknown_keys(request.document):
+            if key not in _ALWAYS_KNOWN:
+                request.log.debug(f"unknown key {key!r} in the network configuration")
+        if request.command not in _LENIENT:
+            return parse(self.conf, request.document, "network configuration")
+        conf, dropped = parse_leniently(self.conf, request.document)
+        for key in dropped:
+            request.log.warning(f"ignore invalid key {key!r} on {request.command}")
+        return conf
+
+
+def gate_version(request: Request, versions: tuple[str, ...]) -> None:
+    """Raise code 1 unless `versions` and the verb allow the configuration's version."""
+    version = request.cni_version
+    if version not in versions:
+        known = " ".join(f'"{known}"' for known in versions)
+        details = f'config is "{version}", plugin supports [{known}]'
+        raise CNIError(Code.INCOMPATIBLE_VERSION, "incompatible CNI versions", details)
+    since = _SINCE.get(request.command)
+    if since is not None and not at_least(version, since):
+        msg = f"config version does not allow {request.command}"
+        details = f'config is "{version}", {request.command} came with {since}'
+        raise CNIError(Code.INCOMPATIBLE_VERSION, msg, details)
+
+
+def refuse_own_namespace(request: Request) -> None:
+    """Raise code 8 when CNI_NETNS is the plugin's own namespace, before any work."""
+    if request.command not in _WITH_NETNS or request.netns_override:
+        return
+    try:
+        there = os.stat(request.netns)
+        here = os.stat("/proc/thread-self/ns/net")
+    except (OSError, ValueError):
+        return
+    if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+        msg = "plugin's netns and netns from CNI_NETNS should not be the same"
+        raise CNIError(Code.INVALID_NETNS, msg, request.netns)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plugin's own streams: a request in, one JSON document out (section 2)."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+
+from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, TextIO
+
+STDIN_MAX = 1 << 20  # bytes
+
+
+def read_all(stdin: BinaryIO) -> bytes:
+    """Return stdin up to its end; raises code 5 for what is unreadable or too large.
+
+    A descriptor that somebody set to be non-blocking is waited for.
+    """
+    text = b""
+    try:
+        while len(text) <= STDIN_MAX:
+            part = stdin.read(STDIN_MAX + 1 - len(text))
+            if part is None:
+                select.select([stdin], [], [])
+            elif part:
+                text += part
+            else:
+                break
+    except (OSError, ValueError) as error:
+        raise _failure("read stdin", error) from error
+    return _bounded(text)
+
+
+def read_at_once(stdin: BinaryIO) -> tuple[bytes, bool]:
+    """Return what is there without waiting, and whether it reaches to the end.
+
+    An open, silent pipe gives nothing, and so does what cannot be read.
+    """
+    text = b""
+    try:
+        descriptor = stdin.fileno()
+        while len(text) <= STDIN_MAX and select.select([descriptor], [], [], 0)[0]:
+            part = os.read(descriptor, STDIN_MAX + 1 - len(text))
+            if not part:
+                return text, True
+            text += part
+    except (OSError, ValueError):
+        return b"", False
+    return _bounded(text), False
+
+
+def write_document(stdout: BinaryIO, document: dict[str, Any]) -> None:
+    """Print `document`; raises code 5 when stdout does not take it."""
+    try:
+        stdout.write(json.dumps(document, indent=4).encode())
+        stdout.flush()
+    except (OSError, ValueError) as error:
+        raise _failure("write stdout", error) from error
+
+
+def tell(stderr: TextIO, text: str) -> None:
+    """Write `text` for the administrator, unless nobody is there to read it."""
+    try:
+        stderr.write(text)
+        stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        return
+
+
+def _bounded(text: bytes) -> bytes:
+    if len(text) > STDIN_MAX:
+        msg = f"read stdin: larger than {STDIN_MAX} bytes"
+        raise CNIError(Code.IO_FAILURE, msg)
+    return text
+
+
+def _failure(doing: str, error: OSError | ValueError) -> CNIError:
+    cause = error.strerror if isinstance(error, OSError) else None
+    return CNIError(Code.IO_FAILURE, f"{doing}: {(cause or str(error)).lower()}")
