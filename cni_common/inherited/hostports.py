@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common.inherited import names, nat, own_table
-from cni_common.kernel.foreign_rules import settled
+from cni_common.kernel.foreign_rules import MANY, settled
 from cni_common.kernel.iptables import FAMILIES
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
@@ -51,7 +51,10 @@ def portmap(
 
 
 def _iptables(opened: Callable[[], NatTable], attachment: Attachment) -> bool:
-    """Return whether the container was there and was the last one."""
+    """Return whether the container was there and perhaps the last one.
+
+    Others may leave at the same moment, each seeing the rest.
+    """
     table = opened()
     doomed: list[Rule] = []
     chains: list[str] = []
@@ -65,7 +68,7 @@ def _iptables(opened: Callable[[], NatTable], attachment: Attachment) -> bool:
             doomed += entered
             chains.append(chain)
     table.remove(doomed, chains)
-    return bool(chains) and not others
+    return bool(chains) and others < MANY
 
 
 def _shared_chains(opened: Callable[[], NatTable]) -> None:

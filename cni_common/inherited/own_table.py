@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common.kernel import nft
-from cni_common.kernel.foreign_rules import deletion, rules
+from cni_common.kernel.foreign_rules import MANY, deletion, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,12 +31,18 @@ def remove(
     found = rules(family, table) or []
     of_containers = [rule for rule in found if rule.chain in chains]
     doomed = owned(of_containers)
-    if not doomed:
-        return
-    is_last = len(doomed) == len(of_containers)
-    commands = [
-        deletion(family, table, rule) for rule in (found if is_last else doomed)
-    ]
-    if is_last:
-        commands.append(f"delete table {family} {table}")
-    nft.run("\n".join(commands))
+    others = len(of_containers) - len(doomed)
+    if doomed and others:
+        _delete(family, table, doomed)
+        # The others may have left at the same moment, each seeing the rest.
+        found = (rules(family, table) or []) if others < MANY else []
+        is_last = not any(rule.chain in chains for rule in found)
+    else:
+        is_last = bool(doomed)
+    if found and is_last:
+        _delete(family, table, found, f"delete table {family} {table}")
+
+
+def _delete(family: str, table: str, doomed: Sequence[Rule], *more: str) -> None:
+    commands = [deletion(family, table, rule) for rule in doomed]
+    nft.run("\n".join([*commands, *more]))

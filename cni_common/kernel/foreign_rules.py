@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 5
 FIRST_PAUSE = 0.005
+MANY = 100  # rules: more than parallel calls could remove between two looks
 
 
 @dataclass(frozen=True)

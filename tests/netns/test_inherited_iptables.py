@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import Host, Space, lacking, need, run
+from leaving import detach_at_once
 
 from cni_common import execute, inherited
 from cni_common.naming import Attachment
@@ -239,6 +240,17 @@ def test_refusal_that_lasts_is_an_error_and_the_rest_is_removed(
     assert "CNI-DN" not in ipv6
     run(*iptables, "-D", "OUTPUT", *jump)
     detach("one")
+    assert reference.rules() == []
+
+
+def test_containers_that_leave_at_once_leave_nothing(reference: Reference) -> None:
+    """Parallel DELs do not hinder each other, and one of them is the last."""
+    leaving = [f"c{number}" for number in range(6)]
+    for number, container_id in enumerate(leaving):
+        reference.attach(container_id, 8081 + number)
+
+    detach_at_once(NETWORK, leaving)
+
     assert reference.rules() == []
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
+from leaving import detach_at_once
 
 from cni_common import inherited
+from cni_common.inherited import names
 from cni_common.kernel import nft
 from cni_common.naming import Attachment
 
@@ -239,6 +241,40 @@ def test_container_that_comes_meanwhile_keeps_its_rules(
     left = nft_objects("chain", "inet", "cni_plugins_masquerade", "masq_checks")
     comments = [item["rule"]["comment"] for item in left if "rule" in item]
     assert comments == ["0-0, net: n, if: eth0, id: new"]
+
+
+def test_containers_that_leave_at_once_leave_nothing(
+    masqueraded: str, published: str
+) -> None:
+    """Parallel DELs do not hinder each other, and one of them is the last."""
+    assert masqueraded in published
+    leaving = [f"c{number}" for number in range(6)]
+    for number, container_id in enumerate(leaving):
+        publish(container_id, f"10.1.2.{10 + number}", 9000 + number)
+        publish(container_id, f"fd00:1::{10 + number}", 9000 + number)
+        ours = names.masquerade_comment(Attachment("unit-test", container_id, "eth0"))
+        masquerade(f"{ours}, net: unit-test", f"10.1.2.{10 + number}", "10.1.2.0/24")
+
+    detach_at_once("unit-test", leaving)
+    assert ruleset() == published
+
+    inherited.portmap(Attachment("unit-test", "two", "eth0"))
+    assert ruleset() == masqueraded
+
+
+@pytest.mark.usefixtures("host")
+def test_tables_go_when_all_leave_at_once() -> None:
+    """Of several DELs at the same moment, each seeing the rest, one clears up."""
+    for family in ("ip", "ip6"):
+        apply(HOSTPORT.format(family=family))
+    leaving = [f"c{number}" for number in range(6)]
+    for number, container_id in enumerate(leaving):
+        publish(container_id, f"10.1.2.{10 + number}", 9000 + number)
+        publish(container_id, f"fd00:1::{10 + number}", 9000 + number)
+
+    detach_at_once("unit-test", leaving)
+
+    assert ruleset() == ""
 
 
 @pytest.mark.usefixtures("host")
