@@ -17,7 +17,7 @@ GO_ERROR, ACCEPTED = 999, 0
 VERSION, FIELD, ENVIRONMENT, DECODE, CONFIG, NETNS = 1, 2, 4, 6, 7, 8
 TRY_AGAIN = 11
 CONFIG_CODE = "the specification has code 7 for an invalid configuration"
-ENVIRONMENT_CODE = "the specification has code 4 for an invalid CNI_ARGS"
+ENVIRONMENT_CODE = "the specification has code 4 for an invalid variable"
 NETNS_CODE = "a namespace that cannot be opened is an invalid one, code 8"
 
 
@@ -172,14 +172,14 @@ CALLS = [
         GO_ERROR,
         ENVIRONMENT,
         ENVIRONMENT_CODE,
-        env={"CNI_ARGS": "K8S_POD_NAME=x"},
+        env={"CNI_ARGS": "FROB=x"},
     ),
     BadInput(
         "MAC in CNI_ARGS is a word",
         bridge(),
         GO_ERROR,
-        ENVIRONMENT,
-        ENVIRONMENT_CODE,
+        CONFIG,
+        CONFIG_CODE,
         env={"CNI_ARGS": "MAC=word"},
     ),
     BadInput(

@@ -89,11 +89,6 @@ BRIDGES = [
         "dns of the configuration",
         [bridge(dns={"nameservers": ["192.0.2.53"], "search": ["x.test"]})],
     ),
-    Case(
-        "dns of resolvConf",
-        [bridge(ipam=ipam(V4, resolvConf="/run/lab/resolv.conf"))],
-        files={"/run/lab/resolv.conf": RESOLV},
-    ),
 ]
 MAC = "02:00:00:00:00:11"
 REQUESTS = [

@@ -2,6 +2,7 @@
 """Kernel state in a form that can be compared between two machines."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from tests.differential.cases import CONTAINER
@@ -22,7 +23,7 @@ HOST_SYSCTLS = (
 )
 PORT_FLAGS = ("hairpin", "isolated", "state", "learning", "flood")
 VETH = re.compile(r"^veth[0-9a-f]+$")
-ADDRESS_KEYS = ("family", "local", "prefixlen", "scope", "tentative", "dadfailed")
+ADDRESS_KEYS = ("family", "local", "prefixlen", "scope")
 ROUTE_KEYS = ("dst", "gateway", "dev", "scope", "prefsrc", "metric", "table")
 
 
@@ -79,8 +80,11 @@ def picked(source: Document, keys: tuple[str, ...]) -> Document:
 
 
 def comparable(result: Document) -> Document:
-    """Return a result with MACs and host veth names replaced by what they are."""
-    shown = dict(result)
+    """Return a result with MACs and host veth names replaced by what they are.
+
+    An empty `dns`, which later versions of the reference leave out, is left out.
+    """
+    shown = {key: value for key, value in result.items() if key != "dns" or value}
     shown["interfaces"] = [
         {
             **i,
@@ -92,11 +96,17 @@ def comparable(result: Document) -> Document:
     return shown
 
 
-def leases(sandbox: Sandbox) -> dict[str, tuple[str, bytes]]:
-    """Return mode and content of every file in the directories of the networks."""
-    found = {}
-    for directory in ("/var/lib/cni/networks/lab", "/run/lab/leases/lab"):
-        for path in sandbox.path(directory).rglob("*"):
-            name = path.relative_to(sandbox.path(directory)).as_posix()
-            found[name] = (oct(path.stat().st_mode), path.read_bytes())
-    return found
+def leases(sandbox: Sandbox) -> dict[str, bytes]:
+    """Return the content of every file in the directories of the network."""
+    return {path.name: path.read_bytes() for path in lease_files(sandbox)}
+
+
+def lease_modes(sandbox: Sandbox) -> dict[str, str]:
+    """Return the mode of every file in the directories of the network."""
+    return {path.name: oct(path.stat().st_mode) for path in lease_files(sandbox)}
+
+
+def lease_files(sandbox: Sandbox) -> list[Path]:
+    """Return the files that host-local keeps for the network, wherever they are."""
+    directories = ("/var/lib/cni/networks/lab", "/run/lab/leases/lab")
+    return [path for d in directories for path in sandbox.path(d).rglob("*")]

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.differential import state
-from tests.differential.cases import CASES
-from tests.differential.pair import Attached, machines
+from tests.differential.cases import CASES, CONTAINER, RESOLV, V4, V6, ipam
+from tests.differential.pair import Attached, Pair, machines
+from tests.runtimes.sandbox.chain import Attachment, Plugins
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
@@ -37,6 +38,39 @@ def test_host_looks_the_same(attached: Attached) -> None:
 
 
 def test_leases_on_disk_are_the_same(attached: Attached) -> None:
-    """host-local's directory has the same files with the same bytes and modes."""
+    """host-local's directory has the same files with the same bytes."""
     reference, ours = attached.both(lambda side: state.leases(side.sandbox))
     assert ours == reference
+
+
+def test_our_leases_are_private(attached: Attached) -> None:
+    """Leases of ours have the mode of later references, 0600, and not 0644."""
+    modes = state.lease_modes(attached.ours.sandbox)
+    assert set(modes.values()) <= {"0o100600", "0o100750"}
+
+
+def test_our_addresses_are_usable_at_once(attached: Attached) -> None:
+    """No address of ours, on the bridge neither, is tentative when ADD returns."""
+    sandbox = attached.ours.sandbox
+    shown = [
+        sandbox.run("ip", "addr", "show", "dev", "lab0").stdout,
+        sandbox.run("ip", "addr", "show", "scope", "global", netns=CONTAINER).stdout,
+    ]
+    tentative = [
+        line for text in shown for line in text.splitlines() if "tentative" in line
+    ]
+    assert [line for line in tentative if "scope link" not in line] == []
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.1", "0.4.0", "1.0.0"])
+def test_host_local_alone_gives_the_same_result(pair: Pair, version: str) -> None:
+    """host-local itself prints the same document, dns of resolvConf included."""
+    section = ipam(V4, V6, resolvConf="/run/lab/resolv.conf")
+    document = {"cniVersion": version, "name": "lab", "type": "x", "ipam": section}
+
+    def lease(plugins: Plugins) -> state.Document:
+        plugins.sandbox.write("/run/lab/resolv.conf", RESOLV)
+        at = Attachment(CONTAINER, "/run/netns/none")
+        return plugins.call("ADD", document, at, "host-local").document
+
+    assert lease(pair.ours) == lease(pair.reference)

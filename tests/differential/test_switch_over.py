@@ -87,7 +87,7 @@ def test_both_lease_from_one_directory(machine: tuple[Plugins, Plugins]) -> None
         release(plugins, container)
     numbers = [int(address.split("/")[0].split(".")[3]) for address in addresses]
     assert numbers == list(range(numbers[0], numbers[0] + 4))
-    assert [files[f"10.77.0.{n}"][1] for n in numbers] == [
+    assert [files[f"10.77.0.{n}"] for n in numbers] == [
         f"t{turn}\r\neth0".encode() for turn in (1, 2, 3, 4)
     ]
 

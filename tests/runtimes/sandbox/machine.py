@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sandbox: commands run inside it, files lie in its private /run."""
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +43,19 @@ route add default via fd99::1
 Completed = subprocess.CompletedProcess[str]
 
 
+@functools.cache
+def extracted() -> Path:
+    """Return a directory in which all sandboxes find the plugins unpacked.
+
+    The first call of a plugin unpacks it; a hundred sandboxes need not repeat that.
+    """
+    directory = tempfile.mkdtemp(prefix="cnipy-test-")
+    atexit.register(shutil.rmtree, directory)
+    path = Path(directory)
+    path.chmod(0o755)
+    return path
+
+
 class Sandbox:
     """A network, mount and process namespace with an outside client.
 
@@ -52,7 +69,7 @@ class Sandbox:
         words = ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc"]
         words += ["--propagation", "private", sys.executable, "-I", "-S", str(PID1)]
         self._shell = subprocess.Popen(
-            [*words, *PRIVATE],
+            [*words, str(extracted()), *PRIVATE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -13,6 +13,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 # Writes below these stay in memory and vanish with the sandbox.
 OVERLAID = ("/etc", "/opt", "/var")
 LAYERS = Path("/run/layers")
+# The default of build.sh --root.
+EXTRACTION_ROOT = "/var/cache/cnipy"
 EMPTY = ("/run/netns", "/run/lock", "/run/lab")
 
 
@@ -43,8 +45,11 @@ def mount_overlay(directory: str) -> None:
     mount("-t", "overlay", "-o", layers, "overlay", directory)
 
 
-def main(private: list[str]) -> None:
-    """Hide each directory of `private` under an empty tmpfs, then wait for EOF."""
+def main(extracted: str, private: list[str]) -> None:
+    """Hide each directory of `private` under an empty tmpfs, then wait for EOF.
+
+    `extracted` is where the plugins under test unpack themselves.
+    """
     mount_sysfs()
     mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run")
     for directory in OVERLAID:
@@ -52,6 +57,8 @@ def main(private: list[str]) -> None:
     for directory in private:
         Path(directory).mkdir(parents=True, exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", directory)
+    Path(EXTRACTION_ROOT).mkdir(parents=True, exist_ok=True)
+    mount("--bind", extracted, EXTRACTION_ROOT)
     for directory in EMPTY:
         Path(directory).mkdir()
     # Orphans of the runtimes (conmon, shims) are reaped by the kernel itself.
@@ -62,4 +69,4 @@ def main(private: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])
