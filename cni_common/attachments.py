@@ -69,9 +69,11 @@ def stale(
 def _in(directory: str) -> Iterator[tuple[Attachment, dict[str, Any]]]:
     for name in state.names(directory):
         record = state.read(directory, name)
-        if isinstance(record, dict):
-            identity = record["network"], record["containerID"], record["ifname"]
-            yield Attachment(*identity), record
+        if not isinstance(record, dict):
+            continue
+        identity = [record.get(key) for key in ("network", "containerID", "ifname")]
+        if all(isinstance(part, str) for part in identity):
+            yield Attachment(*map(str, identity)), record
 
 
 def _directory(plugin: str, network: str) -> str:

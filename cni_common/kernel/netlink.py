@@ -8,6 +8,7 @@ event loop in threads, which a short-lived process pays at each start.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -26,6 +27,9 @@ _HEADER = struct.Struct("=LHHLL")
 _CAPPED = 0x100
 _SOL_NETLINK, _NO_ENOBUFS, _EXT_ACK, _STRICT_CHECK = 270, 5, 11, 12
 _BUFFER = 1 << 16
+# The answers to one batch must fit into the socket's receive buffer.
+_BATCH = 64
+_DUMP_ATTEMPTS = 100
 
 
 class NetlinkError(OSError):
@@ -82,7 +86,7 @@ class Netlink:
     def act(self, *requests: tuple[Any, int, int]) -> None:
         """Have the kernel carry out `requests`: (message, type, flags), in order.
 
-        They are sent at once. All are tried; the first refusal is raised.
+        They are sent together. All are tried; the first refusal is raised.
         """
         first: NetlinkError | None = None
         for error in self.outcomes(requests):
@@ -94,8 +98,14 @@ class Netlink:
         self, requests: Sequence[tuple[Any, int, int]]
     ) -> list[NetlinkError | None]:
         """Carry out `requests` and return for each its refusal, or None."""
-        if not requests:
-            return []
+        found: list[NetlinkError | None] = []
+        for start in range(0, len(requests), _BATCH):
+            found += self._batch(requests[start : start + _BATCH])
+        return found
+
+    def _batch(
+        self, requests: Sequence[tuple[Any, int, int]]
+    ) -> list[NetlinkError | None]:
         start = self._sequence + 1
         data = b"".join(
             self._encode(message, kind, flags | REQUEST | ACK)
@@ -114,12 +124,16 @@ class Netlink:
         return self._ask(message, kind, 0, answer)[0]
 
     def dump(self, message: Any, kind: int, answer: type[Any]) -> list[Any]:
-        """Return all answers to a dump, asked again while it gets interrupted."""
-        while True:
+        """Return all answers to a dump, asked again while it gets interrupted.
+
+        Raises NetlinkError, with EAGAIN when the objects never stop changing.
+        """
+        for _ in range(_DUMP_ATTEMPTS):
             try:
                 return self._ask(message, kind, DUMP, answer)
             except DumpInterruptedError:
                 continue
+        raise NetlinkError(errno.EAGAIN, "the listed objects keep changing")
 
     def _ask(self, message: Any, kind: int, flags: int, answer: type[Any]) -> list[Any]:
         self._socket.send(self._encode(message, kind, flags | REQUEST))
@@ -136,6 +150,9 @@ class Netlink:
                         raise error
                     return found
                 if kind_ == _DONE:
+                    error = _failure_of_dump(body, flags_)
+                    if error is not None:
+                        raise error
                     if interrupted:
                         raise DumpInterruptedError
                     return found
@@ -155,8 +172,12 @@ class Netlink:
         return bytes(message.data)
 
     def _read(self) -> list[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(_BUFFER)
-        messages = []
+        data, _, flags, sender = self._socket.recvmsg(_BUFFER)
+        if flags & socket.MSG_TRUNC:
+            raise NetlinkError(errno.EMSGSIZE, "the kernel's answer was cut off")
+        messages: list[tuple[int, int, int, bytes]] = []
+        if sender[0] != 0:  # not the kernel: somebody else wrote to our port
+            return messages
         offset = 0
         while offset + _HEADER.size <= len(data):
             length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
@@ -169,17 +190,28 @@ def _refusal(body: bytes, flags: int) -> NetlinkError | None:
     (number,) = struct.unpack_from("=i", body, _HEADER.size)
     if number == 0:
         return None
-    words = _extended_words(body, flags) or os.strerror(-number).lower()
-    return NetlinkError(-number, words)
-
-
-def _extended_words(body: bytes, flags: int) -> str:
-    """Return the message of the extended acknowledgement (NLMSGERR_ATTR_MSG)."""
-    if not flags & _ACK_TLVS:
-        return ""
     offset = _HEADER.size + 4
     (echoed,) = struct.unpack_from("=L", body, offset)
     offset += _HEADER.size if flags & _CAPPED else (echoed + 3) & ~3
+    return _error(-number, body, flags, offset)
+
+
+def _failure_of_dump(body: bytes, flags: int) -> NetlinkError | None:
+    """Return why a dump ended early: its last message carries an error number too."""
+    offset = _HEADER.size + 4
+    if len(body) < offset:
+        return None
+    (number,) = struct.unpack_from("=i", body, _HEADER.size)
+    return _error(-number, body, flags, offset) if number < 0 else None
+
+
+def _error(number: int, body: bytes, flags: int, offset: int) -> NetlinkError:
+    words = _extended_words(body, offset) if flags & _ACK_TLVS else ""
+    return NetlinkError(number, words or os.strerror(number).lower())
+
+
+def _extended_words(body: bytes, offset: int) -> str:
+    """Return the message of the extended acknowledgement (NLMSGERR_ATTR_MSG)."""
     while offset + 4 <= len(body):
         length, kind = struct.unpack_from("=HH", body, offset)
         if kind == 1:
