@@ -24,7 +24,7 @@ NODE, NODE6 = "198.51.100.1", "2001:db8:99::1"
 
 
 class Node:
-    """A host with a bridge br0, 10.1.0.1 and fd01::1, and ports that lead nowhere yet."""
+    """A host with a bridge br0 (10.1.0.1, fd01::1) that forwards."""
 
     def __init__(self, host: Host, cni: Cni) -> None:
         self.host, self.cni = host, cni

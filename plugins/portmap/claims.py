@@ -7,6 +7,7 @@ nft cannot say who owns an element, nor whether its owner still lives. A claim c
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -100,6 +101,15 @@ class Claim:
     def lives(self) -> bool:
         """Tell whether the holder's network namespace still exists."""
         return netns.lives(self.netns, self.identity)
+
+
+def read(document: object) -> list[Claim]:
+    """Return the claims that `document` says; what is none of ours is left out."""
+    found = []
+    for item in document if isinstance(document, list) else []:
+        with suppress(KeyError, TypeError, ValueError):
+            found.append(Claim.of_document(item))
+    return found
 
 
 def granted(

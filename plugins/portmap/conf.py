@@ -44,6 +44,13 @@ class PortMapping(GoModel):
         """The port of the host."""
         return Port(self.protocol, self.host_port)
 
+    def places(self) -> list[tuple[int, str]]:
+        """Return family and address of where it is published; "" is any address."""
+        if self.host_ip is None:
+            return [(4, ""), (6, "")]
+        at = "" if self.host_ip.is_unspecified else str(self.host_ip)
+        return [(self.host_ip.version, at)]
+
 
 class RuntimeConfig(GoModel):
     """The capability that portmap reads."""
@@ -66,11 +73,7 @@ class PortmapConf(NetConf):
     @property
     def mappings(self) -> list[PortMapping]:
         """The port mappings that the runtime asks for, each once."""
-        found: list[PortMapping] = []
-        for mapping in self.runtime_config.port_mappings:
-            if mapping not in found:
-                found.append(mapping)
-        return found
+        return list(dict.fromkeys(self.runtime_config.port_mappings))
 
     def conditions(self, family: int) -> str:
         """Return the conditions of family 4 or 6 as nft text, empty for none."""
@@ -91,15 +94,14 @@ class PortmapConf(NetConf):
 
 
 def _refuse_contradictions(mappings: list[PortMapping]) -> None:
-    seen: dict[tuple[Port, str], int] = {}
+    seen: dict[tuple[Port, int, str], int] = {}
     for mapping in mappings:
-        at = "" if mapping.host_ip is None else str(mapping.host_ip)
-        key = (mapping.port, at)
-        target = seen.setdefault(key, mapping.container_port)
-        if target != mapping.container_port:
-            where = f" of {at}" if at else ""
-            msg = (
-                f"publish {mapping.port}{where}: asked for twice, "
-                f"for container ports {target} and {mapping.container_port}"
-            )
-            raise CNIError(Code.INVALID_CONFIG, msg)
+        for family, at in mapping.places():
+            key = (mapping.port, family, at)
+            target = seen.setdefault(key, mapping.container_port)
+            if target != mapping.container_port:
+                msg = (
+                    f"publish {mapping.port}{at and f' of {at}'}: asked for twice, "
+                    f"for container ports {target} and {mapping.container_port}"
+                )
+                raise CNIError(Code.INVALID_CONFIG, msg)

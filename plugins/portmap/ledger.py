@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import state
 from cni_common.kernel import nft
-from plugins.portmap import conditions, elements, rules
+from plugins.portmap import claims, conditions, elements, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
@@ -34,13 +34,7 @@ def lock() -> AbstractContextManager[None]:
 def load(ports: Iterable[Port]) -> Claims:
     """Return the claims on `ports`."""
     directory = state.path(CLAIMS)
-    return {
-        port: [
-            Claim.of_document(item)
-            for item in state.read(directory, file_name(port)) or []
-        ]
-        for port in ports
-    }
+    return {port: claims.read(state.read(directory, file_name(port))) for port in ports}
 
 
 def load_all() -> Claims:
@@ -86,8 +80,8 @@ def is_declared(scope: Scope) -> bool:
     return os.path.isdir(state.path(SCOPES, scope.id))
 
 
-def scopes(claims: Iterable[Claim]) -> set[Scope]:
-    """Return the conditions under which `claims` are published."""
+def scopes(published: Iterable[Claim]) -> set[Scope]:
+    """Return the conditions under which those claims are published."""
     return {
         Scope(
             conditions.scope(claim.network, target.family, target.conditions),
@@ -95,7 +89,7 @@ def scopes(claims: Iterable[Claim]) -> set[Scope]:
             target.conditions,
             claim.network,
         )
-        for claim in claims
+        for claim in published
         for target in claim.targets
         if target.conditions and target.family in claim.published
     }
@@ -111,10 +105,10 @@ def _change(transaction: str) -> None:
 
 def _rebuilt() -> str:
     every = load_all()
-    found = {scope for claims in every.values() for scope in scopes(claims)}
+    found = {scope for held in every.values() for scope in scopes(held)}
     contents: elements.Elements = {}
-    for port, claims in every.items():
-        contents |= elements.of_claims(port, claims)
+    for port, held in every.items():
+        contents |= elements.of_claims(port, held)
     return rules.rebuilt(sorted(found), contents)
 
 
@@ -142,8 +136,8 @@ def _write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str,
             if not is_declared(scope):
                 removed += rules.scope_removal(scope)
         if after[port]:
-            claims = [claim.document() for claim in after[port]]
-            state.write(state.ensure_directory(CLAIMS), name, claims)
+            documents = [claim.document() for claim in after[port]]
+            state.write(state.ensure_directory(CLAIMS), name, documents)
         else:
             state.delete(state.path(CLAIMS), name)
     return declared, removed

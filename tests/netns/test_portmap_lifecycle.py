@@ -144,10 +144,11 @@ def test_killed_change_is_finished_by_the_next_call(node: Node) -> None:
     }
 
 
+ELEMENT = "element tcp . 8080 of hostports4"
 HARM = (
     (
         ("delete", "element", "inet", "cnipy_portmap", "hostports4", "{ tcp . 8080 }"),
-        "element tcp . 8080 of hostports4",
+        ELEMENT,
     ),
     (
         ("flush", "set", "inet", "cnipy_portmap", "hairpin6"),
@@ -164,18 +165,17 @@ HARM = (
     (("flush", "ruleset"), "table inet cnipy_portmap"),
     (
         (
-            "flush chain inet cnipy_portmap output; "
-            "delete chain inet cnipy_portmap output",
+            "flush chain inet cnipy_portmap output",
+            ";delete chain inet cnipy_portmap output",
         ),
         "base chain output (nat, output, priority -100)",
     ),
     (
         (
-            "delete element inet cnipy_portmap hostports4 { tcp . 8080 };"
+            "delete element inet cnipy_portmap hostports4 { tcp . 8080 };",
             "add element inet cnipy_portmap hostports4 { tcp . 8080 : 10.9.9.9 . 1 }",
         ),
-        "element tcp . 8080 of hostports4: it leads to 10.9.9.9 . 1, "
-        "not to 10.1.0.2 . 80",
+        f"{ELEMENT}: it leads to 10.9.9.9 . 1, not to 10.1.0.2 . 80",
     ),
 )
 
@@ -267,6 +267,10 @@ BAD = (
     ({"runtimeConfig": {"portMappings": [mapping(80, hostIP="10.1.0.0/24")]}}, 7),
     ({"runtimeConfig": {"portMappings": {"hostPort": 80}}}, 7),
     ({"runtimeConfig": {"portMappings": [mapping(80, 1), mapping(80, 2)]}}, 7),
+    (
+        {"runtimeConfig": {"portMappings": [mapping(80), mapping(80, 2, hostIP="::")]}},
+        7,
+    ),
     ({"backend": "ipvs"}, 7),
     ({"markMasqBit": 32}, 7),
     ({"externalSetMarkChain": "KUBE-MARK-MASQ"}, 2),
@@ -313,7 +317,7 @@ def test_missing_family_is_left_out(node: Node) -> None:
 
 
 def test_address_without_route_is_an_error(node: Node) -> None:
-    """A container address that the host cannot reach makes ADD fail and leave nothing."""
+    """An address that the host has no route to makes ADD fail and leave nothing."""
     conf, options = request(node.container(2), 2, mapping(8080), families=(4,))
     conf["prevResult"]["ips"] = [{"address": "203.0.113.5/24"}]
     error = node.cni.refused("portmap", "ADD", conf, **options)

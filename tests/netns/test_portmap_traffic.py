@@ -30,24 +30,27 @@ def web(node: Node) -> Iterator[Space]:
         yield space
 
 
+@pytest.mark.usefixtures("web")
 @pytest.mark.parametrize(
     ("address", "client"), ((NODE, "198.51.100.2"), (NODE6, "2001:db8:99::2"))
 )
 def test_outside_reaches_the_port_with_its_own_address(
-    node: Node, web: Space, address: str, client: str
+    node: Node, address: str, client: str
 ) -> None:
     """A client outside gets the container, which sees the client's own address."""
     assert ask_from(node.outside, address, 8080) == f"web {client}"
 
 
+@pytest.mark.usefixtures("web")
 @pytest.mark.parametrize("address", (NODE, "10.1.0.1", NODE6, "fd01::1"))
-def test_host_reaches_the_port_by_its_addresses(web: Space, address: str) -> None:
+def test_host_reaches_the_port_by_its_addresses(address: str) -> None:
     """The host itself gets the container by each of its addresses."""
     assert ask(address, 8080).startswith("web ")
 
 
+@pytest.mark.usefixtures("web")
 @pytest.mark.parametrize("address", ("127.0.0.1", "127.9.9.9"))
-def test_host_reaches_the_port_by_loopback(web: Space, address: str) -> None:
+def test_host_reaches_the_port_by_loopback(address: str) -> None:
     """The host gets the container by 127.0.0.0/8, seen as the bridge's address."""
     assert ask(address, 8080) == "web 10.1.0.1"
 
@@ -65,7 +68,8 @@ def test_container_and_neighbour_reach_the_port(
     assert ask_from(web, address, 8080) == f"web {seen}"
 
 
-def test_other_bridge_reaches_the_port(node: Node, web: Space) -> None:
+@pytest.mark.usefixtures("web")
+def test_other_bridge_reaches_the_port(node: Node) -> None:
     """A container behind another bridge gets it under its own address."""
     node.add_bridge("br1", "10.2.0", "fd02")
     other = node.container(4, "br1")
@@ -135,7 +139,8 @@ def test_masq_all_hides_every_client(node: Node) -> None:
         assert ask_from(space, NODE, 8080) == "web 10.1.0.1"
 
 
-def test_other_translated_traffic_keeps_its_source(node: Node, web: Space) -> None:
+@pytest.mark.usefixtures("web")
+def test_other_translated_traffic_keeps_its_source(node: Node) -> None:
     """Another program's translation to the container is not masqueraded by ours."""
     rules = (
         "add table ip other; "
