@@ -21,6 +21,8 @@ from published import (
     serving,
 )
 
+from cni_common.kernel import nft
+
 if TYPE_CHECKING:
     from lab import Cni, Host
 
@@ -200,3 +202,24 @@ def test_parallel_adds_and_deletes_lose_nothing(node: Node) -> None:
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda number: call("DEL", number), spaces))
     assert nft_objects(*TABLE) == []
+
+
+def test_add_and_delete_cost_one_transaction(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside others, ADD and DEL ask nft once each, and list nothing."""
+    node.publish(node.container(2), 2, mapping(8080))
+    conf, options = request(node.container(3), 3, mapping(8081), mapping(8082))
+    asked: list[str] = []
+    real = nft._command
+
+    def spy(text: str, *, as_json: bool = False) -> str:
+        asked.append(text)
+        return real(text, as_json=as_json)
+
+    monkeypatch.setattr(nft, "_command", spy)
+    node.cni.ok("portmap", "ADD", conf, **options)
+    node.cni.ok("portmap", "DEL", conf, **options)
+    assert len(asked) == 2
+    verbs = {line.split()[0] for text in asked for line in text.splitlines()}
+    assert verbs == {"add", "delete"}
