@@ -38,7 +38,7 @@ def shell_scripts() -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-    ).stdout.split("\n")
+    ).stdout.split()
     scripts = []
     for name in listed or ["build.sh", ".ci/run", "launcher/launcher.sh"]:
         path = TOP / name
