@@ -54,7 +54,7 @@ def ensure(
         sysctl.set_if_present(f"net/ipv6/conf/{conf.bridge}/accept_ra", "0")
     if link is None or link.kind != "bridge":
         link = bridges.existing(netlink, conf.bridge)
-    undo(_revert_flags, netlink, link, owner)
+    undo(_revert, netlink, link, owner)
     if conf.promisc_mode and not link.is_promiscuous:
         links.set_promiscuous(netlink, link.name)
     if not link.is_up:
@@ -113,8 +113,8 @@ def _give_up(netlink: Netlink, name: str, mac: str) -> None:
             links.delete(netlink, name)
 
 
-def _revert_flags(netlink: Netlink, before: Link, owner: Attachment) -> None:
-    """Have the bridge as promiscuous and as up as before, if nobody relies on it."""
+def _revert(netlink: Netlink, before: Link, owner: Attachment) -> None:
+    """Have the bridge's flags and MAC as before, if nobody relies on it by now."""
     with locked(before.name):
         link = links.get(netlink, before.name)
         if link is None or record.others_on(before.name, owner):
@@ -123,6 +123,9 @@ def _revert_flags(netlink: Netlink, before: Link, owner: Attachment) -> None:
             links.set_promiscuous(netlink, link.name, on=False)
         if link.is_up and not before.is_up:
             links.set_up(netlink, link.name, up=False)
+        # A bridge that loses its last port has no MAC any more.
+        if link.mac != before.mac and not links.has_ports(netlink, link):
+            links.set_mac(netlink, link.name, before.mac)
 
 
 def _revert_addresses(
