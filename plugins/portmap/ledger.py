@@ -9,11 +9,12 @@ process may be killed at any moment.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common import state
 from cni_common.kernel import nft
-from plugins.portmap import claims, conditions, elements, rules
+from plugins.portmap import claims, conditions, elements, marks, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
@@ -60,24 +61,24 @@ def apply(before: Claims, after: Claims) -> None:
     and is made anew, for everybody, when the kernel has not what `before` says.
     """
     changed = {port for port in after if after[port] != before[port]}
-    unfinished = os.path.isdir(state.path(UNFINISHED))
+    unfinished = marks.any_in(UNFINISHED)
     if not changed and not unfinished:
         return
-    is_first = not os.path.isdir(state.path(CLAIMS))
-    state.write(state.ensure_directory(UNFINISHED), "change", {})
+    is_first = not _is_any_claimed()
+    marks.add(UNFINISHED, "change")
     declared, removed = _write_down(before, after, changed)
-    if not os.path.isdir(state.path(CLAIMS)):
+    if not _is_any_claimed():
         nft.run(rules.removal())
     elif unfinished or is_first:
         nft.run(_rebuilt())
     else:
         _change(declared + _elements_change(before, after, changed) + removed)
-    state.delete(state.path(UNFINISHED), "change")
+    marks.delete(UNFINISHED, "change")
 
 
 def is_declared(scope: Scope) -> bool:
     """Tell whether somebody is published under `scope` already."""
-    return os.path.isdir(state.path(SCOPES, scope.id))
+    return marks.any_in(f"{SCOPES}/{scope.id}")
 
 
 def scopes(published: Iterable[Claim]) -> set[Scope]:
@@ -93,6 +94,22 @@ def scopes(published: Iterable[Claim]) -> set[Scope]:
         for target in claim.targets
         if target.conditions and target.family in claim.published
     }
+
+
+def _is_any_claimed() -> bool:
+    """Tell whether any port is claimed, without reading all names of many.
+
+    Where none is, the halves of files that killed processes left are removed.
+    """
+    directory = state.path(CLAIMS)
+    with suppress(FileNotFoundError):
+        with os.scandir(directory) as entries:
+            if any(entry.name[0] != "." for entry in entries):
+                return True
+        for half in os.listdir(directory):
+            os.unlink(os.path.join(directory, half))
+        state.remove_if_empty(directory)
+    return False
 
 
 def _change(transaction: str) -> None:
@@ -130,10 +147,9 @@ def _write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str,
         for scope in sorted(new - old):
             if not is_declared(scope):
                 declared += rules.scope_declaration(scope)
-            state.write(state.ensure_directory(SCOPES, scope.id), name, {})
+            marks.add(f"{SCOPES}/{scope.id}", name)
         for scope in sorted(old - new):
-            state.delete(state.path(SCOPES, scope.id), name)
-            if not is_declared(scope):
+            if marks.delete(f"{SCOPES}/{scope.id}", name):
                 removed += rules.scope_removal(scope)
         if after[port]:
             documents = [claim.document() for claim in after[port]]

@@ -7,11 +7,10 @@ Without it the kernel drops what comes back to 127.0.0.1 over such a link as mar
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from cni_common import state
 from cni_common.kernel import sysctl
+from plugins.portmap import marks
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
@@ -25,20 +24,17 @@ def require(link: str, attachment: Attachment) -> None:
     Where it is on already and nobody of ours has asked for it, it is the
     administrator's, and stays theirs.
     """
-    users = state.path(USERS, link)
-    if sysctl.get(_parameter(link)) == "1" and not os.path.isdir(users):
+    users = f"{USERS}/{link}"
+    if is_on(link) and not marks.any_in(users):
         return
-    state.write(state.ensure_directory(USERS, link), attachment.digest(), {})
+    marks.add(users, attachment.digest())
     sysctl.set_value(_parameter(link), "1")
 
 
 def release(link: str, attachment: Attachment) -> None:
     """Know that `attachment` no longer needs it; off when that was the last one."""
-    users = state.path(USERS, link)
-    if os.path.lexists(os.path.join(users, attachment.digest())):
-        state.delete(users, attachment.digest())
-        if not os.path.isdir(users):
-            sysctl.set_if_present(_parameter(link), "0")
+    if marks.delete(f"{USERS}/{link}", attachment.digest()):
+        sysctl.set_if_present(_parameter(link), "0")
 
 
 def is_on(link: str) -> bool:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,7 @@ from published import TABLE, Node, elements, mapping, request, route_localnet
 from cni_common import state
 from cni_common.kernel import nft, sysctl
 from cni_common.spec.errors import CNIError
+from plugins.portmap import marks
 
 if TYPE_CHECKING:
     from lab import Cni, Host
@@ -136,12 +139,34 @@ def test_killed_change_is_finished_by_the_next_call(node: Node) -> None:
     """What a killed process wrote down but did not do is done by the next one."""
     node.publish(node.container(2), 2, mapping(8080))
     run("nft", "flush", "map", "inet", "cnipy_portmap", "hostports4")
-    state.write(state.ensure_directory("portmap-changing"), "change", {})
+    marks.add("portmap-changing", "change")
     node.publish(node.container(3), 3, mapping(8081))
     assert elements("hostports4") == {
         "tcp . 8080": "10.1.0.2 . 80",
         "tcp . 8081": "10.1.0.3 . 80",
     }
+
+
+def test_killed_add_is_undone_by_delete(node: Node) -> None:
+    """However early or late ADD is killed, DEL leaves nothing of it."""
+    node.publish(node.container(3), 3, mapping(8083), snat=False)
+    space = node.container(2)
+    conf, options = request(space, 2, *(mapping(9000 + i) for i in range(50)))
+    before = listing()
+    ended = 0
+    for step in range(25):
+        child = os.fork()
+        if child == 0:
+            node.cni("portmap", "ADD", conf, **options)
+            os._exit(0)
+        time.sleep(step * 0.001)
+        os.kill(child, signal.SIGKILL)
+        ended += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        node.cni.ok("portmap", "DEL", conf, **options)
+        found = [path for path in left() if "/." not in path and "c3@" not in path]
+        assert (listing(), route_localnet("br0")) == (before, "0")
+        assert found == [f"{state.ROOT}/portmap-claims/tcp-8083"]
+    assert ended < 25
 
 
 ELEMENT = "element tcp . 8080 of hostports4"
