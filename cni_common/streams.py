@@ -41,9 +41,12 @@ def read_at_once(stdin: BinaryIO) -> tuple[bytes, bool]:
 
     An open, silent pipe gives nothing, and so does what cannot be read.
     """
-    text = b""
     try:
         descriptor = stdin.fileno()
+    except (OSError, ValueError):
+        return read_all(stdin), True  # in memory, where nothing has to be waited for
+    text = b""
+    try:
         while len(text) <= STDIN_MAX and select.select([descriptor], [], [], 0)[0]:
             part = os.read(descriptor, STDIN_MAX + 1 - len(text))
             if not part:
@@ -55,9 +58,14 @@ def read_at_once(stdin: BinaryIO) -> tuple[bytes, bool]:
 
 
 def write_document(stdout: BinaryIO, document: dict[str, Any]) -> None:
-    """Print `document`; raises code 5 when stdout does not take it."""
+    """Print `document`; raises code 5 when stdout does not take all of it."""
+    rest = memoryview(json.dumps(document, indent=4).encode())
     try:
-        stdout.write(json.dumps(document, indent=4).encode())
+        while rest:
+            taken = stdout.write(rest)
+            if taken is None:  # a full pipe that somebody set to be non-blocking
+                select.select([], [stdout], [])
+            rest = rest[taken or 0 :]
         stdout.flush()
     except (OSError, ValueError) as error:
         raise _failure("write stdout", error) from error

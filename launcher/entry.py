@@ -16,7 +16,7 @@ from plugins import REGISTER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import BinaryIO, Literal, NoReturn, TextIO
+    from typing import BinaryIO, NoReturn, TextIO
 
 COMMAND = "cnipy"
 
@@ -56,23 +56,24 @@ def run(argv: Sequence[str]) -> NoReturn:
     gc.disable()
     status = 1
     try:
-        with _stream(0, "rb") as stdin, _stream(1, "wb") as stdout:
+        # Not buffered: what stdout refuses is refused once, where the answer is given.
+        with (
+            open(0, "rb", closefd=False) as stdin,
+            open(1, "wb", buffering=0, closefd=False) as stdout,
+        ):
             status = main(argv, os.environ, stdin, stdout, sys.stderr)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except Exception:  # noqa: BLE001 - the interpreter's farewell would report it
         sys.excepthook(*sys.exc_info())
-    os._exit(status if _flushed() else 1)
+    flushed = _flushed(sys.stdout)
+    _flushed(sys.stderr)  # nobody depends on it
+    os._exit(status if flushed else 1)
 
 
-def _flushed() -> bool:
+def _flushed(stream: TextIO) -> bool:
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        stream.flush()
     except (AttributeError, OSError, ValueError):
         return False
     return True
-
-
-def _stream(descriptor: int, mode: Literal["rb", "wb"]) -> BinaryIO:
-    return open(descriptor, mode, closefd=False)
