@@ -63,8 +63,7 @@ def release(attachment: Attachment, subnets: Iterable[IPNetwork] | None = None) 
     """
     with state.lock(_ROOM):
         candidates = _in_use() if subnets is None else subnets
-        used = [subnet for subnet in candidates if _uses(attachment, subnet)]
-        _drop([(subnet, attachment.digest()) for subnet in used])
+        _drop([(subnet, attachment.digest()) for subnet in candidates])
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
@@ -109,7 +108,8 @@ def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
     leaving: dict[IPNetwork, set[str]] = {}
     for subnet, member in uses:
         leaving.setdefault(subnet, set()).add(member)
-    unused = {s for s, members in leaving.items() if set(_users(s)) <= members}
+    users = {subnet: set(_users(subnet)) for subnet in leaving}
+    unused = {s for s, left in users.items() if left and left <= leaving[s]}
     if unused:
         _apply([subnet for subnet in _in_use() if subnet not in unused])
     for subnet, member in uses:

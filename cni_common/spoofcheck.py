@@ -49,6 +49,7 @@ def release(link: str) -> None:
         directory = state.path(_ROOM)
         member = state.read(directory, link)
         if member is None:
+            state.delete(directory, link)  # a draft of a killed ADD may be there
             return
         # The rules go first, because a call that failed or was killed is repeated.
         if state.names(directory) == [link]:

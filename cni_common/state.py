@@ -112,21 +112,6 @@ def lock(name: str) -> Iterator[None]:
         os.close(fd)
 
 
-def _temporary(name: str) -> str:
-    """Return the name of the draft of `name`: a writer that was killed leaves it."""
-    return f".{name}"
-
-
-def _create(directory: str, path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    while True:
-        try:
-            return os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            # Somebody found the directory empty and removed it since it was made.
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-
-
 def _ensure(directory: str) -> None:
     """Make the directories that are missing; the mode is not left to the umask."""
     try:

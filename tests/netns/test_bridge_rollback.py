@@ -3,39 +3,21 @@
 
 from __future__ import annotations
 
-import errno
-import inspect
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from bridged import conf
-from lab import ip, nft_objects, run
+from faults import Refusal, refuse_function, refuse_request, refused
+from lab import run
+from pictures import picture
 
-from cni_common import delegate, execute, masquerade, spoofcheck, state
-from cni_common.kernel import (
-    addresses,
-    bridges,
-    forwarding,
-    links,
-    netns,
-    nft,
-    routes,
-    sysctl,
-)
-from cni_common.kernel.netlink import Netlink, NetlinkError
-from cni_common.spec.errors import CNIError, Code
+from cni_common import masquerade
+from cni_common.kernel import links
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from lab import Cni, Host, Space
-
-FLOOR = (addresses, bridges, forwarding, links, netns, nft, routes, sysctl)
-ABOVE = (delegate, masquerade, spoofcheck, state)
-# What the undoing itself would run into, or what wraps a whole block.
-BLOCKS = {"lock", "entered", "entered_path", "release"}
 
 EVERYTHING = conf(
     isDefaultGateway=True,
@@ -54,128 +36,6 @@ EVERYTHING = conf(
         "routes": [{"dst": "192.0.2.0/24", "mtu": 1300}],
     },
 )
-
-
-class Refusal:
-    """Makes the n-th counted call raise, once."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-        self.where = ""
-
-    def around(
-        self, function: Callable[..., Any], name: str, error: Callable[[], Exception]
-    ) -> Callable[..., Any]:
-        """Return `function`, counted."""
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            self.left -= 1
-            if self.left == 0:
-                self.where = name
-                raise error()
-            return function(*args, **kwargs)
-
-        return counted
-
-
-def refused() -> Exception:
-    return CNIError(Code.INTERNAL, "refused by the test")
-
-
-def refused_by_kernel() -> Exception:
-    return NetlinkError(errno.EIO, "refused by the test")
-
-
-def refused_by_file() -> Exception:
-    return OSError(errno.EIO, "refused by the test")
-
-
-def functions(module: ModuleType) -> list[str]:
-    """Return the public functions that a module defines."""
-    return [
-        name
-        for name, value in inspect.getmembers(module, inspect.isfunction)
-        if name[0] != "_" and value.__module__ == module.__name__
-    ]
-
-
-def refuse_function(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
-    """Count every public function of the kernel floor and of what stands on it."""
-    for module in (*FLOOR, *ABOVE):
-        for name in set(functions(module)) - BLOCKS:
-            where = f"{module.__name__}.{name}"
-            counted = refusal.around(getattr(module, name), where, refused)
-            patch.setattr(module, name, counted)
-
-
-def refuse_request(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
-    """Count every request to the kernel: netlink, nftables, /proc/sys, files."""
-    for name in ("outcomes", "get", "dump"):
-        counted = refusal.around(getattr(Netlink, name), name, refused_by_kernel)
-        patch.setattr(Netlink, name, counted)
-    for owner, name, error in (
-        (nft, "_command", refused),
-        (sysctl, "_write", refused_by_file),
-        (state, "_create", refused_by_file),
-        (os, "rename", refused_by_file),
-    ):
-        patch.setattr(owner, name, refusal.around(getattr(owner, name), name, error))
-
-
-def files() -> dict[str, bytes]:
-    """Return what lies in the plugins' directories; locks, counters, index apart."""
-    found = {}
-    for top in ("/run/cni/cnipy", "/var/lib/cni"):
-        for directory, _, names in os.walk(top):
-            if directory.startswith(("/run/cni/cnipy/locks", "/run/cni/cnipy/host-")):
-                continue
-            for name in names:
-                if name != "lock" and not name.startswith("last_reserved_ip"):
-                    path = os.path.join(directory, name)
-                    with open(path, "rb") as file:
-                        found[path] = file.read()
-    return found
-
-
-# What the kernel counts by itself, or finds out some time after a link came up.
-VOLATILE = {"stats", "stats64", "qdisc", "tentative", "tso_max_size"} | {
-    "bridge_id",
-    "root_id",
-}
-
-
-def steady(shown: Any, path: str) -> dict[str, Any]:
-    """Return what ip shows by path, without timers and link-local addresses."""
-    if isinstance(shown, dict):
-        found: dict[str, Any] = {}
-        for key, value in shown.items():
-            if key not in VOLATILE and not key.endswith("_timer"):
-                found |= steady(value, f"{path}.{key}")
-        return found
-    if isinstance(shown, list):
-        found = {}
-        for number, item in enumerate(shown):
-            if not (isinstance(item, dict) and item.get("scope") == "link"):
-                found |= steady(item, f"{path}.{number}")
-        return found
-    return {path: shown}
-
-
-def picture(*spaces: Space) -> dict[str, Any]:
-    """Return everything that an ADD may change, seen by other eyes than ours."""
-    shown: dict[str, Any] = {}
-    for space in (None, *spaces):
-        for what in ("link", "addr", "route"):
-            items = space.ip(what, "show") if space else ip(what, "show")
-            shown |= steady(items, f"{space.name if space else 'host'} {what}")
-    forwarded = run(
-        "sysctl", "-n", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
-    )
-    return shown | {
-        "rules": nft_objects("ruleset"),
-        "files": files(),
-        "forwarding": forwarded,
-    }
 
 
 @pytest.mark.parametrize("refuse", [refuse_function, refuse_request])
