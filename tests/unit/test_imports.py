@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a start costs is what it imports; looked at in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+
+
+def imported(*modules: str) -> set[str]:
+    """Return all modules that `modules` bring with them, the interpreter's apart."""
+    names = ", ".join(modules)
+    # The site packages are found but not started, as in a packed file.
+    source = (
+        f"import sys, json; sys.path += {[str(TOP), *sys.path]!r};"
+        f"before = set(sys.modules); import {names};"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    words = [sys.executable, "-I", "-S", "-X", "utf8", "-c", source]
+    return set(json.loads(subprocess.check_output(words)))
+
+
+HEAVY = {"pydantic", "pyroute2", "nftables", "subprocess", "asyncio", "ctypes"}
+
+
+def test_version_and_refusals_import_no_library() -> None:
+    """skel has neither libraries nor the dear modules of the standard library."""
+    dear = {"typing", "dataclasses", "inspect", "ipaddress", "traceback", "hashlib"}
+    assert imported("cni_common.skel") & (HEAVY | dear) == set()
+
+
+def test_request_is_read_without_a_library() -> None:
+    """A malformed request is refused before a plugin is imported."""
+    assert imported("cni_common.skel", "cni_common.spec.request") & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "spared"),
+    [
+        ("host_local", {"pyroute2", "nftables", "subprocess", "asyncio"}),
+        ("portmap", {"pyroute2", "nftables", "subprocess", "asyncio"}),
+        ("loopback", {"nftables", "subprocess", "asyncio"}),
+        ("bridge", {"nftables", "subprocess", "asyncio"}),
+    ],
+)
+def test_plugin_imports_only_what_it_works_with(plugin: str, spared: set[str]) -> None:
+    """host-local and portmap speak no netlink of pyroute2, and rules load late."""
+    modules = imported(f"plugins.{plugin}.plugin")
+    assert "pydantic" in modules
+    assert modules & spared == set()

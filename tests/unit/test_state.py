@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""State files: whole or absent, private, and never somebody else's."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cni_common import state
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """State lies in a directory of the test's own, which is not there yet."""
+    monkeypatch.setattr(state, "ROOT", str(tmp_path / "run" / "cni" / "cnipy"))
+    return Path(state.ROOT)
+
+
+def mode(path: str | Path) -> int:
+    """Return the permissions of a file or directory."""
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_modes_do_not_depend_on_the_umask(root: Path, umask: int) -> None:
+    """Directories of ours have mode 0700 and files 0600, and nobody else may write."""
+    old = os.umask(umask)
+    try:
+        directory = state.ensure_directory("bridge", "n")
+        state.write(directory, "a", {})
+    finally:
+        os.umask(old)
+    assert [mode(p) for p in (root, root / "bridge", directory)] == [0o700] * 3
+    assert mode(root / "bridge" / "n" / "a") == 0o600
+    assert mode(root.parent) & 0o700 == 0o700
+
+
+def test_what_is_written_is_read(root: Path) -> None:
+    """A document comes back as it was, and replaces an earlier one."""
+    directory = state.ensure_directory("x")
+    for document in ({"a": ["\udcff", None]}, []):
+        state.write(directory, "name", document)
+        assert state.read(directory, "name") == document
+    assert state.names(directory) == ["name"]
+    assert state.ensure_directory("x") == directory == str(root / "x")
+
+
+def test_delete_removes_file_and_empty_directory(root: Path) -> None:
+    """The last file takes its directory with it; absence is success."""
+    directory = state.ensure_directory("x")
+    state.write(directory, "a", 1)
+    state.write(directory, "b", 2)
+    state.delete(directory, "a")
+    assert state.names(directory) == ["b"]
+    state.delete(directory, "b")
+    assert not os.path.exists(directory)
+    state.delete(directory, "b")
+    assert state.names(directory) == []
+    assert state.remove_if_empty(directory) is True
+    assert root.exists()
+
+
+def test_directory_that_is_gone_is_made_again(root: Path) -> None:
+    """A concurrent delete of the last file does not make a write fail."""
+    directory = state.ensure_directory("x")
+    os.rmdir(directory)
+    state.write(directory, "a", 1)
+    assert state.read(directory, "a") == 1
+    assert mode(root / "x") == 0o700
+
+
+def test_writers_and_deleters_at_once() -> None:
+    """Every read gives a whole document or none, and no write fails."""
+    directory = state.ensure_directory("x")
+    documents = [{"who": who, "fill": "x" * 5000} for who in range(4)]
+    stop = threading.Event()
+
+    def write(document: object) -> None:
+        for _ in range(60):
+            state.write(directory, "same", document)
+            state.delete(directory, "same")
+
+    def read() -> list[object]:
+        seen = []
+        while not stop.is_set():
+            seen.append(state.read(directory, "same"))
+        return seen
+
+    with ThreadPoolExecutor(5) as pool:
+        reader = pool.submit(read)
+        for writer in [pool.submit(write, document) for document in documents]:
+            writer.result()
+        stop.set()
+        assert all(found is None or found in documents for found in reader.result())
+    assert not os.path.exists(directory)
+
+
+def test_write_that_was_killed_leaves_nothing_behind_a_delete() -> None:
+    """What a killed process had begun is not read, and goes with the next delete."""
+    directory = state.ensure_directory("x")
+    Path(directory, ".unfinished").write_text('{"half": ')
+    assert state.names(directory) == []
+    state.delete(directory, "a")
+    assert not os.path.exists(directory)
+
+
+def test_full_disk_keeps_the_earlier_document() -> None:
+    """A write that fails half-way changes nothing and leaves no fragment."""
+    directory = state.ensure_directory("x")
+    state.write(directory, "a", "before")
+    real = os.rename
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        with pytest.raises(OSError, match="no space"):
+            state.write(directory, "a", "after")
+    assert os.rename is real
+    assert state.read(directory, "a") == "before"
+    assert os.listdir(directory) == ["a"]
+
+
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
+    """Neither a file nor a directory is reached through a link."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "a").write_text("7")
+    directory = state.ensure_directory("x")
+    os.symlink(target / "a", f"{directory}/a")
+    assert state.read(directory, "a") is None
+    state.write(directory, "a", 8)
+    assert (target / "a").read_text() == "7"
+    os.symlink(target, f"{directory}/link")
+    with pytest.raises(NotADirectoryError):
+        state.write(f"{directory}/link", "b", 9)
+    assert os.listdir(target) == ["a"]
+
+
+def test_unfinished_file_is_not_written_through_a_link(tmp_path: Path) -> None:
+    """A link in the place of the unfinished file is refused."""
+    directory = state.ensure_directory("x")
+    os.symlink(tmp_path / "target", f"{directory}/.unfinished")
+    with pytest.raises(OSError, match="symbolic links"):
+        state.write(directory, "a", 1)
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000])
+def test_unreadable_document_is_none(content: bytes) -> None:
+    """A file that is no document is as good as none."""
+    directory = state.ensure_directory("x")
+    Path(directory, "a").write_bytes(content)
+    assert state.read(directory, "a") is None
+
+
+def test_what_is_no_file_is_none() -> None:
+    """Directories, pipes and impossible names neither raise nor wait."""
+    directory = state.ensure_directory("x")
+    os.mkdir(f"{directory}/d")
+    os.mkfifo(f"{directory}/p")
+    names = ("d", "p", "absent", "a\0b", "x" * 300)
+    assert [state.read(directory, name) for name in names] == [None] * 5
+
+
+def test_lock_is_exclusive(root: Path) -> None:
+    """Who holds a lock holds it alone, until the block ends."""
+    order = []
+
+    def second() -> None:
+        with state.lock("l"):
+            order.append("second")
+
+    with state.lock("l"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert mode(root / "locks" / "l") == 0o600
+
+
+def test_file_is_json_for_other_eyes() -> None:
+    """What lies on disk is plain JSON, for an operator to read."""
+    directory = state.ensure_directory("x")
+    state.write(directory, "a", {"b": 1})
+    assert json.loads(Path(directory, "a").read_text()) == {"b": 1}
