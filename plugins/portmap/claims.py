@@ -28,7 +28,10 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """Where a port leads in one family: address, link towards it, conditions."""
+    """Where a port leads in one family: address, link towards it, conditions.
+
+    The link is "" when the host had no route to the address.
+    """
 
     address: str
     link: str

@@ -76,7 +76,7 @@ def _sources(port: Port, claim: Claim, target: Target) -> list[Place]:
     family = target.family
     if claim.masq_all:
         return [Place(f"masq_all{family}", key)]
-    if not claim.snat:
+    if not claim.snat or not target.link:
         return []
     hairpin = Place(f"hairpin{family}", f"{key} . {nft.quote(target.link)}")
     localhost = Place("localhost4", key)

@@ -174,7 +174,8 @@ def _recorded_links(recorded: dict[str, Any] | None) -> list[str]:
 def _links(claims: Claims) -> list[str]:
     """Return the links that need route_localnet for the claims, sorted."""
     every = [claim for held in claims.values() for claim in held if claim.snat]
-    return sorted({t.link for claim in every for t in claim.targets if t.family == 4})  # noqa: PLR2004 - the family's number
+    found = {t.link for claim in every for t in claim.targets if t.family == 4}  # noqa: PLR2004 - the family's number
+    return sorted(found - {""})
 
 
 def _held(claims: Claims, attachment: Attachment) -> list[conntrack.Flow]:

@@ -6,9 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common.kernel import netns, route_get
+from cni_common.spec.errors import CNIError
 from plugins.portmap.claims import Claim, Port, Target
 
 if TYPE_CHECKING:
+    from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request
     from cni_common.spec.result import IP, Result
     from plugins.portmap.conf import PortmapConf, PortMapping
@@ -19,8 +21,7 @@ def claims(
 ) -> dict[Port, list[Claim]]:
     """Return the claims by port; a mapping for which there is no address gives none.
 
-    Raises code 8 when CNI_NETNS is no network namespace, code 999 when the host has
-    no route to the container's address.
+    Raises code 8 when CNI_NETNS is no network namespace.
     """
     if not conf.mappings:
         return {}
@@ -75,10 +76,19 @@ def _targets(request: Request, conf: PortmapConf, previous: Result) -> list[Targ
         address = ip.address.ip
         if address.version in found or not _is_ours(ip, request, previous):
             continue
-        link = route_get.link_towards(address)
+        link = _link_towards(address, request)
         conditions = conf.conditions(address.version)
         found[address.version] = Target(str(address), link, conditions)
     return [found[family] for family in sorted(found)]
+
+
+def _link_towards(address: IPAddress, request: Request) -> str:
+    """Return the link's name; "" where there is no route, as on an isolated bridge."""
+    try:
+        return route_get.link_towards(address)
+    except CNIError as error:
+        request.log.warning(f"ports lead nowhere for now: {error}")
+        return ""
 
 
 def _is_ours(ip: IP, request: Request, previous: Result) -> bool:

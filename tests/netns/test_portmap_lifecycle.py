@@ -341,12 +341,16 @@ def test_missing_family_is_left_out(node: Node) -> None:
     assert elements("hostports6") == {}
 
 
-def test_address_without_route_is_an_error(node: Node) -> None:
-    """An address that the host has no route to makes ADD fail and leave nothing."""
-    conf, options = request(node.container(2), 2, mapping(8080), families=(4,))
-    conf["prevResult"]["ips"] = [{"address": "203.0.113.5/24"}]
-    error = node.cni.refused("portmap", "ADD", conf, **options)
-    assert error["msg"] == "find route to 203.0.113.5: network is unreachable"
+def test_address_without_route_is_published(node: Node) -> None:
+    """Without a route the port is held, waits for one, and masquerades nobody."""
+    run("ip", "addr", "del", "10.1.0.1/24", "dev", "br0")
+    space = node.container(2)
+    conf, options = request(space, 2, mapping(8080), families=(4,))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    node.cni.ok("portmap", "CHECK", conf, **options)
+    assert elements("hostports4") == {"tcp . 8080": "10.1.0.2 . 80"}
+    assert elements("hairpin4") == elements("localhost4") == {}
+    node.cni.ok("portmap", "DEL", conf, **options)
     assert left() == []
 
 
