@@ -23,7 +23,7 @@ DUAL = {
 
 
 def conf(**keys: Any) -> dict[str, Any]:
-    """Return a gateway bridge with one IPv4 range, changed by `keys`; None drops one."""
+    """Return a gateway bridge with one IPv4 range; a key that is None is left out."""
     whole = {
         "cniVersion": "1.1.0",
         "name": "net",

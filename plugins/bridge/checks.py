@@ -118,11 +118,11 @@ def _port_flags(host: Netlink, port: Link, conf: BridgeConf) -> None:
     if port.isolated != conf.port_isolation:
         state = "off" if conf.port_isolation else "on"
         raise _wrong(f"check bridge port {port.name}: isolation is {state}")
-    if not conf.vlan_filtering:
-        return
-    expected, present = vlans.expected(conf), bridges.vlans(host, port)
-    if expected.pvid != present.pvid or not expected.tagged <= present.tagged:
-        raise _wrong(f"check bridge port {port.name}: its VLANs are {present}")
+    if vlans.wanted(conf):
+        expected, present = vlans.expected(conf), bridges.vlans(host, port)
+        own = expected.pvid in {0, present.pvid}
+        if not own or not expected.tagged <= present.tagged:
+            raise _wrong(f"check bridge port {port.name}: its VLANs are {present}")
 
 
 def _usable(port: Link, link: Link) -> None:

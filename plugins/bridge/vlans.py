@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from plugins.bridge.conf import BridgeConf
 
 
+def wanted(conf: BridgeConf) -> bool:
+    """Tell whether the configuration names any VLAN; an empty trunk names none."""
+    return conf.vlan != 0 or bool(conf.vlan_trunk)
+
+
 def set_port(netlink: Netlink, bridge: Link, name: str, conf: BridgeConf) -> None:
     """Have the port `name` carry the VLANs of the configuration.
 
     The default VLAN goes unless preserveDefaultVlan; a trunk without a VLAN of its
     own keeps VLAN 1 for untagged frames. Raises code 999.
     """
-    if not conf.vlan and not conf.trunk():
+    if not wanted(conf):
         return
     if not bridge.vlan_filtering:
         msg = f"set VLANs of bridge port {name}"
@@ -32,8 +37,8 @@ def set_port(netlink: Netlink, bridge: Link, name: str, conf: BridgeConf) -> Non
     if not conf.preserve_default_vlan:
         present = bridges.vlans(netlink, port)
         bridges.delete_vlans(netlink, port, present.untagged | present.tagged)
-    wanted = expected(conf)
-    bridges.add_vlans(netlink, port, wanted.tagged, pvid=wanted.pvid)
+    carried = expected(conf)
+    bridges.add_vlans(netlink, port, carried.tagged, pvid=carried.pvid)
 
 
 def expected(conf: BridgeConf) -> PortVlans:
