@@ -39,7 +39,8 @@ def refuse(plugins: Plugins, bad: BadInput) -> Answer:
 
 def last_document(text: str) -> dict[str, Any]:
     """Return the last of several JSON documents; the reference may print two."""
-    decoder, documents = json.JSONDecoder(), []
+    decoder = json.JSONDecoder()
+    documents: list[dict[str, Any]] = []
     while text := text.strip():
         document, end = decoder.raw_decode(text)
         documents.append(document)

@@ -20,7 +20,8 @@ Document = dict[str, Any]
 
 def conflist(name: str) -> Document:
     """Return an example by its file name."""
-    return json.loads((EXAMPLES / name).read_text())
+    document: Document = json.loads((EXAMPLES / name).read_text())
+    return document
 
 
 @dataclass(frozen=True)

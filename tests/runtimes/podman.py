@@ -88,11 +88,12 @@ class Podman:
     def address(self, container: str, network: str) -> str:
         """Return the IPv4 address in one network."""
         networks = self.inspect(container)["NetworkSettings"]["Networks"]
-        return networks[network]["IPAddress"]
+        return str(networks[network]["IPAddress"])
 
     def netns(self, container: str) -> str:
         """Return the name of the container's network namespace."""
-        return self.inspect(container)["NetworkSettings"]["SandboxKey"].split("/")[-1]
+        path = self.inspect(container)["NetworkSettings"]["SandboxKey"]
+        return str(path).split("/")[-1]
 
     def wait_until_serving(self, container: str) -> None:
         """Its httpd listens on port 80."""

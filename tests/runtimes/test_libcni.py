@@ -73,7 +73,9 @@ def test_lists_of_every_version_attach_and_detach(
 
 def attached_address(result: dict[str, Any]) -> str:
     """Return the IPv4 address of a result of any version."""
-    return result["ip4"]["ip"] if "ip4" in result else result["ips"][0]["address"]
+    if "ip4" in result:
+        return str(result["ip4"]["ip"])
+    return str(result["ips"][0]["address"])
 
 
 @pytest.mark.parametrize("version", SINGLE + CHAINED)
