@@ -7,12 +7,15 @@ The bridge is made with `ip`, so that what portmap does is tested by itself.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from lab import ip, nft_objects, run
+from lab import nft_objects, run
+
+from cni_common import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +101,8 @@ def request(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return configuration and call options for a container at .number of br0.
 
-    container_id, ifname and families are options; other keys change the configuration.
+    container_id and ifname are options, families chooses the addresses; other keys
+    change the configuration.
     """
     options = {
         "netns": space,
@@ -229,6 +233,11 @@ def route_localnet(link: str) -> str:
         return file.read().strip()
 
 
-def ports_of(bridge: str) -> list[str]:
-    """Return the names of a bridge's ports."""
-    return [link["ifname"] for link in ip("link", "show", "master", bridge)]
+def left() -> list[str]:
+    """Return the files of portmap that are not locks."""
+    return sorted(
+        os.path.join(at, name)
+        for at, _, names in os.walk(state.ROOT)
+        for name in names
+        if not at.endswith("locks")
+    )
