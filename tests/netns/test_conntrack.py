@@ -31,7 +31,8 @@ def known(family: str = "ipv4") -> set[tuple[str, str, str]]:
     for line in run("conntrack", "-L", "-f", family, check=False).splitlines():
         words = line.split()
         first = {w.split("=")[0]: w.split("=")[1] for w in reversed(words) if "=" in w}
-        found.add((words[0], first["dst"], first["dport"]))
+        if "dport" in first:
+            found.add((words[0], first["dst"], first["dport"]))
     return found
 
 
