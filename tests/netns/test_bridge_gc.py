@@ -10,6 +10,8 @@ import pytest
 from bridged import conf, layer2
 from lab import ip, nft_objects, run
 
+from cni_common.spec.errors import CNIError, Code
+
 if TYPE_CHECKING:
     from lab import Cni, Host
 
@@ -145,5 +147,32 @@ def test_status_tells_that_forwarding_cannot_be_set(
     error = cni.refused("bridge", "STATUS", conf())
     assert error["code"] == 50
     run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    cni.ok("bridge", "STATUS", conf())
+    assert host.spaces == []
+
+
+def test_gc_with_records_lost(cni: Cni, host: Host, three: list[str]) -> None:
+    """Masquerading of vanished containers is collected without a record of them."""
+    for space in host.spaces:
+        space.delete()
+    run("rm", "-r", "/run/cni/cnipy/bridge")
+    cni.ok("bridge", "GC", {**WANTED, VALID: attachments(three[0])})
+    assert nft_objects("table", "inet", "cnipy_masquerade") != []
+    cni.ok("bridge", "GC", {**WANTED, VALID: []})
+    assert nft_objects("table", "inet", "cnipy_masquerade") == []
+
+
+def test_status_tells_that_rules_cannot_be_made(
+    cni: Cni, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without libnftables STATUS is code 50 where rules are asked for, only there."""
+
+    def missing(*_: object, **__: object) -> None:
+        raise CNIError(Code.INTERNAL, "load libnftables: absent", "install it")
+
+    monkeypatch.setattr("cni_common.kernel.nft.run", missing)
+    error = cni.refused("bridge", "STATUS", WANTED)
+    assert error["code"] == 50
+    assert error["msg"] == "load libnftables: absent"
     cni.ok("bridge", "STATUS", conf())
     assert host.spaces == []

@@ -139,6 +139,18 @@ def test_name_that_is_taken(cni: Cni, container: Space) -> None:
     assert {i["ifname"] for i in ip("link", "show")} == {"lo", "br0", name}
 
 
+def test_names_that_are_all_taken(cni: Cni, container: Space) -> None:
+    """When every derived name is a stranger's ADD fails and touches none of them."""
+    owner = naming.Attachment("net", "c1", "eth0")
+    names = {naming.host_veth(owner, attempt) for attempt in range(10)}
+    for name in names:
+        run("ip", "link", "add", name, "type", "bridge")
+    document = {"cniVersion": "1.1.0", "name": "net", "bridge": "br0"}
+    error = cni.refused("bridge", "ADD", document, netns=container)
+    assert error["msg"] == "name host end of eth0: 10 names are taken"
+    assert {i["ifname"] for i in ip("link", "show")} == {"lo", *names}
+
+
 def test_bridge_with_all_its_ports_taken(cni: Cni, host: Host) -> None:
     """The 1024th port is refused by name, and nothing is left of it."""
     space = host.space()

@@ -85,7 +85,7 @@ def test_neighbours_in_the_subnet_see_the_true_source(cni: Cni, host: Host) -> N
 
 
 def test_multicast_keeps_its_source(cni: Cni, host: Host) -> None:
-    """A counter behind the rules shows that multicast leaves before them."""
+    """Multicast of both families leaves the chain before the masquerading rules."""
     host.outside()
     one = host.space()
     cni.ok("bridge", "ADD", conf(ipMasq=True), netns=one)
