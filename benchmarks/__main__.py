@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./build.sh bench`: measure, print and store."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import machine, report, watch
+from benchmarks.bench import Bench, say
+from benchmarks.control_group import ControlGroup
+from benchmarks.measurements import Measurements
+from benchmarks.steps import at_once, calls, chain, growth, memory, traffic
+
+STEPS = {
+    "calls": calls,
+    "chain": chain,
+    "at-once": at_once,
+    "growth": growth,
+    "memory": memory,
+    "traffic": traffic,
+}
+HERE = Path(__file__).parent
+PARTIAL = HERE.parent / "dist/benchmarks"
+# Copied for the run, so that it measures one build.
+BUILT = HERE.parent / "dist/bin"
+
+
+def main() -> int:
+    """Run the steps that are asked for; exit status 1 only when one cannot run."""
+    asked = _arguments()
+    group = ControlGroup()
+    try:
+        with tempfile.TemporaryDirectory(prefix="cnipy-benchmark-") as room:
+            say("building the measuring program")
+            program = watch.build(Path(room))
+            ours = Path(room) / "bin"
+            shutil.copytree(BUILT, ours, symlinks=True)
+            bench = Bench(program, ours, group, Measurements(), asked.quick, [])
+            if not group.clock:
+                bench.note("CPU time is not counted: no control group can be made")
+            load, started = os.getloadavg()[0], time.monotonic()
+            for name in asked.only or STEPS:
+                say(name)
+                STEPS[name].measure(bench)
+            seconds = time.monotonic() - started
+    finally:
+        group.remove()
+    command = " ".join(["./build.sh bench", *sys.argv[1:]])
+    described = machine.description(command, seconds, load)
+    # A part of a run does not replace the results of a whole one.
+    target = PARTIAL if asked.quick or asked.only else HERE
+    target.mkdir(parents=True, exist_ok=True)
+    print(report.store(target, bench.measurements, described, bench.notes))
+    say(f"stored in {target}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="build.sh bench", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds, small loads: no figures"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=STEPS, metavar="NAME", help=" ".join(STEPS)
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the steps share: nodes of each kind, how often, and where the values go."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from benchmarks.node import COLD, NETAVARK, REFERENCE, WARM, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import ExitStack
+
+    from benchmarks.control_group import ControlGroup
+    from benchmarks.measurements import Measurements, Name
+    from benchmarks.watch import Answer
+
+Item = TypeVar("Item")
+PEER = Path("/usr/lib/cni")
+EVERYBODY = (COLD, WARM, REFERENCE, NETAVARK)
+
+
+@dataclass
+class Bench:
+    """`quick` is for seeing that everything runs; its figures say little."""
+
+    watch: Path
+    ours: Path
+    group: ControlGroup
+    measurements: Measurements
+    quick: bool
+    notes: list[str]
+
+    def directory(self, who: str) -> Path:
+        """Return the plugin directory, which is CNI_PATH."""
+        return PEER if who == REFERENCE else self.ours
+
+    def rounds(self, full: int) -> int:
+        """Return how often to measure what a full run measures `full` times."""
+        return max(2, full // 10) if self.quick else full
+
+    def node(self, stack: ExitStack, who: str) -> Node | None:
+        """Return a node that ends with the stack, or None where it cannot be had."""
+        node = stack.enter_context(
+            Node(who, self.directory(who), self.watch, self.group)
+        )
+        if who == WARM and node.server is None:
+            self.note("warm rows are skipped: `cnipy serve` did not come up")
+            return None
+        return node
+
+    def nodes(self, stack: ExitStack, whose: Iterable[str] = EVERYBODY) -> list[Node]:
+        """Return a node for each of `whose` that can be had."""
+        found = (self.node(stack, who) for who in whose)
+        return [node for node in found if node is not None]
+
+    def record(self, name: Name, answer: Answer) -> None:
+        """Note what a call cost, or once that it failed where that is allowed."""
+        if answer.error:
+            self.note(f"{name.section}: {name.what} by {name.who} fails")
+        else:
+            self.measurements.add(name, answer.wall, answer.cpu)
+
+    def note(self, text: str) -> None:
+        """Say something about the run, once, here and in the results."""
+        if text not in self.notes:
+            self.notes.append(text)
+            say(text)
+
+
+def rotated(items: Sequence[Item], rounds: int) -> Iterator[Item]:
+    """Yield all items in each of the rounds, each round beginning with another one."""
+    for number in range(rounds):
+        start = number % len(items)
+        yield from items[start:]
+        yield from items[:start]
+
+
+def say(text: str) -> None:
+    """Tell who waits how it goes."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
