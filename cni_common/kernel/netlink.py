@@ -30,6 +30,7 @@ _BUFFER = 1 << 16
 # The answers to one batch must fit into the socket's receive buffer.
 _BATCH = 64
 _DUMP_ATTEMPTS = 100
+_PATIENCE = 30  # seconds; the kernel has answered by the time a request is sent
 
 
 class NetlinkError(OSError):
@@ -52,6 +53,8 @@ class Netlink:
             socket.SOCK_RAW | socket.SOCK_CLOEXEC,
             socket.NETLINK_ROUTE,
         )
+        timeout = struct.pack("@ll", _PATIENCE, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
         if groups:
@@ -168,11 +171,16 @@ class Netlink:
         message["header"]["flags"] = flags
         message["header"]["sequence_number"] = self._sequence
         message["header"]["pid"] = 0
+        message.reset()  # else a second encoding is appended to the first
         message.encode()
         return bytes(message.data)
 
     def _read(self) -> list[tuple[int, int, int, bytes]]:
-        data, _, flags, sender = self._socket.recvmsg(_BUFFER)
+        try:
+            data, _, flags, sender = self._socket.recvmsg(_BUFFER)
+        except BlockingIOError as error:
+            cause = "the kernel does not answer"
+            raise NetlinkError(errno.ETIMEDOUT, cause) from error
         if flags & socket.MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE, "the kernel's answer was cut off")
         messages: list[tuple[int, int, int, bytes]] = []

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The link by which the kernel would send to an address."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from lab import run
+
+from cni_common.kernel.route_get import link_towards
+from cni_common.spec.errors import CNIError
+
+pytestmark = pytest.mark.usefixtures("host")
+
+
+def connect(name: str, *addresses: str) -> None:
+    """Have a bridge with addresses, up."""
+    run("ip", "link", "add", name, "type", "bridge")
+    for address in addresses:
+        run("ip", "addr", "add", address, "dev", name, "nodad")
+    run("ip", "link", "set", name, "up")
+
+
+@pytest.mark.parametrize(
+    ("address", "link"),
+    [
+        ("10.1.0.9", "br0"),
+        ("fd00:1::9", "br0"),
+        ("10.2.0.9", "br1"),
+        ("198.51.100.1", "br1"),
+        ("127.0.0.1", "lo"),
+        ("10.1.0.1", "lo"),
+    ],
+)
+def test_link_is_that_of_the_route(address: str, link: str) -> None:
+    """Connected, default and local routes lead through their links."""
+    connect("br0", "10.1.0.1/24", "fd00:1::1/64")
+    connect("br1", "10.2.0.1/24")
+    run("ip", "route", "add", "default", "via", "10.2.0.254")
+    assert link_towards(ip_address(address)) == link
+
+
+@pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::1"])
+def test_without_route_the_error_says_so(address: str) -> None:
+    """Where nothing leads to is an error with the kernel's cause."""
+    with pytest.raises(CNIError) as raised:
+        link_towards(ip_address(address))
+    assert raised.value.code == 999
+    cause = "network is unreachable"
+    assert raised.value.msg == f"find route to {address}: {cause}"
+
+
+def test_refused_route_is_an_error() -> None:
+    """A route that forbids sending is as good as none."""
+    run("ip", "route", "add", "prohibit", "10.9.0.0/16")
+    with pytest.raises(CNIError) as raised:
+        link_towards(ip_address("10.9.0.1"))
+    assert raised.value.msg == "find route to 10.9.0.1: permission denied"
