@@ -21,7 +21,7 @@ from cnipy.runtime import Runtime
 from cnipy.valid import listed_in_file, living, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cnipy.attachment import Attachment
     from cnipy.network import Network
@@ -38,9 +38,16 @@ ENVIRONMENT = f"""environment, as for cnitool:
 
 
 def main(
-    argv: Sequence[str], env: Mapping[str, str], stdout: BinaryIO, stderr: TextIO
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    stdout: BinaryIO,
+    stderr: TextIO,
+    serve: Callable[[str, str], object],
 ) -> int:
-    """Run one verb; return the exit status. argv[0] is the path of the command."""
+    """Run one verb; return the exit status. argv[0] is the path of the command.
+
+    `serve` is the warm server, called with that path and where to listen.
+    """
     options = _parser().parse_args(argv[1:])
     try:
         if options.verb == "demo":
@@ -48,6 +55,8 @@ def main(
 
             beside = os.path.dirname(os.path.abspath(argv[0]))
             return run(beside, options.conf, env)
+        if options.verb == "serve":
+            serve(argv[0], options.socket)
         text = _answer(options, env)
     except CNIError as error:
         line = " ".join(f"{error} (code {error.code})".split())
@@ -87,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
             _add_valid_options(command)
     demo = verbs.add_parser("demo", help="two containers talk in a throw-away network")
     demo.add_argument("--conf", help="another conflist of bridge and portmap")
+    warm = verbs.add_parser("serve", help="be the warm server (docs/warm.md)")
+    warm.add_argument("--socket", default="", help="where to listen, for a trial")
     return parser
 
 

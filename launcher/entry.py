@@ -7,6 +7,7 @@ No state is taken from the process: `main` serves a cold start and a test alike.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -33,7 +34,7 @@ def main(
     if name == COMMAND:
         from cnipy.main import main as operate
 
-        return operate(argv, env, stdout, stderr)
+        return operate(argv, env, stdout, stderr, _serve)
     if name not in REGISTER:
         stderr.write(f"{name}: not one of {COMMAND}, {', '.join(sorted(REGISTER))}\n")
         return 1
@@ -45,8 +46,16 @@ def main(
     return skel.run(name, lambda: load(name), env, stdin, stdout, stderr, ours=found)
 
 
-def run(argv: Sequence[str]) -> NoReturn:
+def _serve(archive: str, path: str) -> NoReturn:
+    from launcher import server
+
+    server.serve(archive, main, path)
+
+
+def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:
     """Run `main` on this process's own streams, and end the process with its status.
+
+    `text` is what has been read of stdin already, if it has been.
 
     It ends without the interpreter's farewell, which frees one by one what the
     kernel takes back at once, and which would report a broken stdout as status 120.
@@ -58,7 +67,7 @@ def run(argv: Sequence[str]) -> NoReturn:
     try:
         # Not buffered: what stdout refuses is refused once, where the answer is given.
         with (
-            open(0, "rb", closefd=False) as stdin,
+            io.BytesIO(text) if text else open(0, "rb", closefd=False) as stdin,
             open(1, "wb", buffering=0, closefd=False) as stdout,
         ):
             status = main(argv, os.environ, stdin, stdout, sys.stderr)

@@ -6,8 +6,9 @@ The interpreter compiles it anew at every start, so it holds no more than it mus
 
 import sys
 
-sys.path.append(__file__[: -len("start.py")] + "site-packages")
+tree = __file__[: -len("/start.py")]
+sys.path.insert(0, tree + "/site-packages")
 
-from launcher.entry import run
+from launcher.first import run  # noqa: E402 - found by the line above
 
-run(sys.argv[1:])
+run(tree, sys.argv[1:])

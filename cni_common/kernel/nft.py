@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from typing import Any
 
@@ -63,6 +64,16 @@ def quote(text: str) -> str:
     return '"' + "".join(c for c in text if c >= " " and c not in '"\\') + '"'
 
 
+def load() -> None:
+    """Have libnftables in memory, and nothing opened; raises code 999 without it."""
+    import nftables  # noqa: F401, PLC0415 - as in _context
+
+    try:
+        ctypes.CDLL("libnftables.so.1")
+    except OSError as error:
+        raise _missing(error) from error
+
+
 def release() -> None:
     """Close the contexts of earlier commands; see `_kept`."""
     _kept.clear()
@@ -91,5 +102,9 @@ def _context() -> Any:
 
         return Nftables()
     except (OSError, AttributeError) as error:  # absent, or older than the binding
-        msg = f"load libnftables: {error}"
-        raise CNIError(Code.INTERNAL, msg, MISSING_LIBRARY) from error
+        raise _missing(error) from error
+
+
+def _missing(error: Exception) -> CNIError:
+    msg = f"load libnftables: {error}"
+    return CNIError(Code.INTERNAL, msg, MISSING_LIBRARY)

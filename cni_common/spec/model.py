@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+import cni_common.spec.lean_pydantic  # noqa: F401 - for what it does
 from cni_common.spec.errors import CNIError, Code
 
 # Context of a validation whose input came from outside: there, a key is a key of
@@ -75,6 +76,15 @@ class GoModel(BaseModel):
         """Return the keys of `document` that no field of the model reads."""
         known = cls.keys()
         return [name for name in document if name.casefold() not in known]
+
+
+def build_all() -> None:
+    """Build every model that is defined by now, rather than at its first use."""
+    pending: list[type[GoModel]] = [GoModel]
+    while pending:
+        model = pending.pop()
+        model.model_rebuild()
+        pending += model.__subclasses__()
 
 
 M = TypeVar("M", bound=GoModel)

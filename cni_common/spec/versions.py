@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions of the specification, and what each of them allows."""
 
-from __future__ import annotations
-
 SUPPORTED = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 NEWEST = SUPPORTED[-1]
 OLDEST = SUPPORTED[0]

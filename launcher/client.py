@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hand a call to the warm server, if there is one that may serve it.
+
+Runs at every start, so it imports nothing that is not compiled into the interpreter.
+Whatever is not as expected before the server has accepted means a cold start, silently
+and at once; after that the call is the server's, and its loss is an error.
+"""
+
+import posix
+import sys
+
+SOCKET = "/run/cnipy/warm.sock"
+ACCEPTED = b"A"
+
+
+def call(build: str, argv: list[str], path: str = SOCKET) -> int | None:
+    """Return the exit status of the call `argv`, or None when it must start cold."""
+    try:
+        posix.stat(path)
+        import _socket
+
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        connection.connect(path)
+        text, descriptors = _handed_over(build, argv)
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
+        sent = connection.sendmsg([text], rights)
+        # Not even nothing is sent after the last byte: the call may be over by then,
+        # and a broken pipe would be taken for a server that never accepted it.
+        if sent < len(text):
+            connection.sendall(text[sent:])
+        if connection.recv(1) != ACCEPTED:
+            return None
+    except (OSError, ImportError):
+        return None
+    try:
+        status = connection.recv(1)
+    except OSError:
+        status = b""
+    if status in (b"0", b"1"):
+        return int(status)
+    return _lost()
+
+
+def request(build: str, argv: list[str], env: dict[bytes, bytes], umask: int) -> bytes:
+    """Return the text of a call: its length, then its parts with NUL between them."""
+    parts = [build.encode(), b"%d" % umask, b"%d" % len(argv)]
+    parts += [part.encode("utf-8", "surrogateescape") for part in argv]
+    parts += [name + b"=" + value for name, value in env.items()]
+    text = b"\0".join(parts)
+    return len(text).to_bytes(4, "big") + text
+
+
+def _handed_over(build: str, argv: list[str]) -> tuple[bytes, bytes]:
+    umask = posix.umask(0o077)
+    posix.umask(umask)
+    directory = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    numbers = (0, 1, 2, directory)
+    descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
+    return request(build, argv, posix.environ, umask), descriptors
+
+
+def _lost() -> int:
+    """The server took the call and went away: say so, as the one document."""
+    document = (
+        b'{"cniVersion": "1.1.0", "code": 11, "msg": "serve warm call: '
+        b'the server ended before the call did", '
+        b'"details": "call DEL, then try again"}\n'
+    )
+    try:
+        posix.write(1, document)
+    except OSError:
+        return 1
+    return 1

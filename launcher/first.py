@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first decision of a call: answer it here, hand it over, or start cold.
+
+Up to that point nothing is imported that is not compiled into the interpreter.
+"""
+
+import posix
+from posix import _exit
+
+from launcher import client
+
+
+def run(tree: str, argv: list[str]) -> None:
+    """Serve the call `argv` from the extracted `tree`; does not return."""
+    text = b""
+    if posix.environ.get(b"CNI_COMMAND") == b"VERSION":
+        from launcher import version
+
+        rest = version.answer(argv[0])
+        if rest is None:
+            _exit(0)
+        text = rest
+    elif not argv[0].endswith("/cnipy"):
+        status = client.call(tree.rpartition("/")[2], argv)
+        if status is not None:
+            _exit(status)
+    from launcher import entry
+
+    entry.run(argv, text)

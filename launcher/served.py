@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One warm call, in the process that was forked for it.
+
+It is the process that a cold start would have been, with the caller's descriptors,
+environment, working directory and umask, and ends when its caller does.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import io
+import os
+import select
+import signal
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from launcher.client import ACCEPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO, TextIO
+
+    Main = Callable[[Sequence[str], Mapping[str, str], BinaryIO, BinaryIO, TextIO], int]
+
+REQUEST_MAX = 4 << 20  # bytes; the kernel's own limit for arguments and environment
+DESCRIPTORS = 4  # stdin, stdout, stderr, working directory
+NAMESPACES = ("net", "mnt", "user")
+_CREDENTIALS = struct.Struct("3i")
+
+
+class RefusedError(Exception):
+    """The caller must start cold: it is somebody else, or somewhere else."""
+
+
+def namespaces(process: str) -> tuple[str, ...]:
+    """Return what tells the namespaces of a process apart; raises OSError."""
+    return tuple(os.readlink(f"/proc/{process}/ns/{kind}") for kind in NAMESPACES)
+
+
+def serve_one(
+    connection: socket.socket, build: str, own: tuple[str, ...], main: Main
+) -> None:
+    """Serve the call that comes by `connection`, or close it to refuse.
+
+    `own` are the namespaces of the server. Afterwards the caller has its exit status.
+    """
+    try:
+        _check_peer(connection, own)
+        argv, env, umask, descriptors = receive(connection, build)
+        _end_with(connection)
+    except (RefusedError, OSError, ValueError):
+        return
+    connection.sendall(ACCEPTED)
+    for target, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, target)
+    os.fchdir(descriptors[3])
+    for descriptor in descriptors:
+        os.close(descriptor)
+    os.umask(umask)
+    os.environ.clear()
+    os.environ.update(env)
+    status = run(main, argv, env)
+    connection.sendall(b"%d" % status)
+
+
+def run(main: Main, argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Return the exit status of one call on the process's own streams."""
+    document = io.BytesIO()
+    stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
+    with io.FileIO(0, closefd=False) as stdin:
+        status = main(argv, env, io.BufferedReader(stdin), document, stderr)
+    text = document.getvalue()
+    try:
+        while text:
+            text = text[os.write(1, text) :]
+    except OSError:
+        return 1
+    return status
+
+
+def receive(
+    connection: socket.socket, build: str
+) -> tuple[list[str], dict[str, str], int, list[int]]:
+    """Return argv, environment, umask and descriptors of a call of this `build`."""
+    size = array.array("i").itemsize * DESCRIPTORS
+    data, ancillary, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(size))
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content)
+    if len(descriptors) != DESCRIPTORS:
+        raise RefusedError
+    text = _whole(connection, data).split(b"\0")
+    if text[0].decode() != build:
+        raise RefusedError
+    umask, count = int(text[1]), int(text[2])
+    argv = [os.fsdecode(part) for part in text[3 : 3 + count]]
+    pairs = (os.fsdecode(part).partition("=") for part in text[3 + count :])
+    return argv, {name: value for name, _, value in pairs}, umask, list(descriptors)
+
+
+def _whole(connection: socket.socket, data: bytes) -> bytes:
+    header = 4
+    length = int.from_bytes(data[:header], "big")
+    if len(data) < header or length > REQUEST_MAX:
+        raise RefusedError
+    parts = [data[header:]]
+    missing = length - len(parts[0])
+    while missing > 0:
+        part = connection.recv(min(missing, 1 << 16))
+        if not part:
+            raise RefusedError
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _end_with(connection: socket.socket) -> None:
+    """Have the kernel end this process when the caller closes its side.
+
+    SIGIO's default action is to end the process; a socket signals it on a hang-up.
+    Raises RefusedError when that has happened already.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([connection], [], [], 0)[0]:
+        raise RefusedError
+
+
+def _check_peer(connection: socket.socket, own: tuple[str, ...]) -> None:
+    """Raise RefusedError unless the caller has our uid and our namespaces."""
+    size = _CREDENTIALS.size
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    # The caller waits for us, so its process ID cannot belong to another one yet.
+    if uid != os.geteuid() or pid == 0 or namespaces(str(pid)) != own:
+        raise RefusedError

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The warm server: everything imported once, a forked child for each call.
+
+It holds no lock, no thread and no netlink socket. A few children wait for a call at any
+time, so that a caller need not wait for the fork; each serves one and ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import stat
+from contextlib import suppress
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING, NoReturn
+
+import cni_common
+import plugins
+from cni_common.kernel import nft
+from cni_common.spec.errors import CNIError
+from cni_common.spec.model import build_all
+from launcher import served
+from launcher.client import SOCKET
+from launcher.loading import load
+from launcher.ours import FIRST_BYTES
+
+if TYPE_CHECKING:
+    from launcher.served import Main
+
+SPARES = 4  # children that wait for a call
+BACKLOG = 512
+IDLE, BUSY = b"cnipy-idle", b"cnipy-call"
+_LISTEN_FDS_START = 3
+_PID_BYTES = 4
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_libc = ctypes.CDLL(None)
+
+
+def serve(archive: str, main: Main, path: str = "") -> NoReturn:
+    """Serve calls of the build that `archive` is packed from, until a signal comes.
+
+    Listens at `path` or the usual place, unless systemd passes a socket. Raises
+    OSError.
+    """
+    build = build_of(archive)
+    listener = inherited_listener() or listen(path or SOCKET)
+    prepare()
+    own = served.namespaces("self")
+    taken, tell = os.pipe()
+    children_end, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    idle: set[int] = set()
+    while True:
+        while len(idle) < SPARES:
+            pid = os.fork()
+            if pid == 0:
+                _wait_and_serve(listener, tell, build, own, main)
+            idle.add(pid)
+        ready, _, _ = select.select([taken, children_end], [], [])
+        if taken in ready:
+            idle -= _process_ids(os.read(taken, 1 << 12))
+        if children_end in ready:
+            os.read(children_end, 1 << 12)
+            idle -= _reaped()
+
+
+def build_of(archive: str) -> str:
+    """Return the build that the first bytes of a packed file state."""
+    marker = b"# cnipy, build "
+    with open(archive, "rb") as file:
+        for line in file.read(FIRST_BYTES).splitlines():
+            if line.startswith(marker):
+                return os.fsdecode(line.removeprefix(marker))
+    raise ValueError(f"serve {archive}: it is not a packed file")
+
+
+def listen(path: str) -> socket.socket:
+    """Return a socket at `path` with mode 0600, in a directory of root's.
+
+    One that nobody listens on any more is replaced. Raises OSError.
+    """
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(f"listen on {path}: {directory} is not our directory")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"listen on {path}: {directory} is writable by others")
+    _remove_dead(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def inherited_listener() -> socket.socket | None:
+    """Return the socket that systemd passed (sd_listen_fds(3)), or None."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    if os.environ.get("LISTEN_FDS") != "1":
+        return None
+    os.set_inheritable(_LISTEN_FDS_START, False)
+    return socket.socket(fileno=_LISTEN_FDS_START)
+
+
+def prepare() -> None:
+    """Have in memory what a call may need, in pages that children share.
+
+    Models are built and have validated once, so that what they make at first use is
+    made here and not in each child.
+    """
+    for package in (cni_common, plugins):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+    build_all()
+    for name in plugins.REGISTER:
+        load(name).conf.model_validate({"name": name})
+    with suppress(CNIError):  # a host without the library is told so by its calls
+        nft.load()
+    gc.collect()
+    gc.freeze()
+
+
+def _wait_and_serve(
+    listener: socket.socket, tell: int, build: str, own: tuple[str, ...], main: Main
+) -> NoReturn:
+    """Be a spare, then a call."""
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        gc.disable()
+        parent = os.getppid()
+        _control(_PR_SET_NAME, IDLE)
+        _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:
+            connection, _ = listener.accept()
+            # From here on the call is its own master, whatever becomes of the server.
+            _control(_PR_SET_PDEATHSIG, 0)
+            _control(_PR_SET_NAME, BUSY)
+            os.write(tell, os.getpid().to_bytes(_PID_BYTES, "big"))
+            listener.close()
+            os.close(tell)
+            served.serve_one(connection, build, own, main)
+    finally:
+        os._exit(0)
+
+
+def _control(option: int, value: int | bytes) -> None:
+    """Do what prctl(2) does."""
+    _libc.prctl(option, value, 0, 0, 0)
+
+
+def _process_ids(text: bytes) -> set[int]:
+    starts = range(0, len(text), _PID_BYTES)
+    return {int.from_bytes(text[at : at + _PID_BYTES], "big") for at in starts}
+
+
+def _reaped() -> set[int]:
+    """Take leave of the children that have ended, and return their process IDs."""
+    ended: set[int] = set()
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.add(pid)
+
+
+def _remove_dead(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(f"listen on {path}: it is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise FileExistsError(f"listen on {path}: a server is listening there")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VERSION, answered with what is compiled into the interpreter.
+
+Podman asks every plugin for its version before each command, twice as often as it
+ADDs. Input that is not of libcni's plain form is left to skel.
+"""
+
+import posix
+import select
+
+from cni_common.spec.versions import NEWEST, SUPPORTED
+from plugins import REGISTER
+
+_READ_MAX = 1 << 16  # bytes, what a pipe holds
+
+
+def answer(path: str, versions: tuple[str, ...] = SUPPORTED) -> bytes | None:
+    """Print the answer to VERSION and return None, or the input that was not plain.
+
+    An open, silent pipe is not waited for and gets our newest version.
+    """
+    if path.rpartition("/")[2] not in REGISTER:
+        return b""
+    text = _there_at_once()
+    stated = _stated(text) if text else NEWEST
+    if stated is None:
+        return text
+    listed = ", ".join(f'"{version}"' for version in versions)
+    document = f'{{"cniVersion": "{stated}", "supportedVersions": [{listed}]}}\n'
+    try:
+        posix.write(1, document.encode())
+    except OSError:
+        return text
+    return None
+
+
+def _there_at_once() -> bytes:
+    try:
+        if select.select([0], [], [], 0)[0]:
+            return posix.read(0, _READ_MAX)
+    except OSError:
+        return b""
+    return b""
+
+
+def _stated(text: bytes) -> str | None:
+    """Return the version in `{"cniVersion":"1.0.0"}`, or None for any other input."""
+    bare = text.translate(None, b" \t\r\n")
+    before, quoted, after = bare[:15], bare[15:-2], bare[-2:]
+    if before != b'{"cniVersion":"' or after != b'"}':
+        return None
+    version = quoted.decode("ascii", "replace")
+    return version if version in SUPPORTED else None

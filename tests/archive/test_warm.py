@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The warm server serves its own build, uid and namespaces, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from lab import ip, nft_objects, run
+from packed_file import call
+from warm_server import SOCKET, children, end, served, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab import Host, Space
+
+LOOPBACK = {"cniVersion": "1.1.0", "name": "lo", "type": "loopback"}
+BRIDGE = {
+    "cniVersion": "1.1.0",
+    "name": "net",
+    "type": "bridge",
+    "bridge": "br0",
+    "isGateway": True,
+    "ipMasq": True,
+    "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.9.0.0/16"}]]},
+}
+
+
+@pytest.fixture
+def warm(host: Host, packed: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A warm server in the namespaces of the test."""
+    del host
+    with served(packed) as server:
+        yield server
+
+
+def environment(space: Space | str, container: str = "c1") -> dict[str, str]:
+    """Return the CNI variables of an attachment."""
+    return {
+        "CNI_CONTAINERID": container,
+        "CNI_NETNS": space if isinstance(space, str) else space.path,
+        "CNI_IFNAME": "eth0",
+        "CNI_PATH": "/nowhere",
+    }
+
+
+def was_served(server: subprocess.Popen[bytes], act: object) -> bool:
+    """Tell whether `act` made the server fork, by what its children have cost."""
+    assert callable(act)
+    traced = subprocess.Popen(
+        ["strace", "-f", "-e", "trace=clone,clone3,fork", "-p", str(server.pid)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert traced.stderr is not None
+    traced.stderr.readline()  # it is attached now
+    act()
+    traced.send_signal(signal.SIGINT)
+    words = traced.communicate(timeout=10)[1]
+    return "clone" in words or "fork" in words
+
+
+def test_call_is_the_same_as_cold(
+    warm: subprocess.Popen[bytes], packed: Path, plugin_dir: Path, host: Host
+) -> None:
+    """ADD through the server gives the container what a cold ADD gives it."""
+    space = host.space()
+    env = {**environment(space), "CNI_PATH": str(plugin_dir)}
+    conf = json.dumps(BRIDGE).encode()
+    added = call(plugin_dir / "bridge", "ADD", conf, **env)
+    assert added.returncode == 0, added
+    assert json.loads(added.stdout)["ips"][0]["address"] == "10.9.0.2/16"
+    (end_of_veth,) = space.ip("addr", "show", "eth0")
+    assert end_of_veth["addr_info"][0]["local"] == "10.9.0.2"
+    deleted = call(plugin_dir / "bridge", "DEL", conf, **env)
+    assert (deleted.returncode, deleted.stdout) == (0, b"")
+    assert nft_objects("ruleset") == []
+    assert warm.poll() is None
+    assert packed.exists()
+
+
+def test_quick_calls_are_not_repeated(
+    warm: subprocess.Popen[bytes], plugin_dir: Path
+) -> None:
+    """A call that is over before its caller looks for the answer is not done again.
+
+    A second time it would find its stdin empty.
+    """
+    conf = json.dumps(LOOPBACK).encode()
+    for _ in range(300):
+        ended = call(plugin_dir / "loopback", "GC", conf, CNI_PATH="/nowhere")
+        assert (ended.returncode, ended.stdout) == (0, b"")
+    assert warm.poll() is None
+
+
+def test_error_has_the_status_and_document_of_a_cold_one(
+    warm: subprocess.Popen[bytes], plugin_dir: Path
+) -> None:
+    """An error comes back as one document and exit status 1."""
+    conf = json.dumps(LOOPBACK).encode()
+    ended = call(plugin_dir / "loopback", "ADD", conf, **environment("/nowhere"))
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["code"] == 8
+    assert warm.poll() is None
+
+
+def test_umask_directory_and_environment_are_the_callers(
+    warm: subprocess.Popen[bytes], packed: Path, tmp_path: Path
+) -> None:
+    """A delegate executed by a warm call finds its caller's surroundings."""
+    spy = tmp_path / "spy"
+    spy.write_text(f"#!/bin/sh\n{{ umask; pwd; echo $MARK; }} >{tmp_path}/seen\n")
+    spy.chmod(0o755)
+    (tmp_path / "bridge").symlink_to(packed)
+    conf = json.dumps({**BRIDGE, "ipam": {"type": "spy"}}).encode()
+    env = {**environment(""), "CNI_PATH": str(tmp_path), "MARK": "mine"}
+    script = f"umask 027; cd /usr/lib; exec {tmp_path}/bridge"
+    subprocess.run(
+        ["sh", "-c", script],
+        input=conf,
+        env={"CNI_COMMAND": "DEL", "PATH": "/bin", **env},
+        check=True,
+    )
+    assert (tmp_path / "seen").read_text() == "0027\n/usr/lib\nmine\n"
+    assert warm.poll() is None
+
+
+def test_call_reaches_the_server(
+    warm: subprocess.Popen[bytes], plugin_dir: Path
+) -> None:
+    """A call of the same build, uid and namespaces is served by a fork."""
+    conf = json.dumps(LOOPBACK).encode()
+
+    def act() -> None:
+        env = environment("")
+        assert call(plugin_dir / "loopback", "DEL", conf, **env).returncode == 0
+
+    assert was_served(warm, act)
+
+
+def test_other_network_namespace_starts_cold(
+    warm: subprocess.Popen[bytes], plugin_dir: Path, host: Host
+) -> None:
+    """A caller in another network namespace acts there, not where the server is."""
+    other = host.space("other")
+    container = host.space()
+    env = {**environment(container), "CNI_PATH": str(plugin_dir), "CNI_COMMAND": "ADD"}
+    words = ["ip", "netns", "exec", other.name, plugin_dir / "bridge"]
+    conf = json.dumps(BRIDGE).encode()
+    path = os.environ["PATH"]
+    subprocess.run(
+        words, input=conf, env={**env, "PATH": path}, check=True, capture_output=True
+    )
+    assert [link["ifname"] for link in ip("link", "show")] == ["lo"]
+    assert "br0" in [link["ifname"] for link in other.ip("link", "show")]
+    assert warm.poll() is None
+
+
+@pytest.mark.parametrize("namespace", ("--net", "--mount", "--user"))
+def test_connection_from_another_namespace_is_refused(
+    warm: subprocess.Popen[bytes], namespace: str
+) -> None:
+    """The server closes a connection from another namespace before it accepts."""
+    assert warm.poll() is None
+    script = (
+        "import socket; s = socket.socket(socket.AF_UNIX); "
+        f"s.connect({SOCKET!r}); print(s.recv(1))"
+    )
+    words = ["unshare", namespace, "/usr/bin/python3", "-c", script]
+    assert run(*words) == "b''\n"
+
+
+def test_another_uid_cannot_connect(warm: subprocess.Popen[bytes]) -> None:
+    """The socket has mode 0600, and the kernel keeps others off."""
+    assert warm.poll() is None
+    assert os.stat(SOCKET).st_mode & 0o777 == 0o600
+    script = (
+        "import os, socket; os.setuid(65534); s = socket.socket(socket.AF_UNIX)\n"
+        f"try: s.connect({SOCKET!r})\nexcept PermissionError: print('refused')"
+    )
+    assert run("/usr/bin/python3", "-c", script) == "refused\n"
+
+
+def test_another_uid_with_a_descriptor_is_refused(
+    warm: subprocess.Popen[bytes],
+) -> None:
+    """Even through a world-writable socket the server looks at the caller's uid."""
+    assert warm.poll() is None
+    os.chmod(SOCKET, 0o666)
+    script = (
+        "import os, socket; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
+        f"s.connect({SOCKET!r}); print(s.recv(1))"
+    )
+    assert run("/usr/bin/python3", "-c", script) == "b''\n"
+
+
+def test_other_build_starts_cold(
+    warm: subprocess.Popen[bytes], plugin_dir: Path, build: str
+) -> None:
+    """A server does not serve a build that is not its own."""
+    assert warm.poll() is None
+    from launcher.client import ACCEPTED, request  # noqa: PLC0415 - after the build
+
+    for named, answer in ((build, ACCEPTED), ("0" * 32, b"")):
+        assert answered(named, request, plugin_dir) == answer
+
+
+def answered(build: str, request: object, plugin_dir: Path) -> bytes:
+    """Return the first byte of the server's answer to a DEL of loopback."""
+    import array  # noqa: PLC0415 - here only
+    import socket  # noqa: PLC0415 - here only
+
+    assert callable(request)
+    env = {k.encode(): v.encode() for k, v in environment("").items()}
+    env[b"CNI_COMMAND"] = b"GC"
+    text = request(build, [str(plugin_dir / "loopback")], env, 0o022)
+    null = os.open("/dev/null", os.O_RDWR)
+    here = os.open("/", os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(SOCKET)
+        rights = array.array("i", [null, null, null, here])
+        connection.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        first = connection.recv(1)
+    os.close(null)
+    os.close(here)
+    return first
+
+
+def test_garbage_and_silence_do_not_harm_the_server(
+    warm: subprocess.Popen[bytes], plugin_dir: Path
+) -> None:
+    """Connections that say nothing, or nonsense, cost a child each and no more."""
+    import socket  # noqa: PLC0415 - here only
+
+    silent = []
+    for text in (b"", b"\0", b"\xff" * 5000, b"\0\0\0\2ab"):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(SOCKET)
+        connection.sendall(text)
+        silent.append(connection)
+    conf = json.dumps(LOOPBACK).encode()
+    ended = call(plugin_dir / "loopback", "DEL", conf, **environment(""))
+    assert ended.returncode == 0
+    for connection in silent:
+        connection.close()
+    wait_until(lambda: not children(warm))
+
+
+def slow_delegate(directory: Path, packed: Path) -> bytes:
+    """Make an IPAM plugin that waits, and return a configuration that uses it."""
+    (directory / "slow").write_text("#!/bin/sh\nexec sleep 30\n")
+    (directory / "slow").chmod(0o755)
+    (directory / "bridge").symlink_to(packed)
+    return json.dumps({**BRIDGE, "ipam": {"type": "slow"}}).encode()
+
+
+def started(
+    directory: Path, conf: bytes, container: str = "c1"
+) -> subprocess.Popen[bytes]:
+    """Start a DEL of bridge that hangs in its delegate."""
+    env = {**environment("", container), "CNI_PATH": str(directory)}
+    caller = subprocess.Popen(
+        [directory / "bridge"],
+        env={"CNI_COMMAND": "DEL", **env},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert caller.stdin is not None
+    caller.stdin.write(conf)
+    caller.stdin.close()
+    caller.stdin = None
+    return caller
+
+
+def test_death_of_the_caller_ends_the_call(
+    warm: subprocess.Popen[bytes], packed: Path, tmp_path: Path
+) -> None:
+    """A runtime that kills the plugin has killed the work too."""
+    caller = started(tmp_path, slow_delegate(tmp_path, packed))
+    wait_until(lambda: children(warm))
+    (child,) = children(warm)
+    caller.kill()
+    caller.communicate()
+    wait_until(lambda: not Path(f"/proc/{child}").exists())
+    assert warm.poll() is None
+
+
+def test_crash_of_a_call_is_an_error_of_that_call_only(
+    warm: subprocess.Popen[bytes], packed: Path, tmp_path: Path
+) -> None:
+    """A call whose process dies tells so in one document; the server goes on."""
+    caller = started(tmp_path, slow_delegate(tmp_path, packed))
+    wait_until(lambda: children(warm))
+    time.sleep(0.3)  # it is in its delegate now, having accepted
+    (child,) = children(warm)
+    os.kill(child, signal.SIGKILL)
+    output = caller.communicate(timeout=10)[0]
+    assert caller.returncode == 1
+    assert json.loads(output)["code"] == 11
+    assert warm.poll() is None
+
+
+def test_dead_server_costs_nothing_but_the_cold_start(
+    host: Host, packed: Path, plugin_dir: Path
+) -> None:
+    """A socket that nobody listens on any more is passed over in silence."""
+    del host
+    with served(packed) as server:
+        end(server, signal.SIGKILL)
+        assert Path(SOCKET).is_socket()
+        conf = json.dumps(LOOPBACK).encode()
+        ended = call(plugin_dir / "loopback", "DEL", conf, **environment(""))
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
+def test_server_replaces_a_dead_socket_and_respects_a_living_one(
+    warm: subprocess.Popen[bytes], packed: Path
+) -> None:
+    """`cnipy serve` refuses to take over from a server that listens."""
+    assert warm.poll() is None
+    ended = subprocess.run(
+        [packed, "serve"], env={}, capture_output=True, check=False, timeout=20
+    )
+    assert ended.returncode == 1
+    assert b"a server is listening there" in ended.stderr
+    warm.kill()
+    warm.wait()
+    with served(packed) as another:
+        assert another.poll() is None
+
+
+def test_server_killed_amid_calls_leaves_none_half_done(
+    host: Host, packed: Path, plugin_dir: Path
+) -> None:
+    """Of 50 ADDs during which the server dies, each is complete, warm or cold."""
+    spaces = [host.space() for _ in range(50)]
+    conf = json.dumps(BRIDGE).encode()
+
+    def add(number: int) -> subprocess.CompletedProcess[bytes]:
+        env = {**environment(spaces[number], f"c{number}"), "CNI_PATH": str(plugin_dir)}
+        return call(plugin_dir / "bridge", "ADD", conf, **env)
+
+    with served(packed) as server, ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(add, number) for number in range(50)]
+        wait_until(lambda: sum(answer.done() for answer in answers) >= 8, 60)
+        server.kill()
+        ended = [answer.result(timeout=120) for answer in answers]
+    held = set()
+    for space, answer in zip(spaces, ended, strict=True):
+        assert answer.returncode == 0, answer
+        address = json.loads(answer.stdout)["ips"][0]["address"].split("/")[0]
+        (link,) = space.ip("addr", "show", "eth0")
+        assert address in [a["local"] for a in link["addr_info"]]
+        held.add(address)
+    assert len(held) == 50
+
+
+def test_systemd_hands_the_socket_over(
+    host: Host, packed: Path, plugin_dir: Path, tmp_path: Path
+) -> None:
+    """With LISTEN_FDS the server serves the socket it was given (sd_listen_fds(3))."""
+    del host
+    os.makedirs("/run/cnipy", exist_ok=True)
+    activate = (
+        "import os, socket, sys\n"
+        "s = socket.socket(socket.AF_UNIX)\n"
+        f"s.bind({SOCKET!r}); s.listen(8)\n"
+        "os.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n"
+        "env = {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}\n"
+        "os.execve(sys.argv[1], [sys.argv[1], 'serve'], env)\n"
+    )
+    words = ["/usr/bin/python3", "-c", activate, str(packed)]
+    server = subprocess.Popen(words, stderr=subprocess.PIPE)
+    try:
+        wait_until(lambda: Path(SOCKET).exists())
+        conf = json.dumps(LOOPBACK).encode()
+
+        def act() -> None:
+            env = environment("")
+            assert call(plugin_dir / "loopback", "DEL", conf, **env).returncode == 0
+
+        act()
+        assert was_served(server, act)
+    finally:
+        end(server)
+        os.unlink(SOCKET)
+    assert tmp_path.exists()
