@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from lab import ip
 
 if TYPE_CHECKING:
-    from lab import Cni, Space
+    from lab import Cni, Host, Space
 
 CONF = {"cniVersion": "1.1.0", "name": "cni-loopback", "type": "loopback"}
 
@@ -96,3 +97,52 @@ def test_gc_and_status_succeed(cni: Cni) -> None:
     """GC and STATUS have nothing to say."""
     assert cni.ok("loopback", "GC", CONF) is None
     assert cni.ok("loopback", "STATUS", CONF) is None
+
+
+@pytest.mark.parametrize("version", ("1.0.0", "1.1.0"))
+def test_result_of_1_0_0_has_no_family(
+    cni: Cni, container: Space, version: str
+) -> None:
+    """From 1.0.0 on neither version nor an empty dns is in the result."""
+    conf = CONF | {"cniVersion": version}
+    result = cni.ok("loopback", "ADD", conf, netns=container, ifname="lo")
+    assert set(result) == {"cniVersion", "interfaces", "ips"}
+    assert all(set(ip) == {"address", "interface"} for ip in result["ips"])
+
+
+def test_own_namespace_is_refused_before_lo_is_touched(cni: Cni, host: Host) -> None:
+    """With CNI_NETNS of the plugin itself, DEL does not take the host's lo down."""
+    del host
+    own = "/proc/thread-self/ns/net"
+    for command in ("DEL", "ADD"):
+        assert cni.refused("loopback", command, CONF, netns=own)["code"] == 8
+    (lo,) = ip("link", "show", "lo")
+    assert "UP" in lo["flags"]
+    override = {"CNI_NETNS_OVERRIDE": "1"}
+    cni.ok("loopback", "DEL", CONF, netns=own, env=override)
+    (lo,) = ip("link", "show", "lo")
+    assert "UP" not in lo["flags"]
+
+
+@pytest.mark.parametrize("netns", ("/nowhere", "/etc/hostname", "/proc/self/ns/mnt"))
+def test_what_is_no_namespace_is_code_8(cni: Cni, netns: str) -> None:
+    """ADD and CHECK need a namespace; DEL takes its absence as success."""
+    for command in ("ADD", "CHECK"):
+        assert cni.refused("loopback", command, CONF, netns=netns)["code"] == 8
+    assert cni.ok("loopback", "DEL", CONF, netns=netns) is None
+
+
+def test_namespace_without_ipv6_has_one_address(cni: Cni, container: Space) -> None:
+    """Where IPv6 is switched off, the result has the IPv4 address only."""
+    container.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    result = cni.ok("loopback", "ADD", CONF, netns=container)
+    assert [item["address"] for item in result["ips"]] == ["127.0.0.1/8"]
+
+
+def test_malformed_previous_result_changes_nothing(cni: Cni, container: Space) -> None:
+    """A prevResult that cannot be read is refused before lo is up."""
+    for previous, code in (({"cniVersion": "1.0.0"}, 6), ({"ips": 7}, 7)):
+        conf = CONF | {"prevResult": previous}
+        assert cni.refused("loopback", "ADD", conf, netns=container)["code"] == code
+    (lo,) = container.ip("link", "show", "lo")
+    assert "UP" not in lo["flags"]

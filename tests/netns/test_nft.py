@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from typing import Any, NoReturn
 
@@ -113,3 +114,16 @@ def test_any_cause_gives_a_message(cause: str) -> None:
     assert error.msg.startswith("apply nftables transaction: ")
     assert len(error.msg.splitlines()) == 1
     assert json.dumps(error.document("1.1.0"))
+
+
+def test_library_is_loaded_ahead_of_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading opens nothing; without the library it fails as a transaction would."""
+    nft.load()
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise OSError("libnftables.so.1: no")
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    with pytest.raises(CNIError) as raised:
+        nft.load()
+    assert "libnftables1" in raised.value.details

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 from lab import run
 
-from cni_common.kernel.route_get import link_towards
+from cni_common.kernel.route_get import _HEADER, _ROUTE, _link_of, link_towards
 from cni_common.spec.errors import CNIError
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -57,3 +57,12 @@ def test_refused_route_is_an_error() -> None:
     with pytest.raises(CNIError) as raised:
         link_towards(ip_address("10.9.0.1"))
     assert raised.value.msg == "find route to 10.9.0.1: permission denied"
+
+
+def test_route_without_a_link_is_an_error() -> None:
+    """An answer of the kernel that names no link is an error."""
+    answer = _HEADER.pack(_HEADER.size + _ROUTE.size, 24, 0, 1, 0)
+    answer += bytes(_ROUTE.size)
+    with pytest.raises(CNIError) as raised:
+        _link_of(answer, ip_address("10.9.0.1"))
+    assert raised.value.msg == "find route to 10.9.0.1: it names no link"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cni_common import streams
+from cni_common.spec.errors import CNIError
 from cni_common.spec.versions import SUPPORTED
 
 TOP = Path(__file__).parents[2]
@@ -190,3 +191,38 @@ def test_full_pipe_is_waited_for() -> None:
     reader.join()
     os.close(reading)
     assert json.loads(got) == document
+
+
+def test_late_input_is_read_to_its_end() -> None:
+    """A non-blocking pipe is waited for; one that fails is an I/O error."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with open(reading, "rb") as stdin, open(writing, "wb", buffering=0) as writer:
+        threading.Timer(0.1, writer.write, [b"ab"]).start()
+        threading.Timer(0.2, writer.close).start()
+        assert streams.read_all(stdin) == b"ab"
+    with pytest.raises(CNIError) as raised:
+        streams.read_all(stdin)
+    assert raised.value.code == 5
+
+
+def test_only_what_is_there_is_read_at_once() -> None:
+    """A pipe gives what it holds, and says whether that was the end."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stdin:
+        assert streams.read_at_once(stdin) == (b"", False)
+        os.write(writing, b"ab")
+        assert streams.read_at_once(stdin) == (b"ab", False)
+        os.write(writing, b"c")
+        os.close(writing)
+        assert streams.read_at_once(stdin) == (b"c", True)
+    with open(os.devnull, "wb") as stdin:
+        assert streams.read_at_once(stdin) == (b"", False)
+
+
+def test_huge_input_is_refused_at_once(tmp_path: Path) -> None:
+    """More than 1 MiB is refused as soon as it is seen."""
+    (tmp_path / "stdin").write_bytes(b" " * (streams.STDIN_MAX + 1))
+    with (tmp_path / "stdin").open("rb") as stdin, pytest.raises(CNIError) as raised:
+        streams.read_at_once(stdin)
+    assert raised.value.code == 5
