@@ -97,11 +97,12 @@ def _command(text: str, *, as_json: bool = False) -> str:
 
 
 def _context() -> Any:
+    load()  # the binding without its library would complain once more when it is freed
     try:
         from nftables import Nftables  # noqa: PLC0415 - ctypes, only where rules are
 
         return Nftables()
-    except (OSError, AttributeError) as error:  # absent, or older than the binding
+    except AttributeError as error:  # the library is older than the binding
         raise _missing(error) from error
 
 

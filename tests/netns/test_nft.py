@@ -87,18 +87,21 @@ def test_quoted_text_stays_a_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("libnftables.so.1: no"), AttributeError("x")]
+    ("seam", "error"),
+    [
+        ("ctypes.CDLL", OSError("libnftables.so.1: no such file")),
+        ("nftables.Nftables", AttributeError("undefined symbol: nft_ctx_new")),
+    ],
 )
 def test_missing_library_names_the_packages(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+    monkeypatch: pytest.MonkeyPatch, seam: str, error: Exception
 ) -> None:
     """Without libnftables, or with one too old, the error says what to install."""
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise error
 
-    monkeypatch.setattr("nftables.Nftables.__init__", refuse)
-    monkeypatch.setattr("nftables.Nftables.__del__", lambda _: None)
+    monkeypatch.setattr(seam, refuse)
     with pytest.raises(CNIError) as raised:
         nft.run(TABLE)
     assert raised.value.code == 999
