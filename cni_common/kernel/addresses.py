@@ -18,7 +18,7 @@ from cni_common.spec.errors import CNIError, Code
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
 
 IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 

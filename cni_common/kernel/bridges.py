@@ -16,7 +16,7 @@ from cni_common.spec.errors import CNIError, Code
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
 
 _AF_BRIDGE = 7
 _PVID, _UNTAGGED = 0x2, 0x4  # BRIDGE_VLAN_INFO_*

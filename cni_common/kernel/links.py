@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import select
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cni_common.kernel.link_answer import IFF_PROMISC, IFF_UP, Link, LinkAnswer
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.errors import CNIError, Code
@@ -18,34 +18,7 @@ if TYPE_CHECKING:
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 GROUP_LINK = 1  # RTMGRP_LINK
-IFF_UP, IFF_PROMISC = 0x1, 0x100
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
-_PORT_DISABLED = 0  # BR_STATE_DISABLED
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link as the kernel shows it; `peer` is the index of a veth's other end.
-
-    For a port of a bridge `hairpin` and `isolated` tell its flags, and `port_enabled`
-    whether it takes part in the bridge.
-    """
-
-    index: int
-    name: str
-    mac: str
-    mtu: int
-    is_up: bool
-    is_promiscuous: bool
-    operstate: str
-    kind: str
-    alias: str
-    master: int
-    peer: int
-    hairpin: bool
-    isolated: bool
-    port_enabled: bool
-    vlan_filtering: bool
 
 
 def get(netlink: Netlink, name: str) -> Link | None:
@@ -242,37 +215,9 @@ def _change(netlink: Netlink, message: Any, name: str, what: str) -> None:
 
 def _get(netlink: Netlink, message: Any, what: str) -> Link | None:
     try:
-        found = netlink.get(message, RTM_GETLINK, ifinfmsg)
+        found: LinkAnswer = netlink.get(message, RTM_GETLINK, LinkAnswer)
     except NetlinkError as error:
         if error.errno == errno.ENODEV:
             return None
         raise refused("find link", what, error) from error
-    return _link(found)
-
-
-def _link(message: Any) -> Link:
-    kind = message.get_attr("IFLA_LINKINFO")
-    kind_name = kind.get_attr("IFLA_INFO_KIND") if kind else None
-    options = kind.get_attr("IFLA_INFO_DATA") if kind_name == "bridge" else None
-    port = kind.get_attr("IFLA_INFO_SLAVE_DATA") if kind else None
-    return Link(
-        index=message["index"],
-        name=message.get_attr("IFLA_IFNAME"),
-        mac=message.get_attr("IFLA_ADDRESS") or "",
-        mtu=message.get_attr("IFLA_MTU") or 0,
-        is_up=bool(message["flags"] & IFF_UP),
-        is_promiscuous=bool(message["flags"] & IFF_PROMISC),
-        operstate=(message.get_attr("IFLA_OPERSTATE") or "unknown").lower(),
-        kind=kind_name or "",
-        alias=message.get_attr("IFLA_IFALIAS") or "",
-        master=message.get_attr("IFLA_MASTER") or 0,
-        peer=message.get_attr("IFLA_LINK") or 0,
-        hairpin=_port(port, "IFLA_BRPORT_MODE") == 1,
-        isolated=_port(port, "IFLA_BRPORT_ISOLATED") == 1,
-        port_enabled=_port(port, "IFLA_BRPORT_STATE") != _PORT_DISABLED,
-        vlan_filtering=bool(options and options.get_attr("IFLA_BR_VLAN_FILTERING")),
-    )
-
-
-def _port(port: Any, attribute: str) -> int:
-    return int(port.get_attr(attribute) or 0) if port else 0
+    return found.link

@@ -14,7 +14,7 @@ from cni_common.kernel.pyroute2_messages import rtmsg
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -16,7 +16,7 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.bridge import gateway, record, veth, vlans
 
 if TYPE_CHECKING:
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.spec.request import Request
     from cni_common.spec.result import IP, Interface, Result, Route

@@ -14,7 +14,7 @@ from cni_common.spec.result import IP, Route
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
 

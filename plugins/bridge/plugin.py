@@ -18,7 +18,7 @@ from plugins.bridge.conf import BridgeConf, wanted_mac
 from plugins.bridge.record import Record
 
 if TYPE_CHECKING:
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
     from cni_common.spec.request import Request
     from plugins.bridge.veth import Pair, Sides
 

@@ -12,7 +12,7 @@ from cni_common.rollback import Gather
 from plugins.bridge import record
 
 if TYPE_CHECKING:
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
     from cni_common.spec.fields import IPInterface
     from cni_common.spec.request import Request

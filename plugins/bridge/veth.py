@@ -16,7 +16,7 @@ from plugins.bridge import gateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
     from cni_common.naming import Attachment
     from cni_common.spec.request import Request

@@ -11,7 +11,7 @@ from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
     from cni_common.kernel.bridges import PortVlans
-    from cni_common.kernel.links import Link
+    from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from plugins.bridge.conf import BridgeConf
 

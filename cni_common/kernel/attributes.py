@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attributes of a netlink answer, of which only those asked for are decoded.
+
+pyroute2 decodes all of a link's hundred attributes, which takes longer than the kernel
+takes to make the link. The format is that of linux/netlink.h, struct nlattr.
+"""
+
+from __future__ import annotations
+
+import struct
+
+_HEADER = struct.Struct("=HH")
+_NUMBER = struct.Struct("=I")
+_KIND = 0x3FFF  # NLA_TYPE_MASK
+
+
+class Attributes:
+    """The attributes in `data` from `offset` on; of a repeated kind the last one."""
+
+    def __init__(self, data: bytes, offset: int = 0) -> None:
+        self._found: dict[int, bytes] = {}
+        while offset + _HEADER.size <= len(data):
+            length, kind = _HEADER.unpack_from(data, offset)
+            if length < _HEADER.size:
+                break
+            self._found[kind & _KIND] = data[offset + _HEADER.size : offset + length]
+            offset += (length + 3) & ~3
+
+    def raw(self, kind: int) -> bytes:
+        """Return the bytes of an attribute; an absent one is empty."""
+        return self._found.get(kind, b"")
+
+    def number(self, kind: int) -> int:
+        """Return an unsigned number of 1 or 4 bytes; an absent one is 0."""
+        raw = self.raw(kind)
+        if len(raw) == _NUMBER.size:
+            return int(_NUMBER.unpack(raw)[0])
+        return raw[0] if raw else 0
+
+    def text(self, kind: int) -> str:
+        """Return a text that ends with NUL; an absent one is empty."""
+        return self.raw(kind).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+    def nested(self, kind: int) -> Attributes:
+        """Return the attributes within an attribute."""
+        return Attributes(self.raw(kind))

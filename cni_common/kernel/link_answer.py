@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel says of a link (linux/if_link.h), as far as we ask."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from cni_common.kernel.attributes import Attributes
+
+IFF_UP, IFF_PROMISC = 0x1, 0x100
+_NETLINK_HEADER = 16
+_IFINFOMSG = struct.Struct("=BxHiII")
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER = 1, 3, 4, 5, 10  # IFLA_*
+_OPERSTATE, _LINKINFO, _IFALIAS = 16, 18, 20
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
+_BR_VLAN_FILTERING = 7
+_BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
+_PORT_DISABLED = 0  # BR_STATE_DISABLED
+_OPERSTATES = (  # RFC 2863, linux/if.h
+    "unknown",
+    "notpresent",
+    "down",
+    "lowerlayerdown",
+    "testing",
+    "dormant",
+    "up",
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link as the kernel shows it; `peer` is the index of a veth's other end.
+
+    For a port of a bridge `hairpin` and `isolated` tell its flags, and `port_enabled`
+    whether it takes part in the bridge.
+    """
+
+    index: int
+    name: str
+    mac: str
+    mtu: int
+    is_up: bool
+    is_promiscuous: bool
+    operstate: str
+    kind: str
+    alias: str
+    master: int
+    peer: int
+    hairpin: bool
+    isolated: bool
+    port_enabled: bool
+    vlan_filtering: bool
+
+
+class LinkAnswer:
+    """A message about a link, to be decoded into `link`."""
+
+    link: Link
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    def decode(self) -> None:
+        """Have the link; the rest of the message is left alone."""
+        _, _, index, flags, _ = _IFINFOMSG.unpack_from(self._message, _NETLINK_HEADER)
+        link = Attributes(self._message, _NETLINK_HEADER + _IFINFOMSG.size)
+        described = link.nested(_LINKINFO)
+        kind = described.text(_INFO_KIND)
+        port = described.nested(_INFO_SLAVE_DATA)
+        options = described.nested(_INFO_DATA) if kind == "bridge" else Attributes(b"")
+        self.link = Link(
+            index=index,
+            name=link.text(_IFNAME),
+            mac=link.raw(_ADDRESS).hex(":"),
+            mtu=link.number(_MTU),
+            is_up=bool(flags & IFF_UP),
+            is_promiscuous=bool(flags & IFF_PROMISC),
+            operstate=_OPERSTATES[link.number(_OPERSTATE)],
+            kind=kind,
+            alias=link.text(_IFALIAS),
+            master=link.number(_MASTER),
+            peer=link.number(_LINK),
+            hairpin=port.number(_BRPORT_MODE) == 1,
+            isolated=port.number(_BRPORT_ISOLATED) == 1,
+            port_enabled=port.number(_BRPORT_STATE) != _PORT_DISABLED,
+            vlan_filtering=bool(options.number(_BR_VLAN_FILTERING)),
+        )
