@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cni_common.kernel import addresses, links, netns
 from cni_common.kernel.netlink import Netlink
+from cni_common.rollback import Rollback
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
@@ -26,7 +27,10 @@ def add(request: Request, conf: NetConf) -> Result:
     """`lo` is up; the result is prevResult, or `lo` with its addresses."""
     del conf
     previous = request.prev_result
-    with netns.entered_path(request.netns), Netlink() as netlink:
+    container = netns.entered_path(request.netns)
+    with container, Netlink() as netlink, Rollback() as undo:
+        if not links.existing(netlink, LO).is_up:
+            undo(links.set_up, netlink, LO, up=False)
         links.set_up(netlink, LO)
         lo = links.existing(netlink, LO)
         assigned = _loopback_addresses(addresses.of_link(netlink, lo))

@@ -87,10 +87,12 @@ def test_check_notices_that_lo_is_down(cni: Cni, container: Space) -> None:
 
 
 def test_foreign_address_on_lo_is_refused(cni: Cni, container: Space) -> None:
-    """A non-loopback address on lo makes ADD fail with the address in the message."""
+    """A non-loopback address makes ADD fail with it in the message, and lo is down."""
     container.run("ip", "addr", "add", "10.2.2.2/32", "dev", "lo")
     error = cni.refused("loopback", "ADD", CONF, netns=container)
     assert error["msg"].endswith("10.2.2.2/32")
+    (lo,) = container.ip("link", "show", "lo")
+    assert "UP" not in lo["flags"]
 
 
 def test_gc_and_status_succeed(cni: Cni) -> None:
