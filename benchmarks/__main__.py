@@ -47,6 +47,7 @@ def main() -> int:
             load, started = os.getloadavg()[0], time.monotonic()
             for name in asked.only or STEPS:
                 say(name)
+                bench.wait_for_quiet()
                 STEPS[name].measure(bench)
             seconds = time.monotonic() - started
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from benchmarks import quiet
 from benchmarks.node import COLD, NETAVARK, REFERENCE, WARM, Node
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.watch import Answer
 
 Item = TypeVar("Item")
+# Seconds to wait for a quiet machine.
+_PATIENCE, _PATIENCE_QUICK = 30, 3
 PEER = Path("/usr/lib/cni")
 EVERYBODY = (COLD, WARM, REFERENCE, NETAVARK)
 
@@ -56,6 +59,11 @@ class Bench:
         """Return a node for each of `whose` that can be had."""
         found = (self.node(stack, who) for who in whose)
         return [node for node in found if node is not None]
+
+    def wait_for_quiet(self) -> None:
+        """Have nothing of an earlier step, or of others, at work; or a note of it."""
+        if not quiet.wait(_PATIENCE_QUICK if self.quick else _PATIENCE):
+            self.note("the machine was not quiet: see how far the values spread")
 
     def record(self, name: Name, answer: Answer) -> None:
         """Note what a call cost, or once that it failed where that is allowed."""

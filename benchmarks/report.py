@@ -55,7 +55,11 @@ def markdown(
     found: Measurements, described: Mapping[str, str], notes: Sequence[str]
 ) -> str:
     """Return everything as tables, the figures to reach first."""
-    parts = [_INTRODUCTION, tables.run(described), "".join(f"- {note}\n" for note in notes)]
+    parts = [
+        _INTRODUCTION,
+        tables.run(described),
+        "".join(f"- {note}\n" for note in notes),
+    ]
     parts += ["## Figures\n", tables.figures(figures(found))]
     for section in found.sections():
         parts.append(f"## {section.capitalize()}\n")

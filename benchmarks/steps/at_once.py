@@ -26,6 +26,7 @@ def measure(bench: Bench) -> None:
         for node in nodes:
             attach.settle(node)
             waiting[node] = attach.places(node.spaces(CONTAINERS))
+        bench.wait_for_quiet()
         for node in rotated(nodes, 1 if bench.quick else 5):
             places = next(waiting[node])
             for verb in (attach.ADD, attach.DEL):

@@ -54,10 +54,12 @@ def measure(bench: Bench) -> None:
         "of it takes seconds there already"
     )
     for kind, levels in (_QUICK if bench.quick else LEVELS).items():
+        bench.wait_for_quiet()
         with ExitStack() as stack:
             loaded = list(_loaded(bench, stack, kind, levels))
             for number, at in enumerate(loaded):
                 _round(None, at, kind, f"w{number}")
+            bench.wait_for_quiet()
             for number, at in enumerate(rotated(loaded, bench.rounds(12))):
                 _round(bench, at, kind, f"g{number}")
 

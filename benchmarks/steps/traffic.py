@@ -73,6 +73,7 @@ def measure(bench: Bench) -> None:
             say(f"{SECTION}: {level} other mappings")
             nodes = bench.nodes(stack, (COLD, REFERENCE))
             every += [_published(bench, node, level) for node in nodes]
+        bench.wait_for_quiet()
         seconds = 0.5 if bench.quick else _SECONDS
         for at in rotated(every, bench.rounds(5)):
             answer = at.ask(CONNECT, seconds, _CONNECTIONS)
