@@ -19,6 +19,7 @@ usage: build.sh COMMAND [OPTION...]
   build     make dist/bin: one archive, and a link to it for each plugin
   demo      build, then show two containers talking in a throw-away network
   test      build, then run all checks and tests; further arguments go to pytest
+  bench     build, then measure beside the reference plugins and netavark, as root
   install   build, then copy into a plugin directory
 
 options of every command, before the others:
@@ -26,6 +27,10 @@ options of every command, before the others:
   --root DIR      where a plugin extracts itself once (/var/cache/cnipy)
   --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13")
   --copies        self-standing copies in dist/bin rather than links
+
+options of bench:
+  --quick         two minutes, to see that all of it runs
+  --only NAME...  calls, chain, at-once, growth, memory, traffic
 
 options of install:
   --bin-dir DIR   the plugin directory (/opt/cni/bin)
@@ -168,6 +173,21 @@ run_tests() {
     exec "$venv/bin/python" -m pytest --cov --cov-report=term
 }
 
+# Namespaces that end with it, and what it extracts: nothing is left.
+bench() {
+    ((EUID == 0)) || die "bench: root is needed for network namespaces"
+    need nft=nftables iptables=iptables ip=iproute2 go=golang-go \
+        /usr/lib/cni/bridge=containernetworking-plugins \
+        /usr/lib/podman/netavark=netavark \
+        /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev
+    build
+    cd "$top"
+    # shellcheck disable=SC2016 # the inner shell expands them
+    exec unshare -n -m -p -f --kill-child --mount-proc --propagation private \
+        /bin/sh -c 'mount -t tmpfs tmpfs "$1" && shift && exec "$@"' sh \
+        "$(dirname "$root")" "$venv/bin/python" -m benchmarks "$@"
+}
+
 is_ours() {
     head -c 1024 "$1" | grep -aq '^# cnipy, build '
 }
@@ -239,6 +259,7 @@ main() {
         build) (($# == 0)) || die "build: unknown option $1"; build ;;
         demo) demo "$@" ;;
         test) run_tests "$@" ;;
+        bench) bench "$@" ;;
         install) install_plugins "$@" ;;
         help | -h | --help) usage ;;
         *) usage >&2; exit 2 ;;

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LEASES, MAPPINGS, CONTAINERS = "leases", "mappings", "containers"
 _DIRECTORY = Path("/var/lib/cni/networks") / conf.NETWORK
 _FIRST_PORT = 1024
+_DISABLE_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 
 
 def main() -> None:
@@ -107,8 +108,13 @@ def users(count: int) -> None:
 
 
 def ports(count: int) -> None:
-    """The bridge has `count` more ports: veths whose other ends are elsewhere."""
+    """The bridge has `count` more ports: veths whose other ends are elsewhere.
+
+    They have no IPv6, or the kernel would be busy with duplicate address detection.
+    """
     _run("ip", "netns", "add", "others")
+    _run("tee", _DISABLE_IPV6, text="1")
+    _run("ip", "netns", "exec", "others", "tee", _DISABLE_IPV6, text="1")
     made = "".join(
         f"link add veth-o{n} up master {conf.BRIDGE} type veth "
         f"peer name eth{n} netns others\n"
@@ -117,6 +123,7 @@ def ports(count: int) -> None:
     _run("ip", "-batch", "-", text=made)
     up = "".join(f"link set eth{n} up\n" for n in range(count))
     _run("ip", "-n", "others", "-batch", "-", text=up)
+    _run("tee", _DISABLE_IPV6, text="0")
 
 
 def _run(*command: str, text: str = "") -> None:

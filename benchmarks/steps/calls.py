@@ -29,7 +29,7 @@ def measure(bench: Bench) -> None:
         for node in nodes:
             attach.settle(node)
             (spaces[node],) = node.spaces(1)
-        for number, node in enumerate(rotated(nodes, bench.rounds(30))):
+        for number, node in enumerate(rotated(nodes, bench.rounds(20))):
             _round(bench, node, f"s{number}", spaces[node])
 
 

@@ -24,7 +24,7 @@ def measure(bench: Bench) -> None:
         for node in nodes:
             attach.settle(node)
             waiting[node] = attach.places(node.spaces(1))
-        for node in rotated(nodes, bench.rounds(40)):
+        for node in rotated(nodes, bench.rounds(30)):
             place = next(waiting[node])
             for verb in attach.verbs(node):
                 answer = attach.call(node, verb, place)

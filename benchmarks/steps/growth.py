@@ -60,7 +60,7 @@ def measure(bench: Bench) -> None:
             for number, at in enumerate(loaded):
                 _round(None, at, kind, f"w{number}")
             bench.wait_for_quiet()
-            for number, at in enumerate(rotated(loaded, bench.rounds(12))):
+            for number, at in enumerate(rotated(loaded, bench.rounds(10))):
                 _round(bench, at, kind, f"g{number}")
 
 
@@ -69,7 +69,8 @@ def _loaded(
 ) -> Iterator[Loaded]:
     for level in levels:
         say(f"{SECTION}: {level} {kind}")
-        whose = [COLD, WARM]
+        # A cold call costs a start more, which does not grow.
+        whose = [COLD, WARM] if level in {levels[0], levels[-1]} else [WARM]
         if kind != seed.MAPPINGS or level <= MOST_RULES:
             whose.append(REFERENCE)
         for node in bench.nodes(stack, whose):
