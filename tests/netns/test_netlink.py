@@ -7,13 +7,16 @@ import errno
 import os
 import socket
 import struct
+import sys
 from contextlib import suppress
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, run
 
 from cni_common.kernel import netlink as words
+from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.netlink import (
     CREATE,
     EXCLUSIVE,
@@ -259,3 +262,14 @@ def test_socket_stays_in_its_namespace(host: Host) -> None:
     found = {message.get_attr("IFLA_IFNAME") for message in listed}
     assert found == {"lo", "br0"}
     assert words.REQUEST == 1
+
+
+def test_door_to_pyroute2_is_entered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second entry changes nothing, and a missing package says so."""
+    before = sys.modules["pyroute2"]
+    pyroute2_messages._enter_beside_init()
+    assert sys.modules["pyroute2"] is before
+    monkeypatch.delitem(sys.modules, "pyroute2")
+    monkeypatch.setattr(PathFinder, "find_spec", lambda _: None)
+    with pytest.raises(ImportError, match="pyroute2 is not installed"):
+        pyroute2_messages._enter_beside_init()
