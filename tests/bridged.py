@@ -64,3 +64,9 @@ def addresses(link: str) -> list[str]:
 def with_result(wanted: dict[str, Any], result: Any) -> dict[str, Any]:
     """Return the configuration as a runtime sends it to CHECK and DEL."""
     return {**wanted, "prevResult": result}
+
+
+def host_end(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the host's end of the attachment, as ip shows it."""
+    (shown,) = ip("link", "show", result["interfaces"][1]["name"])
+    return dict(shown)

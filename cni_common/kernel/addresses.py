@@ -82,7 +82,7 @@ def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
         raise _refused("delete", address, link, error)
 
 
-def wait_usable(netlink: Netlink, link: Link, seconds: float = 5.0) -> None:
+def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
     """Return when no address of `link` is tentative any more.
 
     `netlink` must be a socket of the link's namespace, and the calling thread in it.

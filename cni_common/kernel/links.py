@@ -166,7 +166,7 @@ def announce(netlink: Netlink, link: Link) -> None:
     set_mac(netlink, link.name, link.mac)
 
 
-def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 5.0) -> None:
+def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> None:
     """Return when the bridge port `name` is enabled; raises code 999 after `seconds`.
 
     The kernel enables a port when it has seen the carrier, which it does in a work

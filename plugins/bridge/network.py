@@ -51,7 +51,7 @@ def ensure(
             vlan_filtering=conf.vlan_filtering,
             alias=ALIAS,
         )
-        sysctl.set_if_present(f"net/ipv6/conf/{conf.bridge}/accept_ra", "0")
+        _set_sysctls(conf.bridge)
     if link is None or link.kind != "bridge":
         link = bridges.existing(netlink, conf.bridge)
     undo(_revert, netlink, link, owner)
@@ -76,7 +76,9 @@ def be_gateway(
         if conf.vlan:
             mac = naming.random_mac()
             undo(_give_up_foot, netlink, conf, owner, mac)
-            vlans.ensure_gateway(netlink, conf, mac)
+            if vlans.ensure_gateway(netlink, conf, mac):
+                _set_sysctls(vlans.gateway_name(conf))
+                links.set_up(netlink, vlans.gateway_name(conf))
         gateway.ensure_addresses(
             netlink,
             links.existing(netlink, vlans.gateway_name(conf)),
@@ -102,6 +104,16 @@ def forward(ips: Sequence[IP]) -> None:
     # Whoever waits here must not rely on what a failing call is about to revert.
     with state.lock("forwarding"):
         forwarding.enable(sorted({ip.address.version for ip in ips}))
+
+
+def _set_sysctls(name: str) -> None:
+    """Have a link that was made just now, and is down, configured for a gateway.
+
+    The kernel asks for neighbours of what it forwards from the link-local address,
+    which must not wait for duplicate detection: nobody else can have its MAC.
+    """
+    sysctl.set_if_present(f"net/ipv6/conf/{name}/accept_ra", "0")
+    sysctl.set_if_present(f"net/ipv6/conf/{name}/accept_dad", "0")
 
 
 def _give_up(netlink: Netlink, name: str, mac: str) -> None:

@@ -101,8 +101,9 @@ def configure(side: Sides, pair: Pair, conf: BridgeConf, result: Result) -> None
     ifname, ips = pair.container, result.ips
     link = links.existing(side.container, ifname)
     has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
-    with netns.entered(side.namespace):
-        _set_sysctls(ifname, conf, has_ipv6=has_ipv6)
+    if ips:
+        with netns.entered(side.namespace):
+            _set_sysctls(ifname, conf, has_ipv6=has_ipv6)
     links.set_up(side.container, ifname)
     if conf.enabledad:
         # A question for duplicates that finds no port open is not asked again.

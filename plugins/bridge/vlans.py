@@ -55,15 +55,15 @@ def gateway_name(conf: BridgeConf) -> str:
     return f"{conf.bridge}.{conf.vlan}" if conf.vlan else conf.bridge
 
 
-def ensure_gateway(netlink: Netlink, conf: BridgeConf, mac: str) -> None:
-    """Have a veth pair between the host and the VLAN of the bridge, up.
+def ensure_gateway(netlink: Netlink, conf: BridgeConf, mac: str) -> bool:
+    """Have a veth pair between the host and the VLAN of the bridge.
 
-    Its host end is called `br.VLAN`, has `mac` if this call made it, and is for the
-    gateway's addresses. Raises code 999.
+    Its host end is called `br.VLAN` and is for the gateway's addresses. If this call
+    made it, which is told, it has `mac` and is down. Raises code 999.
     """
     name = gateway_name(conf)
     if links.get(netlink, name) is not None:
-        return
+        return False
     port_name = naming.random_veth()
     with netns.own() as home:
         links.add_veth(
@@ -79,4 +79,4 @@ def ensure_gateway(netlink: Netlink, conf: BridgeConf, mac: str) -> None:
     port = links.existing(netlink, port_name)
     bridges.delete_vlans(netlink, port, {bridges.DEFAULT_VLAN})
     bridges.add_vlans(netlink, port, (), pvid=conf.vlan)
-    links.set_up(netlink, name)
+    return True

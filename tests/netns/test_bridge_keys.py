@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bridge: what each key does, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bridged import IPV4, addresses, conf, host_end, layer2
+from lab import ip, nft_objects, run
+
+if TYPE_CHECKING:
+    from lab import Cni, Space
+
+
+def test_layer2_leaves_the_interface_to_its_user(cni: Cni, container: Space) -> None:
+    """Without addresses of ours duplicate detection stays as the kernel has it."""
+    cni.ok("bridge", "ADD", layer2(), netns=container)
+    read = container.run("sysctl", "-n", "net.ipv6.conf.eth0.accept_dad")
+    assert read.strip() == "1"
+
+
+def test_mtu_is_that_of_bridge_and_both_ends(cni: Cni, container: Space) -> None:
+    """mtu goes to a new bridge and to both ends, and stands in the result."""
+    result = cni.ok("bridge", "ADD", conf(mtu=1400), netns=container)
+    (bridge,) = ip("link", "show", "br0")
+    (end,) = container.ip("link", "show", "eth0")
+    assert (bridge["mtu"], host_end(result)["mtu"], end["mtu"]) == (1400, 1400, 1400)
+    assert [i["mtu"] for i in result["interfaces"]] == [1400, 1400, 1400]
+
+
+@pytest.mark.parametrize(
+    ("mtu", "code"), [(-1, 7), (65536, 7), ("1500", 7), (1500.5, 7), (20, 999)]
+)
+def test_bad_mtu(cni: Cni, container: Space, mtu: Any, code: int) -> None:
+    """An MTU that is none is code 7, one too small for a veth is the kernel's no."""
+    error = cni.refused("bridge", "ADD", conf(mtu=mtu), netns=container)
+    assert error["code"] == code
+    assert [link["ifname"] for link in ip("link", "show")] == ["lo"]
+
+
+def test_bridge_has_the_default_name(cni: Cni, container: Space) -> None:
+    """Without the key the bridge is called cni0."""
+    cni.ok("bridge", "ADD", conf(bridge=None), netns=container)
+    assert ip("link", "show", "cni0")[0]["linkinfo"]["info_kind"] == "bridge"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", ".", "a b"])
+def test_bad_bridge_name(cni: Cni, container: Space, name: str) -> None:
+    """A name that no link can have is code 7."""
+    error = cni.refused("bridge", "ADD", conf(bridge=name), netns=container)
+    assert error["code"] == 7
+    assert error["msg"].startswith("parse bridge: ")
+
+
+def test_hairpin_mode(cni: Cni, container: Space) -> None:
+    """hairpinMode is a flag of the port."""
+    result = cni.ok("bridge", "ADD", conf(hairpinMode=True), netns=container)
+    assert host_end(result)["linkinfo"]["info_slave_data"]["hairpin"] is True
+
+
+def test_promisc_mode(cni: Cni, container: Space) -> None:
+    """promiscMode is a flag of the bridge."""
+    cni.ok("bridge", "ADD", conf(promiscMode=True), netns=container)
+    assert "PROMISC" in ip("link", "show", "br0")[0]["flags"]
+
+
+def test_hairpin_and_promisc_exclude_each_other(cni: Cni, container: Space) -> None:
+    """Both at the same time are code 7."""
+    wanted = conf(hairpinMode=True, promiscMode=True)
+    error = cni.refused("bridge", "ADD", wanted, netns=container)
+    assert error["code"] == 7
+    assert error["msg"] == (
+        "parse hairpinMode: cannot set hairpin mode and promiscuous mode"
+        " at the same time"
+    )
+
+
+def test_disabled_container_interface(cni: Cni, container: Space) -> None:
+    """disableContainerInterface leaves the container's end down."""
+    wanted = layer2(disableContainerInterface=True)
+    cni.ok("bridge", "ADD", wanted, netns=container)
+    assert "UP" not in container.ip("link", "show", "eth0")[0]["flags"]
+
+
+def test_disabled_container_interface_takes_no_ipam(cni: Cni, container: Space) -> None:
+    """disableContainerInterface with ipam is code 7."""
+    wanted = conf(disableContainerInterface=True)
+    error = cni.refused("bridge", "ADD", wanted, netns=container)
+    assert error["code"] == 7
+    assert error["msg"] == (
+        "parse ipam: cannot use IPAM when DisableContainerInterface flag is set"
+    )
+
+
+def test_unknown_cni_args_are_refused(cni: Cni, container: Space) -> None:
+    """An unknown key in CNI_ARGS is code 4 on ADD unless IgnoreUnknown is set."""
+    error = cni.refused("bridge", "ADD", conf(), netns=container, args="X=1")
+    assert error["code"] == 4
+    cni.ok("bridge", "ADD", conf(), netns=container, args="IgnoreUnknown=1;X=1")
+
+
+def test_bridge_of_the_administrator_keeps_mtu_and_accept_ra(
+    cni: Cni, container: Space
+) -> None:
+    """A bridge that was there keeps its MTU and listens to routers as before."""
+    run("ip", "link", "add", "br0", "mtu", "1500", "type", "bridge")
+    run("ip", "link", "add", "p0", "type", "veth", "peer", "name", "p1")
+    run("ip", "link", "set", "p0", "master", "br0", "up")
+    run("sysctl", "-qw", "net.ipv6.conf.br0.accept_ra=1")
+    cni.ok("bridge", "ADD", conf(mtu=9000), netns=container)
+    assert ip("link", "show", "br0")[0]["mtu"] == 1500
+    assert run("sysctl", "-n", "net.ipv6.conf.br0.accept_ra").strip() == "1"
+
+
+GIVEN = {"nameservers": ["192.0.2.53"], "domain": "example.org"}
+
+
+@pytest.mark.parametrize(
+    ("dns", "expected"),
+    [
+        (None, {"nameservers": ["9.9.9.9"]}),
+        (GIVEN, GIVEN),
+        ({"search": []}, None),
+        ({}, {"nameservers": ["9.9.9.9"]}),
+    ],
+)
+def test_dns_replaces_that_of_ipam(
+    cni: Cni, container: Space, tmp_path: Any, dns: Any, expected: Any
+) -> None:
+    """dns wins as a whole over the IPAM plugin's, be it by an empty list."""
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 9.9.9.9\n")
+    wanted = conf(dns=dns, ipam={**IPV4, "resolvConf": str(resolv)})
+    result = cni.ok("bridge", "ADD", wanted, netns=container)
+    assert result.get("dns") == expected
+
+
+def test_keys_match_without_regard_to_case(cni: Cni, container: Space) -> None:
+    """Keys are matched as Go matches them, and null is absence."""
+    wanted = conf(isGateway=None, ISGATEWAY=True, MTU=1400, vlan=None, hairpinMode=None)
+    cni.ok("bridge", "ADD", wanted, netns=container)
+    assert addresses("br0") == ["10.1.2.1/24"]
+    assert ip("link", "show", "br0")[0]["mtu"] == 1400
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("isGateway", "true"), ("mtu", "1500"), ("vlanTrunk", {})]
+)
+def test_wrong_types_are_refused(
+    cni: Cni, container: Space, key: str, value: Any
+) -> None:
+    """A value of the wrong type is code 7 and names the key."""
+    error = cni.refused("bridge", "ADD", conf(**{key: value}), netns=container)
+    assert error["code"] == 7
+    assert f"parse network configuration: {key}: " in error["msg"]
+    assert nft_objects("ruleset") == []
