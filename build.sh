@@ -170,6 +170,10 @@ run_tests() {
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
     fi
+    say "with the warm server"
+    CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q \
+        tests/runtimes tests/recordings tests/examples
+    say "with cold starts"
     exec "$venv/bin/python" -m pytest --cov --cov-report=term
 }
 

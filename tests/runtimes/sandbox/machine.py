@@ -18,6 +18,7 @@ from typing import Any, Self
 from tests.runtimes.sandbox import cgroups
 
 PID1 = Path(__file__).with_name("pid1.py")
+COMMAND = Path(__file__).parents[3] / "dist/bin/cnipy"
 # Empty at the start, whatever the machine has there.
 PRIVATE = ("/etc/cni", "/var/lib/cni", "/var/lib/containers", "/var/tmp")
 ENVIRONMENT = {
@@ -83,6 +84,8 @@ class Sandbox:
         self.run("ip", "netns", "add", "client")
         self.run("ip", "-batch", "-", stdin=UPLINK)
         self.run("ip", "-n", "client", "-batch", "-", stdin=CLIENT)
+        if os.environ.get("CNI_TESTS_WARM") == "1":
+            self._serve_warm()
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +97,12 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _serve_warm(self) -> None:
+        """Have the plugins' calls served by a warm server of this sandbox."""
+        self.start("warm", str(COMMAND), "serve")
+        socket = self.path("/run/cnipy/warm.sock")
+        wait_for(socket.is_socket, "the warm server")
 
     def close(self) -> None:
         """End every process of the sandbox and remove what lies outside it."""
