@@ -108,8 +108,7 @@ def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
     leaving: dict[IPNetwork, set[str]] = {}
     for subnet, member in uses:
         leaving.setdefault(subnet, set()).add(member)
-    users = {subnet: set(_users(subnet)) for subnet in leaving}
-    unused = {s for s, left in users.items() if left and left <= leaving[s]}
+    unused = {s for s, m in leaving.items() if _is_used(s) and not _is_used(s, but=m)}
     if unused:
         _apply([subnet for subnet in _in_use() if subnet not in unused])
     for subnet, member in uses:
@@ -155,7 +154,19 @@ def _users(subnet: IPNetwork) -> list[str]:
 def _in_use() -> list[IPNetwork]:
     names = state.names(state.path(_ROOM))
     subnets = [ipaddress.ip_network(name.replace("_", "/")) for name in names]
-    return [subnet for subnet in subnets if _users(subnet)]
+    return [subnet for subnet in subnets if _is_used(subnet)]
+
+
+def _is_used(subnet: IPNetwork, but: Collection[str] = ()) -> bool:
+    """Tell whether anybody uses `subnet`, those named in `but` apart.
+
+    Looks no further than the first such user, for there may be a thousand.
+    """
+    try:
+        with os.scandir(_directory(subnet)) as entries:
+            return any(e.name[0] != "." and e.name not in but for e in entries)
+    except FileNotFoundError:
+        return False
 
 
 def _directory(subnet: IPNetwork) -> str:

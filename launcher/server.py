@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import cni_common
 import plugins
-from cni_common.kernel import nft
+from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import build_all
 from launcher import served
@@ -124,6 +124,7 @@ def prepare() -> None:
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             import_module(module.name)
     build_all()
+    pyroute2_messages.build_tables()
     for name in plugins.REGISTER:
         load(name).conf.model_validate({"name": name})
     with suppress(CNIError):  # a host without the library is told so by its calls

@@ -31,4 +31,25 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402 - after the 
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402 - after the door
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402 - after the door
 
-__all__ = ["ifaddrmsg", "ifinfmsg", "rtmsg"]
+
+def build_tables() -> None:
+    """Have the tables made that pyroute2 makes when a message is first encoded."""
+    veth = [("VETH_INFO_PEER", {"attrs": [("IFLA_IFNAME", "eth0")]})]
+    port = [("IFLA_BRPORT_MODE", 1)]
+    described = [
+        ("IFLA_INFO_KIND", "veth"),
+        ("IFLA_INFO_DATA", {"attrs": veth}),
+        ("IFLA_INFO_SLAVE_KIND", "bridge"),
+        ("IFLA_INFO_SLAVE_DATA", {"attrs": port}),
+    ]
+    metrics = [("RTAX_MTU", 1500)]
+    for message, attributes in (
+        (ifinfmsg(), [("IFLA_LINKINFO", {"attrs": described})]),
+        (ifaddrmsg(), [("IFA_LOCAL", "127.0.0.1")]),
+        (rtmsg(), [("RTA_METRICS", {"attrs": metrics})]),
+    ):
+        message["attrs"] = attributes
+        message.encode()
+
+
+__all__ = ["build_tables", "ifaddrmsg", "ifinfmsg", "rtmsg"]
