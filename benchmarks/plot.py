@@ -119,7 +119,7 @@ def _grid(low: int, high: int) -> Iterator[str]:
 
 
 def _axis(panel: Panel) -> Iterator[str]:
-    title = f"ms with so many {panel.kind} on the node"
+    title = f"ms, with {panel.kind} on the node"
     yield f'<text class="title" x="{_LEFT}" y="18">{title}</text>\n'
     for position, level in enumerate(panel.levels):
         x, y = _x(position, panel), HEIGHT - _BOTTOM + 18

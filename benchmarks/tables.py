@@ -39,7 +39,7 @@ def figures(every: Iterable[Figure]) -> str:
     rows = []
     for figure in every:
         bound = "at least" if figure.at_least else "at most"
-        measured = "-" if figure.measured is None else f"{figure.measured:.2f}"
+        measured = "-" if figure.measured is None else f"{figure.measured:.3f}"
         limit = f"{bound} {figure.limit:g}"
         rows.append((figure.what, limit, measured, figure.reached))
     return table(("what", "limit", "measured", "reached"), rows)

@@ -91,7 +91,7 @@ def test_results_are_stored(found: Measurements, tmp_path: Path) -> None:
     """Markdown, JSON and plot say the same run."""
     text = report.store(tmp_path, found, {"command": "./build.sh bench"}, ["a note"])
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == text
-    assert "| chain ADD warm, wall, to reference | at most 0.6 | 0.50 | yes |" in text
+    assert "| chain ADD warm, wall, to reference | at most 0.6 | 0.500 | yes |" in text
     assert "- a note\n" in text
     stored = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert stored["run"] == {"command": "./build.sh bench"}
