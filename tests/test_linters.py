@@ -12,7 +12,8 @@ import pytest
 from lab import lacking, need
 
 TOP = Path(__file__).parents[1]
-SOURCES = ("plugins", "cni_common", "cnipy", "launcher", "tests")
+PACKAGES = ("launcher", "cnipy", "plugins", "cni_common", "benchmarks")
+SOURCES = (*PACKAGES, "tests")
 
 
 def check(*command: str) -> None:
@@ -60,7 +61,7 @@ def test_lint() -> None:
     check(*module("ruff"), "check", *SOURCES)
 
 
-@pytest.mark.parametrize("package", ["launcher", "cnipy", "plugins", "cni_common"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_types(package: str) -> None:
     """Mypy agrees, strictly."""
     check(*module("mypy"), "-p", package)
