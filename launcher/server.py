@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import cni_common
 import plugins
-from cni_common.kernel import nft, pyroute2_messages
+from cni_common.kernel import links, nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import build_all
 from launcher import served
@@ -144,6 +145,7 @@ def _wait_and_serve(
         parent = os.getppid()
         _control(_PR_SET_NAME, IDLE)
         _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _rehearse(main)
         if os.getppid() == parent:
             connection, _ = listener.accept()
             # From here on the call is its own master, whatever becomes of the server.
@@ -155,6 +157,22 @@ def _wait_and_serve(
             served.serve_one(connection, build, own, main)
     finally:
         os._exit(0)
+
+
+def _rehearse(main: Main) -> None:
+    """Have the pages that every call writes to copied while nobody waits for it.
+
+    A GC of loopback goes through all that calls have in common and does nothing; the
+    libraries are used once, and what they opened is closed.
+    """
+    conf = b'{"cniVersion": "1.1.0", "name": "rehearsal", "type": "loopback"}'
+    env = {"CNI_COMMAND": "GC", "CNI_PATH": "/"}
+    main(["loopback"], env, io.BytesIO(conf), io.BytesIO(), io.StringIO())
+    for name in plugins.REGISTER:
+        load(name).conf.model_validate({"name": name})
+    with suppress(CNIError, OSError):  # the call will say what is wrong
+        links.rehearse()
+        nft.rehearse()
 
 
 def _control(option: int, value: int | bytes) -> None:

@@ -188,6 +188,12 @@ def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> Non
                 events.receive()
 
 
+def rehearse() -> None:
+    """Have a link asked for and forgotten; what that makes is there for the next."""
+    with Netlink() as netlink:
+        get(netlink, "lo")
+
+
 def refused(verb: str, what: str, error: NetlinkError) -> CNIError:
     """Return a netlink refusal as "verb what: cause"."""
     return CNIError(Code.INTERNAL, f"{verb} {what}: {error.strerror}")

@@ -74,6 +74,15 @@ def load() -> None:
         raise _missing(error) from error
 
 
+def rehearse() -> None:
+    """Have libnftables used once, with nothing left open; raises as `list_json`.
+
+    What it makes at its first use is there then for the next.
+    """
+    list_json("list tables")
+    release()
+
+
 def release() -> None:
     """Close the contexts of earlier commands; see `_kept`."""
     _kept.clear()
