@@ -60,7 +60,7 @@ def measure(bench: Bench) -> None:
             for number, at in enumerate(loaded):
                 _round(None, at, kind, f"w{number}")
             bench.wait_for_quiet()
-            for number, at in enumerate(rotated(loaded, bench.rounds(8))):
+            for number, at in enumerate(rotated(loaded, bench.rounds(4))):
                 _round(bench, at, kind, f"g{number}")
 
 
