@@ -22,8 +22,8 @@ NETAVARK_PROGRAM = "/usr/lib/podman/netavark"
 _SOCKET = "/run/cnipy/warm.sock"
 _SECONDS_TO_LISTEN = 10
 _START = """\
-mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib/cni &&
-mkdir -p /run/netns /run/lock && ip link set lo up || exit
+mkdir -p /var/lib/cni && mount -t tmpfs tmpfs /var/lib/cni &&
+mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock && ip link set lo up || exit
 [ -z "$1" ] || echo 0 >"$1"
 shift
 exec "$@"

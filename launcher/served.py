@@ -42,17 +42,18 @@ def namespaces(process: str) -> tuple[str, ...]:
 
 def serve_one(
     connection: socket.socket, build: str, own: tuple[str, ...], main: Main
-) -> None:
+) -> bool:
     """Serve the call that comes by `connection`, or close it to refuse.
 
-    `own` are the namespaces of the server. Afterwards the caller has its exit status.
+    `own` are the namespaces of the server. Afterwards the caller has its exit status,
+    and this process nothing of the caller's. Returns whether the call succeeded.
     """
     try:
         _check_peer(connection, own)
         argv, env, umask, descriptors = receive(connection, build)
         _end_with(connection)
     except (RefusedError, OSError, ValueError):
-        return
+        return False
     connection.sendall(ACCEPTED)
     for target, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, target)
@@ -63,7 +64,24 @@ def serve_one(
     os.environ.clear()
     os.environ.update(env)
     status = run(main, argv, env)
+    _leave(connection)
     connection.sendall(b"%d" % status)
+    return status == 0
+
+
+def _leave(connection: socket.socket) -> None:
+    """Let go of all that is the caller's, who may wait for the end of its pipes.
+
+    The caller's end does not end this process any more.
+    """
+    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for target in range(3):
+        os.dup2(nothing, target)
+    os.close(nothing)
+    os.chdir("/")
+    os.environ.clear()
 
 
 def run(main: Main, argv: Sequence[str], env: Mapping[str, str]) -> int:

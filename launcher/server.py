@@ -2,14 +2,12 @@
 """The warm server: everything imported once, a forked child for each call.
 
 It holds no lock, no thread and no netlink socket. A few children wait for a call at any
-time, so that a caller need not wait for the fork; each serves one and ends.
+time, so that a caller need not wait for a fork.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import io
 import os
 import select
 import signal
@@ -22,10 +20,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import cni_common
 import plugins
-from cni_common.kernel import links, nft, pyroute2_messages
+from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import build_all
-from launcher import served
+from launcher import child, served
 from launcher.client import SOCKET
 from launcher.loading import load
 from launcher.ours import FIRST_BYTES
@@ -33,13 +31,11 @@ from launcher.ours import FIRST_BYTES
 if TYPE_CHECKING:
     from launcher.served import Main
 
-SPARES = 4  # children that wait for a call
+# Fewer waiting children than this are made up for: a call that is over soon gives its
+# child back, so that calls one after the other need no fork at all.
+SPARES_AT_LEAST = 2
 BACKLOG = 512
-IDLE, BUSY = b"cnipy-idle", b"cnipy-call"
 _LISTEN_FDS_START = 3
-_PID_BYTES = 4
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
-_libc = ctypes.CDLL(None)
 
 
 def serve(archive: str, main: Main, path: str = "") -> NoReturn:
@@ -52,21 +48,26 @@ def serve(archive: str, main: Main, path: str = "") -> NoReturn:
     listener = inherited_listener() or listen(path or SOCKET)
     prepare()
     own = served.namespaces("self")
-    taken, tell = os.pipe()
+    told, tell = os.pipe()
     children_end, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     idle: set[int] = set()
+    waiting = child.Waiting()
+    spares = child.SPARES
     while True:
-        while len(idle) < SPARES:
+        while len(idle) < spares:
             pid = os.fork()
             if pid == 0:
-                _wait_and_serve(listener, tell, build, own, main)
+                child.live(listener, child.Server(tell, waiting, build, own), main)
             idle.add(pid)
-        ready, _, _ = select.select([taken, children_end], [], [])
-        if taken in ready:
-            idle -= _process_ids(os.read(taken, 1 << 12))
+        waiting.count = len(idle)
+        spares = SPARES_AT_LEAST
+        ready, _, _ = select.select([told, children_end], [], [])
+        if told in ready:
+            for pid in child.told(os.read(told, 1 << 12)):
+                (idle.add if pid > 0 else idle.discard)(abs(pid))
         if children_end in ready:
             os.read(children_end, 1 << 12)
             idle -= _reaped()
@@ -132,57 +133,6 @@ def prepare() -> None:
         nft.load()
     gc.collect()
     gc.freeze()
-
-
-def _wait_and_serve(
-    listener: socket.socket, tell: int, build: str, own: tuple[str, ...], main: Main
-) -> NoReturn:
-    """Be a spare, then a call."""
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        gc.disable()
-        parent = os.getppid()
-        _control(_PR_SET_NAME, IDLE)
-        _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        _rehearse(main)
-        if os.getppid() == parent:
-            connection, _ = listener.accept()
-            # From here on the call is its own master, whatever becomes of the server.
-            _control(_PR_SET_PDEATHSIG, 0)
-            _control(_PR_SET_NAME, BUSY)
-            os.write(tell, os.getpid().to_bytes(_PID_BYTES, "big"))
-            listener.close()
-            os.close(tell)
-            served.serve_one(connection, build, own, main)
-    finally:
-        os._exit(0)
-
-
-def _rehearse(main: Main) -> None:
-    """Have the pages that every call writes to copied while nobody waits for it.
-
-    A GC of loopback goes through all that calls have in common and does nothing; the
-    libraries are used once, and what they opened is closed.
-    """
-    conf = b'{"cniVersion": "1.1.0", "name": "rehearsal", "type": "loopback"}'
-    env = {"CNI_COMMAND": "GC", "CNI_PATH": "/"}
-    main(["loopback"], env, io.BytesIO(conf), io.BytesIO(), io.StringIO())
-    for name in plugins.REGISTER:
-        load(name).conf.model_validate({"name": name})
-    with suppress(CNIError, OSError):  # the call will say what is wrong
-        links.rehearse()
-        nft.rehearse()
-
-
-def _control(option: int, value: int | bytes) -> None:
-    """Do what prctl(2) does."""
-    _libc.prctl(option, value, 0, 0, 0)
-
-
-def _process_ids(text: bytes) -> set[int]:
-    starts = range(0, len(text), _PID_BYTES)
-    return {int.from_bytes(text[at : at + _PID_BYTES], "big") for at in starts}
 
 
 def _reaped() -> set[int]:

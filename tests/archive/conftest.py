@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The packed file under test."""
+"""The packed file under test, and a warm server of it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from lab import lacking
 from packed_file import TOP
+from warm_server import served
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from lab import Host
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,11 @@ def plugin_dir(packed: Path, tmp_path: Path) -> Path:
     for name in ("bridge", "host-local", "loopback", "portmap"):
         (tmp_path / name).symlink_to(packed)
     return tmp_path
+
+
+@pytest.fixture
+def warm(host: Host, packed: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A warm server in the namespaces of the test."""
+    del host
+    with served(packed) as server:
+        yield server
