@@ -51,10 +51,15 @@ def request(build: str, argv: list[str], env: dict[bytes, bytes], umask: int) ->
 
 
 def _handed_over(build: str, argv: list[str]) -> tuple[bytes, bytes]:
+    """Return the text of the call, and descriptors: streams, directory, lifeline.
+
+    The lifeline is a pipe whose other end stays here: it hangs up when we die.
+    """
     umask = posix.umask(0o077)
     posix.umask(umask)
     directory = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    numbers = (0, 1, 2, directory)
+    lifeline, _ = posix.pipe()
+    numbers = (0, 1, 2, directory, lifeline)
     descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
     return request(build, argv, posix.environ, umask), descriptors
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Main = Callable[[Sequence[str], Mapping[str, str], BinaryIO, BinaryIO, TextIO], int]
 
 REQUEST_MAX = 4 << 20  # bytes; the kernel's own limit for arguments and environment
-DESCRIPTORS = 4  # stdin, stdout, stderr, working directory
+DESCRIPTORS = 5  # stdin, stdout, stderr, working directory, lifeline
 NAMESPACES = ("net", "mnt", "user")
 _CREDENTIALS = struct.Struct("3i")
 
@@ -51,7 +51,8 @@ def serve_one(
     try:
         _check_peer(connection, own)
         argv, env, umask, descriptors = receive(connection, build)
-        _end_with(connection)
+        *descriptors, lifeline = descriptors
+        _end_with(lifeline)
     except (RefusedError, OSError, ValueError):
         return False
     connection.sendall(ACCEPTED)
@@ -64,18 +65,20 @@ def serve_one(
     os.environ.clear()
     os.environ.update(env)
     status = run(main, argv, env)
-    _leave(connection)
+    _leave(lifeline)
     connection.sendall(b"%d" % status)
     return status == 0
 
 
-def _leave(connection: socket.socket) -> None:
+def _leave(lifeline: int) -> None:
     """Let go of all that is the caller's, who may wait for the end of its pipes.
 
     The caller's end does not end this process any more.
     """
-    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
-    fcntl.fcntl(connection, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+    # The caller has the same open file description, and may close it later than we.
+    flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+    os.close(lifeline)
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for target in range(3):
         os.dup2(nothing, target)
@@ -136,17 +139,19 @@ def _whole(connection: socket.socket, data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _end_with(connection: socket.socket) -> None:
-    """Have the kernel end this process when the caller closes its side.
+def _end_with(lifeline: int) -> None:
+    """Have the kernel end this process when the caller, the pipe's writer, ends.
 
-    SIGIO's default action is to end the process; a socket signals it on a hang-up.
-    Raises RefusedError when that has happened already.
+    SIGIO's default action is to end the process. Nothing is ever written to the pipe,
+    so that it signals nothing but the hang-up; on the connection the signal for the
+    request itself may come after the request has been read. Raises RefusedError when
+    the caller has ended already.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
-    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
-    fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
-    if select.select([connection], [], [], 0)[0]:
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:
         raise RefusedError
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import masquerade, spoofcheck
-from cni_common.kernel import bridges, forwarding, links, routes
+from cni_common import layer3, masquerade, previous, spoofcheck
+from cni_common.kernel import bridges, forwarding, links
 from cni_common.naming import Attachment
+from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
-from plugins.bridge import gateway, record, veth, vlans
+from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
 
 def attachment(request: Request, conf: BridgeConf) -> None:
     """Raise code 999 for the first thing that is not as ADD left it."""
-    result = request.prev_result
-    if result is None:
-        raise CNIError(Code.INVALID_CONFIG, "required prevResult missing")
-    end, index = _container_end(request, result)
-    with veth.sides(request.netns) as side:
+    result = previous.required(request)
+    end, index = previous.container_end(request, result)
+    with sides(request.netns) as side:
         bridge = _bridge(side.host, conf, result)
         link = _container_link(side.container, end)
         port = _port(side.host, bridge, link, result, conf)
@@ -39,25 +38,14 @@ def attachment(request: Request, conf: BridgeConf) -> None:
         if conf.disable_container_interface:
             return
         _usable(port, link)
-        ips = [ip for ip in result.ips if ip.interface in {None, index}]
-        _addresses(side.container, link, ips)
+        ips = previous.ips_of(result, index)
+        layer3.check_addresses(side.container, link, ips)
         for route in _routes(request, result):
-            _route(side.container, link, route, ips)
+            layer3.check_route(side.container, link, route, ips)
         if conf.gateway and ips:
             _gateway(side.host, conf, ips)
         if conf.ip_masq:
             masquerade.check(sorted({ip.address.network for ip in ips}, key=str))
-
-
-def _container_end(request: Request, result: Result) -> tuple[Interface, int]:
-    for index, interface in enumerate(result.interfaces):
-        if interface.name == request.ifname and interface.sandbox:
-            if interface.sandbox != request.netns:
-                msg = f"check interface {interface.name}: sandbox in prevResult"
-                cause = f"{interface.sandbox} doesn't match configured netns"
-                raise _wrong(f"{msg} {cause}: {request.netns}")
-            return interface, index
-    raise _wrong(f"check interface {request.ifname}: not in prevResult")
 
 
 def _bridge(host: Netlink, conf: BridgeConf, result: Result) -> Link:
@@ -132,13 +120,6 @@ def _usable(port: Link, link: Link) -> None:
         raise _wrong(f"check bridge port {port.name}: it is disabled")
 
 
-def _addresses(inside: Netlink, link: Link, ips: list[IP]) -> None:
-    held = gateway.held(inside, link)
-    for ip in ips:
-        if ip.address not in held:
-            raise _wrong(f"check interface {link.name}: it lacks {ip.address}")
-
-
 def _routes(request: Request, result: Result) -> list[Route]:
     """Return the result's routes, with the fields it cannot show before 1.1.0."""
     noted = record.read(Attachment.of(request))
@@ -146,25 +127,9 @@ def _routes(request: Request, result: Result) -> list[Route]:
     return [whole.get((route.dst, route.gw), route) for route in result.routes]
 
 
-def _route(inside: Netlink, link: Link, route: Route, ips: list[IP]) -> None:
-    table = routes.MAIN_TABLE if route.table is None else route.table
-    hop = gateway.next_hop(route, ips)
-    for present in routes.of_link(inside, link, table):
-        if (
-            present.dst == route.dst
-            and (hop is None or present.gw == hop)
-            and (not route.priority or present.priority == route.priority)
-            and (not route.mtu or present.mtu == route.mtu)
-            and (not route.advmss or present.advmss == route.advmss)
-        ):
-            return
-    via = f" via {hop}" if hop else ""
-    raise _wrong(f"check interface {link.name}: it lacks the route {route.dst}{via}")
-
-
 def _gateway(host: Netlink, conf: BridgeConf, ips: list[IP]) -> None:
     link = links.existing(host, vlans.gateway_name(conf))
-    held = gateway.held(host, link)
+    held = layer3.held(host, link)
     for address in gateway.addresses_of(ips):
         if address not in held:
             raise _wrong(f"check gateway {link.name}: it lacks {address}")

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from cni_common.spec import cniargs, gojson
+from cni_common import requested_mac
+from cni_common.spec import cniargs
 from cni_common.spec.environment import IFNAME_MAX, validate_ifname
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.fields import mac
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.versions import at_least
@@ -121,24 +121,13 @@ def wanted_mac(request: Request, conf: BridgeConf) -> str:
     Raises code 7, or 4 for CNI_ARGS.
     """
     pairs = cniargs.parse(request.args)
-    named = gojson.member(conf.args, "cni")
-    named = named if isinstance(named, dict) else {}
-    candidates: list[tuple[str, Any]] = [
-        ("runtimeConfig.mac", gojson.member(conf.runtime_config, "mac")),
-        ("args.cni.mac", gojson.member(named, "mac")),
-        ("CNI_ARGS MAC", pairs.get("MAC")),
-    ]
-    for key, value in candidates:
-        if not value:
-            continue
-        try:
-            address = mac(value)
-        except ValueError as error:
-            raise _invalid(key, str(error)) from error
-        if int(address[:2], 16) & 1 or address == "00:00:00:00:00:00":
-            raise _invalid(key, f"{address} is not a unicast address")
-        return address
-    return ""
+    return requested_mac.first(
+        [
+            requested_mac.of_runtime(conf),
+            requested_mac.of_args(conf),
+            ("CNI_ARGS MAC", pairs.get("MAC")),
+        ]
+    )
 
 
 def _valid_link_name(name: str, key: str) -> None:

@@ -7,6 +7,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cni_common import layer3
 from cni_common.kernel import addresses, links
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
-    from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
+    from cni_common.spec.fields import IPInterface, IPNetwork
 
 _DEFAULT: dict[int, IPNetwork] = {
     4: ipaddress.IPv4Network("0.0.0.0/0"),
     6: ipaddress.IPv6Network("::/0"),
 }
-SCOPE_LINK = 253
 
 
 @dataclass
@@ -55,16 +55,6 @@ def default_routes(ips: Sequence[IP], routes: Sequence[Route]) -> list[Route]:
     return list(found.values())
 
 
-def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
-    """Return the gateway of `route`: its own, else the first one of its family."""
-    if route.gw is not None or route.scope == SCOPE_LINK:
-        return route.gw
-    for ip in ips:
-        if ip.address.version == route.dst.version and ip.gateway is not None:
-            return ip.gateway
-    return None
-
-
 def addresses_of(ips: Sequence[IP]) -> list[IPInterface]:
     """Return the addresses that the bridge has as the gateway of `ips`."""
     found: list[IPInterface] = []
@@ -91,7 +81,7 @@ def ensure_addresses(
     in conflict: it is deleted with `force`, else code 999 is raised and nothing
     added.
     """
-    present = held(netlink, link)
+    present = layer3.held(netlink, link)
     missing = [address for address in wanted if address not in present]
     for other in present:
         if other in wanted or not any(_conflict(other, new) for new in missing):
@@ -108,11 +98,6 @@ def ensure_addresses(
     for address in wanted if missing else ():
         if addresses.ensure(netlink, link, address):
             changes.added.append(address)
-
-
-def held(netlink: Netlink, link: Link) -> set[IPInterface]:
-    """Return the addresses that `link` holds."""
-    return {item.address for item in addresses.of_link(netlink, link)}
 
 
 def revert(

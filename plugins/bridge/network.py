@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import naming, state
+from cni_common import layer3, naming, state
 from cni_common.kernel import bridges, forwarding, links, sysctl
 from plugins.bridge import gateway, record, vlans
 
@@ -157,7 +157,7 @@ def _give_up_foot(
         link = links.get(netlink, vlans.gateway_name(conf))
         if link is None or link.mac != mac:
             return
-        held = gateway.held(netlink, link)
+        held = layer3.held(netlink, link)
         others = record.others_on(conf.bridge, owner)
         if not any(address in held for other in others for address in other.gateways):
             links.delete(netlink, link.name)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cni_common import attachments, delegate, masquerade, spoofcheck
+from cni_common import attachments, delegate, masquerade, spoofcheck, veth_pair
 from cni_common.kernel import forwarding, links, netns, nft
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
+from cni_common.sides import refuse_existing, sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
@@ -19,8 +20,9 @@ from plugins.bridge.record import Record
 
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
+    from cni_common.sides import Sides
     from cni_common.spec.request import Request
-    from plugins.bridge.veth import Pair, Sides
+    from cni_common.veth_pair import Pair
 
 CONTAINER = 2  # index of the container's end in the result
 
@@ -30,10 +32,10 @@ def add(request: Request, conf: BridgeConf) -> Result:
     conf.validate_for(request)
     mac = wanted_mac(request, conf)
     owner = Attachment.of(request)
-    with veth.sides(request.netns) as side, Rollback() as undo:
-        veth.refuse_existing(side, request)
+    with sides(request.netns) as side, Rollback() as undo:
+        refuse_existing(side, request)
         _delete_remains(side, request, conf)
-        pair = veth.plan(side.host, owner, mac)
+        pair = veth_pair.plan(side.host, owner, mac)
         undo(record.delete, owner)
         noted = _record(side, conf, pair)
         record.write(owner, noted)

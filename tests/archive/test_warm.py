@@ -23,7 +23,6 @@ from warm_server import (
 )
 
 if TYPE_CHECKING:
-
     from lab import Host
 
 
@@ -195,11 +194,12 @@ def answered(build: str, request: object, plugin_dir: Path) -> bytes:
     here = os.open("/", os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(SOCKET)
-        rights = array.array("i", [null, null, null, here])
+        lifeline, end_of_it = os.pipe()
+        rights = array.array("i", [null, null, null, here, lifeline])
         connection.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         first = connection.recv(1)
-    os.close(null)
-    os.close(here)
+    for descriptor in (null, here, lifeline, end_of_it):
+        os.close(descriptor)
     return first
 
 

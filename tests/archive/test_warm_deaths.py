@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,11 @@ from warm_server import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab import Host
+
+_PIDFD_GETFD = 438  # the same on every architecture
 
 
 def slow_delegate(directory: Path, packed: Path) -> bytes:
@@ -65,6 +72,42 @@ def test_death_of_the_caller_ends_the_call(
     caller.communicate()
     wait_until(lambda: not Path(f"/proc/{child}").exists())
     assert warm.poll() is None
+
+
+def test_bytes_on_the_connection_do_not_end_the_call(
+    warm: subprocess.Popen[bytes], packed: Path, tmp_path: Path
+) -> None:
+    """Only the caller's death ends a call, not the arrival of its own request.
+
+    The kernel may tell of the request after the child has read it.
+    """
+    caller = started(tmp_path, slow_delegate(tmp_path, packed))
+    wait_until(lambda: children(warm))
+    time.sleep(0.3)  # it is in its delegate now, having accepted
+    (child,) = children(warm)
+    with writing_end(caller.pid) as connection:
+        connection.send(b"late")
+    time.sleep(0.3)
+    assert children(warm) == [child]
+    caller.kill()
+    caller.communicate()
+
+
+@contextmanager
+def writing_end(pid: int) -> Iterator[socket.socket]:
+    """Yield the caller's own socket, taken over from its process (pidfd_getfd(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    (number,) = [
+        int(path.name)
+        for path in Path(f"/proc/{pid}/fd").iterdir()
+        if os.readlink(path).startswith("socket:")
+    ]
+    pidfd = os.pidfd_open(pid)
+    taken = libc.syscall(_PIDFD_GETFD, pidfd, number, 0)
+    os.close(pidfd)
+    assert taken >= 0, os.strerror(ctypes.get_errno())
+    with socket.socket(fileno=taken) as connection:
+        yield connection
 
 
 def test_crash_of_a_call_is_an_error_of_that_call_only(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cni_common import layer3
 from cni_common.spec.result import IP, Route
 from plugins.bridge import gateway
 
@@ -78,13 +79,13 @@ def test_default_routes(
 )
 def test_next_hop(wanted: Route, hop: str | None) -> None:
     """A route without a gateway goes by the family's, unless it is on the link."""
-    assert gateway.next_hop(wanted, BOTH) == (ip_address(hop) if hop else None)
+    assert layer3.next_hop(wanted, BOTH) == (ip_address(hop) if hop else None)
 
 
 def test_next_hop_without_any_gateway() -> None:
     """Where no address has a gateway the destination is on the link."""
     ips = [held("10.1.2.9/24")]
-    assert gateway.next_hop(route("192.0.2.0/24"), ips) is None
+    assert layer3.next_hop(route("192.0.2.0/24"), ips) is None
 
 
 def test_addresses_of_the_gateway() -> None:

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses and routes of the container's interface: as ADD sets them, as CHECK reads.
+
+What later plugins of a chain may add, further addresses and routes, is accepted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import addresses, links, netns, routes, sysctl
+from cni_common.kernel.routes import SCOPE_LINK
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netlink import Netlink
+    from cni_common.sides import Sides
+    from cni_common.spec.fields import IPAddress, IPInterface
+    from cni_common.spec.result import IP, Result, Route
+
+
+def configure(
+    side: Sides,
+    ifname: str,
+    result: Result,
+    *,
+    detect_duplicates: bool = False,
+    await_carrier: Callable[[], None] | None = None,
+) -> None:
+    """Have `ifname` in the container up, with the addresses and routes of `result`.
+
+    They are usable on return. With `detect_duplicates` the kernel asks the network
+    first (RFC 4862), after `await_carrier` has returned, because a question that
+    nobody can hear is not asked again. Raises code 999.
+    """
+    ips = result.ips
+    link = links.existing(side.container, ifname)
+    has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
+    if ips:
+        with netns.entered(side.namespace):
+            _set_sysctls(ifname, detect_duplicates, has_ipv6=has_ipv6)
+    links.set_up(side.container, ifname)
+    if detect_duplicates and await_carrier is not None:
+        await_carrier()
+    wanted = [ip.address for ip in ips]
+    addresses.add(side.container, link, wanted, detect_duplicates=detect_duplicates)
+    if detect_duplicates and has_ipv6:
+        with netns.entered(side.namespace):
+            addresses.wait_usable(side.container, link)
+    add_routes(side.container, link, result.routes, ips)
+
+
+def add_routes(
+    inside: Netlink, link: Link, wanted: Iterable[Route], ips: Sequence[IP]
+) -> None:
+    """Have the routes `wanted` through `link`. Raises code 999."""
+    for route in wanted:
+        routes.add(
+            inside,
+            link,
+            route.dst,
+            next_hop(route, ips),
+            mtu=route.mtu,
+            advmss=route.advmss,
+            priority=route.priority,
+            table=route.table,
+            scope=route.scope,
+        )
+
+
+def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
+    """Return the gateway of `route`: its own, else the first one of its family."""
+    if route.gw is not None or route.scope == SCOPE_LINK:
+        return route.gw
+    for ip in ips:
+        if ip.address.version == route.dst.version and ip.gateway is not None:
+            return ip.gateway
+    return None
+
+
+def held(netlink: Netlink, link: Link) -> set[IPInterface]:
+    """Return the addresses that `link` holds."""
+    return {item.address for item in addresses.of_link(netlink, link)}
+
+
+def check_addresses(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
+    """Raise code 999 for the first of `ips` that `link` lacks."""
+    present = held(inside, link)
+    for ip in ips:
+        if ip.address not in present:
+            msg = f"check interface {link.name}: it lacks {ip.address}"
+            raise CNIError(Code.INTERNAL, msg)
+
+
+def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) -> None:
+    """Raise code 999 unless `route` goes through `link` as `add_routes` adds it."""
+    table = routes.MAIN_TABLE if route.table is None else route.table
+    hop = next_hop(route, ips)
+    for present in routes.of_link(inside, link, table):
+        if (
+            present.dst == route.dst
+            and (hop is None or present.gw == hop)
+            and (not route.priority or present.priority == route.priority)
+            and (not route.mtu or present.mtu == route.mtu)
+            and (not route.advmss or present.advmss == route.advmss)
+        ):
+            return
+    via = f" via {hop}" if hop else ""
+    msg = f"check interface {link.name}: it lacks the route {route.dst}{via}"
+    raise CNIError(Code.INTERNAL, msg)
+
+
+def _set_sysctls(ifname: str, detect_duplicates: bool, *, has_ipv6: bool) -> None:  # noqa: FBT001 - private, one caller
+    ipv6 = f"net/ipv6/conf/{ifname}"
+    sysctl.set_if_present(f"net/ipv4/conf/{ifname}/arp_notify", "1")
+    sysctl.set_if_present(f"{ipv6}/ndisc_notify", "1")
+    sysctl.set_if_present(f"{ipv6}/accept_dad", "1" if detect_duplicates else "0")
+    if detect_duplicates:
+        sysctl.set_if_present(f"{ipv6}/enhanced_dad", "1")
+    if has_ipv6:
+        # Runtimes disable IPv6 in containers; `lo` needs it for the own addresses.
+        sysctl.set_value("net/ipv6/conf/lo/disable_ipv6", "0")
+        sysctl.set_value(f"{ipv6}/disable_ipv6", "0")
+        sysctl.set_if_present(f"{ipv6}/keep_addr_on_down", "1")

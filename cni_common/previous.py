@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""prevResult as a chained plugin and CHECK need it (CNI spec, section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import IP, Interface, Result
+
+
+def required(request: Request, msg: str = "required prevResult missing") -> Result:
+    """Return prevResult; raises code 7 with `msg` when there is none."""
+    if request.prev_result is None:
+        raise CNIError(Code.INVALID_CONFIG, msg)
+    return request.prev_result
+
+
+def container_end(request: Request, result: Result) -> tuple[Interface, int]:
+    """Return the interface that is CNI_IFNAME in the container, and its index.
+
+    Raises code 999 when `result` has none, or has it in another namespace.
+    """
+    for index, interface in enumerate(result.interfaces):
+        if interface.name == request.ifname and interface.sandbox:
+            if interface.sandbox != request.netns:
+                msg = f"check interface {interface.name}: sandbox in prevResult"
+                cause = f"{interface.sandbox} doesn't match configured netns"
+                raise CNIError(Code.INTERNAL, f"{msg} {cause}: {request.netns}")
+            return interface, index
+    msg = f"check interface {request.ifname}: not in prevResult"
+    raise CNIError(Code.INTERNAL, msg)
+
+
+def ips_of(result: Result, index: int) -> list[IP]:
+    """Return the addresses of the interface `index`, and those of no interface."""
+    return [ip for ip in result.ips if ip.interface in {None, index}]

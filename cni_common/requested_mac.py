@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MAC that somebody asked for, wherever it may be written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cni_common.spec import gojson
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import mac
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cni_common.spec.netconf import NetConf
+
+
+def first(candidates: Iterable[tuple[str, Any]]) -> str:
+    """Return the first MAC that is given, or an empty text.
+
+    `candidates` are places and what is written there, in the order in which they
+    count. Raises code 7 for one that is no unicast address.
+    """
+    for key, value in candidates:
+        if not value:
+            continue
+        try:
+            address = mac(value)
+        except ValueError as error:
+            raise _invalid(key, str(error)) from error
+        if int(address[:2], 16) & 1 or address == "00:00:00:00:00:00":
+            raise _invalid(key, f"{address} is not a unicast address")
+        return address
+    return ""
+
+
+def of_runtime(conf: NetConf) -> tuple[str, Any]:
+    """Return the capability `mac` as a candidate."""
+    return "runtimeConfig.mac", gojson.member(conf.runtime_config, "mac")
+
+
+def of_args(conf: NetConf) -> tuple[str, Any]:
+    """Return `args.cni.mac` as a candidate (CONVENTIONS.md)."""
+    named = gojson.member(conf.args, "cni")
+    found = gojson.member(named, "mac") if isinstance(named, dict) else None
+    return "args.cni.mac", found
+
+
+def _invalid(key: str, cause: str) -> CNIError:
+    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

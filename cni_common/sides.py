@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two network namespaces of an attachment, with a netlink socket in each."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import links, netns
+from cni_common.kernel.netlink import Netlink
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.kernel.netns import Namespace
+    from cni_common.spec.request import Request
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The host's and the container's side; `namespace` is the container's."""
+
+    host: Netlink
+    container: Netlink
+    namespace: Namespace
+
+
+@contextmanager
+def sides(path: str) -> Iterator[Sides]:
+    """Yield the host's side and that of the namespace at `path`; raises code 8."""
+    with netns.open_path(path) as namespace, Netlink() as host:
+        with netns.entered(namespace):
+            container = Netlink()
+        with container:
+            yield Sides(host, container, namespace)
+
+
+def refuse_existing(side: Sides, request: Request) -> None:
+    """Raise code 999 if the container has CNI_IFNAME already (section 2, ADD)."""
+    if links.get(side.container, request.ifname) is not None:
+        msg = f"add interface {request.ifname}: it already exists"
+        raise CNIError(Code.INTERNAL, msg, f"in {request.netns}")
