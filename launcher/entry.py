@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from plugins import REGISTER
+from plugins import REGISTER, versions_of
 
 # Importing typing for its constant alone would cost half as much as the interpreter.
 TYPE_CHECKING = False
@@ -43,7 +43,16 @@ def main(
     from launcher.loading import load
 
     found = ours.finder(argv[0])
-    return skel.run(name, lambda: load(name), env, stdin, stdout, stderr, ours=found)
+    return skel.run(
+        name,
+        lambda: load(name),
+        env,
+        stdin,
+        stdout,
+        stderr,
+        ours=found,
+        versions=versions_of(name),
+    )
 
 
 def _serve(archive: str, path: str) -> NoReturn:

@@ -9,23 +9,24 @@ import posix
 import select
 
 from cni_common.spec.versions import NEWEST, SUPPORTED
-from plugins import REGISTER
+from plugins import REGISTER, versions_of
 
 _READ_MAX = 1 << 16  # bytes, what a pipe holds
 
 
-def answer(path: str, versions: tuple[str, ...] = SUPPORTED) -> bytes | None:
+def answer(path: str) -> bytes | None:
     """Print the answer to VERSION and return None, or the input that was not plain.
 
     An open, silent pipe is not waited for and gets our newest version.
     """
-    if path.rpartition("/")[2] not in REGISTER:
+    name = path.rpartition("/")[2]
+    if name not in REGISTER:
         return b""
     text = _there_at_once()
     stated = _stated(text) if text else NEWEST
     if stated is None:
         return text
-    listed = ", ".join(f'"{version}"' for version in versions)
+    listed = ", ".join(f'"{version}"' for version in versions_of(name))
     document = f'{{"cniVersion": "{stated}", "supportedVersions": [{listed}]}}\n'
     try:
         posix.write(1, document.encode())

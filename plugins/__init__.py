@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The register: CNI type -> module that holds its PLUGIN. Strings only."""
+"""The register: CNI type -> module that holds its PLUGIN, and its versions.
+
+Strings only: it is read before anything is imported.
+"""
+
+from cni_common.spec.versions import SUPPORTED
 
 REGISTER: dict[str, str] = {
     "bridge": "plugins.bridge.plugin",
@@ -7,3 +12,14 @@ REGISTER: dict[str, str] = {
     "loopback": "plugins.loopback.plugin",
     "portmap": "plugins.portmap.plugin",
 }
+
+# The first version that the reference plugin speaks, where it is not the oldest one.
+SINCE: dict[str, str] = {
+    "bandwidth": "0.3.0",
+    "firewall": "0.4.0",
+}
+
+
+def versions_of(name: str) -> tuple[str, ...]:
+    """Return the versions of the specification that the plugin `name` speaks."""
+    return SUPPORTED[SUPPORTED.index(SINCE.get(name, SUPPORTED[0])) :]

@@ -19,7 +19,7 @@ import pytest
 from cni_common import skel
 from cni_common.kernel import netns as network_namespaces
 from cni_common.kernel import nft
-from plugins import REGISTER
+from plugins import REGISTER, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,6 +214,7 @@ class Cni:
             stdout,
             stderr,
             ours=in_suite if in_process else None,
+            versions=versions_of(plugin),
         )
         nft.release()
         return Answer(status, stdout.getvalue().decode(), stderr.getvalue())
