@@ -27,7 +27,7 @@ CONNECT, STREAM = "connect", "stream"
 LEVELS = (1, 1000, 5000)
 _NODE, _CLIENT = "198.51.100.1", "198.51.100.2"
 # Fewer in all rounds than a client has ports towards one address.
-_WORKERS, _CONNECTIONS, _SECONDS = 4, 5000, 2.0
+_WORKERS, _CONNECTIONS, _SECONDS = 4, 2200, 2.0
 _SECONDS_TO_LISTEN = 5
 _LINKS = f"""\
 link add uplink type veth peer name eth0 netns client
@@ -76,7 +76,7 @@ def measure(bench: Bench) -> None:
             every += [_published(bench, node, level) for node in nodes]
         bench.wait_for_quiet()
         seconds = 0.5 if bench.quick else _SECONDS
-        for at in rotated(every, bench.rounds(5)):
+        for at in rotated(every, bench.rounds(12)):
             _measure(bench, at, CONNECT, seconds, _CONNECTIONS)
         for at in rotated(every, bench.rounds(3)):
             _measure(bench, at, STREAM, seconds, 1)
