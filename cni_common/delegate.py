@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Result
 from cni_common.spec.versions import SUPPORTED
 from cni_common.streams import tell
 
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
 
 
 def add(plugin: str, request: Request) -> Result:
@@ -113,6 +113,8 @@ def _execute(plugin: str, executable: str, request: Request) -> Result | None:
     if stated not in SUPPORTED:
         msg = f"decode result of {plugin}: unknown cniVersion {stated!r:.80}"
         raise CNIError(Code.INCOMPATIBLE_VERSION, msg)
+    from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is dear
+
     return Result.read(document, stated, f"result of {plugin}")
 
 

@@ -16,11 +16,26 @@ from cni_common.spec.versions import (
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from cni_common.spec.netconf import NetConf
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
+
+    class Callee(Protocol):
+        """What a caller needs of a plugin."""
+
+        @property
+        def name(self) -> str:
+            """The CNI type."""
+
+        @property
+        def is_ipam(self) -> bool:
+            """Whether its result is for the plugin that delegated to it."""
+
+        def call(self, request: Request) -> Result | None:
+            """Carry out the verb of `request`."""
+
 
 _SINCE = {
     "CHECK": CHECK_SINCE,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, BinaryIO, TextIO
 
+    from cni_common.plugin import Callee
     from cni_common.spec.request import Request
 
 __all__ = ["STDIN_MAX", "Plugin", "gate_version", "refuse_own_namespace", "run"]
@@ -31,13 +32,13 @@ __all__ = ["STDIN_MAX", "Plugin", "gate_version", "refuse_own_namespace", "run"]
 
 def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
     name: str,
-    load: Callable[[], Plugin],
+    load: Callable[[], Callee],
     env: Mapping[str, str],
     stdin: BinaryIO,
     stdout: BinaryIO,
     stderr: TextIO,
     *,
-    ours: Callable[[str], Plugin | None] | None = None,
+    ours: Callable[[str], Callee | None] | None = None,
     versions: tuple[str, ...] = SUPPORTED,
 ) -> int:
     """Serve one call of the plugin `name` and return the exit status, 0 or 1.
@@ -72,7 +73,7 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
     return 0
 
 
-def _serve(plugin: Plugin, request: Request, stdout: BinaryIO, stderr: TextIO) -> None:
+def _serve(plugin: Callee, request: Request, stdout: BinaryIO, stderr: TextIO) -> None:
     """Call the plugin; an ADD whose result the runtime does not get is undone."""
     from cni_common.rollback import Rollback  # noqa: PLC0415 - not for VERSION
 
@@ -99,7 +100,7 @@ def _serve(plugin: Plugin, request: Request, stdout: BinaryIO, stderr: TextIO) -
         _write_log(plugin, request, failure, stderr)
 
 
-def _write_log(plugin: Plugin, request: Request, failure: str, stderr: TextIO) -> None:
+def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -> None:
     path = gojson.member(request.document, "logFile")
     level = gojson.member(request.document, "logLevel")
     if not isinstance(path, str) or not path:

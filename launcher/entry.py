@@ -40,12 +40,12 @@ def main(
         return 1
     from cni_common import skel
     from launcher import ours
-    from launcher.loading import load
+    from launcher.loading import Registered
 
     found = ours.finder(argv[0])
     return skel.run(
         name,
-        lambda: load(name),
+        lambda: Registered(name),
         env,
         stdin,
         stdout,

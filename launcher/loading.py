@@ -6,12 +6,36 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from cni_common.plugin import gate_version, refuse_own_namespace
 from cni_common.spec.errors import CNIError, Code
-from plugins import REGISTER
+from plugins import DETACH, REGISTER, versions_of
 
 TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
     from cni_common.skel import Plugin
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
+
+
+class Registered:
+    """The plugin `name` of the register, imported no further than a call needs."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def is_ipam(self) -> bool:
+        """Whether it is an IPAM plugin."""
+        return load(self.name).is_ipam
+
+    def call(self, request: Request) -> Result | None:
+        """Carry out the verb of `request`; returns the result of ADD, else None."""
+        if request.command == "DEL" and self.name in DETACH:
+            gate_version(request, versions_of(self.name))
+            refuse_own_namespace(request)
+            if import_module(DETACH[self.name]).detach(request):
+                return None
+        return load(self.name).call(request)
 
 
 def load(name: str) -> Plugin:

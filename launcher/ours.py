@@ -5,27 +5,25 @@ from __future__ import annotations
 
 import os
 
-from launcher.loading import load
+from launcher.loading import Registered
 from plugins import REGISTER
 
 TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cni_common.skel import Plugin
-
 # Every packed file begins with the launcher, and the launcher with its build.
 FIRST_BYTES = 1024
 
 
-def finder(archive: str) -> Callable[[str], Plugin | None]:
+def finder(archive: str) -> Callable[[str], Registered | None]:
     """Return the function that finds the plugin behind a path, or None if not ours.
 
     `archive` is the packed file that runs now. A path is ours if it leads to the
     same file, or to a copy of it, and its base name is in the register.
     """
 
-    def ours(path: str) -> Plugin | None:
+    def ours(path: str) -> Registered | None:
         name = os.path.basename(path)
         if name not in REGISTER:
             return None
@@ -33,7 +31,7 @@ def finder(archive: str) -> Callable[[str], Plugin | None]:
             same = os.path.samefile(path, archive) or _head(path) == _head(archive)
         except OSError:
             return None
-        return load(name) if same else None
+        return Registered(name) if same else None
 
     return ours
 

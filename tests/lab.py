@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -19,12 +18,12 @@ import pytest
 from cni_common import skel
 from cni_common.kernel import netns as network_namespaces
 from cni_common.kernel import nft
+from launcher.loading import Registered
 from plugins import REGISTER, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cni_common.skel import Plugin
 
 STRICT = os.environ.get("CNI_TESTS_STRICT") == "1"
 
@@ -161,16 +160,10 @@ class Host:
         return space
 
 
-def load(name: str) -> Plugin:
-    """Return the plugin called `name`."""
-    plugin: Plugin = importlib.import_module(REGISTER[name]).PLUGIN
-    return plugin
-
-
-def in_suite(path: str) -> Plugin | None:
+def in_suite(path: str) -> Registered | None:
     """Take a plugin of the suite for what lies at `path`, as in the packed archive."""
     name = os.path.basename(path)
-    return load(name) if name in REGISTER else None
+    return Registered(name) if name in REGISTER else None
 
 
 class Cni:
@@ -208,7 +201,7 @@ class Cni:
         stdout, stderr = io.BytesIO(), io.StringIO()
         status = skel.run(
             plugin,
-            lambda: load(plugin),
+            lambda: Registered(plugin),
             variables,
             io.BytesIO(stdin),
             stdout,

@@ -14,13 +14,14 @@ from cni_common.kernel import bridges, forwarding, links
 from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import Route
 from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.spec.request import Request
-    from cni_common.spec.result import IP, Interface, Result, Route
+    from cni_common.spec.result import IP, Interface, Result
     from plugins.bridge.conf import BridgeConf
 
 
@@ -123,7 +124,8 @@ def _usable(port: Link, link: Link) -> None:
 def _routes(request: Request, result: Result) -> list[Route]:
     """Return the result's routes, with the fields it cannot show before 1.1.0."""
     noted = record.read(Attachment.of(request))
-    whole = {(r.dst, r.gw): r for r in noted.routes} if noted else {}
+    listed = [Route.model_validate(route) for route in noted.routes] if noted else []
+    whole = {(route.dst, route.gw): route for route in listed}
     return [whole.get((route.dst, route.gw), route) for route in result.routes]
 
 

@@ -16,6 +16,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
 from plugins.bridge import checks, gateway, network, record, release, veth, vlans
 from plugins.bridge.conf import BridgeConf, wanted_mac
+from plugins.bridge.detach import detach
 from plugins.bridge.record import Record
 
 if TYPE_CHECKING:
@@ -67,16 +68,12 @@ def add(request: Request, conf: BridgeConf) -> Result:
 
 def delete(request: Request, conf: BridgeConf) -> None:
     """Nothing of the attachment is left: rules, link, lease; the bridge stays."""
-    owner = Attachment.of(request)
-    noted = record.read(owner)
-    # Who gave the address takes it back, whatever the configuration says by now.
-    ipam = (noted.ipam if noted else "") or conf.ipam.type
+    if detach(request):
+        return
     with Gather() as each:
-        each(release.rules_and_link, owner, request, noted)
-        if ipam:
-            each(delegate.delete, ipam, request)
-        if not each.errors:
-            record.delete(owner)
+        each(release.unrecorded, Attachment.of(request), request)
+        if conf.ipam.type:
+            each(delegate.delete, conf.ipam.type, request)
 
 
 def check(request: Request, conf: BridgeConf) -> None:
@@ -186,7 +183,7 @@ def _with_layer3(noted: Record, conf: BridgeConf, result: Result) -> Record:
         noted,
         masquerade=tuple(sorted(subnets, key=str)),
         gateways=tuple(gateway.addresses_of(result.ips)) if conf.gateway else (),
-        routes=tuple(result.routes),
+        routes=tuple(route.document() for route in result.routes),
     )
 
 

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cni_common import attachments
-from cni_common.spec.fields import cidr, subnet
-from cni_common.spec.result import Route
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
@@ -21,7 +20,8 @@ PLUGIN = "bridge"
 class Record:
     """What ADD does: the namespace it does it in, the host's end, rules, addresses.
 
-    `gateways` are the addresses of the bridge that the attachment relies on.
+    `gateways` are the addresses of the bridge that the attachment relies on, `routes`
+    documents of the result, with all their fields.
     """
 
     netns: str
@@ -33,7 +33,7 @@ class Record:
     spoofcheck: bool = False
     masquerade: tuple[IPNetwork, ...] = ()
     gateways: tuple[IPInterface, ...] = ()
-    routes: tuple[Route, ...] = ()
+    routes: tuple[dict[str, Any], ...] = ()
 
 
 def write(owner: Attachment, record: Record) -> None:
@@ -48,7 +48,7 @@ def write(owner: Attachment, record: Record) -> None:
         "spoofcheck": record.spoofcheck,
         "masquerade": [str(network) for network in record.masquerade],
         "gateways": [str(address) for address in record.gateways],
-        "routes": [route.document() for route in record.routes],
+        "routes": list(record.routes),
     }
     attachments.write(PLUGIN, owner, document)
 
@@ -83,7 +83,7 @@ def _record(document: dict[str, Any]) -> Record:
         str(document.get("hostVeth", "")),
         str(document.get("hostMac", "")),
         bool(document.get("spoofcheck")),
-        tuple(subnet(text) for text in document.get("masquerade", [])),
-        tuple(cidr(text) for text in document.get("gateways", [])),
-        tuple(Route.model_validate(route) for route in document.get("routes", [])),
+        tuple(ipaddress.ip_network(text) for text in document.get("masquerade", [])),
+        tuple(ipaddress.ip_interface(text) for text in document.get("gateways", [])),
+        tuple(document.get("routes", [])),
     )

@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from plugins.bridge.record import Record
 
 
-def rules_and_link(owner: Attachment, request: Request, noted: Record | None) -> None:
-    """Have no rule and no link of the attachment, with or without a record of it."""
-    if noted is None:
-        unrecorded(owner, request)
-        return
+def rules_and_link(owner: Attachment, request: Request, noted: Record) -> None:
+    """Have no rule and no link of the attachment that `noted` describes."""
     with Gather() as each:
         each(recorded, owner, noted)
         if netns.lives(request.netns, noted.netns_identity):

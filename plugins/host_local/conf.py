@@ -4,28 +4,30 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from cni_common.spec import cniargs, gojson
+from cni_common.spec import cniargs
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.fields import Cidr, IPAddress, IPNetwork, address, cidr, subnet
+from cni_common.spec.fields import (
+    Cidr,
+    IPAddress,
+    IPNetwork,
+    OptionalAddress,
+    address,
+    cidr,
+    subnet,
+)
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import Ipam, NetConf
 from cni_common.spec.result import Route  # noqa: TC001 - pydantic evaluates it
 from cni_common.spec.versions import at_least
 from plugins.host_local import ranges
+from plugins.host_local.directory import DATA_DIR
 
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
-
-DATA_DIR = "/var/lib/cni/networks"
-
-
-def _address_if_any(text: object) -> IPAddress | None:
-    """Return an address; empty text is none, as in Go."""
-    return None if text in ("", None) else address(text)
 
 
 def _with_or_without_prefix(text: object) -> IPAddress:
@@ -47,7 +49,6 @@ def _absolute(path: str) -> str:
     return path
 
 
-OptionalAddress = Annotated[IPAddress | None, PlainValidator(_address_if_any)]
 Requested = Annotated[IPAddress, PlainValidator(_with_or_without_prefix)]
 Excluded = Annotated[IPNetwork, PlainValidator(_network_or_address)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
@@ -149,27 +150,8 @@ def requested_addresses(request: Request, conf: HostLocalConf) -> list[IPAddress
 
     Raises code 4 for a malformed CNI_ARGS.
     """
-    found = []
-    text = cniargs.parse(request.args).get("IP")
-    if text:
-        try:
-            found.append(_with_or_without_prefix(text))
-        except ValueError as error:
-            msg = f"parse CNI_ARGS: IP: {error}"
-            raise CNIError(Code.INVALID_ENVIRONMENT, msg) from error
+    found = requested_ips.of_args(request, "IP", _with_or_without_prefix)
     return list(dict.fromkeys([*found, *conf.args.cni.ips, *conf.runtime_config.ips]))
-
-
-def data_dir(document: dict[str, Any]) -> str:
-    """Return `ipam.dataDir` of a configuration that may otherwise be broken.
-
-    DEL and GC need nothing else, so that no other key can keep them from releasing.
-    """
-    ipam = gojson.member(document, "ipam")
-    path = gojson.member(ipam, "dataDir") if isinstance(ipam, dict) else None
-    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
-        return DATA_DIR
-    return path
 
 
 def _range_set(number: int, listed: list[RangeConf]) -> ranges.RangeSet:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from plugins.host_local import index
 from plugins.host_local.store import Store
@@ -15,6 +16,7 @@ from plugins.host_local.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DATA_DIR = "/var/lib/cni/networks"
 LOCK = "lock"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -22,19 +24,31 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ATTEMPTS = 20
 
 
+def data_dir(document: dict[str, Any]) -> str:
+    """Return `ipam.dataDir` of a configuration that may otherwise be broken.
+
+    DEL and GC need nothing else, so that no other key can keep them from releasing.
+    """
+    ipam = gojson.member(document, "ipam")
+    path = gojson.member(ipam, "dataDir") if isinstance(ipam, dict) else None
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+        return DATA_DIR
+    return path
+
+
 @contextmanager
-def locked(data_dir: str, network: str, *, create: bool) -> Iterator[Store | None]:
+def locked(parent: str, network: str, *, create: bool) -> Iterator[Store | None]:
     """Hold the lock of the network's directory, as the reference does: flock(2).
 
-    None if the directory is absent and not to be created. `data_dir` may be a
+    None if the directory is absent and not to be created. `parent` may be a
     symbolic link, the network's directory and what lies in it may not. Every
     OSError, also one from inside the `with`, becomes code 5.
     """
     try:
         with ExitStack() as stack:
-            yield _open(stack, data_dir, network, create=create)
+            yield _open(stack, parent, network, create=create)
     except OSError as error:
-        path = os.path.join(data_dir, network)
+        path = os.path.join(parent, network)
         cause = (error.strerror or str(error)).lower()
         details = os.fsdecode(error.filename) if error.filename else ""
         msg = f"use lease directory {path}: {cause}"

@@ -13,8 +13,9 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Dns, Result
 from plugins.host_local import resolvconf
 from plugins.host_local.allocate import assign, is_exhausted, lease_all
-from plugins.host_local.conf import HostLocalConf, data_dir, requested_addresses
-from plugins.host_local.directory import is_ready, locked
+from plugins.host_local.conf import HostLocalConf, requested_addresses
+from plugins.host_local.detach import detach
+from plugins.host_local.directory import data_dir, is_ready, locked
 from plugins.host_local.owner import Owner, owner_of
 
 if TYPE_CHECKING:
@@ -38,17 +39,10 @@ def add(request: Request, conf: HostLocalConf) -> Result:
     return Result(ips=ips, routes=conf.ipam.routes, dns=dns)
 
 
-def delete(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs no range
+def delete(request: Request, conf: HostLocalConf) -> None:
     """No lease of the attachment is left, whatever became of the configuration."""
-    owner = _owner(request)
-    with (
-        locked(data_dir(request.document), request.network, create=False) as store,
-        Gather() as each,
-    ):
-        if store is None:
-            return
-        for name in store.owned(owner) or store.owned(owner.legacy):
-            each(store.release, name)
+    del conf
+    detach(request)
 
 
 def check(request: Request, conf: HostLocalConf) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import attachments
-from cni_common.kernel import conntrack, nft
+from cni_common.kernel import nft
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
@@ -14,17 +14,24 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.portmap import checks, ledger, localnet, rules, wanted
 from plugins.portmap.claims import granted
 from plugins.portmap.conf import PortmapConf
+from plugins.portmap.detach import (
+    NAME,
+    detach,
+    flows,
+    forget,
+    links_needed,
+    links_of,
+    ports_of,
+    withdraw,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
     from plugins.portmap.claims import Port
     from plugins.portmap.ledger import Claims
-
-NAME = "portmap"
 
 
 def add(request: Request, conf: PortmapConf) -> Result:
@@ -43,7 +50,7 @@ def add(request: Request, conf: PortmapConf) -> Result:
     if not claims and recorded is None:
         return previous
     with ledger.lock(), Rollback() as undo:
-        before = ledger.load({*claims, *_ports(recorded)})
+        before = ledger.load({*claims, *ports_of(recorded)})
         after = {
             port: granted(port, present, attachment, claims.get(port, []))
             for port, present in before.items()
@@ -53,27 +60,27 @@ def add(request: Request, conf: PortmapConf) -> Result:
         undo(ledger.apply, after, before)
         ledger.apply(before, after)
         request.log.step("rules")
-        links, earlier = set(_links(claims)), set(_recorded_links(recorded))
+        links, earlier = set(links_needed(claims)), set(links_of(recorded))
         for link in links:
             if link not in earlier:
                 undo(localnet.release, link, attachment)
             localnet.require(link, attachment)
         for link in earlier - links:
             localnet.release(link, attachment)
-    _forget_flows(request, [*_held(before, attachment), *_held(claims, attachment)])
+    forget(request, [*flows(before, attachment), *flows(claims, attachment)])
     return previous
 
 
 def delete(request: Request, conf: PortmapConf) -> None:
     """No port leads to the attachment, whatever the configuration says by now."""
+    if detach(request):
+        return
     attachment = Attachment.of(request)
-    recorded = attachments.read(NAME, attachment)
-    ports = {mapping.port for mapping in conf.mappings} | set(_ports(recorded))
+    ports = {mapping.port for mapping in conf.mappings}
     with Gather() as each:
-        if ports or recorded is not None:
-            each(_withdraw, request, attachment, ports)
-        if recorded is None:
-            each(_delete_inherited, attachment)
+        if ports:
+            each(withdraw, request, attachment, ports)
+        each(_delete_inherited, attachment)
 
 
 def check(request: Request, conf: PortmapConf) -> None:
@@ -85,7 +92,7 @@ def check(request: Request, conf: PortmapConf) -> None:
     claims = wanted.claims(request, conf, previous)
     if claims:
         checks.check_published(Attachment.of(request), claims)
-        for link in _links(claims):
+        for link in links_needed(claims):
             checks.check_localnet(link)
 
 
@@ -105,7 +112,7 @@ def gc(request: Request, conf: PortmapConf) -> None:
                 gone.setdefault(holder, set()).add(port)
     with Gather() as each:
         for attachment, ports in gone.items():
-            each(_withdraw, request, attachment, ports)
+            each(withdraw, request, attachment, ports)
 
 
 def status(request: Request, conf: PortmapConf) -> None:
@@ -113,21 +120,6 @@ def status(request: Request, conf: PortmapConf) -> None:
     del request
     conf.check_supported()
     nft.check_writable()
-
-
-def _withdraw(request: Request, attachment: Attachment, ports: Iterable[Port]) -> None:
-    with ledger.lock():
-        recorded = attachments.read(NAME, attachment)
-        before = ledger.load({*ports, *_ports(recorded)})
-        after = {
-            port: granted(port, present, attachment, [])
-            for port, present in before.items()
-        }
-        for link in {*_links(before), *_recorded_links(recorded)}:
-            localnet.release(link, attachment)
-        ledger.apply(before, after)
-        attachments.delete(NAME, attachment)
-    _forget_flows(request, _held(before, attachment))
 
 
 def _delete_inherited(attachment: Attachment) -> None:
@@ -151,7 +143,7 @@ def _record(attachment: Attachment, claims: Claims) -> None:
     record = {
         "ports": [ledger.file_name(port) for port in claims],
         "addresses": sorted(target.address for target in targets),
-        "links": _links(claims),
+        "links": links_needed(claims),
     }
     attachments.write(NAME, attachment, record)
 
@@ -161,41 +153,6 @@ def _restore(attachment: Attachment, recorded: dict[str, Any] | None) -> None:
         attachments.delete(NAME, attachment)
     else:
         attachments.write(NAME, attachment, recorded)
-
-
-def _ports(recorded: dict[str, Any] | None) -> list[Port]:
-    return [ledger.port_of(name) for name in (recorded or {}).get("ports", [])]
-
-
-def _recorded_links(recorded: dict[str, Any] | None) -> list[str]:
-    return list((recorded or {}).get("links", []))
-
-
-def _links(claims: Claims) -> list[str]:
-    """Return the links that need route_localnet for the claims, sorted."""
-    every = [claim for held in claims.values() for claim in held if claim.snat]
-    found = {t.link for claim in every for t in claim.targets if t.family == 4}  # noqa: PLR2004 - the family's number
-    return sorted(found - {""})
-
-
-def _held(claims: Claims, attachment: Attachment) -> list[conntrack.Flow]:
-    """Return the UDP flows that the attachment's claims are about."""
-    return [
-        conntrack.Flow(family, port.number, at)
-        for port, held in claims.items()
-        if port.protocol == "udp"
-        for claim in held
-        if claim.attachment == attachment
-        for family, at in claim.published.items()
-    ]
-
-
-def _forget_flows(request: Request, flows: list[conntrack.Flow]) -> None:
-    if flows:
-        cause = conntrack.delete_udp(set(flows))
-        if cause:
-            request.log.warning(f"delete UDP entries of conntrack: {cause}")
-    request.log.step("conntrack")
 
 
 PLUGIN = Plugin(

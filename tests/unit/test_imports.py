@@ -54,3 +54,10 @@ def test_plugin_imports_only_what_it_works_with(plugin: str, spared: set[str]) -
     modules = imported(f"plugins.{plugin}.plugin")
     assert "pydantic" in modules
     assert modules & spared == set()
+
+
+@pytest.mark.parametrize("plugin", ["bridge", "host_local", "portmap"])
+def test_delete_of_what_is_recorded_imports_no_models(plugin: str) -> None:
+    """DEL by the record needs no configuration, and so not pydantic."""
+    modules = imported("cni_common.skel", f"plugins.{plugin}.detach")
+    assert modules & {"pydantic", "pydantic_core"} == set()

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DEL: no lease of the attachment is left. No key of the configuration is read but
+`dataDir`, and no model of it imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.rollback import Gather
+from plugins.host_local.directory import data_dir, locked
+from plugins.host_local.owner import Owner
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+
+def detach(request: Request) -> bool:
+    """Release what the attachment holds; true, since nothing is left to do then."""
+    owner = Owner(request.container_id, request.ifname)
+    directory = data_dir(request.document)
+    with (
+        locked(directory, request.network, create=False) as store,
+        Gather() as each,
+    ):
+        if store is not None:
+            for name in store.owned(owner) or store.owned(owner.legacy):
+                each(store.release, name)
+    return True
