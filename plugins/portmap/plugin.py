@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common import attachments
@@ -80,7 +81,7 @@ def delete(request: Request, conf: PortmapConf) -> None:
     with Gather() as each:
         if ports:
             each(withdraw, request, attachment, ports)
-        each(_delete_inherited, attachment)
+        each(_delete_inherited, request, attachment)
 
 
 def check(request: Request, conf: PortmapConf) -> None:
@@ -122,10 +123,14 @@ def status(request: Request, conf: PortmapConf) -> None:
     nft.check_writable()
 
 
-def _delete_inherited(attachment: Attachment) -> None:
+def _delete_inherited(request: Request, attachment: Attachment) -> None:
     from cni_common import inherited  # noqa: PLC0415 - only without a record
 
-    inherited.portmap(attachment)
+    addresses = []
+    with suppress(CNIError):  # of a prevResult that is none
+        previous = request.prev_result
+        addresses = [ip.address for ip in previous.ips] if previous else []
+    inherited.portmap(attachment, addresses)
 
 
 def _check_conditions(claims: Claims) -> None:

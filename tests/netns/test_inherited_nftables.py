@@ -20,7 +20,7 @@ from cni_common.kernel import nft
 from cni_common.naming import Attachment
 
 if TYPE_CHECKING:
-    from lab import Host
+    from lab import Cni, Host
 
 UNIT_TEST, ETH0_ONE = "6fd94d501e58f0aa", "287fc69eff0574a2"
 ONE = Attachment("unit-test", "one", "eth0")
@@ -112,6 +112,23 @@ def published(host: Host) -> str:  # noqa: ARG001 - its namespace is entered
     publish("two", "10.1.2.4", 8081)
     publish("two", "fd00:1::4", 8081)
     return ruleset()
+
+
+def test_other_network_of_the_container_keeps_its_port(
+    published: str, cni: Cni
+) -> None:
+    """DEL of portmap takes the rules that lead to the addresses of its prevResult."""
+    publish("one", "10.9.0.5", 8090)
+    with_other = ruleset()
+    publish("one", "10.1.2.5", 8080)
+    result = {"cniVersion": "1.1.0", "ips": [{"address": "10.1.2.5/24"}]}
+    conf = {"cniVersion": "1.1.0", "name": "unit-test", "type": "portmap"}
+
+    cni.ok("portmap", "DEL", {**conf, "prevResult": result}, container_id="one")
+
+    assert ruleset() == with_other
+    cni.ok("portmap", "DEL", conf, container_id="one")
+    assert ruleset() == published
 
 
 def test_masquerading_of_one_container_goes_and_of_others_stays(
