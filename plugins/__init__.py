@@ -11,6 +11,7 @@ REGISTER: dict[str, str] = {
     "host-local": "plugins.host_local.plugin",
     "loopback": "plugins.loopback.plugin",
     "portmap": "plugins.portmap.plugin",
+    "static": "plugins.static.plugin",
 }
 
 # Modules with `detach(request) -> bool`: DEL without a configuration, for attachments

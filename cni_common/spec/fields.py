@@ -38,6 +38,11 @@ def address(text: object) -> IPAddress:
     return value
 
 
+def address_if_any(text: object) -> IPAddress | None:
+    """Return an IP address; empty text is none, as in Go."""
+    return None if text in ("", None) else address(text)
+
+
 def cidr(text: object) -> IPInterface:
     """Return an address with its prefix length ("10.1.2.3/24"), the prefix required."""
     if isinstance(text, ipaddress.IPv4Interface | ipaddress.IPv6Interface):
@@ -73,6 +78,9 @@ def mac(text: object) -> str:
 
 
 Address = Annotated[IPAddress, PlainValidator(address), PlainSerializer(str)]
+OptionalAddress = Annotated[
+    IPAddress | None, PlainValidator(address_if_any), PlainSerializer(str)
+]
 Cidr = Annotated[IPInterface, PlainValidator(cidr), PlainSerializer(str)]
 Subnet = Annotated[IPNetwork, PlainValidator(subnet), PlainSerializer(str)]
 Mac = Annotated[str, BeforeValidator(mac)]

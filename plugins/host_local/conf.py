@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from cni_common.spec import cniargs
+from cni_common import requested_ips
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import (
     Cidr,

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What static reads of the network configuration, and which addresses follow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from cni_common import requested_ips
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import (
+    IPAddress,
+    IPInterface,
+    OptionalAddress,
+    address,
+    cidr,
+)
+from cni_common.spec.model import GoModel
+from cni_common.spec.netconf import Ipam, NetConf
+from cni_common.spec.result import IP, Dns, Route
+from cni_common.spec.versions import at_least
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cni_common.spec.request import Request
+
+
+def _with_prefix(text: object, expected: str) -> IPInterface:
+    """Return an address with its prefix length, or raise ValueError with `expected`."""
+    try:
+        return cidr(text)
+    except ValueError:
+        raise ValueError(f"{expected}, got: {text!r}") from None
+
+
+def _configured(text: object) -> IPInterface:
+    return _with_prefix(text, "the 'address' field is expected to be in CIDR notation")
+
+
+def _requested(text: object) -> IPInterface:
+    return _with_prefix(text, "an entry in the 'ips' field is NOT in CIDR notation")
+
+
+def _of_args(text: object) -> IPInterface:
+    return _with_prefix(text, "the 'ip' field is expected to be in CIDR notation")
+
+
+def _gateway(text: object) -> IPAddress:
+    try:
+        return address(text)
+    except ValueError:
+        raise ValueError(f"invalid gateway address: {text}") from None
+
+
+Configured = Annotated[IPInterface, PlainValidator(_configured)]
+Requested = Annotated[IPInterface, PlainValidator(_requested)]
+
+
+class AddressConf(GoModel):
+    """One of `addresses`; its gateway may lie outside the subnet."""
+
+    address: Configured
+    gateway: OptionalAddress = None
+
+    @model_validator(mode="after")
+    def _has_one_family(self) -> Self:
+        if self.gateway and self.gateway.version != self.address.version:
+            msg = f"gateway {self.gateway} is not the same protocol"
+            raise ValueError(f"{msg} as address {self.address}")
+        return self
+
+
+class IpamConf(Ipam):
+    """`ipam`."""
+
+    addresses: list[AddressConf] = Field(default_factory=list)
+    routes: list[Route] = Field(default_factory=list)
+    dns: Dns = Field(default_factory=Dns)
+
+
+class Ips(GoModel):
+    """`runtimeConfig` with the capability `ips`, and `args.cni`."""
+
+    ips: list[Requested] = Field(default_factory=list)
+
+
+class Args(GoModel):
+    """`args`, of which only the part named after the protocol is ours."""
+
+    cni: Ips = Field(default_factory=Ips)
+
+
+class StaticConf(NetConf):
+    """The configuration of the delegating plugin, as an IPAM plugin sees it."""
+
+    ipam: IpamConf = Field(default_factory=IpamConf)
+    args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
+    runtime_config: Ips = Field(default_factory=Ips)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def addresses(self, request: Request) -> list[IP]:
+        """Return the addresses of the attachment, each once, with their gateways.
+
+        The last of these that says something counts: `addresses` and IP of CNI_ARGS
+        together, args.cni.ips, runtimeConfig.ips. A GATEWAY of CNI_ARGS becomes that
+        of every address in whose subnet it lies. Raises code 4 and 7.
+        """
+        if "ipam" not in self.model_fields_set:
+            raise _invalid("IPAM config missing 'ipam' key")
+        given = [IP(address=a.address, gateway=a.gateway) for a in self.ipam.addresses]
+        more = requested_ips.of_args(request, "IP", _of_args)
+        given += [IP(address=item) for item in more]
+        asked = self.runtime_config.ips or self.args.cni.ips
+        if asked:
+            given = [IP(address=item) for item in asked]
+        gateways = requested_ips.of_args(request, "GATEWAY", _gateway)
+        for gateway in gateways:
+            if not any(gateway in ip.address.network for ip in given):
+                request.log.warning(f"GATEWAY {gateway} lies in no address's subnet")
+        found = _each_once(_with_gateway(ip, gateways) for ip in given)
+        self._refuse_more_than_the_version_has(found)
+        return found
+
+    def _refuse_more_than_the_version_has(self, ips: list[IP]) -> None:
+        families = [ip.version for ip in ips]
+        old = not at_least(self.cni_version or "0.1.0", "0.3.0")
+        if old and len(set(families)) < len(families):
+            cause = "does not support more than 1 address per family"
+            raise _invalid(f"CNI version {self.cni_version or '0.1.0'} {cause}")
+
+
+def _with_gateway(ip: IP, gateways: list[IPAddress]) -> IP:
+    """Return `ip` with the last of the gateways that lies in its subnet, if any."""
+    fitting = [gateway for gateway in gateways if gateway in ip.address.network]
+    return ip.model_copy(update={"gateway": fitting[-1]}) if fitting else ip
+
+
+def _each_once(ips: Iterable[IP]) -> list[IP]:
+    """Return the addresses without repetitions; raises code 7 if those contradict."""
+    found: dict[IPAddress, IP] = {}
+    for ip in ips:
+        first = found.setdefault(ip.address.ip, ip)
+        if first.address != ip.address:
+            raise _invalid(f"{first.address} is also given as {ip.address}")
+        if first.gateway is None:
+            found[ip.address.ip] = ip
+        elif ip.gateway not in {None, first.gateway}:
+            msg = f"{first.address} is given with the gateways"
+            raise _invalid(f"{msg} {first.gateway} and {ip.gateway}")
+    return list(found.values())
+
+
+def _invalid(cause: str) -> CNIError:
+    return CNIError(Code.INVALID_CONFIG, f"parse ipam: {cause}")
