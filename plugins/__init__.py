@@ -20,6 +20,7 @@ DETACH: dict[str, str] = {
     "bridge": "plugins.bridge.detach",
     "host-local": "plugins.host_local.detach",
     "portmap": "plugins.portmap.detach",
+    "static": "plugins.static.detach",
 }
 
 # The first version that the reference plugin speaks, where it is not the oldest one.

@@ -117,7 +117,7 @@ class StaticConf(NetConf):
         gateways = requested_ips.of_args(request, "GATEWAY", _gateway)
         for gateway in gateways:
             if not any(gateway in ip.address.network for ip in given):
-                request.log.warning(f"GATEWAY {gateway} lies in no address's subnet")
+                request.log.warning(f"GATEWAY {gateway} lies in no subnet")
         found = _each_once(_with_gateway(ip, gateways) for ip in given)
         self._refuse_more_than_the_version_has(found)
         return found
