@@ -101,7 +101,13 @@ def users(count: int) -> None:
         netns = f"/run/netns/{other.container}"
         link = f"veth-o{number}"
         noted = Record(
-            netns, "", conf.BRIDGE, "host-local", link, "", masquerade=(subnet,)
+            netns=netns,
+            netns_identity="",
+            bridge=conf.BRIDGE,
+            ipam="host-local",
+            host_veth=link,
+            host_mac="",
+            masquerade=(subnet,),
         )
         record.write(owner, noted)
         state.write(room, owner.digest(), asdict(owner))

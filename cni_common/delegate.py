@@ -19,6 +19,7 @@ from cni_common.spec.versions import SUPPORTED
 from cni_common.streams import tell
 
 if TYPE_CHECKING:
+    from cni_common.rollback import Rollback
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
 
@@ -38,6 +39,16 @@ def add(plugin: str, request: Request) -> Result:
         msg = f"decode result of {plugin}: it printed none"
         raise CNIError(Code.DECODE_FAILURE, msg)
     return result
+
+
+def lease(plugin: str, request: Request, undo: Rollback) -> Result:
+    """Have the IPAM plugin's addresses, one at least; `undo` gives them back."""
+    leased = add(plugin, request)
+    undo(delete, plugin, request)
+    if not leased.ips:
+        msg = "IPAM plugin returned missing IP config"
+        raise CNIError(Code.INTERNAL, msg, f"IPAM plugin is {plugin}")
+    return leased
 
 
 def delete(plugin: str, request: Request) -> None:

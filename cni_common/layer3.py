@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common.kernel import addresses, links, netns, routes, sysctl
+from cni_common import state
+from cni_common.kernel import addresses, forwarding, links, netns, routes, sysctl
 from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.spec.errors import CNIError, Code
 
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
     from cni_common.spec.result import IP, Result, Route
 
 
-def configure(
+def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     side: Sides,
     ifname: str,
     result: Result,
     *,
     detect_duplicates: bool = False,
     await_carrier: Callable[[], None] | None = None,
+    prefix_routes: bool = True,
 ) -> None:
     """Have `ifname` in the container up, with the addresses and routes of `result`.
 
-    They are usable on return. With `detect_duplicates` the kernel asks the network
+    They are usable on return. The subnets are on the link, unless `prefix_routes` is
+    false. With `detect_duplicates` the kernel asks the network
     first (RFC 4862), after `await_carrier` has returned, because a question that
     nobody can hear is not asked again. Raises code 999.
     """
@@ -46,7 +49,13 @@ def configure(
     if detect_duplicates and await_carrier is not None:
         await_carrier()
     wanted = [ip.address for ip in ips]
-    addresses.add(side.container, link, wanted, detect_duplicates=detect_duplicates)
+    addresses.add(
+        side.container,
+        link,
+        wanted,
+        detect_duplicates=detect_duplicates,
+        prefix_routes=prefix_routes,
+    )
     if detect_duplicates and has_ipv6:
         with netns.entered(side.namespace):
             addresses.wait_usable(side.container, link)
@@ -69,6 +78,13 @@ def add_routes(
             table=route.table,
             scope=route.scope,
         )
+
+
+def forward(ips: Iterable[IP]) -> None:
+    """Have the families of `ips` forwarded by the host. Raises code 999."""
+    # Whoever waits here must not rely on what a failing call is about to revert.
+    with state.lock("forwarding"):
+        forwarding.enable(sorted({ip.address.version for ip in ips}))
 
 
 def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TABLE = "inet cnipy_masquerade"
 _ROOM = "masquerade"
+_BACKENDS = ("", "nftables", "iptables")
 
 _DECLARATION = f"""\
 add table {TABLE}
@@ -34,6 +35,16 @@ flush chain {TABLE} postrouting
 add rule {TABLE} postrouting ip daddr 224.0.0.0/4 return
 add rule {TABLE} postrouting ip6 daddr ff00::/8 return
 """
+
+
+def validate_backend(name: str) -> None:
+    """Raise code 7 unless the reference has an ipMasqBackend of this name.
+
+    Whichever is asked for, the rules are those of nftables.
+    """
+    if name not in _BACKENDS:
+        msg = f'parse ipMasqBackend: unknown ipmasq backend "{name}"'
+        raise CNIError(Code.INVALID_CONFIG, msg)
 
 
 def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:

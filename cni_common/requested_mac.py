@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common.spec import gojson
+from cni_common.spec import cniargs, gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import mac
 
@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cni_common.spec.netconf import NetConf
+    from cni_common.spec.request import Request
+
+
+def of_request(request: Request, conf: NetConf) -> str:
+    """Return the MAC that was asked for the container's end, or an empty text.
+
+    runtimeConfig.mac comes before args.cni.mac, which comes before MAC in CNI_ARGS.
+    Raises code 7, or 4 for CNI_ARGS.
+    """
+    pairs = cniargs.parse(request.args)
+    in_args = ("CNI_ARGS MAC", pairs.get("MAC"))
+    return first([of_runtime(conf), of_args(conf), in_args])
 
 
 def first(candidates: Iterable[tuple[str, Any]]) -> str:

@@ -37,6 +37,16 @@ def sides(path: str) -> Iterator[Sides]:
             yield Sides(host, container, namespace)
 
 
+def refuse_elsewhere(side: Sides, request: Request, path: str, identity: str) -> None:
+    """Raise code 999 if the attachment lives in another namespace than CNI_NETNS.
+
+    `path` and `identity` are those of the namespace in which it was made.
+    """
+    if identity != side.namespace.identity and netns.lives(path, identity):
+        msg = f"add interface {request.ifname}: container {request.container_id}"
+        raise CNIError(Code.INTERNAL, f"{msg} has it in {path}")
+
+
 def refuse_existing(side: Sides, request: Request) -> None:
     """Raise code 999 if the container has CNI_IFNAME already (section 2, ADD)."""
     if links.get(side.container, request.ifname) is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names and addresses of an attachment's veth pair, before it exists."""
+"""The veth pair of an attachment: planned, looked at, deleted by either end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cni_common import naming
-from cni_common.kernel import links
+from cni_common.kernel import addresses, links, netns
+from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from cni_common.kernel.netlink import Netlink
+    from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPInterface
+    from cni_common.spec.result import Interface
 
+MTU_MAX = 65535
 _NAME_ATTEMPTS = 10
 
 
@@ -37,3 +41,65 @@ def plan(host: Netlink, owner: Attachment, mac: str) -> Pair:
             return Pair(name, owner.ifname, *macs, naming.alias(owner))
     msg = f"name host end of {owner.ifname}: {_NAME_ATTEMPTS} names are taken"
     raise CNIError(Code.INTERNAL, msg)
+
+
+def validate_mtu(mtu: int) -> None:
+    """Raise code 7 unless `mtu`, in bytes, is 0 or one that a veth may have."""
+    if not 0 <= mtu <= MTU_MAX:
+        msg = f"parse mtu: {mtu} is not between 0 and {MTU_MAX}"
+        raise CNIError(Code.INVALID_CONFIG, msg)
+
+
+def check_container_end(inside: Netlink, end: Interface) -> Link:
+    """Return the container's end; raises code 999 unless it is as `end` tells."""
+    link = links.get(inside, end.name)
+    msg = f"check interface {end.name}: "
+    if link is None:
+        raise CNIError(Code.INTERNAL, msg + "it does not exist")
+    if link.kind != "veth":
+        raise CNIError(Code.INTERNAL, msg + "it is no veth")
+    if end.mac and link.mac != end.mac.lower():
+        msg += f"its MAC is {link.mac}, not {end.mac}"
+        raise CNIError(Code.INTERNAL, msg)
+    return link
+
+
+def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:
+    """Delete the host's end of the attachment's pair, if it is still that.
+
+    A killed ADD may have left it without its alias; then it has the recorded `mac`.
+    """
+    with Netlink() as host:
+        link = links.get(host, name) if name else None
+        if link is None:
+            return
+        if link.alias == naming.alias(owner) or (mac and link.mac == mac):
+            links.delete(host, name)
+
+
+def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
+    """Delete the container's end and return the addresses that it had.
+
+    A link whose other end says that it belongs to another attachment stays: the
+    path may name the namespace of a new container by now.
+    """
+    container = netns.open_living(path)
+    if container is None:
+        return []
+    with container, Netlink() as host:
+        with netns.entered(container):
+            inside = Netlink()
+        with inside:
+            link = links.get(inside, owner.ifname)
+            if link is None or _is_of_another(host, link, owner):
+                return []
+            held = [item.address for item in addresses.of_link(inside, link)]
+            links.delete(inside, link.name)
+    return [address for address in held if not address.ip.is_link_local]
+
+
+def _is_of_another(host: Netlink, link: Link, owner: Attachment) -> bool:
+    other = links.by_index(host, link.peer) if link.kind == "veth" else None
+    if other is None or not other.alias.startswith("cni "):
+        return False
+    return other.alias != naming.alias(owner)

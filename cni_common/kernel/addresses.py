@@ -24,7 +24,7 @@ IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 GROUP_IPV6_ADDRESS = 0x100  # RTMGRP_IPV6_IFADDR
-_NODAD, _DAD_FAILED, _TENTATIVE = 0x02, 0x08, 0x40
+_NODAD, _DAD_FAILED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x08, 0x40, 0x200
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,19 @@ def add(
     addresses: Sequence[IPInterface],
     *,
     detect_duplicates: bool = False,
+    prefix_routes: bool = True,
 ) -> None:
     """Have `link` hold `addresses`, none of which it may hold before.
 
-    IPv6 addresses are usable at once unless `detect_duplicates`. Raises code 999.
+    IPv6 addresses are usable at once unless `detect_duplicates`. Without
+    `prefix_routes` the kernel adds no route to their subnets, now or whenever the
+    link comes up again. Raises code 999.
     """
-    requests = [
-        (_message(link, address, detect_duplicates), RTM_NEWADDR, CREATE | EXCLUSIVE)
-        for address in addresses
-    ]
+    requests = []
+    for address in addresses:
+        flags = _flags(address, detect_duplicates, prefix_routes)
+        message = _message(link, address, flags)
+        requests.append((message, RTM_NEWADDR, CREATE | EXCLUSIVE))
     for address, error in zip(addresses, netlink.outcomes(requests), strict=True):
         if error is not None:
             raise _refused("add", address, link, error)
@@ -67,7 +71,7 @@ def add(
 
 def ensure(netlink: Netlink, link: Link, address: IPInterface) -> bool:
     """Have `link` hold `address`; tell whether this call added it. Raises code 999."""
-    message = _message(link, address, detect_duplicates=False)
+    message = _message(link, address, _flags(address))
     (error,) = netlink.outcomes([(message, RTM_NEWADDR, CREATE | EXCLUSIVE)])
     if error is not None and error.errno != errno.EEXIST:
         raise _refused("add", address, link, error)
@@ -76,7 +80,7 @@ def ensure(netlink: Netlink, link: Link, address: IPInterface) -> bool:
 
 def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
     """Have `link` not hold `address`. Raises code 999."""
-    message = _message(link, address, detect_duplicates=False)
+    message = _message(link, address, _flags(address))
     (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
     if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
         raise _refused("delete", address, link, error)
@@ -106,7 +110,16 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
                 events.receive()
 
 
-def _message(link: Link, address: IPInterface, detect_duplicates: bool) -> Any:  # noqa: FBT001 - private, one caller a value
+def _flags(
+    address: IPInterface,
+    detect_duplicates: bool = False,  # noqa: FBT001, FBT002 - private, as `add` has it
+    prefix_routes: bool = True,  # noqa: FBT001, FBT002 - private, as `add` has it
+) -> int:
+    flags = 0 if address.version == 4 or detect_duplicates else _NODAD  # noqa: PLR2004 - the family's number
+    return flags if prefix_routes else flags | _NOPREFIXROUTE
+
+
+def _message(link: Link, address: IPInterface, flags: int) -> Any:
     message = ifaddrmsg()
     message["family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
     message["prefixlen"] = address.network.prefixlen
@@ -119,8 +132,8 @@ def _message(link: Link, address: IPInterface, detect_duplicates: bool) -> Any: 
         broadcast = str(address.network.broadcast_address)
         if address.network.prefixlen < 31:  # noqa: PLR2004 - RFC 3021: /31 has none
             message["attrs"].append(("IFA_BROADCAST", broadcast))
-    elif not detect_duplicates:
-        message["attrs"].append(("IFA_FLAGS", _NODAD))
+    if flags:
+        message["attrs"].append(("IFA_FLAGS", flags))
     return message
 
 

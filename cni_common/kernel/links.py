@@ -14,6 +14,8 @@ from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cni_common.kernel.netns import Namespace
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
@@ -174,16 +176,39 @@ def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> Non
     With STP an enabled port does not forward yet, for half a minute: that is the
     administrator's wish. The calling thread must be in the namespace of `netlink`.
     """
+    link = _wait(netlink, name, seconds, lambda link: link.port_enabled)
+    if link is not None:
+        msg = f"bring up bridge port {name}: it stays disabled"
+        raise CNIError(Code.INTERNAL, msg, f"its link is {link.operstate}")
+
+
+def wait_operational(netlink: Netlink, name: str, seconds: float = 10.0) -> None:
+    """Return when the link `name` sends what it is given; raises code 999 after
+    `seconds`.
+
+    The kernel starts the queue of a link whose carrier came after it was up in a
+    work queue, and drops what is sent before. The calling thread must be in the
+    namespace of `netlink`.
+    """
+    link = _wait(netlink, name, seconds, lambda link: link.operstate == "up")
+    if link is not None:
+        msg = f"bring up link {name}: it stays {link.operstate}"
+        raise CNIError(Code.INTERNAL, msg)
+
+
+def _wait(
+    netlink: Netlink, name: str, seconds: float, holds: Callable[[Link], bool]
+) -> Link | None:
+    """Return None when `holds` the link, or the link as it is after `seconds`."""
     with Netlink(groups=GROUP_LINK) as events:
         until = time.monotonic() + seconds
         while True:
             link = existing(netlink, name)
-            if link.port_enabled:
-                return
+            if holds(link):
+                return None
             left = until - time.monotonic()
             if left <= 0:
-                msg = f"bring up bridge port {name}: it stays disabled"
-                raise CNIError(Code.INTERNAL, msg, f"its link is {link.operstate}")
+                return link
             if select.select([events], [], [], left)[0]:
                 events.receive()
 

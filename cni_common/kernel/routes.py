@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cni_common.kernel.netlink import APPEND, CREATE, Netlink, NetlinkError
+from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import rtmsg
 from cni_common.spec.errors import CNIError, Code
 
@@ -39,6 +39,10 @@ class KernelRoute:
     scope: int
 
 
+class TakenError(CNIError):
+    """The destination has a route already, which `add` was not to share."""
+
+
 def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     netlink: Netlink,
     link: Link,
@@ -51,11 +55,12 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     table: int | None = None,
     scope: int | None = None,
     source: IPAddress | None = None,
+    exclusive: bool = False,
 ) -> None:
     """Have the route through `link`; one that is there in every detail is accepted.
 
-    A route to the same destination by another gateway becomes another path of it.
-    Raises code 999.
+    A route to the same destination by another gateway becomes another path of it,
+    or raises TakenError when the new one is to be `exclusive`. Raises code 999.
     """
     message = rtmsg()
     message["family"] = socket.AF_INET if dst.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
@@ -80,11 +85,14 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
         attributes.append(("RTA_METRICS", {"attrs": metrics}))
     message["attrs"] = attributes
     try:
-        netlink.act((message, RTM_NEWROUTE, CREATE | APPEND))
+        shared = EXCLUSIVE if exclusive else APPEND
+        netlink.act((message, RTM_NEWROUTE, CREATE | shared))
     except NetlinkError as error:
-        if error.errno != errno.EEXIST:
-            msg = f"add route {dst}{f' via {gw}' if gw else ''}: {error.strerror}"
-            raise CNIError(Code.INTERNAL, msg) from error
+        exists = error.errno == errno.EEXIST
+        if exists and not exclusive:
+            return
+        msg = f"add route {dst}{f' via {gw}' if gw else ''}: {error.strerror}"
+        raise (TakenError if exists else CNIError)(Code.INTERNAL, msg) from error
 
 
 def of_link(netlink: Netlink, link: Link, table: int = MAIN_TABLE) -> list[KernelRoute]:

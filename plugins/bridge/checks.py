@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import layer3, masquerade, previous, spoofcheck
+from cni_common import layer3, masquerade, previous, spoofcheck, veth_pair
 from cni_common.kernel import bridges, forwarding, links
 from cni_common.naming import Attachment
 from cni_common.sides import sides
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.spec.request import Request
-    from cni_common.spec.result import IP, Interface, Result
+    from cni_common.spec.result import IP, Result
     from plugins.bridge.conf import BridgeConf
 
 
@@ -31,7 +31,7 @@ def attachment(request: Request, conf: BridgeConf) -> None:
     end, index = previous.container_end(request, result)
     with sides(request.netns) as side:
         bridge = _bridge(side.host, conf, result)
-        link = _container_link(side.container, end)
+        link = veth_pair.check_container_end(side.container, end)
         port = _port(side.host, bridge, link, result, conf)
         _port_flags(side.host, port, conf)
         if conf.macspoofchk:
@@ -63,18 +63,6 @@ def _bridge(host: Netlink, conf: BridgeConf, result: Result) -> Link:
     if conf.promisc_mode and not bridge.is_promiscuous:
         raise _wrong(f"check bridge {bridge.name}: it is not promiscuous")
     return bridge
-
-
-def _container_link(inside: Netlink, end: Interface) -> Link:
-    link = links.get(inside, end.name)
-    if link is None:
-        raise _wrong(f"check interface {end.name}: it does not exist")
-    if link.kind != "veth":
-        raise _wrong(f"check interface {end.name}: it is no veth")
-    if end.mac and link.mac != end.mac.lower():
-        msg = f"check interface {end.name}: its MAC is {link.mac}"
-        raise _wrong(f"{msg}, not {end.mac}")
-    return link
 
 
 def _port(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from cni_common import requested_mac
-from cni_common.spec import cniargs
+from cni_common import masquerade, veth_pair
 from cni_common.spec.environment import IFNAME_MAX, validate_ifname
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.model import GoModel
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
 VLAN_MAX = 4094
-MTU_MAX = 65535
-BACKENDS = ("", "nftables", "iptables")
 
 
 class Trunk(GoModel):
@@ -96,38 +93,19 @@ class BridgeConf(NetConf):
             cause = f"invalid VLAN ID {self.vlan} (must be between 0 and {VLAN_MAX})"
             raise _invalid("vlan", cause)
         self.trunk()
-        if not 0 <= self.mtu <= MTU_MAX:
-            raise _invalid("mtu", f"{self.mtu} is not between 0 and {MTU_MAX}")
+        veth_pair.validate_mtu(self.mtu)
         if self.hairpin_mode and self.promisc_mode:
             cause = "cannot set hairpin mode and promiscuous mode at the same time"
             raise _invalid("hairpinMode", cause)
         if self.disable_container_interface and self.ipam.type:
             cause = "cannot use IPAM when DisableContainerInterface flag is set"
             raise _invalid("ipam", cause)
+        masquerade.validate_backend(self.ip_masq_backend)
         if self.ip_masq and self.ip_masq_backend == "iptables":
             request.log.warning("ipMasqBackend iptables is served by nftables")
-        if self.ip_masq_backend not in BACKENDS:
-            cause = f'unknown ipmasq backend "{self.ip_masq_backend}"'
-            raise _invalid("ipMasqBackend", cause)
         if not self.ipam.type and not at_least(request.cni_version, "0.3.0"):
             cause = f"a result of {request.cni_version} needs an IP address"
             raise _invalid("ipam", cause)
-
-
-def wanted_mac(request: Request, conf: BridgeConf) -> str:
-    """Return the MAC that was asked for the container's end, or an empty text.
-
-    runtimeConfig.mac comes before args.cni.mac, which comes before MAC in CNI_ARGS.
-    Raises code 7, or 4 for CNI_ARGS.
-    """
-    pairs = cniargs.parse(request.args)
-    return requested_mac.first(
-        [
-            requested_mac.of_runtime(conf),
-            requested_mac.of_args(conf),
-            ("CNI_ARGS MAC", pairs.get("MAC")),
-        ]
-    )
 
 
 def _valid_link_name(name: str, key: str) -> None:

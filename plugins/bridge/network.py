@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import layer3, naming, state
-from cni_common.kernel import bridges, forwarding, links, sysctl
+from cni_common.kernel import bridges, links, sysctl
 from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.rollback import Rollback
     from cni_common.spec.fields import IPInterface
-    from cni_common.spec.result import IP
     from plugins.bridge.conf import BridgeConf
 
 ALIAS = "cni bridge"
@@ -97,13 +96,6 @@ def pin_mac(netlink: Netlink, name: str) -> None:
     link = links.existing(netlink, name)
     if link.alias != ALIAS:
         links.set_mac(netlink, name, link.mac)
-
-
-def forward(ips: Sequence[IP]) -> None:
-    """Have the families of `ips` forwarded by the host. Raises code 999."""
-    # Whoever waits here must not rely on what a failing call is about to revert.
-    with state.lock("forwarding"):
-        forwarding.enable(sorted({ip.address.version for ip in ips}))
 
 
 def _set_sysctls(name: str) -> None:

@@ -6,16 +6,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cni_common import attachments, delegate, masquerade, spoofcheck, veth_pair
-from cni_common.kernel import forwarding, links, netns, nft
+from cni_common import (
+    attachments,
+    delegate,
+    layer3,
+    masquerade,
+    requested_mac,
+    spoofcheck,
+    veth_pair,
+)
+from cni_common.kernel import forwarding, links, nft
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
-from cni_common.sides import refuse_existing, sides
+from cni_common.sides import refuse_elsewhere, refuse_existing, sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
 from plugins.bridge import checks, gateway, network, record, release, veth, vlans
-from plugins.bridge.conf import BridgeConf, wanted_mac
+from plugins.bridge.conf import BridgeConf
 from plugins.bridge.detach import detach
 from plugins.bridge.record import Record
 
@@ -31,7 +39,7 @@ CONTAINER = 2  # index of the container's end in the result
 def add(request: Request, conf: BridgeConf) -> Result:
     """The container has CNI_IFNAME with its addresses and routes, on the bridge."""
     conf.validate_for(request)
-    mac = wanted_mac(request, conf)
+    mac = requested_mac.of_request(request, conf)
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
         refuse_existing(side, request)
@@ -42,7 +50,8 @@ def add(request: Request, conf: BridgeConf) -> Result:
         record.write(owner, noted)
         _plug_in(side, conf, pair, owner, undo)
         request.log.step("link")
-        leased = _lease(request, conf, undo)
+        ipam = conf.ipam.type
+        leased = delegate.lease(ipam, request, undo) if ipam else Result()
         request.log.step("ipam")
         result = _layer3(conf, leased)
         noted = _with_layer3(noted, conf, result)
@@ -61,7 +70,7 @@ def add(request: Request, conf: BridgeConf) -> Result:
         interfaces = _interfaces(side, request, conf, noted)
         if noted.gateways:
             network.pin_mac(side.host, conf.bridge)
-            network.forward(result.ips)
+            layer3.forward(result.ips)
         request.log.step("gateway")
         return result.model_copy(update={"interfaces": interfaces})
 
@@ -70,10 +79,13 @@ def delete(request: Request, conf: BridgeConf) -> None:
     """Nothing of the attachment is left: rules, link, lease; the bridge stays."""
     if detach(request):
         return
+    owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, Attachment.of(request), request)
+        each(release.unrecorded, owner, request)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
+        # A killed ADD may not have finished writing it.
+        each(record.delete, owner)
 
 
 def check(request: Request, conf: BridgeConf) -> None:
@@ -112,28 +124,21 @@ def status(request: Request, conf: BridgeConf) -> None:
 
 
 def _delete_remains(side: Sides, request: Request, conf: BridgeConf) -> None:
-    """Have nothing left of an earlier ADD of this attachment that was killed.
-
-    Raises code 999 when the attachment lives in another namespace.
-    """
+    """Have nothing left of an earlier ADD of this attachment that was killed."""
     noted = record.read(Attachment.of(request))
-    if noted is None:
-        return
-    elsewhere = noted.netns_identity != side.namespace.identity
-    if elsewhere and netns.lives(noted.netns, noted.netns_identity):
-        msg = f"add interface {request.ifname}: container {request.container_id}"
-        raise CNIError(Code.INTERNAL, f"{msg} has it in {noted.netns}")
-    delete(request, conf)
+    if noted is not None:
+        refuse_elsewhere(side, request, noted.netns, noted.netns_identity)
+        delete(request, conf)
 
 
 def _record(side: Sides, conf: BridgeConf, pair: Pair) -> Record:
     return Record(
-        side.namespace.path,
-        side.namespace.identity,
-        conf.bridge,
-        conf.ipam.type,
-        pair.host,
-        pair.host_mac,
+        netns=side.namespace.path,
+        netns_identity=side.namespace.identity,
+        bridge=conf.bridge,
+        ipam=conf.ipam.type,
+        host_veth=pair.host,
+        host_mac=pair.host_mac,
         spoofcheck=conf.macspoofchk,
     )
 
@@ -144,24 +149,12 @@ def _plug_in(
     """Have the pair, and its host end as a port of the bridge."""
     with network.locked(conf.bridge):
         bridge = network.ensure(side.host, conf, owner, undo)
-        undo(release.host_veth, owner, pair.host, pair.host_mac)
+        undo(veth_pair.delete_host_end, owner, pair.host, pair.host_mac)
         veth.add(side, bridge, pair, conf)
     vlans.set_port(side.host, bridge, pair.host, conf)
     if conf.macspoofchk:
         undo(spoofcheck.release, pair.host)
         spoofcheck.ensure(pair.host, pair.mac)
-
-
-def _lease(request: Request, conf: BridgeConf, undo: Rollback) -> Result:
-    """Have the IPAM plugin's addresses, or none on a pure layer 2 network."""
-    if not conf.ipam.type:
-        return Result()
-    leased = delegate.add(conf.ipam.type, request)
-    undo(delegate.delete, conf.ipam.type, request)
-    if not leased.ips:
-        msg = "IPAM plugin returned missing IP config"
-        raise CNIError(Code.INTERNAL, msg, f"IPAM plugin is {conf.ipam.type}")
-    return leased
 
 
 def _layer3(conf: BridgeConf, leased: Result) -> Result:

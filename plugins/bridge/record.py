@@ -8,47 +8,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cni_common import attachments
+from cni_common.pair_record import PairRecord
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
-    from cni_common.spec.fields import IPInterface, IPNetwork
+    from cni_common.spec.fields import IPInterface
 
 PLUGIN = "bridge"
 
 
-@dataclass(frozen=True)
-class Record:
-    """What ADD does: the namespace it does it in, the host's end, rules, addresses.
+@dataclass(frozen=True, kw_only=True)
+class Record(PairRecord):
+    """What ADD does for a port of `bridge`.
 
-    `gateways` are the addresses of the bridge that the attachment relies on, `routes`
-    documents of the result, with all their fields.
+    `gateways` are the addresses of the bridge that the attachment relies on.
     """
 
-    netns: str
-    netns_identity: str
     bridge: str
-    ipam: str
-    host_veth: str
-    host_mac: str
     spoofcheck: bool = False
-    masquerade: tuple[IPNetwork, ...] = ()
     gateways: tuple[IPInterface, ...] = ()
-    routes: tuple[dict[str, Any], ...] = ()
 
 
 def write(owner: Attachment, record: Record) -> None:
     """Write down what is done, or about to be done, for `owner`."""
     document = {
-        "netns": record.netns,
-        "netnsIdentity": record.netns_identity,
+        **record.document(),
         "bridge": record.bridge,
-        "ipam": record.ipam,
-        "hostVeth": record.host_veth,
-        "hostMac": record.host_mac,
         "spoofcheck": record.spoofcheck,
-        "masquerade": [str(network) for network in record.masquerade],
         "gateways": [str(address) for address in record.gateways],
-        "routes": list(record.routes),
     }
     attachments.write(PLUGIN, owner, document)
 
@@ -75,15 +62,10 @@ def others_on(bridge: str, owner: Attachment) -> list[Record]:
 
 
 def _record(document: dict[str, Any]) -> Record:
+    gateways = document.get("gateways", [])
     return Record(
-        str(document.get("netns", "")),
-        str(document.get("netnsIdentity", "")),
-        str(document.get("bridge", "")),
-        str(document.get("ipam", "")),
-        str(document.get("hostVeth", "")),
-        str(document.get("hostMac", "")),
-        bool(document.get("spoofcheck")),
-        tuple(ipaddress.ip_network(text) for text in document.get("masquerade", [])),
-        tuple(ipaddress.ip_interface(text) for text in document.get("gateways", [])),
-        tuple(document.get("routes", [])),
+        **PairRecord.members(document),
+        bridge=str(document.get("bridge", "")),
+        spoofcheck=bool(document.get("spoofcheck")),
+        gateways=tuple(ipaddress.ip_interface(text) for text in gateways),
     )

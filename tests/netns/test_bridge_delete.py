@@ -11,9 +11,8 @@ import pytest
 from bridged import DUAL, conf, layer2, with_result
 from lab import ip, nft_objects, run
 
-from cni_common import masquerade
+from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code
-from plugins.bridge import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -226,7 +225,7 @@ def refuse(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(masquerade, "release"), (release, "host_veth")]
+    ("module", "name"), [(masquerade, "release"), (veth_pair, "delete_host_end")]
 )
 def test_lease_is_released_even_if_the_rest_fails(
     cni: Cni,

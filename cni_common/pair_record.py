@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What records of attachments by a veth pair have in common."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cni_common.spec.fields import IPNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRecord:
+    """What ADD does: the namespace it does it in, the host's end, rules, routes.
+
+    `ipam` is the plugin that gave the addresses, `routes` are documents of the
+    result, with all their fields.
+    """
+
+    netns: str
+    netns_identity: str
+    ipam: str
+    host_veth: str
+    host_mac: str
+    masquerade: tuple[IPNetwork, ...] = ()
+    routes: tuple[dict[str, Any], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return the record as JSON has it."""
+        return {
+            "netns": self.netns,
+            "netnsIdentity": self.netns_identity,
+            "ipam": self.ipam,
+            "hostVeth": self.host_veth,
+            "hostMac": self.host_mac,
+            "masquerade": [str(network) for network in self.masquerade],
+            "routes": list(self.routes),
+        }
+
+    @staticmethod
+    def members(document: dict[str, Any]) -> dict[str, Any]:
+        """Return the members above, by name, that `document` tells."""
+        networks = document.get("masquerade", [])
+        return {
+            "netns": str(document.get("netns", "")),
+            "netns_identity": str(document.get("netnsIdentity", "")),
+            "ipam": str(document.get("ipam", "")),
+            "host_veth": str(document.get("hostVeth", "")),
+            "host_mac": str(document.get("hostMac", "")),
+            "masquerade": tuple(ipaddress.ip_network(text) for text in networks),
+            "routes": tuple(document.get("routes", [])),
+        }
