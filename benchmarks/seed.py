@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import conf, iptables
-from cni_common import attachments, state
+from cni_common import attachments, marks, state
 from cni_common.naming import Attachment
 from plugins.bridge import record
 from plugins.bridge.record import Record
-from plugins.portmap import claims, elements, ledger, localnet, marks
+from plugins.portmap import claims, elements, ledger, localnet
 from plugins.portmap.claims import Claim, Target
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cni_common import state
+from cni_common import marks, state
 from cni_common.kernel import nft
-from plugins.portmap import claims, conditions, elements, marks, rules
+from plugins.portmap import claims, conditions, elements, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cni_common import marks
 from cni_common.kernel import sysctl
-from plugins.portmap import marks
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment

@@ -12,10 +12,9 @@ import pytest
 from lab import nft_objects, run
 from published import TABLE, Node, elements, left, mapping, request, route_localnet
 
-from cni_common import state
+from cni_common import marks, state
 from cni_common.kernel import nft, sysctl
 from cni_common.spec.errors import CNIError
-from plugins.portmap import marks
 
 if TYPE_CHECKING:
     from lab import Cni, Host

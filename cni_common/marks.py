@@ -2,7 +2,7 @@
 """Marks: empty files that say who needs something; an empty directory says nobody.
 
 Counting is thereby one rmdir(2). They are made in one step, so that a process that is
-killed leaves no half of one. Whoever calls holds the lock of the ledger.
+killed leaves no half of one. Whoever calls holds the lock of what they are about.
 """
 
 from __future__ import annotations
