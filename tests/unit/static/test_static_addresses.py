@@ -232,7 +232,8 @@ def test_keys_match_without_regard_to_case_and_null_is_absence() -> None:
 
 BAD_ADDRESS = "the 'address' field is expected to be in CIDR notation, got: "
 BAD_REQUEST = "an entry in the 'ips' field is NOT in CIDR notation, got: "
-WHERE = "parse network configuration: ipam.addresses.0"
+CONFIGURATION = "parse network configuration"
+WHERE = f"{CONFIGURATION}: ipam.addresses.0"
 
 
 @pytest.mark.parametrize(
@@ -262,15 +263,15 @@ WHERE = "parse network configuration: ipam.addresses.0"
         ),
         (
             conf() | {"runtimeConfig": {"ips": ["10.1.2.3"]}},
-            f"parse network configuration: runtimeConfig.ips.0: {BAD_REQUEST}'10.1.2.3'",
+            f"{CONFIGURATION}: runtimeConfig.ips.0: {BAD_REQUEST}'10.1.2.3'",
         ),
         (
             conf() | {"args": {"cni": {"ips": ["10.1.2.3"]}}},
-            f"parse network configuration: args.cni.ips.0: {BAD_REQUEST}'10.1.2.3'",
+            f"{CONFIGURATION}: args.cni.ips.0: {BAD_REQUEST}'10.1.2.3'",
         ),
         (
             conf(ONE, routes=[{"dst": "here"}]),
-            "parse network configuration: ipam.routes.0.dst: 'here' is not an address",
+            f"{CONFIGURATION}: ipam.routes.0.dst: 'here' is not an address",
         ),
         (
             {"cniVersion": "1.1.0", "name": "net", "type": "bridge"},
