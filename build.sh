@@ -10,7 +10,7 @@ parts=$top/dist/parts
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
 minors="3.11 3.12 3.13"
-names=(bridge host-local loopback portmap static)
+names=(bridge host-local loopback macvlan portmap static)
 
 usage() {
     cat <<'END'

@@ -10,6 +10,7 @@ REGISTER: dict[str, str] = {
     "bridge": "plugins.bridge.plugin",
     "host-local": "plugins.host_local.plugin",
     "loopback": "plugins.loopback.plugin",
+    "macvlan": "plugins.macvlan.plugin",
     "portmap": "plugins.portmap.plugin",
     "static": "plugins.static.plugin",
 }
@@ -19,6 +20,7 @@ REGISTER: dict[str, str] = {
 DETACH: dict[str, str] = {
     "bridge": "plugins.bridge.detach",
     "host-local": "plugins.host_local.detach",
+    "macvlan": "plugins.macvlan.detach",
     "portmap": "plugins.portmap.detach",
     "static": "plugins.static.detach",
 }

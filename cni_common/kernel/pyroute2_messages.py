@@ -31,6 +31,11 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402 - after the 
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402 - after the door
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402 - after the door
 
+_QUEUE = ("IFLA_MACVLAN_BC_QUEUE_LEN", "uint32")
+_macvlan = ifinfmsg.ifinfo.macvlan_data
+if len(_macvlan.nla_map) == 7:  # noqa: PLR2004 - the number in if_link.h of the first that pyroute2 does not know
+    _macvlan.nla_map = (*_macvlan.nla_map, _QUEUE)
+
 
 def build_tables() -> None:
     """Have the tables made that pyroute2 makes when a message is first encoded."""

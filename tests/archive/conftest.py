@@ -37,7 +37,7 @@ def build(packed: Path) -> str:
 @pytest.fixture
 def plugin_dir(packed: Path, tmp_path: Path) -> Path:
     """A plugin directory with one copy of the archive under each plugin's name."""
-    for name in ("bridge", "host-local", "loopback", "portmap", "static"):
+    for name in ("bridge", "host-local", "loopback", "macvlan", "portmap", "static"):
         (tmp_path / name).symlink_to(packed)
     return tmp_path
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which link has the default route: asked for by address, so that no table is listed.
+
+The kernel tells the route that an address matches (RTM_F_FIB_MATCH, Linux 4.13), and
+the default route is what an address of nobody matches.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel import links
+from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import rtmsg
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
+
+_RTM_GETROUTE = 26
+_FIB_MATCH = 0x2000
+# Documentation prefixes (RFC 5737, RFC 3849), which few have a narrower route for;
+# several, since a laboratory may.
+_NOBODY = {
+    socket.AF_INET: ("192.0.2.1", "198.51.100.1", "203.0.113.1"),
+    socket.AF_INET6: ("2001:db8::1", "2000::1", "3ffe::1"),
+}
+
+
+def link(netlink: Netlink) -> Link | None:
+    """Return the link of the IPv4 default route, else of the IPv6 one, else None."""
+    for family, addresses in _NOBODY.items():
+        for address in addresses:
+            index = _default(netlink, family, address)
+            if index:
+                return links.by_index(netlink, index)
+    return None
+
+
+def _default(netlink: Netlink, family: int, address: str) -> int:
+    """Return the index of the default route's link if `address` goes by it, else 0."""
+    message = rtmsg()
+    message["family"] = family
+    message["dst_len"] = 32 if family == socket.AF_INET else 128
+    message["flags"] = _FIB_MATCH
+    message["attrs"] = [("RTA_DST", address)]
+    try:
+        route = netlink.get(message, _RTM_GETROUTE, rtmsg)
+    except NetlinkError:  # unreachable by whatever errno the route says
+        return 0
+    if route["dst_len"] != 0:
+        return 0
+    hops: list[Any] = route.get_attr("RTA_MULTIPATH") or []
+    index: int = route.get_attr("RTA_OIF") or (hops[0]["oif"] if hops else 0)
+    return index

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""macvlans: links with MACs of their own on a master (ip-link(8), if_link.h)."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel.attributes import Attributes
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netns import Namespace
+
+_RTM_NEWLINK, _RTM_GETLINK = 16, 18
+_PREFIX = 16 + struct.calcsize("=BxHiII")  # netlink header, struct ifinfomsg
+_LINKINFO, _INFO_KIND, _INFO_DATA = 18, 1, 2  # IFLA_*
+_MODE, _BC_QUEUE_LEN = 1, 7  # IFLA_MACVLAN_*
+_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
+
+
+@dataclass(frozen=True)
+class Macvlan:
+    """What a macvlan has beside what every link has."""
+
+    mode: str
+    bc_queue_len: int
+
+
+def add(  # noqa: PLR0913 - what a macvlan has from the start
+    netlink: Netlink,
+    name: str,
+    master: Link,
+    *,
+    mode: str,
+    mac: str,
+    mtu: int = 0,
+    bc_queue_len: int = 0,
+    namespace: Namespace | None = None,
+) -> None:
+    """Add the macvlan `name` on `master`, down; in `namespace` if one is given.
+
+    The master is one of the namespace of `netlink`. The link is made where it is to
+    be, with its final name, so that it is never seen elsewhere. `mtu` in bytes, 0 is
+    the master's; `bc_queue_len` in frames, 0 is the kernel's. In mode passthru the
+    kernel gives it the master's MAC rather than `mac`. Raises code 999.
+    """
+    options: list[tuple[str, Any]] = [("IFLA_MACVLAN_MODE", mode)]
+    if bc_queue_len:
+        options.append(("IFLA_MACVLAN_BC_QUEUE_LEN", bc_queue_len))
+    attributes: list[tuple[str, Any]] = [
+        ("IFLA_IFNAME", name),
+        ("IFLA_LINK", master.index),
+        ("IFLA_ADDRESS", mac),
+    ]
+    if mtu:
+        attributes.append(("IFLA_MTU", mtu))
+    if namespace is not None:
+        attributes.append(("IFLA_NET_NS_FD", namespace.fd))
+    kind = [("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", {"attrs": options})]
+    attributes.append(("IFLA_LINKINFO", {"attrs": kind}))
+    message = ifinfmsg()
+    message["attrs"] = attributes
+    try:
+        netlink.act((message, _RTM_NEWLINK, CREATE | EXCLUSIVE))
+    except NetlinkError as error:
+        msg = f"add macvlan {name} on {master.name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg, _hint(error, master)) from error
+
+
+def get(netlink: Netlink, name: str) -> Macvlan | None:
+    """Return what the macvlan `name` has; None when no link of that name is one."""
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_IFNAME", name)]
+    try:
+        answer: _Answer = netlink.get(message, _RTM_GETLINK, _Answer)
+    except NetlinkError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        msg = f"find link {name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    return answer.macvlan
+
+
+class _Answer:
+    """A message about a link, to be decoded into `macvlan`."""
+
+    macvlan: Macvlan | None = None
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    def decode(self) -> None:
+        """Have the macvlan, if the link is one."""
+        described = Attributes(self._message, _PREFIX).nested(_LINKINFO)
+        if described.text(_INFO_KIND) == "macvlan":
+            options = described.nested(_INFO_DATA)
+            mode = _MODES.get(options.number(_MODE), "")
+            self.macvlan = Macvlan(mode, options.number(_BC_QUEUE_LEN))
+
+
+def _hint(error: NetlinkError, master: Link) -> str:
+    """Return what the kernel means by an errno without words."""
+    match error.errno:
+        case errno.EBUSY:
+            return f"{master.name} is a port of a bridge or bond, or has ipvlan links"
+        case errno.EINVAL:
+            return (
+                f"{master.name} is no Ethernet link, or mode passthru meets another"
+                " macvlan on it"
+            )
+    return ""

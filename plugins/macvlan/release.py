@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What DEL and GC take away of a macvlan attachment: its link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common import attached, attachments, naming
+from cni_common.kernel import links, netns
+from cni_common.kernel.netlink import Netlink
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
+    from cni_common.naming import Attachment
+
+PLUGIN = "macvlan"
+
+
+def link_in(owner: Attachment, path: str) -> None:
+    """Have no link of the attachment in the namespace at `path`, if there is one.
+
+    The link of another attachment stays: the path may name the namespace of a new
+    container by now.
+    """
+    container = netns.open_living(path)
+    if container is None:
+        return
+    with container, netns.entered(container), Netlink() as inside:
+        link(inside, owner)
+
+
+def link(inside: Netlink, owner: Attachment) -> None:
+    """Have no link of the attachment in the namespace of `inside`."""
+    found = links.get(inside, owner.ifname)
+    if found is not None and is_of(owner, found):
+        links.delete(inside, found.name)
+
+
+def is_of(owner: Attachment, found: Link) -> bool:
+    """Tell whether `found` may be the attachment's macvlan.
+
+    The reference plugin gives no alias, and neither does an ADD that was killed.
+    """
+    if found.kind != PLUGIN:
+        return False
+    return not found.alias.startswith("cni ") or found.alias == naming.alias(owner)
+
+
+def stale(owner: Attachment) -> None:
+    """Have nothing of an attachment that is known from its record only."""
+    noted = attached.read(PLUGIN, owner)
+    if noted is not None:
+        link_in(owner, noted.living())
+        attachments.delete(PLUGIN, owner)
