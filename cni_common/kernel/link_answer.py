@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from cni_common.kernel.attributes import Attributes
 
-IFF_UP, IFF_PROMISC = 0x1, 0x100
+IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 _NETLINK_HEADER = 16
 _IFINFOMSG = struct.Struct("=BxHiII")
 _ADDRESS, _IFNAME, _MTU, _LINK, _MASTER = 1, 3, 4, 5, 10  # IFLA_*
-_OPERSTATE, _LINKINFO, _IFALIAS = 16, 18, 20
+_TXQLEN, _OPERSTATE, _LINKINFO, _IFALIAS = 13, 16, 18, 20
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
 _BR_VLAN_FILTERING = 7
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
@@ -32,6 +32,9 @@ _OPERSTATES = (  # RFC 2863, linux/if.h
 class Link:
     """A link as the kernel shows it; `peer` is the index of a veth's other end.
 
+    `is_promiscuous` and `is_all_multicast` tell what was set, not what a socket asked
+    for in the meantime (packet(7), PACKET_ADD_MEMBERSHIP).
+
     For a port of a bridge `hairpin` and `isolated` tell its flags, and `port_enabled`
     whether it takes part in the bridge.
     """
@@ -42,6 +45,8 @@ class Link:
     mtu: int
     is_up: bool
     is_promiscuous: bool
+    is_all_multicast: bool
+    tx_queue_length: int
     operstate: str
     kind: str
     alias: str
@@ -76,6 +81,8 @@ class LinkAnswer:
             mtu=link.number(_MTU),
             is_up=bool(flags & IFF_UP),
             is_promiscuous=bool(flags & IFF_PROMISC),
+            is_all_multicast=bool(flags & IFF_ALLMULTI),
+            tx_queue_length=link.number(_TXQLEN),
             operstate=_OPERSTATES[link.number(_OPERSTATE)],
             kind=kind,
             alias=link.text(_IFALIAS),

@@ -22,10 +22,27 @@ def get(name: str) -> str | None:
         return None
 
 
+def shown(name: str) -> str | None:
+    """Return the value of `name`, or None when it is absent or cannot be read.
+
+    Some are for writing only (route/flush), some have no value until one is set
+    (stable_secret).
+    """
+    try:
+        return get(name)
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def exists(name: str) -> bool:
+    """Tell whether this kernel has `name`, in the calling thread's namespace."""
+    return os.path.exists(f"/proc/sys/{name}")
+
+
 def set_value(name: str, value: str) -> None:
     """Make `name` have `value`; raises code 999 when the kernel will not."""
     try:
-        if get(name) != value:
+        if shown(name) != value:
             _write(name, value)
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
@@ -45,6 +62,11 @@ def set_if_present(name: str, value: str) -> bool:
     except OSError:
         return False
     return current is not None
+
+
+def read_only() -> bool:
+    """Tell whether /proc/sys is mounted so that nothing in it can be written."""
+    return bool(os.statvfs("/proc/sys").f_flag & os.ST_RDONLY)
 
 
 def writable(name: str) -> bool:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of a link that exists: MTU, queue, flags (ip-link(8), netdevice(7))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel.link_answer import IFF_ALLMULTI
+from cni_common.kernel.links import RTM_NEWLINK, refused
+from cni_common.kernel.netlink import NetlinkError
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+
+if TYPE_CHECKING:
+    from cni_common.kernel.netlink import Netlink
+
+
+def set_mtu(netlink: Netlink, name: str, mtu: int) -> None:
+    """Give the link the MTU `mtu`, in bytes. Raises code 999."""
+    _change(netlink, _named(name, ("IFLA_MTU", mtu)), f"{name} mtu {mtu}")
+
+
+def set_tx_queue_length(netlink: Netlink, name: str, packets: int) -> None:
+    """Have the link's transmit queue hold `packets` packets. Raises code 999."""
+    message = _named(name, ("IFLA_TXQLEN", packets))
+    _change(netlink, message, f"{name} txqueuelen {packets}")
+
+
+def set_all_multicast(netlink: Netlink, name: str, *, on: bool = True) -> None:
+    """Make the link receive every multicast frame, or its own groups'.
+
+    Raises code 999.
+    """
+    message = _named(name)
+    message["flags"] = IFF_ALLMULTI if on else 0
+    message["change"] = IFF_ALLMULTI
+    _change(netlink, message, f"{name} allmulticast {'on' if on else 'off'}")
+
+
+def _named(name: str, *attributes: tuple[str, Any]) -> Any:
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_IFNAME", name), *attributes]
+    return message
+
+
+def _change(netlink: Netlink, message: Any, what: str) -> None:
+    try:
+        netlink.act((message, RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        raise refused("set link", what, error) from error
