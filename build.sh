@@ -10,7 +10,7 @@ parts=$top/dist/parts
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
 minors="3.11 3.12 3.13"
-names=(bridge host-local loopback macvlan portmap static)
+names=()
 
 usage() {
     cat <<'END'
@@ -119,11 +119,20 @@ END
     printf '%s' "$stamp" >"$parts/stamp"
 }
 
+# Which plugins there are, the register alone says.
+read_names() {
+    local listed
+    listed=$(cd "$top" &&
+        "$venv/bin/python" -B -c 'import plugins; print(*plugins.REGISTER, sep="\n")')
+    mapfile -t names <<<"$listed"
+}
+
 build() {
     exec 9<"$top"
     flock 9
     ensure_venv
     ensure_parts
+    read_names
     local own=$top/dist/own room name
     rm -rf "$own"
     mkdir -p "$own" "$bin"
@@ -144,7 +153,8 @@ build() {
         if [[ $copies ]]; then
             cp --remove-destination "$bin/cnipy" "$bin/$name"
         else
-            ln -sfnT cnipy "$bin/$name"
+            # One that leads there already stays, for whoever is about to execute it.
+            [[ $(readlink "$bin/$name") == cnipy ]] || ln -sfnT cnipy "$bin/$name"
         fi
     done
     exec 9<&-
@@ -160,7 +170,8 @@ demo() {
 run_tests() {
     need nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl \
         shellcheck=shellcheck tcpdump=tcpdump /bin/busybox=busybox-static \
-        podman=podman containerd=containerd runc=runc \
+        podman=podman containerd=containerd runc=runc strace=strace \
+        dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus \
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go \
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev ||
         say "tests that need what is missing are skipped"
@@ -170,11 +181,12 @@ run_tests() {
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
     fi
+    local at_once=(-n "$(nproc)" --dist worksteal)
     say "with the warm server"
-    CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q \
-        tests/runtimes tests/recordings tests/examples
+    CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q "${at_once[@]}" \
+        tests/runtimes tests/recordings tests/examples tests/differential
     say "with cold starts"
-    exec "$venv/bin/python" -m pytest --cov --cov-report=term
+    exec "$venv/bin/python" -m pytest "${at_once[@]}" --cov --cov-report=term
 }
 
 # Namespaces that end with it, and what it extracts: nothing is left.

@@ -7,22 +7,28 @@ Strings only: it is read before anything is imported.
 from cni_common.spec.versions import SUPPORTED
 
 REGISTER: dict[str, str] = {
+    "bandwidth": "plugins.bandwidth.plugin",
     "bridge": "plugins.bridge.plugin",
     "host-local": "plugins.host_local.plugin",
     "loopback": "plugins.loopback.plugin",
     "macvlan": "plugins.macvlan.plugin",
     "portmap": "plugins.portmap.plugin",
+    "ptp": "plugins.ptp.plugin",
     "static": "plugins.static.plugin",
+    "tuning": "plugins.tuning.plugin",
 }
 
 # Modules with `detach(request) -> bool`: DEL without a configuration, for attachments
 # that there is a record of. pydantic is more than half of a cold start.
 DETACH: dict[str, str] = {
+    "bandwidth": "plugins.bandwidth.detach",
     "bridge": "plugins.bridge.detach",
     "host-local": "plugins.host_local.detach",
     "macvlan": "plugins.macvlan.detach",
     "portmap": "plugins.portmap.detach",
+    "ptp": "plugins.ptp.detach",
     "static": "plugins.static.detach",
+    "tuning": "plugins.tuning.detach",
 }
 
 # The first version that the reference plugin speaks, where it is not the oldest one.

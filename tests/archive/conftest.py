@@ -10,6 +10,8 @@ from lab import lacking
 from packed_file import TOP
 from warm_server import served
 
+from plugins import REGISTER
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
@@ -37,7 +39,7 @@ def build(packed: Path) -> str:
 @pytest.fixture
 def plugin_dir(packed: Path, tmp_path: Path) -> Path:
     """A plugin directory with one copy of the archive under each plugin's name."""
-    for name in ("bridge", "host-local", "loopback", "macvlan", "portmap", "static"):
+    for name in REGISTER:
         (tmp_path / name).symlink_to(packed)
     return tmp_path
 

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference plugin's note of what a link was like: <dataDir>/<cid>_<ifname>.json.
+
+It is written beside our own record, so that either plugin's DEL can put back what the
+other has changed. The keys are those of the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+from plugins.tuning.values import LINK_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cni_common.naming import Attachment
+    from plugins.tuning.values import Setting
+
+DATA_DIR = "/run/cni/tuning"
+_NAME_MAX = 254  # with the dot of the unfinished file
+_SIZE_MAX = 4096
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_acceptable(directory: str) -> bool:
+    """Tell whether a path may be a dataDir: absolute, and leading nowhere else."""
+    return (
+        directory.startswith("/")
+        and "\0" not in directory
+        and ".." not in directory.split("/")
+    )
+
+
+def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> None:
+    """Have `link` written down as what the link of `owner` was like.
+
+    Whole or not at all. A name that no file can have is left out: no DEL of the
+    reference would find it. Raises code 5, also for a directory that others may write.
+    """
+    name = _name(owner)
+    if len(os.fsencode(name)) > _NAME_MAX:
+        return
+    try:
+        _make(directory)
+        with _opened(directory) as place:
+            fd = os.open(f".{name}", _WRITE, 0o600, dir_fd=place)
+            with open(fd, "wb") as file:
+                file.write(json.dumps(dict(link), indent=1).encode())
+            os.rename(f".{name}", name, src_dir_fd=place, dst_dir_fd=place)
+    except OSError as error:
+        raise _refused(directory, error) from error
+
+
+def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
+    """Return what was written down of the link, or None without a trusted file."""
+    try:
+        with _opened(directory) as place:
+            fd = os.open(_name(owner), _READ, dir_fd=place)
+            with open(fd, "rb") as file:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return None
+                content = file.read(_SIZE_MAX)
+    except OSError:
+        return None
+    return _settings(content)
+
+
+def delete(directory: str, owner: Attachment) -> None:
+    """Have no backup of `owner` in a directory that is ours. Raises code 5."""
+    name = _name(owner)
+    try:
+        with suppress(FileNotFoundError, PermissionError), _opened(directory) as place:
+            for each in (f".{name}", name):
+                with suppress(FileNotFoundError):
+                    os.unlink(each, dir_fd=place)
+    except OSError as error:
+        if len(os.fsencode(name)) <= _NAME_MAX:
+            raise _refused(directory, error) from error
+
+
+def check_ready(directory: str) -> None:
+    """Raise code 5 unless `directory` could take a backup."""
+    try:
+        if os.path.lexists(directory):
+            with _opened(directory):
+                path = directory
+        else:
+            path = os.path.dirname(directory)
+            while not os.path.lexists(path):
+                path = os.path.dirname(path)
+        if not os.path.isdir(path) or not os.access(path, os.W_OK | os.X_OK):
+            msg = "cannot be written"
+            raise PermissionError(0, msg)
+    except OSError as error:
+        raise _refused(directory, error) from error
+
+
+def _make(directory: str) -> None:
+    os.makedirs(os.path.dirname(directory.rstrip("/")), mode=0o755, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+
+
+@contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    """Give a descriptor of the directory, if nobody but us may write in it."""
+    place = os.open(directory.rstrip("/") or "/", _DIRECTORY)
+    try:
+        found = os.fstat(place)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            msg = "others may write in it"
+            raise PermissionError(0, msg)
+        yield place
+    finally:
+        os.close(place)
+
+
+def _name(owner: Attachment) -> str:
+    return f"{owner.container_id}_{owner.ifname}.json"
+
+
+def _settings(content: bytes) -> dict[str, Setting]:
+    """Return the settings in a backup, those apart that the kernel could not have."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    found = document if isinstance(document, dict) else {}
+    return {k: found[k] for k in LINK_KEYS if k in found and _is_valid(k, found[k])}
+
+
+def _is_valid(key: str, value: object) -> bool:
+    if key == "mac":
+        return isinstance(value, str) and bool(_MAC.fullmatch(value))
+    if key in {"promisc", "allmulti"}:
+        return isinstance(value, bool)
+    least = 1 if key == "mtu" else 0
+    return type(value) is int and least <= value < 2**32
+
+
+def _refused(directory: str, error: OSError) -> CNIError:
+    cause = (error.strerror or str(error)).lower()
+    return CNIError(Code.IO_FAILURE, f"use dataDir {directory}: {cause}")
