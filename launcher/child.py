@@ -71,10 +71,10 @@ def live(listener: socket.socket, server: Server, main: Main) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         gc.disable()
         parent = os.getppid()
-        _control(_PR_SET_NAME, IDLE)
         _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _rehearse(main)
         held = _descriptors()
+        _control(_PR_SET_NAME, IDLE)
         for _ in range(CALLS):
             if os.getppid() != parent or not _serve(listener, server, main):
                 break

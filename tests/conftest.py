@@ -32,7 +32,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the machine's mounts alone from the start."""
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
-    if os.geteuid() != 0:
+    # With `-n` the tests run in workers; the process that starts them needs nothing.
+    starts_workers = config.getoption("numprocesses", default=None)
+    if os.geteuid() != 0 or (starts_workers and not hasattr(config, "workerinput")):
         return
     _call(_libc.unshare(CLONE_NEWNS), "unshare")
     _call(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount /")

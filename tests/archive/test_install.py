@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from packed_file import FRESH, ROOT, TOP, privately
 
+from plugins import REGISTER
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,9 +22,11 @@ def test_install_places_one_archive_and_links(packed: Path, tmp_path: Path) -> N
         'env -i CNI_COMMAND=VERSION "$0/portmap" </dev/null'
     )
     lines = privately(script, tmp_path / "bin").splitlines()
-    assert lines[:5] == ["bridge", "cnipy", "host-local", "loopback", "portmap"]
-    assert lines[5:10] == ["755"] * 5, packed
-    assert len(lines[10]) == 32
+    names = sorted(["cnipy", *REGISTER])
+    count = len(names)
+    assert lines[:count] == names
+    assert lines[count : 2 * count] == ["755"] * count, packed
+    assert len(lines[2 * count]) == 32
     assert "supportedVersions" in "".join(lines)
 
 

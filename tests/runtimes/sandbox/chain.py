@@ -40,7 +40,11 @@ class Answer:
 
 
 class Plugins:
-    """A plugin directory inside the sandbox with copies of the chosen files only."""
+    """A plugin directory inside the sandbox with the chosen files of another only.
+
+    `names` that `source` does not have are left out. Names of one file are names of
+    one copy.
+    """
 
     def __init__(
         self,
@@ -51,8 +55,13 @@ class Plugins:
     ) -> None:
         self.sandbox, self.directory = sandbox, inside
         sandbox.path(inside).mkdir(parents=True, exist_ok=True)
+        copies: dict[Path, Path] = {}
         for name in names:
-            shutil.copy(source / name, sandbox.path(inside) / name)
+            original, copy = (source / name).resolve(), sandbox.path(inside) / name
+            if original in copies:
+                copy.hardlink_to(copies[original])
+            elif original.is_file():
+                copies[original] = Path(shutil.copy(original, copy))
 
     def __contains__(self, name: str) -> bool:
         return (self.sandbox.path(self.directory) / name).is_file()

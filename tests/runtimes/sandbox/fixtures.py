@@ -20,5 +20,5 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def plugins(sandbox: Sandbox) -> Plugins:
-    """The four plugins, and nothing else, in a directory of the sandbox."""
+    """All plugins of the suite, and nothing else, in a directory of the sandbox."""
     return Plugins(sandbox, plugin_directory())
