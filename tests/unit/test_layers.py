@@ -28,6 +28,7 @@ CONFINED = {
     "pyroute2": ("cni_common/kernel/",),
     "nftables": ("cni_common/kernel/",),
     "subprocess": ("cni_common/execute.py",),
+    "jeepney": ("cni_common/system_bus.py",),
 }
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "manager", "handler", "misc"}
 

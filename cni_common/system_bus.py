@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The system bus of D-Bus: ask a method, and have its answer before a deadline.
+
+The messages are jeepney's, which opens nothing by itself; the socket is ours, because
+jeepney's own connection waits for some answers without a limit
+(https://dbus.freedesktop.org/doc/dbus-specification.html).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+SOCKET = "/run/dbus/system_bus_socket"
+# The specification's variable. It is the bus's, not CNI's, so no request has it.
+ADDRESS = "DBUS_SYSTEM_BUS_ADDRESS"
+# What connect(2) says where nobody listens, or not to us.
+_NOBODY = {errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.EACCES, errno.EPERM}
+_CHUNK = 4096
+_TIMEVAL = struct.Struct("@ll")
+_MICROSECONDS = 1_000_000
+
+
+class RefusedError(CNIError):
+    """An error that came as the answer; `name` is that of D-Bus, `said` its text."""
+
+    def __init__(self, what: str, name: str, said: str) -> None:
+        super().__init__(Code.INTERNAL, f"{what}: {said or name}", name if said else "")
+        self.name = name
+        self.said = said
+
+
+class AbsentError(CNIError):
+    """There is no bus for us: no socket, nobody who listens, or no admission."""
+
+
+def is_there() -> bool:
+    """Tell whether there may be a bus; nothing is opened, no library imported."""
+    if os.environ.get(ADDRESS):
+        return True
+    try:
+        return stat.S_ISSOCK(os.stat(SOCKET).st_mode)
+    except OSError:
+        return False
+
+
+class Bus:
+    """A connection to the system bus, all of which ends `seconds` after it began.
+
+    Raises AbsentError when there is no bus for us, and code 999 for one that does not
+    answer in time or not in the words of D-Bus.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._serial = 0
+        self._socket = self._connected()
+        try:
+            self._introduce()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def owner_pid(self, name: str) -> int | None:
+        """Return the process that owns `name`, in the bus's numbers; None: nobody."""
+        try:
+            answer = self._ask_bus("GetConnectionUnixProcessID", name)
+        except RefusedError as error:
+            if error.name == "org.freedesktop.DBus.Error.NameHasNoOwner":
+                return None
+            raise
+        return int(answer[0])
+
+    def call(
+        self, name: str, path: str, method: str, *arguments: str
+    ) -> tuple[Any, ...]:
+        """Return what `method`, with its interface before it, of `path` answers.
+
+        A service that does not run is not started for it. Raises RefusedError.
+        """
+        from jeepney import DBusAddress, MessageFlag, new_method_call  # noqa: PLC0415 - only where a bus is
+
+        interface, _, member = method.rpartition(".")
+        address = DBusAddress(path, name, interface)
+        message = new_method_call(address, member, "s" * len(arguments), arguments)
+        message.header.flags = MessageFlag.no_auto_start
+        return self._answer(message, f"call {method}")
+
+    def _ask_bus(self, member: str, *arguments: str) -> tuple[Any, ...]:
+        bus = "org.freedesktop.DBus"
+        return self.call(bus, "/org/freedesktop/DBus", f"{bus}.{member}", *arguments)
+
+    def _answer(self, message: Any, what: str) -> tuple[Any, ...]:
+        from jeepney import HeaderFields, MessageType, Parser  # noqa: PLC0415 - as in call
+
+        self._serial += 1
+        self._send(message.serialise(serial=self._serial))
+        parser = Parser()
+        while True:
+            try:
+                messages = parser.feed(self._received())
+            except (ValueError, LookupError, struct.error) as error:
+                raise _failure(f"decode answer of system bus: {error}") from error
+            for answer in messages:
+                fields = answer.header.fields
+                if fields.get(HeaderFields.reply_serial) != self._serial:
+                    continue  # a signal for everybody, such as NameAcquired
+                if answer.header.message_type is MessageType.error:
+                    name = str(fields.get(HeaderFields.error_name, ""))
+                    said = answer.body[0] if answer.body else ""
+                    raise RefusedError(what, name, said if type(said) is str else "")
+                return tuple(answer.body)
+
+    def _connected(self) -> socket.socket:
+        """Return a socket that is connected to the first bus that listens."""
+        refusal: OSError | None = None
+        for address in _addresses():
+            found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                # Unlike a Python timeout this also waits for room in a full queue.
+                self._limit(found)
+                found.connect(address)
+            except (
+                ConnectionRefusedError,
+                FileNotFoundError,
+                PermissionError,
+            ) as error:
+                found.close()
+                refusal = error
+            except OSError as error:
+                found.close()
+                raise self._lost(error) from error
+            else:
+                return found
+        cause = str(refusal.strerror if refusal else "no address").lower()
+        raise AbsentError(Code.INTERNAL, f"connect to system bus: {cause}")
+
+    def _introduce(self) -> None:
+        """Have the bus know us: by our user ID, and then by a name (Hello)."""
+        from jeepney.auth import BEGIN, AuthenticationError, Authenticator  # noqa: PLC0415 - as in call
+
+        conversation = Authenticator()
+        try:
+            for line in conversation:
+                self._send(line)
+                conversation.feed(self._received())
+        except AuthenticationError as error:
+            # So it is for root of a user namespace, whom the bus does not believe.
+            msg = f"connect to system bus: {str(error).lower()}"
+            raise AbsentError(Code.INTERNAL, msg) from error
+        self._send(BEGIN)
+        self._ask_bus("Hello")
+
+    def _send(self, content: bytes) -> None:
+        try:
+            self._limit(self._socket)
+            self._socket.sendall(content, socket.MSG_NOSIGNAL)
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _received(self) -> bytes:
+        try:
+            self._limit(self._socket)
+            content = self._socket.recv(_CHUNK)
+        except OSError as error:
+            raise self._lost(error) from error
+        if not content:
+            raise _failure("ask system bus: it closed the connection")
+        return content
+
+    def _limit(self, waiting: socket.socket) -> None:
+        """Have the kernel end any waiting on the socket at the deadline."""
+        rest = self._deadline - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError
+        whole, part = divmod(int(rest * _MICROSECONDS) or 1, _MICROSECONDS)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            value = _TIMEVAL.pack(whole, part)
+            waiting.setsockopt(socket.SOL_SOCKET, option, value)
+
+    def _lost(self, error: OSError) -> CNIError:
+        if isinstance(error, BlockingIOError | TimeoutError):
+            return _failure(f"ask system bus: no answer within {self._seconds:g} s")
+        return _failure(f"ask system bus: {(error.strerror or str(error)).lower()}")
+
+
+def _addresses() -> Iterator[str]:
+    """Yield the sockets where the system bus may listen, in their order."""
+    stated = os.environ.get(ADDRESS)
+    if not stated:
+        yield SOCKET
+        return
+    from jeepney.bus import get_connectable_addresses  # noqa: PLC0415 - as in call
+
+    try:
+        yield from get_connectable_addresses(stated)
+    except (RuntimeError, ValueError) as error:
+        msg = f"parse {ADDRESS}: {stated!r:.80} names no unix socket"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg) from error
+
+
+def _failure(msg: str) -> CNIError:
+    return CNIError(Code.INTERNAL, msg)
