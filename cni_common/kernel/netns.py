@@ -128,6 +128,22 @@ def entered_path(path: str) -> Iterator[Namespace]:
         yield namespace
 
 
+@contextmanager
+def entered_new() -> Iterator[None]:
+    """Have the calling thread in a new namespace inside the block, and back after it.
+
+    What was made in the block is gone then, however the block ends.
+    """
+    with own() as home:
+        if _libc.unshare(CLONE_NEWNET) != 0:
+            cause = os.strerror(ctypes.get_errno())
+            raise _invalid(_OWN, cause, "leave")
+        try:
+            yield
+        finally:
+            _setns(home)
+
+
 def _setns(namespace: Namespace) -> None:
     if _libc.setns(namespace.fd, CLONE_NEWNET) != 0:
         cause = os.strerror(ctypes.get_errno())

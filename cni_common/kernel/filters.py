@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters of traffic control: u32, to a class, to another link, or out (tc-u32(8))."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.tc_message import (
+    RTM_GETTFILTER,
+    RTM_NEWTFILTER,
+    TcAnswer,
+    TcRequest,
+    attribute,
+)
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cni_common.kernel.attributes import Attributes
+    from cni_common.kernel.link_answer import Link
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
+_CLASSID, _SEL, _ACT = 1, 5, 7  # TCA_U32_*
+_FIRST_ACTION = 1
+_ACT_KIND, _ACT_OPTIONS, _MIRRED_PARMS = 1, 2, 2
+_STOLEN, _EGRESS_REDIRECT = 4, 1  # TC_ACT_STOLEN, TCA_EGRESS_REDIR
+_TERMINAL = 1  # TC_U32_TERMINAL
+_SELECTOR = struct.Struct("=BBBxHHhhI")
+_KEY = struct.Struct("=4s4sii")
+_MIRRED = struct.Struct("=IIiiiiI")
+_WORD = 4
+_NUMBER = struct.Struct("=I")
+# Offset of an address from the start of the IP header, by family: source, destination.
+_OFFSETS = {4: (12, 16), 6: (8, 24)}
+EVERYTHING = (_KEY.pack(bytes(_WORD), bytes(_WORD), 0, 0),)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A u32 filter: packets with `keys` go to `flow`, or to the link `redirect`.
+
+    The latter is an index. With neither the search ends: the packet goes its usual
+    way. A lower `priority` is tried first; one priority has one `protocol`.
+    """
+
+    priority: int
+    protocol: int
+    keys: tuple[bytes, ...] = EVERYTHING
+    flow: int = 0
+    redirect: int = 0
+
+
+def keys(network: IPNetwork, *, source: bool) -> tuple[bytes, ...]:
+    """Return what matches packets from `network`, or else packets to it."""
+    address = network.network_address.packed
+    mask = network.netmask.packed
+    offset = _OFFSETS[network.version][0 if source else 1]
+    words = range(0, len(address), _WORD)
+    found = (
+        _KEY.pack(mask[at : at + _WORD], address[at : at + _WORD], offset + at, 0)
+        for at in words
+        if any(mask[at : at + _WORD])
+    )
+    return tuple(found) or EVERYTHING
+
+
+def add(netlink: Netlink, link: Link, parent: int, wanted: Sequence[Filter]) -> None:
+    """Add filters to the discipline `parent` of `link`; raises code 999."""
+    requests = [
+        TcRequest(
+            link.index,
+            "u32",
+            parent=parent,
+            priority=one.priority,
+            protocol=one.protocol,
+            options=_options(one),
+        )
+        for one in wanted
+    ]
+    flags = CREATE | EXCLUSIVE
+    try:
+        netlink.act(*((request, RTM_NEWTFILTER, flags) for request in requests))
+    except NetlinkError as error:
+        msg = f"add filter u32 to link {link.name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+
+
+def of_link(netlink: Netlink, link: Link, parent: int) -> list[Filter]:
+    """Return the u32 filters at the discipline `parent` of `link`."""
+    try:
+        found: list[TcAnswer] = netlink.dump(
+            TcRequest(link.index, parent=parent), RTM_GETTFILTER, TcAnswer
+        )
+    except NetlinkError as error:
+        msg = f"list filters of link {link.name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    # The hash table in which u32 keeps filters is listed like one, without keys.
+    return [_filter(one) for one in found if one.options.raw(_SEL)]
+
+
+def _options(wanted: Filter) -> bytes:
+    head = _SELECTOR.pack(_TERMINAL, 0, len(wanted.keys), 0, 0, 0, 0, 0)
+    options = attribute(_SEL, head, *wanted.keys)
+    if wanted.flow:
+        options += attribute(_CLASSID, _NUMBER.pack(wanted.flow))
+    if wanted.redirect:
+        options += attribute(_ACT, _redirection(wanted.redirect))
+    return options
+
+
+def _redirection(index: int) -> bytes:
+    parms = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, index)
+    return attribute(
+        _FIRST_ACTION,
+        attribute(_ACT_KIND, b"mirred\0"),
+        attribute(_ACT_OPTIONS, attribute(_MIRRED_PARMS, parms)),
+    )
+
+
+def _filter(answer: TcAnswer) -> Filter:
+    raw = answer.options.raw(_SEL)[_SELECTOR.size :]
+    starts = range(0, len(raw) - _KEY.size + 1, _KEY.size)
+    return Filter(
+        answer.priority,
+        answer.protocol,
+        tuple(raw[at : at + _KEY.size] for at in starts),
+        answer.options.number(_CLASSID),
+        _redirected_to(answer.options),
+    )
+
+
+def _redirected_to(options: Attributes) -> int:
+    action = options.nested(_ACT).nested(_FIRST_ACTION)
+    if action.text(_ACT_KIND) != "mirred":
+        return 0
+    parms = action.nested(_ACT_OPTIONS).raw(_MIRRED_PARMS)
+    *_, kind, index = _MIRRED.unpack_from(parms)
+    return index if kind == _EGRESS_REDIRECT else 0

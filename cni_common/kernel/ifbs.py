@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intermediate functional blocks: links that limit what comes in by another one.
+
+A filter sends packets to an ifb; when they have passed its discipline they go on as
+if they had just come in by the first link.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from cni_common.kernel import links
+from cni_common.kernel.link_answer import Link, LinkAnswer
+from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.spec.errors import CNIError, Code
+
+KIND = "ifb"
+
+
+def add(netlink: Netlink, name: str, *, mac: str, mtu: int) -> bool:
+    """Add an ifb that is up; false if there is a link of that name.
+
+    `mtu` in bytes. Raises code 999.
+    """
+    try:
+        links.add(netlink, name, KIND, mac=mac, mtu=mtu, options=[])
+    except NetlinkError as error:
+        if error.errno == errno.EEXIST:
+            return False
+        raise links.refused("add", f"ifb {name}", error) from error
+    return True
+
+
+def get(netlink: Netlink, name: str) -> Link | None:
+    """Return the ifb called `name`, or None when no link or another is called so."""
+    link = links.get(netlink, name)
+    return link if link is not None and link.kind == KIND else None
+
+
+def of_host(netlink: Netlink) -> list[Link]:
+    """Return every ifb; for GC only."""
+    described = [("IFLA_INFO_KIND", KIND)]
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_LINKINFO", {"attrs": described})]
+    try:
+        found = netlink.dump(message, links.RTM_GETLINK, LinkAnswer)
+    except NetlinkError as error:
+        msg = f"list links: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    return [answer.link for answer in found if answer.link.kind == KIND]

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queueing disciplines of a link: tbf, htb with one limited class, ingress (tc(8))."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import tc_message as tc
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.tc_message import TcAnswer, TcRequest, attribute
+from cni_common.kernel.token_bucket import U32_MAX, Bucket, ticks
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.kernel.attributes import Attributes
+    from cni_common.kernel.link_answer import Link
+
+ROOT, _INGRESS_PARENT = 0xFFFFFFFF, 0xFFFFFFF1  # TC_H_ROOT, TC_H_INGRESS
+ROOT_HANDLE, INGRESS_HANDLE = 0x00010000, 0xFFFF0000  # 1: and ffff:
+LIMITED = 0x00010030  # class 1:30
+LEAF_HANDLE = 0x00300000  # 30:
+_LIMITED_MINOR = LIMITED & 0xFFFF
+
+_ETHERNET = 1  # TC_LINKLAYER_ETHERNET: the kernel reckons without a rate table
+_RATE = struct.Struct("=BBHhHI")  # struct tc_ratespec
+_NUMBERS = {count: struct.Struct(f"={count}I") for count in (1, 3, 5)}
+_U64 = struct.Struct("=Q")
+_TBF_PARMS, _TBF_RATE64, _TBF_BURST = 1, 4, 6
+_HTB_PARMS, _HTB_INIT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 6, 7
+_HTB_VERSION, _HTB_QUANTUM = 3, 60_000
+_ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
+
+
+@dataclass(frozen=True)
+class Qdisc:
+    """A discipline as the kernel shows it.
+
+    For tbf `rate` in bytes a second, `burst_ticks` as `token_bucket.ticks` without
+    the bits beyond 32, and `queue` in bytes; a bfifo has `queue`. For htb
+    `limits_by_default` tells where packets go that no filter matches.
+    """
+
+    kind: str
+    handle: int
+    parent: int
+    rate: int = 0
+    burst_ticks: int = 0
+    queue: int = 0
+    limits_by_default: bool = False
+
+
+def add_tbf(netlink: Netlink, link: Link, bucket: Bucket) -> None:
+    """Have all that leaves by `link` limited to `bucket`; raises code 999.
+
+    A link that has a discipline of somebody else is refused.
+    """
+    rate = _rate(bucket.rate) + _RATE.pack(0, 0, 0, 0, 0, 0)
+    numbers = (bucket.queue, min(ticks(bucket), U32_MAX), 0)
+    options = attribute(_TBF_PARMS, rate, _NUMBERS[3].pack(*numbers))
+    options += _wide(_TBF_RATE64, bucket.rate)
+    options += attribute(_TBF_BURST, _NUMBERS[1].pack(bucket.burst))
+    _add(netlink, link, "tbf", ROOT_HANDLE, ROOT, options)
+
+
+def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
+    """Have a root that leads packets into the class LIMITED, or past it.
+
+    Its filters say which go the other way; flow 1:0 is past it. The class is to be
+    made by `add_limited_class`. Raises code 999.
+    """
+    default = _LIMITED_MINOR if limits_by_default else 0
+    numbers = (_HTB_VERSION, 10, default, 0, 0)
+    options = attribute(_HTB_INIT, _NUMBERS[5].pack(*numbers))
+    _add(netlink, link, "htb", ROOT_HANDLE, ROOT, options)
+
+
+def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
+    """Have the class LIMITED of an htb root, with a queue as long as tbf's.
+
+    htb takes a burst of at most 274 seconds at the rate. Raises code 999.
+    """
+    burst = min(ticks(bucket), U32_MAX)
+    numbers = _NUMBERS[5].pack(burst, burst, _HTB_QUANTUM, 0, 0)
+    options = attribute(_HTB_PARMS, _rate(bucket.rate) * 2, numbers)
+    options += _wide(_HTB_RATE64, bucket.rate) + _wide(_HTB_CEIL64, bucket.rate)
+    limited = TcRequest(
+        link.index, "htb", handle=LIMITED, parent=ROOT_HANDLE, options=options
+    )
+    try:
+        netlink.act((limited, tc.RTM_NEWTCLASS, CREATE | EXCLUSIVE))
+    except NetlinkError as error:
+        raise _refused(link, "class htb", error) from error
+    queue = _NUMBERS[1].pack(bucket.queue)
+    _add(netlink, link, "bfifo", LEAF_HANDLE, LIMITED, queue)
+
+
+def add_ingress(netlink: Netlink, link: Link) -> None:
+    """Have a place for filters of what comes in by `link`; raises code 999.
+
+    A link that has such a place already, be it for somebody else, is refused.
+    """
+    _add(netlink, link, "ingress", INGRESS_HANDLE, _INGRESS_PARENT, b"")
+
+
+def delete_root(netlink: Netlink, link: Link, kind: str) -> None:
+    """Have no root discipline 1: of `kind`; any other one stays."""
+    _delete(netlink, link, kind, ROOT_HANDLE, ROOT)
+
+
+def delete_ingress(netlink: Netlink, link: Link) -> None:
+    """Have no ingress discipline, and none of its filters; clsact stays."""
+    _delete(netlink, link, "ingress", INGRESS_HANDLE, _INGRESS_PARENT)
+
+
+def of_link(netlink: Netlink, link: Link) -> list[Qdisc]:
+    """Return the disciplines of `link`; the kernel lists those of all links."""
+    found = _dump(netlink, link, tc.RTM_GETQDISC)
+    return [_qdisc(answer) for answer in found if answer.index == link.index]
+
+
+def limited_class(netlink: Netlink, link: Link) -> tuple[int, int] | None:
+    """Return rate and burst ticks of the class LIMITED, or None without it."""
+    for answer in _dump(netlink, link, tc.RTM_GETTCLASS):
+        if answer.kind == "htb" and answer.handle == LIMITED:
+            parms = answer.options.raw(_HTB_PARMS)
+            (burst,) = _NUMBERS[1].unpack_from(parms, 2 * _RATE.size)
+            return _rate_of(answer.options, parms, _HTB_RATE64), burst
+    return None
+
+
+def _rate(rate: int) -> bytes:
+    return _RATE.pack(0, _ETHERNET, 0, 0, 0, min(rate, U32_MAX))
+
+
+def _wide(kind: int, rate: int) -> bytes:
+    return attribute(kind, _U64.pack(rate)) if rate > U32_MAX else b""
+
+
+def _rate_of(options: Attributes, parms: bytes, wide: int) -> int:
+    raw = options.raw(wide)
+    return int(_U64.unpack(raw)[0] if raw else _RATE.unpack_from(parms)[5])
+
+
+def _qdisc(answer: TcAnswer) -> Qdisc:
+    identity = (answer.kind, answer.handle, answer.parent)
+    if answer.kind == "tbf":
+        parms = answer.options.raw(_TBF_PARMS)
+        queue, burst, _ = _NUMBERS[3].unpack_from(parms, 2 * _RATE.size)
+        rate = _rate_of(answer.options, parms, _TBF_RATE64)
+        return Qdisc(*identity, rate=rate, burst_ticks=burst, queue=queue)
+    if answer.kind == "htb":
+        _, _, default, _, _ = _NUMBERS[5].unpack_from(answer.options.raw(_HTB_INIT))
+        return Qdisc(*identity, limits_by_default=default == _LIMITED_MINOR)
+    if answer.kind == "bfifo":
+        (queue,) = _NUMBERS[1].unpack_from(answer.raw_options)
+        return Qdisc(*identity, queue=queue)
+    return Qdisc(*identity)
+
+
+def _dump(netlink: Netlink, link: Link, kind: int) -> list[TcAnswer]:
+    try:
+        return netlink.dump(TcRequest(link.index), kind, TcAnswer)
+    except NetlinkError as error:
+        msg = f"list disciplines of link {link.name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+
+
+def _add(  # noqa: PLR0913, PLR0917 - a discipline: where, what, and its options
+    netlink: Netlink, link: Link, kind: str, handle: int, parent: int, options: bytes
+) -> None:
+    request = TcRequest(link.index, kind, handle=handle, parent=parent, options=options)
+    try:
+        netlink.act((request, tc.RTM_NEWQDISC, CREATE | EXCLUSIVE))
+    except NetlinkError as error:
+        raise _refused(link, f"qdisc {kind}", error) from error
+
+
+def _delete(netlink: Netlink, link: Link, kind: str, handle: int, parent: int) -> None:
+    request = TcRequest(link.index, kind, handle=handle, parent=parent)
+    try:
+        netlink.act((request, tc.RTM_DELQDISC, 0))
+    except NetlinkError as error:
+        if error.errno not in _ABSENT:
+            msg = f"delete qdisc {kind} of link {link.name}: {error.strerror}"
+            raise CNIError(Code.INTERNAL, msg) from error
+
+
+def _refused(link: Link, what: str, error: NetlinkError) -> CNIError:
+    cause = error.strerror
+    if error.errno == errno.EEXIST:
+        cause = "it has one already"
+    return CNIError(Code.INTERNAL, f"add {what} to link {link.name}: {cause}")

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of an attachment as values, and what the kernel's token buckets hold then."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+from cni_common.kernel.token_bucket import U32_MAX, Bucket
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LATENCY_MS = 25  # how long a packet may wait beyond what the burst allows
+# Ethernet header and a VLAN tag: a frame is longer than the MTU by so many bytes.
+_FRAME_OVERHEAD = 18
+_BITS = 8
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`rate` in bits a second, `burst` in bits."""
+
+    rate: int
+    burst: int
+
+    def bucket(self, mtu: int) -> Bucket:
+        """Return the token bucket of a link with `mtu` in bytes.
+
+        It holds one frame at least, for a longer frame than the burst never passes.
+        """
+        rate = self.rate // _BITS
+        burst = max(self.burst // _BITS, mtu + _FRAME_OVERHEAD)
+        queue = rate * LATENCY_MS // 1000 + burst
+        return Bucket(rate, burst, min(queue, U32_MAX))
+
+    def is_below_frame(self, mtu: int) -> bool:
+        """Tell whether the burst is less than a frame of a link with `mtu`."""
+        return self.burst // _BITS < mtu + _FRAME_OVERHEAD
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the container receives (`ingress`) and sends (`egress`) at most.
+
+    `subnets` are those of the far end: traffic with them alone is limited when
+    `only`, else all but that.
+    """
+
+    ingress: Limit | None = None
+    egress: Limit | None = None
+    subnets: tuple[IPNetwork, ...] = ()
+    only: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return the limits as JSON values."""
+        return {
+            "ingress": _pair(self.ingress),
+            "egress": _pair(self.egress),
+            "subnets": [str(network) for network in self.subnets],
+            "only": self.only,
+        }
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> Limits:
+        """Return the limits that `document` holds."""
+        return cls(
+            _limit(document.get("ingress")),
+            _limit(document.get("egress")),
+            tuple(map(ipaddress.ip_network, document.get("subnets", []))),
+            bool(document.get("only")),
+        )
+
+
+def _pair(limit: Limit | None) -> list[int] | None:
+    return None if limit is None else [limit.rate, limit.burst]
+
+
+def _limit(pair: list[int] | None) -> Limit | None:
+    return Limit(*pair) if pair else None
