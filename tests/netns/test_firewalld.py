@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Zone sources in a real firewalld, on a bus of its own in the test's namespaces."""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import firewalled
+import pytest
+from bridged import conf
+from firewalled import Firewalld, stopped
+
+from cni_common import firewalld, system_bus
+from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab import Cni, Host, Space
+
+FOUR, SIX = ip_address("10.1.2.3"), ip_address("fd00::3")
+OTHERS = [ip_address(f"10.1.3.{number}") for number in range(1, 17)]
+
+
+@pytest.fixture
+def bus(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A system bus at its usual place, in the /run of the tests."""
+    del host
+    monkeypatch.delenv(system_bus.ADDRESS, raising=False)
+    with firewalled.system_bus(tmp_path) as process:
+        yield process
+
+
+@pytest.fixture
+def firewall(bus: subprocess.Popen[bytes], tmp_path: Path) -> Iterator[Firewalld]:
+    """firewalld in the test's network namespace."""
+    del bus
+    with firewalled.running(tmp_path) as process:
+        yield process
+
+
+def refusal(method: object, *arguments: object) -> tuple[int, str]:
+    """Return code and message of a call that must fail."""
+    assert callable(method)
+    with pytest.raises(CNIError) as caught:
+        method(*arguments)
+    return caught.value.code, caught.value.msg
+
+
+def test_sources_appear_and_vanish(firewall: Firewalld) -> None:
+    """Each is there after add and gone after remove, and repeating either is fine."""
+    assert firewalld.is_running()
+    for _ in range(2):
+        firewalld.add_source("trusted", FOUR)
+        firewalld.add_source("trusted", SIX)
+        shown = firewall.command("--get-active-zones").splitlines()
+        assert shown == ["trusted", "  sources: 10.1.2.3/32 fd00::3/128"]
+        assert firewalld.has_source("trusted", FOUR)
+        assert not firewalld.has_source("public", FOUR)
+    for _ in range(2):
+        firewalld.remove_source("trusted", FOUR)
+        assert firewall.sources() == {"fd00::3/128"}
+        assert not firewalld.has_source("trusted", FOUR)
+    firewalld.remove_source("trusted", SIX)
+    assert firewall.command("--get-active-zones") == ""
+
+
+def test_sources_are_not_permanent(firewall: Firewalld) -> None:
+    """What a container needs is not written to the administrator's configuration."""
+    firewalld.add_source("trusted", FOUR)
+    permanent = firewall.command("--permanent", "--zone=trusted", "--list-sources")
+    assert permanent == ""
+
+
+def test_unknown_zone_is_named(firewall: Firewalld) -> None:
+    """ADD and CHECK get firewalld's words; DEL finds nothing to remove."""
+    code, msg = refusal(firewalld.add_source, "nowhere", FOUR)
+    assert code == 999
+    expected = "add source 10.1.2.3/32 to firewalld zone nowhere: INVALID_ZONE: nowhere"
+    assert msg == expected
+    expected = "look for source 10.1.2.3/32 in firewalld zone nowhere: INVALID_ZONE:"
+    _, msg = refusal(firewalld.has_source, "nowhere", FOUR)
+    assert msg.startswith(expected)
+    firewalld.remove_source("nowhere", FOUR)
+    assert firewall.command("--get-active-zones") == ""
+
+
+def test_source_of_another_zone_is_left_there(firewall: Firewalld) -> None:
+    """An address that the administrator put elsewhere is neither moved nor removed."""
+    firewall.command("--zone=drop", "--add-source=10.1.2.3/32")
+    code, msg = refusal(firewalld.add_source, "trusted", FOUR)
+    assert code == 999
+    assert "ZONE_CONFLICT: '10.1.2.3/32' already bound to a zone" in msg
+    firewalld.remove_source("trusted", FOUR)
+    assert firewall.sources("drop") == {"10.1.2.3/32"}
+
+
+@pytest.mark.parametrize("how", ["restart", "reload"])
+def test_new_start_forgets_sources(firewall: Firewalld, how: str) -> None:
+    """Afterwards CHECK misses the source, DEL has no task, and ADD works again."""
+    firewalld.add_source("trusted", FOUR)
+    if how == "restart":
+        firewall.restart()
+    else:
+        firewall.command("--reload")
+    assert firewalld.is_running()
+    assert not firewalld.has_source("trusted", FOUR)
+    firewalld.remove_source("trusted", FOUR)
+    firewalld.add_source("trusted", FOUR)
+    assert firewall.sources() == {"10.1.2.3/32"}
+
+
+def test_sources_of_many_containers_at_once(firewall: Firewalld) -> None:
+    """Every one of concurrent calls is carried out."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda address: firewalld.add_source("trusted", address), OTHERS))
+        assert firewall.sources() == {f"{address}/32" for address in OTHERS}
+        removed = OTHERS[:8]
+        list(pool.map(lambda item: firewalld.remove_source("trusted", item), removed))
+    assert firewall.sources() == {f"{address}/32" for address in OTHERS[8:]}
+
+
+def test_source_lets_packets_through(
+    firewall: Firewalld, cni: Cni, host: Host, container: Space
+) -> None:
+    """firewalld rejects what a container forwards, until its address is trusted."""
+    outside = host.outside()
+    wanted = conf(isDefaultGateway=True, ipMasq=True)
+    result = cni.ok("bridge", "ADD", wanted, netns=container)
+    address = ip_address(result["ips"][0]["address"].partition("/")[0])
+    assert not container.reaches("198.51.100.2")
+    firewalld.add_source("trusted", address)
+    assert container.reaches("198.51.100.2")
+    outside.run("ip", "route", "add", "10.1.2.0/24", "via", "198.51.100.1")
+    firewalld.remove_source("trusted", address)
+    assert not container.reaches("198.51.100.2")
+    assert firewall.sources() == set()
+
+
+def test_without_firewalld_there_is_no_source(bus: subprocess.Popen[bytes]) -> None:
+    """On a bus without it, it is not started: ADD fails, DEL succeeds."""
+    assert bus.poll() is None
+    assert not firewalld.is_running()
+    assert not firewalld.has_source("trusted", FOUR)
+    firewalld.remove_source("trusted", FOUR)
+    code, msg = refusal(firewalld.add_source, "trusted", FOUR)
+    assert code == 999
+    expected = "add source 10.1.2.3/32 to firewalld zone trusted: Name"
+    assert msg == f'{expected} "org.fedoraproject.FirewallD1" does not exist'
+
+
+def test_firewalld_that_ended_takes_its_sources_along(firewall: Firewalld) -> None:
+    """DEL succeeds after firewalld was stopped, its rules and sources with it."""
+    firewalld.add_source("trusted", FOUR)
+    firewalled.end(firewall.process)
+    assert not firewalld.is_running()
+    assert not firewalld.has_source("trusted", FOUR)
+    firewalld.remove_source("trusted", FOUR)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "stale"])
+def test_without_a_bus_there_is_no_firewalld(
+    host: Host, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """No socket, something else in its place, or one that nobody listens on."""
+    del host
+    monkeypatch.delenv(system_bus.ADDRESS, raising=False)
+    os.makedirs("/run/dbus")
+    try:
+        if kind == "file":
+            with open(system_bus.SOCKET, "w", encoding="utf-8"):
+                pass
+        if kind == "stale":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(system_bus.SOCKET)
+        assert not firewalld.is_running()
+        assert not firewalld.has_source("trusted", FOUR)
+        firewalld.remove_source("trusted", FOUR)
+        code, msg = refusal(firewalld.add_source, "trusted", FOUR)
+    finally:
+        if kind != "nothing":
+            os.unlink(system_bus.SOCKET)
+        os.rmdir("/run/dbus")
+    cause = "no such file or directory" if kind == "nothing" else "connection refused"
+    what = "add source 10.1.2.3/32 to firewalld zone trusted: connect to system bus"
+    assert (code, msg) == (999, f"{what}: {cause}")
+
+
+def test_firewalld_that_hangs_is_given_up(
+    firewall: Firewalld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call waits longer than its limit, and what was asked may be asked again."""
+    monkeypatch.setattr(firewalld, "SECONDS", 0.2)
+    methods = (firewalld.add_source, firewalld.remove_source, firewalld.has_source)
+    with stopped(firewall.process):
+        assert firewalld.is_running()
+        found = [refusal(method, "trusted", FOUR) for method in methods]
+    for code, msg in found:
+        assert code == 999
+        assert msg.endswith("trusted: ask system bus: no answer within 0.2 s")
+    monkeypatch.undo()
+    firewalld.add_source("trusted", FOUR)
+    assert firewall.sources() == {"10.1.2.3/32"}
+
+
+def test_bus_that_hangs_is_given_up(
+    bus: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether firewalld runs cannot be said then, and that is said."""
+    monkeypatch.setattr(firewalld, "BUS_SECONDS", 0.2)
+    with stopped(bus):
+        code, msg = refusal(firewalld.is_running)
+    assert (code, msg) == (999, "ask system bus: no answer within 0.2 s")
+    assert not firewalld.is_running()
+
+
+def test_firewalld_of_another_namespace_is_none(
+    firewall: Firewalld, container: Space
+) -> None:
+    """The host's firewalld has no say in a network namespace that is not its own."""
+    assert firewall.process.poll() is None
+    assert firewalld.is_running()
+    with container.entered():
+        assert not firewalld.is_running()
+
+
+def test_bus_may_be_elsewhere(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DBUS_SYSTEM_BUS_ADDRESS names it, an address without a listener before it."""
+    del host
+    place = f"{tmp_path}/elsewhere/bus"
+    address = f"unix:path={tmp_path}/absent;unix:path={place}"
+    monkeypatch.setenv(system_bus.ADDRESS, address)
+    with firewalled.system_bus(tmp_path, place):
+        assert not firewalld.is_running()
+        monkeypatch.setenv(system_bus.ADDRESS, f"unix:path={place}")
+        with firewalled.running(tmp_path) as firewall:
+            monkeypatch.setenv(system_bus.ADDRESS, address)
+            assert firewalld.is_running()
+            firewalld.add_source("trusted", FOUR)
+            monkeypatch.setenv(system_bus.ADDRESS, f"unix:path={place}")
+            assert firewall.sources() == {"10.1.2.3/32"}
