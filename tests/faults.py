@@ -13,9 +13,11 @@ from cni_common.kernel import (
     addresses,
     bridges,
     forwarding,
+    link_settings,
     links,
     netns,
     nft,
+    qdiscs,
     routes,
     sysctl,
 )
@@ -28,7 +30,17 @@ if TYPE_CHECKING:
 
     import pytest
 
-FLOOR = (addresses, bridges, forwarding, links, netns, nft, routes, sysctl)
+FLOOR = (
+    addresses,
+    bridges,
+    forwarding,
+    link_settings,
+    links,
+    netns,
+    nft,
+    routes,
+    sysctl,
+)
 ABOVE = (delegate, masquerade, spoofcheck, state)
 KILLED = 137
 # What the undoing itself would run into, or what wraps a whole block.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cni_common.kernel import link_settings, links, sysctl
 from cni_common.spec.errors import CNIError, Code
@@ -11,8 +11,6 @@ from plugins.tuning.names import is_same
 from plugins.tuning.values import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from plugins.tuning.values import Setting
@@ -51,7 +49,17 @@ def put_back(netlink: Netlink, ifname: str, values: Values) -> None:
 
 def set_link(netlink: Netlink, ifname: str, key: str, value: Setting) -> None:
     """Have one setting of the link. Raises code 999."""
-    _SETTERS[key](netlink, ifname, value)
+    match key:
+        case "mac":
+            links.set_mac(netlink, ifname, str(value))
+        case "mtu":
+            link_settings.set_mtu(netlink, ifname, int(value))
+        case "txQLen":
+            link_settings.set_tx_queue_length(netlink, ifname, int(value))
+        case "promisc":
+            links.set_promiscuous(netlink, ifname, on=bool(value))
+        case "allmulti":
+            link_settings.set_all_multicast(netlink, ifname, on=bool(value))
 
 
 def set_parameters(values: dict[str, str]) -> None:
@@ -73,20 +81,3 @@ def _settings(link: Link) -> dict[str, Setting]:
         "promisc": link.is_promiscuous,
         "allmulti": link.is_all_multicast,
     }
-
-
-def _promisc(netlink: Netlink, name: str, value: Any) -> None:
-    links.set_promiscuous(netlink, name, on=value)
-
-
-def _allmulti(netlink: Netlink, name: str, value: Any) -> None:
-    link_settings.set_all_multicast(netlink, name, on=value)
-
-
-_SETTERS: dict[str, Callable[[Netlink, str, Any], None]] = {
-    "mac": links.set_mac,
-    "mtu": link_settings.set_mtu,
-    "txQLen": link_settings.set_tx_queue_length,
-    "promisc": _promisc,
-    "allmulti": _allmulti,
-}
