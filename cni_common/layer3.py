@@ -6,12 +6,13 @@ What later plugins of a chain may add, further addresses and routes, is accepted
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cni_common import state
 from cni_common.kernel import addresses, forwarding, links, netns, routes, sysctl
 from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.netlink import Netlink
     from cni_common.sides import Sides
     from cni_common.spec.fields import IPAddress, IPInterface
-    from cni_common.spec.result import IP, Result, Route
+    from cni_common.spec.result import IP, Result
 
 
 def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
@@ -95,6 +96,16 @@ def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
         if ip.address.version == route.dst.version and ip.gateway is not None:
             return ip.gateway
     return None
+
+
+def completed(shown: Iterable[Route], noted: Iterable[dict[str, Any]]) -> list[Route]:
+    """Return the routes of a result with the fields it cannot show before 1.1.0.
+
+    `noted` are documents of the whole routes, as a record has them.
+    """
+    listed = [Route.model_validate(document) for document in noted]
+    whole = {(route.dst, route.gw): route for route in listed}
+    return [whole.get((route.dst, route.gw), route) for route in shown]
 
 
 def held(netlink: Netlink, link: Link) -> set[IPInterface]:

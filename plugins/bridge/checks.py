@@ -14,7 +14,6 @@ from cni_common.kernel import bridges, forwarding, links
 from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Route
 from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ def attachment(request: Request, conf: BridgeConf) -> None:
         _usable(port, link)
         ips = previous.ips_of(result, index)
         layer3.check_addresses(side.container, link, ips)
-        for route in _routes(request, result):
+        noted = record.read(Attachment.of(request))
+        documents = noted.routes if noted else ()
+        for route in layer3.completed(result.routes, documents):
             layer3.check_route(side.container, link, route, ips)
         if conf.gateway and ips:
             _gateway(side.host, conf, ips)
@@ -107,14 +108,6 @@ def _usable(port: Link, link: Link) -> None:
         raise _wrong(f"check interface {link.name}: it is down")
     if not port.port_enabled:
         raise _wrong(f"check bridge port {port.name}: it is disabled")
-
-
-def _routes(request: Request, result: Result) -> list[Route]:
-    """Return the result's routes, with the fields it cannot show before 1.1.0."""
-    noted = record.read(Attachment.of(request))
-    listed = [Route.model_validate(route) for route in noted.routes] if noted else []
-    whole = {(route.dst, route.gw): route for route in listed}
-    return [whole.get((route.dst, route.gw), route) for route in result.routes]
 
 
 def _gateway(host: Netlink, conf: BridgeConf, ips: list[IP]) -> None:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DEL of an attachment that there is a record of: no configuration is read, and no
+model of one imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common import delegate
+from cni_common.naming import Attachment
+from cni_common.rollback import Gather
+from plugins.ptp import record, release
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+
+def detach(request: Request) -> bool:
+    """Have nothing left of the attachment; false if there is no record of it.
+
+    Rules, link, lease, in this order: an address must not be given to somebody else
+    while a route still leads here. Who gave the address takes it back.
+    """
+    owner = Attachment.of(request)
+    noted = record.read(owner)
+    if noted is None:
+        return False
+    with Gather() as each:
+        each(release.rules_and_link, owner, request, noted)
+        if noted.ipam:
+            each(delegate.delete, noted.ipam, request)
+        if not each.errors:
+            record.delete(owner)
+    return True
