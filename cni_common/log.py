@@ -47,6 +47,10 @@ class Log:
         """Note what the administrator should know, though the call goes on."""
         self._events.append(("warning", text))
 
+    def info(self, text: str) -> None:
+        """Note what was chosen where the configuration leaves a choice."""
+        self._events.append(("info", text))
+
     def debug(self, text: str) -> None:
         """Note what helps to understand the call."""
         self._events.append(("debug", text))

@@ -9,6 +9,9 @@ from cni_common.spec.versions import SUPPORTED
 REGISTER: dict[str, str] = {
     "bandwidth": "plugins.bandwidth.plugin",
     "bridge": "plugins.bridge.plugin",
+    "dnsname": "plugins.dnsname.plugin",
+    "firewall": "plugins.firewall.plugin",
+    "host-device": "plugins.host_device.plugin",
     "host-local": "plugins.host_local.plugin",
     "loopback": "plugins.loopback.plugin",
     "macvlan": "plugins.macvlan.plugin",
@@ -23,6 +26,9 @@ REGISTER: dict[str, str] = {
 DETACH: dict[str, str] = {
     "bandwidth": "plugins.bandwidth.detach",
     "bridge": "plugins.bridge.detach",
+    "dnsname": "plugins.dnsname.detach",
+    "firewall": "plugins.firewall.detach",
+    "host-device": "plugins.host_device.detach",
     "host-local": "plugins.host_local.detach",
     "macvlan": "plugins.macvlan.detach",
     "portmap": "plugins.portmap.detach",

@@ -6,8 +6,9 @@ no record of ours asks here. Where the reference never was, this costs a few que
 to the kernel, and no process is started. See docs/switching.md.
 """
 
+from cni_common.inherited.admission import firewall
 from cni_common.inherited.hostports import portmap
 from cni_common.inherited.masquerading import masquerade
 from cni_common.inherited.spoofing import spoofcheck
 
-__all__ = ["masquerade", "portmap", "spoofcheck"]
+__all__ = ["firewall", "masquerade", "portmap", "spoofcheck"]

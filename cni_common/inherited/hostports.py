@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cni_common.inherited import names, nat, own_table
+from cni_common.inherited import names, own_table, tables
 from cni_common.kernel.foreign_rules import MANY, settled
 from cni_common.kernel.iptables import FAMILIES
 from cni_common.rollback import Gather
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface
 
-    from cni_common.inherited.nat import NatTable
+    from cni_common.inherited.tables import Table
     from cni_common.kernel.foreign_rules import Rule
     from cni_common.naming import Attachment
 
@@ -42,15 +42,15 @@ def portmap(
     """
     known = tuple(addresses)
     with Gather() as each:
-        for opened in nat.tables():
+        for opened in tables.tables():
             if each(settled, _iptables, opened, attachment):
                 each(_shared_chains, opened)
         for version, family in FAMILIES.items():
-            wanted = nat.of_version(version, known)
+            wanted = tables.of_version(version, known)
             each(settled, _nftables, family, attachment.container_id, wanted)
 
 
-def _iptables(opened: Callable[[], NatTable], attachment: Attachment) -> bool:
+def _iptables(opened: Callable[[], Table], attachment: Attachment) -> bool:
     """Return whether the container was there and perhaps the last one.
 
     Others may leave at the same moment, each seeing the rest.
@@ -71,7 +71,7 @@ def _iptables(opened: Callable[[], NatTable], attachment: Attachment) -> bool:
     return bool(chains) and others < MANY
 
 
-def _shared_chains(opened: Callable[[], NatTable]) -> None:
+def _shared_chains(opened: Callable[[], Table]) -> None:
     """Remove the chains that all containers share, if no container is left in them."""
     table = opened()
     if any(table.rules(chain) for chain in ENTRIES.values()):
@@ -81,7 +81,7 @@ def _shared_chains(opened: Callable[[], NatTable]) -> None:
         rule
         for chain in chains
         for caller in SHARED[chain]
-        for rule in nat.jumps(table, caller, chain)
+        for rule in tables.jumps(table, caller, chain)
     ]
     # An ADD of the reference at this moment jumps to CNI-HOSTPORT-SETMARK before it
     # makes its entry; the refusal that this brings says that they are in use.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common.inherited import names, nat, own_table
+from cni_common.inherited import names, own_table, tables
 from cni_common.kernel.foreign_rules import settled
 from cni_common.rollback import Gather
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface
 
-    from cni_common.inherited.nat import NatTable
+    from cni_common.inherited.tables import Table
     from cni_common.kernel.foreign_rules import Rule
     from cni_common.naming import Attachment
 
@@ -28,21 +28,21 @@ def masquerade(
     """
     known = tuple(addresses)
     with Gather() as each:
-        for opened in nat.tables():
+        for opened in tables.tables():
             each(settled, _iptables, opened, attachment, known)
         each(settled, _nftables, attachment)
 
 
 def _iptables(
-    opened: Callable[[], NatTable],
+    opened: Callable[[], Table],
     attachment: Attachment,
     known: tuple[IPv4Interface | IPv6Interface, ...],
 ) -> None:
     table, chain = opened(), names.chain("CNI-", attachment)
     if not table.has(chain):
         return
-    wanted = nat.of_version(table.version, known)
-    found = nat.jumps(table, "POSTROUTING", chain)
+    wanted = tables.of_version(table.version, known)
+    found = tables.jumps(table, "POSTROUTING", chain)
     doomed = [rule for rule in found if not wanted or rule.sources & wanted]
     table.remove(doomed, [chain] if len(doomed) == len(found) else [])
 

@@ -78,11 +78,17 @@ def _rule(listed: dict[str, Any]) -> Rule:
     return Rule(
         chain=listed["chain"],
         target=next((verdict["target"] for verdict in hand_over if verdict), ""),
-        comment=listed.get("comment", ""),
+        comment=listed.get("comment") or _comment_of_xt(statements),
         sources=frozenset(_matched(statements, "saddr")),
         destinations=frozenset(_matched(statements, "daddr") + _dnat(statements)),
         locator=str(listed["handle"]),
     )
+
+
+def _comment_of_xt(statements: list[dict[str, Any]]) -> str:
+    """Return a text if iptables-nft put a comment; which one is not told."""
+    found = [s["xt"] for s in statements if isinstance(s.get("xt"), dict)]
+    return "comment" if any(xt.get("name") == "comment" for xt in found) else ""
 
 
 def _matched(statements: list[dict[str, Any]], field: str) -> list[str]:

@@ -201,7 +201,7 @@ def test_rule_deleted_by_another_process_in_between_is_no_failure(
 
         return first_somebody_else
 
-    for variant in (inherited.nat.NftNat, inherited.nat.LegacyNat):
+    for variant in (inherited.tables.NftTable, inherited.tables.LegacyTable):
         monkeypatch.setattr(variant, "remove", meanwhile(variant.remove))
 
     detach("one")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nat tables of iptables that exist here, whichever variant wrote them."""
+"""The tables of iptables that exist here, whichever variant wrote them."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from cni_common.inherited.legacy import LegacyNat
-from cni_common.kernel.iptables import NftNat, has_legacy_nat
+from cni_common.inherited.legacy import LegacyTable
+from cni_common.kernel.iptables import NftTable, has_legacy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cni_common.kernel.foreign_rules import Rule
 
 
-class NatTable(Protocol):
-    """What is asked of a nat table and done to it."""
+class Table(Protocol):
+    """What is asked of a table and done to it."""
 
     version: int
 
@@ -28,18 +28,18 @@ class NatTable(Protocol):
     def remove(self, doomed: Sequence[Rule], chains: Sequence[str]) -> None: ...
 
 
-def tables() -> list[Callable[[], NatTable]]:
-    """Return what opens each nat table; opened anew it is read anew.
+def tables(name: str = "nat") -> list[Callable[[], Table]]:
+    """Return what opens each table called `name`; opened anew it is read anew.
 
     One of iptables-legacy is among them only if this network namespace has it:
     reading it starts a process.
     """
-    opens: list[Callable[[], NatTable]] = [partial(NftNat, 4), partial(NftNat, 6)]
-    opens += [partial(LegacyNat, v) for v in (4, 6) if has_legacy_nat(v)]
+    opens: list[Callable[[], Table]] = [partial(NftTable, v, name) for v in (4, 6)]
+    opens += [partial(LegacyTable, v, name) for v in (4, 6) if has_legacy(v, name)]
     return opens
 
 
-def jumps(table: NatTable, chain: str, target: str) -> list[Rule]:
+def jumps(table: Table, chain: str, target: str) -> list[Rule]:
     """Return the rules of `chain` that hand packets on to `target`."""
     return [rule for rule in table.rules(chain) if rule.target == target]
 

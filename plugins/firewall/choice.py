@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which backend carries the rules on this host, and why.
+
+Rules belong where a packet would else be dropped: in firewalld's zone where firewalld
+runs, in the filter table of iptables where its FORWARD chain drops by default. Where
+nothing drops, nftables does it alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cni_common import iptables_command
+from cni_common.iptables_command import Variant
+from cni_common.kernel import forward_chains
+from cni_common.kernel.iptables import FAMILIES, has_legacy
+from cni_common.spec.errors import CNIError, Code
+from plugins.firewall.conf import Backend
+from plugins.firewall.filter_table import FilterTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from cni_common.kernel.forward_chains import ForwardChain, Step
+    from plugins.firewall.conf import FirewallConf
+
+_VERSION_OF = {family: version for version, family in FAMILIES.items()}
+
+
+class Choice(NamedTuple):
+    """Where rules go: `filters` of iptables or else nftables, and firewalld or not.
+
+    why is for the log; dropping names chains that drop and that no rule of ours passes.
+    """
+
+    filters: tuple[str, ...]
+    firewalld: bool
+    why: str
+    dropping: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = ["firewalld"] if self.firewalld else []
+        parts += ["iptables"] if self.filters else []
+        return " and ".join(parts) or "nftables"
+
+
+def choose(conf: FirewallConf, versions: Iterable[int]) -> Choice:
+    """Return what carries the rules for addresses of the IP `versions`.
+
+    Raises code 999 when what the configuration asks for is not there.
+    """
+    used = sorted(set(versions))
+    if conf.backend is Backend.IPTABLES:
+        return _iptables(used)
+    with_firewalld = conf.backend in {Backend.AUTOMATIC, Backend.FIREWALLD}
+    firewalld = with_firewalld and _firewalld_runs()
+    if conf.backend is Backend.FIREWALLD and not firewalld:
+        msg = "use backend firewalld: firewalld is not running"
+        raise CNIError(Code.INTERNAL, msg)
+    chains = list(_dropping(forward_chains.forward_chains()))
+    variants = _variants(chains)
+    out_of_reach = tuple(str(chain) for chain in chains if not _is_iptables(chain))
+    if firewalld:
+        # Its own table ends in a reject, which the zone is the way around.
+        out_of_reach = tuple(c for c in out_of_reach if " firewalld " not in c)
+    if conf.backend is Backend.NFTABLES:
+        tables = sorted(f"iptables-{v} FORWARD" for v in variants)
+        why = "the configuration says so"
+        return Choice((), False, why, (*out_of_reach, *tables))
+    usable = [v for v in sorted(variants) if _has_commands(v, used)]
+    unusable = (f"iptables-{v} FORWARD" for v in sorted(variants - set(usable)))
+    return Choice(
+        tuple(f"{variant}{version}" for variant in usable for version in used),
+        firewalld,
+        _reason(conf, usable, firewalld=firewalld),
+        (*out_of_reach, *unusable),
+    )
+
+
+def _iptables(versions: Collection[int]) -> Choice:
+    """Return the choice of what `iptables` means here, and what drops besides."""
+    default = iptables_command.default_variant()
+    if default is None:
+        msg = "use backend iptables: iptables is not installed"
+        raise CNIError(Code.INTERNAL, msg)
+    found = _dropping(forward_chains.forward_chains())
+    variants = sorted(_variants(found) | {default})
+    filters = tuple(f"{v}{version}" for v in variants for version in versions)
+    for name in filters:
+        FilterTable.open(name)
+    return Choice(filters, firewalld=False, why="the configuration says so")
+
+
+def _reason(
+    conf: FirewallConf, variants: Collection[Variant], *, firewalld: bool
+) -> str:
+    reasons = []
+    if firewalld:
+        asked = conf.backend is Backend.FIREWALLD
+        reasons.append("the configuration says so" if asked else "firewalld is running")
+    reasons += [f"FORWARD of iptables-{variant} drops" for variant in variants]
+    return "; ".join(reasons) or "no chain of the host drops what is forwarded"
+
+
+def _firewalld_runs() -> bool:
+    from cni_common import firewalld  # noqa: PLC0415 - not for the other backends
+
+    return firewalld.is_running()
+
+
+def _dropping(chains: Iterable[ForwardChain]) -> Iterator[ForwardChain]:
+    """Yield the chains that drop by default.
+
+    Of tables other than iptables' own the policy alone is asked for: their rules
+    could not be read without the elements of their sets, which may be many.
+    """
+    for chain in chains:
+        if not _is_iptables(chain):
+            if chain.policy == "drop" or chain.table == "firewalld":
+                yield chain
+        elif forward_chains.drops(chain.name, chain.policy, _reader(chain)):
+            yield chain
+
+
+def _reader(chain: ForwardChain) -> Callable[[str], list[Step]]:
+    return lambda name: forward_chains.steps(chain.family, chain.table, name)
+
+
+def _is_iptables(chain: ForwardChain) -> bool:
+    return (
+        chain.family in _VERSION_OF
+        and chain.table == "filter"
+        and chain.name == "FORWARD"
+    )
+
+
+def _variants(dropping: Iterable[ForwardChain]) -> set[Variant]:
+    found = {Variant.NFT for chain in dropping if _is_iptables(chain)}
+    for version in FAMILIES:
+        if has_legacy(version, "filter"):
+            table = FilterTable.find(f"{Variant.LEGACY}{version}")
+            if table is None:
+                continue
+            if forward_chains.drops("FORWARD", table.policy(), table.steps):
+                found.add(Variant.LEGACY)
+    return found
+
+
+def _has_commands(variant: Variant, versions: Iterable[int]) -> bool:
+    return all(FilterTable.find(f"{variant}{version}") for version in versions)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator may write for firewall."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.netconf import NetConf
+from plugins.firewall.protection import ADMIN_CHAIN, FIREWALLD_ZONE, Policy
+
+CHAIN_MAX = 28  # XT_EXTENSION_MAXNAMELEN less one
+_CHAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]*")
+_ZONE = re.compile(r"[A-Za-z0-9_\-]{1,17}(?:/[A-Za-z0-9_\-]{1,17})?")
+# Chains of the kernel, targets of iptables, and those that have another purpose here.
+_TAKEN = frozenset(
+    {"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}
+    | {"ACCEPT", "DROP", "RETURN", "QUEUE", "REJECT", "LOG"}
+    | {"CNI-FORWARD", "CNI-ISOLATION-STAGE-1", "CNI-ISOLATION-STAGE-2"}
+)
+
+
+class Backend(StrEnum):
+    """What carries the rules; AUTOMATIC goes by what the host has."""
+
+    AUTOMATIC = ""
+    NFTABLES = "nftables"
+    IPTABLES = "iptables"
+    FIREWALLD = "firewalld"
+
+
+def _backend(value: object) -> object:
+    return _member(Backend, value)
+
+
+def _policy(value: object) -> object:
+    return Policy.OPEN if value == "" else _member(Policy, value)
+
+
+def _member(words: type[StrEnum], value: object) -> object:
+    """Return `value` as one of `words`; what is no text is left to the strict type."""
+    if not isinstance(value, str):
+        return value
+    if value not in {str(word) for word in words}:
+        known = ", ".join(f'"{word}"' for word in words)
+        msg = f"unknown word {value!r}, known are {known}"
+        raise ValueError(msg)
+    return words(value)
+
+
+class FirewallConf(NetConf):
+    """The configuration of firewall."""
+
+    backend: Annotated[Backend, BeforeValidator(_backend)] = Backend.AUTOMATIC
+    ingress_policy: Annotated[Policy, BeforeValidator(_policy)] = Policy.OPEN
+    iptables_admin_chain_name: str = ADMIN_CHAIN
+    firewalld_zone: str = FIREWALLD_ZONE
+
+    @property
+    def admin_chain(self) -> str:
+        """The administrator's chain in iptables."""
+        return self.iptables_admin_chain_name or ADMIN_CHAIN
+
+    @property
+    def zone(self) -> str:
+        """The zone of firewalld that gets the addresses."""
+        return self.firewalld_zone or FIREWALLD_ZONE
+
+    def check_names(self) -> None:
+        """Raise code 7 for a chain or zone that cannot be called so."""
+        chain = self.admin_chain
+        if not _CHAIN.fullmatch(chain) or len(chain) > CHAIN_MAX:
+            raise _invalid("iptablesAdminChainName", chain, "not a chain's name")
+        if chain in _TAKEN:
+            raise _invalid("iptablesAdminChainName", chain, "it has another purpose")
+        if not _ZONE.fullmatch(self.zone):
+            raise _invalid("firewalldZone", self.zone, "not a zone's name")
+
+
+def _invalid(key: str, value: str, cause: str) -> CNIError:
+    return CNIError(Code.INVALID_CONFIG, f"use {key} {value!r}: {cause}")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking rules away: by the record of the attachment, so that DEL reads no
+configuration and imports no model of one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common import attachments
+from cni_common.naming import Attachment
+from cni_common.rollback import Gather
+from plugins.firewall import holders, nftables, protection
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+    from plugins.firewall.protection import Protection
+
+
+def detach(request: Request) -> bool:
+    """Have no rule for the attachment; false if there is no record of it."""
+    attachment = Attachment.of(request)
+    if attachments.read(protection.NAME, attachment) is None:
+        return False
+    release(attachment)
+    request.log.step("rules")
+    return True
+
+
+def release(attachment: Attachment) -> None:
+    """Have neither rules nor a record of `attachment`."""
+    with holders.lock():
+        had = protection.read(attachment)
+        if had is not None:
+            withdraw(had, attachment)
+        protection.write(attachment, None)
+
+
+def admit(wanted: Protection, attachment: Attachment) -> None:
+    """Have all rules of `wanted`: what keeps apart before what lets through."""
+    nftables.admit(wanted, attachment)
+    if wanted.filters:
+        from plugins.firewall import iptables  # noqa: PLC0415 - only on such hosts
+
+        iptables.admit(wanted, attachment)
+    if wanted.zone:
+        from plugins.firewall import zone  # noqa: PLC0415 - only with firewalld
+
+        zone.admit(wanted, attachment)
+
+
+def withdraw(had: Protection, attachment: Attachment) -> None:
+    """Have none of the rules of `had`, in the opposite order."""
+    with Gather() as each:
+        if had.zone:
+            from plugins.firewall import zone  # noqa: PLC0415 - only with firewalld
+
+            each(zone.withdraw, had, attachment)
+        if had.filters:
+            from plugins.firewall import iptables  # noqa: PLC0415 - only on such hosts
+
+            each(iptables.withdraw, had, attachment)
+        each(nftables.withdraw, had, attachment)

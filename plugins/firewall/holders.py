@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who needs what stands in the kernel once for all: a mark for each attachment.
+
+An address can be given to a new container before the old one's DEL arrives, and a
+bridge has many: what they share goes with the last. Whoever calls holds the lock.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cni_common import marks, state
+from plugins.firewall.protection import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
+
+    from cni_common.naming import Attachment
+
+_ROOM = "firewall-holders"
+
+
+def lock() -> AbstractContextManager[None]:
+    """Return the lock under which marks and rules are read and changed."""
+    return state.lock(NAME)
+
+
+def add(place: str, entries: Iterable[str], attachment: Attachment) -> None:
+    """Know that `attachment` needs `entries` of `place`."""
+    for entry in entries:
+        marks.add(f"{_ROOM}/{place}/{entry}", attachment.digest())
+
+
+def delete(place: str, entries: Iterable[str], attachment: Attachment) -> None:
+    """Know that `attachment` needs `entries` of `place` no longer."""
+    for entry in entries:
+        marks.delete(f"{_ROOM}/{place}/{entry}", attachment.digest())
+    state.remove_if_empty(state.path(_ROOM, place))
+    state.remove_if_empty(state.path(_ROOM))
+
+
+def unneeded(
+    place: str, entries: Iterable[str], attachment: Attachment
+) -> tuple[str, ...]:
+    """Return those of `entries` that nobody but `attachment` needs."""
+    own = {attachment.digest()}
+    return tuple(
+        entry
+        for entry in entries
+        if not _has_other(state.path(_ROOM, place, entry), own)
+    )
+
+
+def is_unneeded(place: str, entry: str) -> bool:
+    """Tell whether nobody needs `entry`."""
+    return not marks.any_in(f"{_ROOM}/{place}/{entry}")
+
+
+def is_last(place: str, leaving: Collection[str]) -> bool:
+    """Tell whether nobody needs anything of `place` but `leaving`."""
+    return not _has_other(state.path(_ROOM, place), leaving)
+
+
+def _has_other(directory: str, names: Collection[str]) -> bool:
+    """Tell whether `directory` has an entry not in `names`; looks no further."""
+    try:
+        with os.scandir(directory) as entries:
+            return any(e.name[0] != "." and e.name not in names for e in entries)
+    except FileNotFoundError:
+        return False

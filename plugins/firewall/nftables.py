@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The backend nftables: addresses, links and ports as elements of two own tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cni_common import attachments
+from cni_common.kernel import nft
+from cni_common.spec.errors import CNIError, Code
+from plugins.firewall import holders, protection, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cni_common.naming import Attachment
+    from plugins.firewall.protection import Protection
+    from plugins.firewall.rules import Element
+
+# Where holders of entries are known, for the inet and for the bridge table.
+_INET, _PORTS = "nftables", "ports"
+
+
+def admit(wanted: Protection, attachment: Attachment) -> None:
+    """Have the elements of `wanted` in the kernel.
+
+    If somebody flushed the ruleset since, those of all others come back with them.
+    """
+    entries, ports = rules.of_protection(wanted), rules.of_ports(wanted)
+    if not entries and not ports:
+        return
+    # An address that had another holder gets its new owner's comment.
+    passed = set(entries) - set(holders.unneeded(_INET, entries, attachment))
+    renewed = [entry for entry in passed if entry.startswith("address ")]
+    holders.add(_INET, entries, attachment)
+    holders.add(_PORTS, ports, attachment)
+    transaction = rules.removal(rules.elements(renewed, attachment))
+    added = rules.elements((*entries, *ports), attachment)
+    try:
+        nft.run(transaction + rules.addition(added))
+    except nft.RefusedError as refused:
+        if not refused.is_missing:
+            raise
+        nft.run(_rebuilt())
+
+
+def withdraw(had: Protection, attachment: Attachment) -> None:
+    """Have no element in the kernel that nobody but `attachment` needed.
+
+    With the last one the tables go, the administrator's chain only if it is empty.
+    """
+    entries, ports = rules.of_protection(had), rules.of_ports(had)
+    unneeded = holders.unneeded(_INET, entries, attachment)
+    alone = holders.unneeded(_PORTS, ports, attachment)
+    if unneeded:
+        _remove(unneeded, attachment, last=holders.is_last(_INET, unneeded))
+    if alone:
+        _remove_ports(alone, attachment, last=holders.is_last(_PORTS, alone))
+    holders.delete(_INET, entries, attachment)
+    holders.delete(_PORTS, ports, attachment)
+
+
+def check(had: Protection, attachment: Attachment) -> None:
+    """Raise code 999 naming the first rule or element that is missing."""
+    entries, ports = rules.of_protection(had), rules.of_ports(had)
+    for table, wanted in ((rules.TABLE, entries), (rules.PORTS_TABLE, ports)):
+        if wanted:
+            listed = _listed(table)
+            _check_rules(table, listed)
+            _check_elements(listed, rules.elements(wanted, attachment))
+
+
+def _remove(entries: Iterable[str], attachment: Attachment, *, last: bool) -> None:
+    if last:
+        try:
+            nft.run(rules.table_removal())
+        except nft.RefusedError:
+            pass  # the administrator's chain has rules: the table stays
+        else:
+            return
+    _remove_elements(entries, attachment)
+
+
+def _remove_ports(
+    entries: Iterable[str], attachment: Attachment, *, last: bool
+) -> None:
+    if last:
+        nft.run(rules.ports_table_removal())
+    else:
+        _remove_elements(entries, attachment)
+
+
+def _remove_elements(entries: Iterable[str], attachment: Attachment) -> None:
+    try:
+        nft.run(rules.removal(rules.elements(entries, attachment)))
+    except nft.RefusedError as refused:
+        if not refused.is_missing:
+            raise
+        restored = _rebuilt(without=attachment)
+        if restored:
+            nft.run(restored)
+
+
+def _rebuilt(without: Attachment | None = None) -> str:
+    """Return the transaction that makes the tables anew with all that is recorded."""
+    inet: list[Element] = []
+    ports: list[Element] = []
+    for attachment, record in attachments.of_plugin(protection.NAME):
+        had = protection.of_record(record)
+        if had is None or attachment == without:
+            continue
+        inet += rules.elements(rules.of_protection(had), attachment)
+        ports += rules.elements(rules.of_ports(had), attachment)
+    text = ""
+    if inet:
+        text += rules.declaration() + rules.addition(inet)
+    if ports:
+        text += rules.ports_declaration() + rules.addition(ports)
+    return text
+
+
+def _listed(table: str) -> list[dict[str, Any]]:
+    try:
+        return nft.list_json(f"list table {table}")
+    except nft.RefusedError as error:
+        if error.is_missing:
+            raise _missing(f"table {table}") from error
+        raise
+
+
+def _check_rules(table: str, listed: list[dict[str, Any]]) -> None:
+    base = [item["chain"] for item in listed if "chain" in item]
+    if not any(chain.get("hook") == "forward" for chain in base):
+        raise _missing(f"base chain forward of table {table}")
+    present = [item["rule"]["chain"] for item in listed if "rule" in item]
+    for (place, chain), number in rules.expected_rules().items():
+        if place == table and present.count(chain) < number:
+            there = f"{present.count(chain)} of {number} there"
+            raise _missing(f"rule in chain {chain} of table {table}: {there}")
+
+
+def _check_elements(listed: list[dict[str, Any]], expected: list[Element]) -> None:
+    present = set(_present(listed))
+    for element in expected:
+        key = element.key.replace('"', "")
+        if (element.set, key) not in present:
+            place = f"set {element.set} of table {element.table}"
+            raise _missing(f"element {key} in {place}")
+
+
+def _present(listed: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for item in listed:
+        described = item.get("set") or {}
+        for element in described.get("elem", []):
+            yield described["name"], _text(element)
+
+
+def _text(element: Any) -> str:
+    """Return an element's key as nft writes it: br0 . br0."""
+    if isinstance(element, dict) and "elem" in element:
+        element = element["elem"]["val"]
+    parts = element["concat"] if isinstance(element, dict) else [element]
+    return " . ".join(str(part) for part in parts)
+
+
+def _missing(what: str) -> CNIError:
+    return CNIError(Code.INTERNAL, f"check firewall: missing {what}")

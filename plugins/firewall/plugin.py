@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""firewall: the host forwards for the container, and keeps networks apart if asked."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cni_common import attachments, previous
+from cni_common.kernel import nft
+from cni_common.naming import Attachment
+from cni_common.rollback import Gather, Rollback
+from cni_common.skel import Plugin
+from cni_common.spec.errors import CNIError, Code
+from plugins import versions_of
+from plugins.firewall import (
+    checks,
+    choice,
+    detach,
+    holders,
+    protection,
+    wanted,
+)
+from plugins.firewall.conf import FirewallConf
+from plugins.firewall.protection import NAME
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
+
+MISSING = "missing prevResult from earlier plugin"
+
+
+def add(request: Request, conf: FirewallConf) -> Result:
+    """What the container sends and its answers are forwarded; prevResult is kept."""
+    result = previous.required(request, MISSING)
+    conf.check_names()
+    chosen = choice.choose(conf, (a.version for a in wanted.addresses(result)))
+    _tell(request, chosen)
+    protected = wanted.protection(conf, result, chosen)
+    request.log.step("wanted")
+    attachment = Attachment.of(request)
+    with holders.lock(), Rollback() as undo:
+        recorded = protection.read(attachment)
+        undo(protection.write, attachment, recorded)
+        protection.write(attachment, protected)
+        if recorded is not None and recorded != protected:
+            undo(detach.admit, recorded, attachment)
+            detach.withdraw(recorded, attachment)
+        if recorded != protected:
+            undo(detach.withdraw, protected, attachment)
+        detach.admit(protected, attachment)
+    request.log.step("rules")
+    return result
+
+
+def delete(request: Request, conf: FirewallConf) -> None:
+    """There is no rule for the attachment, whatever the configuration says by now."""
+    if not detach.detach(request):
+        _delete_inherited(request, conf)
+
+
+def check(request: Request, conf: FirewallConf) -> None:
+    """Raise, naming what is missing, unless all that ADD did is in force."""
+    result = previous.required(request, MISSING)
+    conf.check_names()
+    checks.check_recorded(Attachment.of(request), conf, result)
+
+
+def gc(request: Request, conf: FirewallConf) -> None:
+    """There is no rule for an attachment of this network that is not a valid one."""
+    del conf
+    valid = request.valid_attachments
+    if valid is not None:
+        with Gather() as each:
+            for attachment in attachments.stale(NAME, request.network, valid):
+                each(detach.release, attachment)
+
+
+def status(request: Request, conf: FirewallConf) -> None:
+    """Raise unless ADD could write its rules."""
+    del request
+    conf.check_names()
+    try:
+        chosen = choice.choose(conf, (4,))
+        if not chosen.filters:
+            nft.check_writable()
+    except CNIError as error:
+        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def _tell(request: Request, chosen: choice.Choice) -> None:
+    request.log.info(f"backend {chosen}: {chosen.why}")
+    for chain in chosen.dropping:
+        request.log.warning(f"{chain} drops by default what no rule of ours can accept")
+
+
+def _delete_inherited(request: Request, conf: FirewallConf) -> None:
+    """Remove what the reference left, if prevResult tells for which addresses."""
+    from cni_common import inherited  # noqa: PLC0415 - only without a record
+    from plugins.firewall import zone  # noqa: PLC0415 - likewise
+
+    addresses = []
+    with suppress(CNIError):  # of a prevResult that is none
+        result = request.prev_result
+        addresses = [ip.address for ip in result.ips] if result else []
+    with Gather() as each, holders.lock():
+        each(inherited.firewall, addresses)
+        each(zone.delete_unheld, conf.zone, [a.ip for a in addresses])
+
+
+PLUGIN = Plugin(
+    NAME,
+    conf=FirewallConf,
+    add=add,
+    delete=delete,
+    check=check,
+    gc=gc,
+    status=status,
+    versions=versions_of(NAME),
+)

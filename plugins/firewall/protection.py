@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done for one attachment, as values; its record.
+
+Only the standard library: DEL works from the record and imports no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from cni_common import attachments
+
+if TYPE_CHECKING:
+    from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPAddress
+
+NAME = "firewall"
+ADMIN_CHAIN = "CNI-ADMIN"
+FIREWALLD_ZONE = "trusted"
+
+
+class Policy(StrEnum):
+    """ingressPolicy: who may open connections to a container by forwarding."""
+
+    OPEN = "open"
+    SAME_BRIDGE = "same-bridge"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What is done for an attachment, and where.
+
+    links: the host's links towards the container; ports: its ports of bridges. filters
+    are tables of iptables such as "nft4" and "legacy6"; without any, the rules are in
+    the nftables table. zone is "" where firewalld has no part.
+    """
+
+    addresses: tuple[IPAddress, ...]
+    policy: Policy = Policy.OPEN
+    links: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    admin_chain: str = ADMIN_CHAIN
+    zone: str = ""
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """The links that are kept apart from other guarded ones."""
+        return () if self.policy is Policy.OPEN else self.links
+
+    @property
+    def isolated(self) -> tuple[str, ...]:
+        """The links within which nothing is forwarded."""
+        return self.links if self.policy is Policy.ISOLATED else ()
+
+    @property
+    def isolated_ports(self) -> tuple[str, ...]:
+        """The ports of bridges that exchange no frames with one another."""
+        return self.ports if self.policy is Policy.ISOLATED else ()
+
+    def document(self) -> dict[str, Any]:
+        """Return the protection as JSON values."""
+        return {
+            **vars(self),
+            "addresses": [str(address) for address in self.addresses],
+        }
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> Protection:
+        """Return the protection that `document` says."""
+        lists = ("links", "ports", "filters")
+        return cls(
+            addresses=tuple(ip_address(text) for text in document["addresses"]),
+            policy=Policy(document["policy"]),
+            admin_chain=document["admin_chain"],
+            zone=document["zone"],
+            **{key: tuple(document[key]) for key in lists},
+        )
+
+
+def read(attachment: Attachment) -> Protection | None:
+    """Return what is recorded of `attachment`, or None."""
+    return of_record(attachments.read(NAME, attachment))
+
+
+def of_record(record: dict[str, Any] | None) -> Protection | None:
+    """Return the protection that a record says; None for what is none of ours."""
+    try:
+        return None if record is None else Protection.of_document(record)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def write(attachment: Attachment, protection: Protection | None) -> None:
+    """Record `protection`, or have no record if there is none."""
+    if protection is None:
+        attachments.delete(NAME, attachment)
+    else:
+        attachments.write(NAME, attachment, protection.document())
