@@ -29,6 +29,7 @@ ADDRESS = "DBUS_SYSTEM_BUS_ADDRESS"
 # What connect(2) says where nobody listens, or not to us.
 _NOBODY = {errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.EACCES, errno.EPERM}
 _CHUNK = 4096
+_ANSWER_MAX = 1 << 20
 _TIMEVAL = struct.Struct("@ll")
 _MICROSECONDS = 1_000_000
 
@@ -67,6 +68,7 @@ class Bus:
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._serial = 0
+        self._parser: Any = None
         self._socket = self._connected()
         try:
             self._introduce()
@@ -115,25 +117,32 @@ class Bus:
         return self.call(bus, "/org/freedesktop/DBus", f"{bus}.{member}", *arguments)
 
     def _answer(self, message: Any, what: str) -> tuple[Any, ...]:
-        from jeepney import HeaderFields, MessageType, Parser  # noqa: PLC0415 - as in call
+        from jeepney import HeaderFields, MessageType  # noqa: PLC0415 - as in call
 
         self._serial += 1
         self._send(message.serialise(serial=self._serial))
-        parser = Parser()
-        while True:
+        for answer in self._messages():
+            fields = answer.header.fields
+            if fields.get(HeaderFields.reply_serial) != self._serial:
+                continue  # a signal for everybody, such as NameAcquired
+            if answer.header.message_type is MessageType.error:
+                name = str(fields.get(HeaderFields.error_name, ""))
+                said = answer.body[0] if answer.body else ""
+                raise RefusedError(what, name, said if type(said) is str else "")
+            return tuple(answer.body)
+        raise AssertionError  # there is no end of messages but an exception
+
+    def _messages(self) -> Iterator[Any]:
+        """Yield what arrives; of a message that is not whole the rest comes later."""
+        heard = 0
+        while heard < _ANSWER_MAX:
+            content = self._received()
+            heard += len(content)
             try:
-                messages = parser.feed(self._received())
+                yield from self._parser.feed(content)
             except (ValueError, LookupError, struct.error) as error:
                 raise _failure(f"decode answer of system bus: {error}") from error
-            for answer in messages:
-                fields = answer.header.fields
-                if fields.get(HeaderFields.reply_serial) != self._serial:
-                    continue  # a signal for everybody, such as NameAcquired
-                if answer.header.message_type is MessageType.error:
-                    name = str(fields.get(HeaderFields.error_name, ""))
-                    said = answer.body[0] if answer.body else ""
-                    raise RefusedError(what, name, said if type(said) is str else "")
-                return tuple(answer.body)
+        raise _failure("decode answer of system bus: it has no end")
 
     def _connected(self) -> socket.socket:
         """Return a socket that is connected to the first bus that listens."""
@@ -144,16 +153,11 @@ class Bus:
                 # Unlike a Python timeout this also waits for room in a full queue.
                 self._limit(found)
                 found.connect(address)
-            except (
-                ConnectionRefusedError,
-                FileNotFoundError,
-                PermissionError,
-            ) as error:
-                found.close()
-                refusal = error
             except OSError as error:
                 found.close()
-                raise self._lost(error) from error
+                if error.errno not in _NOBODY:
+                    raise self._lost(error) from error
+                refusal = error
             else:
                 return found
         cause = str(refusal.strerror if refusal else "no address").lower()
@@ -161,6 +165,7 @@ class Bus:
 
     def _introduce(self) -> None:
         """Have the bus know us: by our user ID, and then by a name (Hello)."""
+        from jeepney import Parser  # noqa: PLC0415 - as in call
         from jeepney.auth import BEGIN, AuthenticationError, Authenticator  # noqa: PLC0415 - as in call
 
         conversation = Authenticator()
@@ -173,6 +178,7 @@ class Bus:
             msg = f"connect to system bus: {str(error).lower()}"
             raise AbsentError(Code.INTERNAL, msg) from error
         self._send(BEGIN)
+        self._parser = Parser()
         self._ask_bus("Hello")
 
     def _send(self, content: bytes) -> None:

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-import firewalled
+import private_firewalld
 import pytest
 from bridged import conf
-from firewalled import Firewalld, stopped
+from private_firewalld import Firewalld, stopped
 
 from cni_common import firewalld, system_bus
 from cni_common.spec.errors import CNIError
@@ -35,7 +35,7 @@ def bus(
     """A system bus at its usual place, in the /run of the tests."""
     del host
     monkeypatch.delenv(system_bus.ADDRESS, raising=False)
-    with firewalled.system_bus(tmp_path) as process:
+    with private_firewalld.system_bus(tmp_path) as process:
         yield process
 
 
@@ -43,7 +43,7 @@ def bus(
 def firewall(bus: subprocess.Popen[bytes], tmp_path: Path) -> Iterator[Firewalld]:
     """firewalld in the test's network namespace."""
     del bus
-    with firewalled.running(tmp_path) as process:
+    with private_firewalld.running(tmp_path) as process:
         yield process
 
 
@@ -160,7 +160,7 @@ def test_without_firewalld_there_is_no_source(bus: subprocess.Popen[bytes]) -> N
 def test_firewalld_that_ended_takes_its_sources_along(firewall: Firewalld) -> None:
     """DEL succeeds after firewalld was stopped, its rules and sources with it."""
     firewalld.add_source("trusted", FOUR)
-    firewalled.end(firewall.process)
+    private_firewalld.end(firewall.process)
     assert not firewalld.is_running()
     assert not firewalld.has_source("trusted", FOUR)
     firewalld.remove_source("trusted", FOUR)
@@ -240,10 +240,10 @@ def test_bus_may_be_elsewhere(
     place = f"{tmp_path}/elsewhere/bus"
     address = f"unix:path={tmp_path}/absent;unix:path={place}"
     monkeypatch.setenv(system_bus.ADDRESS, address)
-    with firewalled.system_bus(tmp_path, place):
+    with private_firewalld.system_bus(tmp_path, place):
         assert not firewalld.is_running()
         monkeypatch.setenv(system_bus.ADDRESS, f"unix:path={place}")
-        with firewalled.running(tmp_path) as firewall:
+        with private_firewalld.running(tmp_path) as firewall:
             monkeypatch.setenv(system_bus.ADDRESS, address)
             assert firewalld.is_running()
             firewalld.add_source("trusted", FOUR)

@@ -62,3 +62,10 @@ def test_delete_of_what_is_recorded_imports_no_models(plugin: str) -> None:
     """DEL by the record needs no configuration, and so not pydantic."""
     modules = imported("cni_common.skel", f"plugins.{plugin}.detach")
     assert modules & {"pydantic", "pydantic_core"} == set()
+
+
+def test_bus_library_is_not_imported_before_there_is_a_bus() -> None:
+    """A node without firewalld does not pay for D-Bus."""
+    modules = imported("cni_common.firewalld")
+    assert {name for name in modules if name.startswith("jeepney")} == set()
+    assert modules & HEAVY == set()
