@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cni_common.sides import Sides
     from cni_common.spec.request import Request
-    from cni_common.spec.result import Result, Route
+    from cni_common.spec.result import Result
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,6 @@ def complete(record: Attached, result: Result) -> Attached:
     """Return the record with which ADD ends."""
     routes = tuple(route.document() for route in result.routes)
     return replace(record, routes=routes, complete=True)
-
-
-def whole_routes(record: Attached | None, routes: list[Route]) -> list[Route]:
-    """Return `routes` with the fields that a result cannot show before 1.1.0."""
-    from cni_common.spec.result import Route  # noqa: PLC0415 - pydantic, not for DEL
-
-    listed = [Route.model_validate(each) for each in record.routes] if record else []
-    whole = {(route.dst, route.gw): route for route in listed}
-    return [whole.get((route.dst, route.gw), route) for route in routes]
 
 
 def delete_remains(

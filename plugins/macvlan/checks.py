@@ -39,7 +39,7 @@ def attachment(request: Request, conf: MacvlanConf) -> None:
         _options(macvlans.get(side.container, end.name), end.name, conf)
         ips = previous.ips_of(result, index)
         layer3.check_addresses(side.container, link, ips)
-        for route in attached.whole_routes(noted, result.routes):
+        for route in layer3.completed(result.routes, noted.routes if noted else ()):
             layer3.check_route(side.container, link, route, ips)
 
 

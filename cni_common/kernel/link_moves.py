@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Links that exist, moved to another network namespace (ip-link(8), "netns").
+
+The kernel takes a link down when it moves it, and drops its addresses, its routes and
+its place in a bridge or bond.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel import links
+from cni_common.kernel.link_answer import LinkAnswer
+from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netns import Namespace
+
+_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
+
+
+def move(
+    netlink: Netlink, link: Link, target: Namespace, name: str, *, alias: str
+) -> None:
+    """Have `link` in `target`, down, called `name` and with `alias`.
+
+    Nothing has happened when a link called `name` is there already and the link's
+    present name is in use there, too. Otherwise the kernel may have moved the link
+    under its present name when it refuses. Raises code 999.
+    """
+    message = _indexed(
+        link,
+        ("IFLA_NET_NS_FD", target.fd),
+        ("IFLA_IFNAME", name),
+        ("IFLA_IFALIAS", alias),
+    )
+    _act(netlink, message, "move link", f"{link.name} to {target.path} as {name}")
+
+
+def rename(netlink: Netlink, link: Link, name: str) -> bool:
+    """Have `link`, which is down, called `name`; false if another one is called so.
+
+    Raises code 999.
+    """
+    message = _indexed(link, ("IFLA_IFNAME", name))
+    try:
+        netlink.act((message, links.RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        if error.errno == errno.EEXIST:
+            return False
+        raise links.refused("rename link", f"{link.name} to {name}", error) from error
+    return True
+
+
+def enslave(netlink: Netlink, link: Link, master: Link) -> None:
+    """Have `link` as a port of `master`. Raises code 999."""
+    message = _indexed(link, ("IFLA_MASTER", master.index))
+    _act(netlink, message, "set link", f"{link.name} master {master.name}")
+
+
+def announce(netlink: Netlink, link: Link) -> bool:
+    """Have the neighbours told as `links.announce` does, or false.
+
+    Some drivers change no MAC while the device is up, be it to the same.
+    """
+    try:
+        links.announce(netlink, link)
+    except CNIError:
+        return False
+    return True
+
+
+def with_mac(netlink: Netlink, mac: str) -> list[Link]:
+    """Return the links with the MAC `mac`: the kernel lists all to find them."""
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    answers = netlink.dump(message, links.RTM_GETLINK, LinkAnswer)
+    return [answer.link for answer in answers if answer.link.mac == mac]
+
+
+def _indexed(link: Link, *attributes: tuple[str, Any]) -> Any:
+    """Return a message about `link` by its index: with a name, it is the new one."""
+    message = ifinfmsg()
+    message["index"] = link.index
+    message["attrs"] = list(attributes)
+    return message
+
+
+def _act(netlink: Netlink, message: Any, verb: str, what: str) -> None:
+    try:
+        netlink.act((message, links.RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        raise links.refused(verb, what, error) from error

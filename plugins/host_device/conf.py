@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of the host-device plugin."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from cni_common import leased
+from cni_common.spec import gojson
+from cni_common.spec.environment import validate_ifname
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.netconf import NetConf
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+DEVICES = "/sys/devices/"
+_PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_AUXILIARY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_NAME_MAX = 255  # a file's name
+# Octets of a hardware address: EUI-48, EUI-64, InfiniBand.
+_MAC = {
+    octets: re.compile(rf"[0-9a-f]{{2}}(?:(?P<sep>[:-])[0-9a-f]{{2}}){{{octets - 1}}}")
+    for octets in (6, 8, 20)
+}
+
+
+class HostDeviceConf(NetConf):
+    """The host-device plugin's configuration; see docs/plugins/host-device.md."""
+
+    device: str = ""
+    hwaddr: str = ""
+    kernelpath: str = ""
+    pci_bus_id: str = Field(default="", alias="pciBusID")
+
+    @property
+    def device_id(self) -> object:
+        """The capability `deviceID`, which comes before every key."""
+        return gojson.member(self.runtime_config, "deviceID") or ""
+
+    @property
+    def names_device(self) -> bool:
+        """Whether a device is named in any way."""
+        keys = (self.device, self.hwaddr, self.kernelpath, self.pci_bus_id)
+        return any((*keys, self.device_id))
+
+    def validate_for(self, request: Request) -> None:
+        """Raise code 7 unless the keys make sense.
+
+        Not part of the model: DEL must release what an earlier configuration lent,
+        whatever the present one says.
+        """
+        if not self.names_device:
+            cause = 'specify either "device", "hwaddr", "kernelpath" or "pciBusID"'
+            raise _invalid("device", cause)
+        try:
+            validate_ifname(self.device)
+        except CNIError as error:
+            raise _invalid("device", f"{error.msg}: {self.device!r}") from error
+        if self.hwaddr:
+            hardware_address(self.hwaddr)
+        if self.kernelpath:
+            _validate_kernel_path(self.kernelpath)
+        if self.pci_bus_id and not is_pci(self.pci_bus_id):
+            raise _invalid("pciBusID", f"{self.pci_bus_id!r} is not a PCI address")
+        device_id = self.device_id
+        if device_id and not (is_pci(device_id) or is_auxiliary(device_id)):
+            cause = f"{device_id!r} is neither a PCI address nor an auxiliary device"
+            raise _invalid("runtimeConfig.deviceID", cause)
+        leased.require_shape(request, self)
+
+
+def is_pci(text: object) -> bool:
+    """Tell whether `text` has the form of a PCI address ("0000:03:00.1")."""
+    return isinstance(text, str) and bool(_PCI.fullmatch(text.lower()))
+
+
+def is_auxiliary(text: object) -> bool:
+    """Tell whether `text` may be a device of the auxiliary bus ("mlx5_core.sf.4")."""
+    if not isinstance(text, str) or len(text) > _NAME_MAX:
+        return False
+    return bool(_AUXILIARY.fullmatch(text))
+
+
+def hardware_address(text: str) -> str:
+    """Return a hardware address in lower case with colons; raises code 7."""
+    folded = text.lower()
+    if re.fullmatch(r"[0-9a-f]{4}(\.[0-9a-f]{4})+", folded):
+        digits = folded.replace(".", "")
+        folded = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+    one_separator = len({c for c in folded if c in ":-"}) == 1
+    if not one_separator or not any(p.fullmatch(folded) for p in _MAC.values()):
+        raise _invalid("hwaddr", f"{text!r} is not a MAC address")
+    return folded.replace("-", ":")
+
+
+def _validate_kernel_path(path: str) -> None:
+    if not path.startswith(DEVICES) or "\0" in path:
+        cause = f"{path!r} must be absolute and begin with {DEVICES}"
+        raise _invalid("kernelpath", cause)
+    if os.path.normpath(path) != path.rstrip("/"):
+        cause = f'{path!r} has an empty component, "." or ".."'
+        raise _invalid("kernelpath", cause)
+
+
+def _invalid(key: str, cause: str) -> CNIError:
+    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DEL of an attachment that there is a record of: no configuration is read, and no
+model of one imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common import attached, attachments, delegate
+from cni_common.naming import Attachment
+from cni_common.rollback import Gather
+from plugins.host_device import release
+
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+
+def detach(request: Request) -> bool:
+    """Have nothing left of the attachment; false if there is no record of it.
+
+    The device goes home, then the lease; who gave the address takes it back.
+    """
+    owner = Attachment.of(request)
+    noted = attached.read(release.PLUGIN, owner)
+    if noted is None:
+        return False
+    with Gather() as each:
+        each(release.recorded, owner, noted, request.log, request.netns)
+        if noted.ipam:
+            each(delegate.delete, noted.ipam, request)
+        if not each.errors:
+            attachments.delete(release.PLUGIN, owner)
+    return True

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device as it was on the host, to be like that again when it comes back."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel import addresses, link_moves, link_settings, links, routes
+from cni_common.rollback import Gather
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netlink import Netlink
+
+
+@dataclass(frozen=True)
+class Lent:
+    """What a device had on the host.
+
+    `master`, `addresses` and `routes` are the host's network configuration rather
+    than the device's state: they come back if ADD fails, and otherwise are for those
+    who configured the host. `index` is that in the container.
+    """
+
+    name: str
+    mac: str
+    mtu: int
+    is_up: bool
+    is_promiscuous: bool
+    alias: str
+    index: int = 0
+    master: str = ""
+    addresses: tuple[str, ...] = ()
+    routes: tuple[dict[str, Any], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a record has it."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in vars(self).items()
+        }
+
+
+def of_document(document: dict[str, Any]) -> Lent | None:
+    """Return what a record has; None when no link was lent."""
+    if not document.get("name"):
+        return None
+    return Lent(
+        str(document["name"]),
+        str(document.get("mac", "")),
+        int(document.get("mtu", 0)),
+        document.get("is_up") is True,
+        document.get("is_promiscuous") is True,
+        str(document.get("alias", "")),
+        int(document.get("index", 0)),
+        str(document.get("master", "")),
+        tuple(document.get("addresses", [])),
+        tuple(document.get("routes", [])),
+    )
+
+
+def of_link(host: Netlink, link: Link) -> Lent:
+    """Return how `link` is now."""
+    master = links.by_index(host, link.master) if link.master else None
+    held = [
+        str(item.address)
+        for item in addresses.of_link(host, link)
+        if not item.address.ip.is_link_local
+    ]
+    # Who has no address has hardly a route; the tables of a host are long.
+    through = routes.of_link(host, link) if held and link.is_up else []
+    return Lent(
+        link.name,
+        link.mac,
+        link.mtu,
+        link.is_up,
+        link.is_promiscuous,
+        link.alias,
+        master=master.name if master else "",
+        addresses=tuple(held),
+        routes=tuple(
+            {"dst": str(r.dst), "gw": str(r.gw or ""), "priority": r.priority}
+            for r in through
+            if not r.dst.is_link_local and not r.dst.is_multicast
+        ),
+    )
+
+
+def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
+    """Have the device on the host as it was there; return what was refused.
+
+    `whole`: with its master, addresses and routes.
+    """
+    each = Gather()
+    link = links.existing(host, lent.name)
+    if link.alias != lent.alias:
+        each(links.set_alias, host, link.name, lent.alias)
+    if lent.mac and link.mac != lent.mac:
+        each(links.set_mac, host, link.name, lent.mac)
+    if lent.mtu and link.mtu != lent.mtu:
+        each(link_settings.set_mtu, host, link.name, lent.mtu)
+    if link.is_promiscuous != lent.is_promiscuous:
+        each(links.set_promiscuous, host, link.name, on=lent.is_promiscuous)
+    master = links.get(host, lent.master) if whole and lent.master else None
+    if master is not None:
+        each(link_moves.enslave, host, link, master)
+    if lent.is_up:
+        each(links.set_up, host, link.name)
+    if whole:
+        for address in lent.addresses:
+            each(addresses.ensure, host, link, ipaddress.ip_interface(address))
+        for route in lent.routes:
+            each(_add_route, host, link, route)
+    return [str(error) for error in each.errors]
+
+
+def _add_route(host: Netlink, link: Link, route: dict[str, Any]) -> None:
+    gw = ipaddress.ip_address(route["gw"]) if route["gw"] else None
+    dst = ipaddress.ip_network(route["dst"])
+    routes.add(host, link, dst, gw, priority=route["priority"])
