@@ -2,7 +2,8 @@
 """Files under /run/cni/cnipy: what was done, written down beside what it describes.
 
 The directory lies on a tmpfs, so it vanishes at a reboot together with links and
-rules. Directories have mode 0700, files 0600; symbolic links are not followed.
+rules. Directories have mode 0700, files 0600, but for what another program is made to
+read; symbolic links are not followed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 ROOT = "/run/cni/cnipy"
 NAME_MAX = 200
 _PRIVATE = 0o700
+_PASSABLE, _READABLE = 0o711, 0o755
 # One name in each directory, so that a killed process leaves nothing that nobody
 # would find. Who holds the lock on the directory may write it, or remove it.
 _UNFINISHED = ".unfinished"
@@ -37,16 +39,34 @@ def ensure_directory(*parts: str) -> str:
     return full
 
 
+def ensure_readable_directory(*parts: str) -> str:
+    """Return the path of a directory that every user may read; it exists now.
+
+    For a program that works without privileges. Those above it can be passed through
+    by every user, but not be listed.
+    """
+    full = ensure_directory(*parts)
+    for depth in range(len(parts)):
+        _set_mode(path(*parts[:depth]), _PASSABLE)
+    _set_mode(full, _READABLE)
+    return full
+
+
 def write(directory: str, name: str, document: object) -> None:
     """Replace `name` in `directory` by `document` as JSON, whole or not at all.
 
     The directory is made again if a concurrent `delete` has just removed it.
     """
-    content = json.dumps(document).encode()
+    write_text(directory, name, json.dumps(document))
+
+
+def write_text(directory: str, name: str, text: str, mode: int = 0o600) -> None:
+    """Replace `name` in `directory` by `text` as `write` does, with `mode`."""
+    content = text.encode()
     while True:
         try:
             with _exclusively(directory) as place:
-                _replace(place, name, content)
+                _replace(place, name, content, mode)
         except FileNotFoundError:
             _ensure(directory)
         else:
@@ -127,6 +147,16 @@ def _ensure(directory: str) -> None:
         _ensure(directory)
 
 
+def _set_mode(directory: str, mode: int) -> None:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(directory, flags)
+    try:
+        if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+            os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def _exclusively(directory: str) -> Iterator[int]:
     """Hold a lock on `directory` and give its descriptor."""
@@ -139,12 +169,13 @@ def _exclusively(directory: str) -> Iterator[int]:
         os.close(place)
 
 
-def _replace(place: int, name: str, content: bytes) -> None:
+def _replace(place: int, name: str, content: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
     try:
         with open(fd, "wb") as file:
             file.write(content)
+            os.fchmod(fd, mode)
         os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
     except OSError:
         with suppress(OSError):

@@ -17,6 +17,8 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _RTM_GETROUTE, _ERROR, _REQUEST = 26, 2, 1
 _RTA_DST, _RTA_OIF = 1, 4
+_FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
+_TYPE, _LOCAL = 7, 2  # rtm_type in _ROUTE, RTN_LOCAL
 _HEADER = struct.Struct("=LHHLL")
 _ROUTE = struct.Struct("=BBBBBBBBL")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -26,16 +28,33 @@ def link_towards(address: IPAddress) -> str:
     """Return the name of the link by which the calling thread's namespace reaches
     `address`; raises code 999 when there is no route.
     """
+    return _link_of(_ask(address), address)
+
+
+def holder(address: IPAddress) -> str | None:
+    """Return the name of the link that has `address`, or None when none has it.
+
+    The entry of the routing table is asked for instead of the route, which would lead
+    through `lo`.
+    """
+    answer = _ask(address, _FIB_MATCH)
+    (_, kind, *_) = _HEADER.unpack_from(answer)
+    if kind == _ERROR:
+        return None
+    route = _ROUTE.unpack_from(answer, _HEADER.size)
+    return _link_of(answer, address) if route[_TYPE] == _LOCAL else None
+
+
+def _ask(address: IPAddress, flags: int = 0) -> bytes:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
     packed = address.packed
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _RTA_DST) + packed
-    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute
+    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, flags) + attribute
     header = _HEADER.pack(_HEADER.size + len(body), _RTM_GETROUTE, _REQUEST, 1, 0)
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
         netlink.send(header + body)
-        answer = netlink.recv(1 << 15)
-    return _link_of(answer, address)
+        return netlink.recv(1 << 15)
 
 
 def _link_of(answer: bytes, address: IPAddress) -> str:

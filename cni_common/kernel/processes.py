@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that we did not start ourselves, told apart for certain (pidfd_open(2)).
+
+A number can pass to another process at any time. A descriptor stays with one process,
+so what is found out while it is open is true of the process that gets the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, and the descriptor by which it is held."""
+
+    pid: int
+    fd: int
+
+    def is_alive(self) -> bool:
+        """Tell whether it has not ended; one that nobody waited for has."""
+        return not self.wait_end(0)
+
+    def arguments(self) -> list[str]:
+        """Return its command line; of one that has ended it is empty."""
+        try:
+            with open(f"/proc/{self.pid}/cmdline", "rb") as file:
+                return os.fsdecode(file.read()).split("\0")[:-1]
+        except OSError:
+            return []
+
+    def is_in_our_netns(self) -> bool:
+        """Tell whether it works in the calling thread's network namespace."""
+        try:
+            there = os.stat(f"/proc/{self.pid}/ns/net")
+            here = os.stat("/proc/thread-self/ns/net")
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; to one that has ended it is nothing."""
+        try:
+            signal.pidfd_send_signal(self.fd, number)
+        except ProcessLookupError:
+            return
+
+    def wait_end(self, seconds: float) -> bool:
+        """Wait until it ends, for `seconds` at most; tell whether it has ended."""
+        ready = select.poll()
+        ready.register(self.fd, select.POLLIN)
+        return bool(ready.poll(seconds * 1000))
+
+    def end(self, seconds: float) -> None:
+        """Have it ended: by SIGTERM, and by SIGKILL if that takes over `seconds`."""
+        self.send(signal.SIGTERM)
+        if not self.wait_end(seconds):
+            self.send(signal.SIGKILL)
+            self.wait_end(seconds)
+
+
+@contextmanager
+def opened(pid: int) -> Iterator[Process | None]:
+    """Yield the process that has the number `pid` now, or None when there is none."""
+    try:
+        fd = os.pidfd_open(pid)
+    except (OSError, OverflowError):
+        yield None
+        return
+    try:
+        yield Process(pid, fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dnsname: containers of a network find each other by name."""

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program dnsmasq(8): where it is, how it is configured, how it is started."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROGRAM = "dnsmasq"
+USER = "dnsmasq"
+# A runtime's PATH may lack the directories of the administrator.
+DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+# A name with other characters would say something else in dnsmasq's configuration,
+# where "*" is any text and "," separates.
+_LINK = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a network's dnsmasq does: the links that it serves, its own domain, and
+    where other names are asked for; without `remote_servers` the host's resolv.conf
+    tells that.
+    """
+
+    links: tuple[str, ...]
+    domain: str = ""
+    remote_servers: tuple[str, ...] = ()
+
+    def on_further(self, links: tuple[str, ...]) -> Service:
+        """Return the same service on its own links and on `links`."""
+        every = tuple(sorted({*self.links, *links}))
+        return Service(every, self.domain, self.remote_servers)
+
+
+def check_link(name: str) -> None:
+    """Raise code 7 for a link that cannot be named in the configuration."""
+    if not _LINK.fullmatch(name):
+        msg = f"serve names on link {name!r}: dnsmasq cannot be told its name"
+        raise CNIError(Code.INVALID_CONFIG, msg)
+
+
+def configuration(network: str, service: Service, directory: str, hosts: str) -> str:
+    """Return the text of dnsmasq.conf; `hosts` is the directory that it watches."""
+    lines = [
+        f"# Names of the CNI network {network}. The plugin dnsname rewrites this file.",
+        f"pid-file={directory}/pid",
+        "bind-dynamic",
+        *(f"interface={link}" for link in service.links),
+        "except-interface=lo",
+        "no-hosts",
+        f"hostsdir={hosts}",
+        "domain-needed",
+        "strict-order",
+    ]
+    if _has_user():
+        lines.append(f"user={USER}")
+    if service.domain:
+        lines.append(f"local=/{service.domain}/")
+    if service.remote_servers:
+        lines.append("no-resolv")
+        lines += [f"server={server}" for server in service.remote_servers]
+    return "\n".join([*lines, ""])
+
+
+def command(executable: str, path: str) -> list[str]:
+    """Return the command line with the configuration at `path`: our mark on it."""
+    return [executable, f"--conf-file={path}"]
+
+
+def is_ours(arguments: list[str], path: str) -> bool:
+    """Tell whether a command line is of a dnsmasq with the configuration at `path`."""
+    return arguments[1:] == command("", path)[1:]
+
+
+def find(env: Mapping[str, str]) -> str:
+    """Return the path of the program; raises code 999 when it is not installed."""
+    listed = [part for part in env.get("PATH", "").split(":") if part.startswith("/")]
+    for directory in (*listed, *DIRECTORIES):
+        path = os.path.join(directory, PROGRAM)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    msg = "find dnsmasq: not installed"
+    raise CNIError(Code.INTERNAL, msg, "install the package dnsmasq-base, or dnsmasq")
+
+
+def start(executable: str, path: str) -> None:
+    """Have dnsmasq running in the background; it is ready, or code 999 is raised."""
+    status, words = _run(command(executable, path))
+    if status != 0:
+        # The cause stands behind an empty line and the program's name.
+        cause = words.strip().removeprefix("dnsmasq:").strip()
+        msg = f"start dnsmasq: {cause or f'exit status {status}'}"
+        raise CNIError(Code.INTERNAL, msg, f"configuration {path}")
+
+
+def check_watches(executable: str) -> None:
+    """Raise code 999 for a program that cannot watch a directory."""
+    _, words = _run([executable, "--version"])
+    if "no-inotify" in words.split():
+        msg = f"use {executable}: it was built without inotify"
+        raise CNIError(Code.INTERNAL, msg)
+
+
+def _has_user() -> bool:
+    """Tell whether there is a user for dnsmasq alone; otherwise it becomes nobody."""
+    import pwd  # noqa: PLC0415 - only when a server is started
+
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        return False
+    return True
+
+
+def _run(words: list[str]) -> tuple[int, str]:
+    from cni_common.execute import execute  # noqa: PLC0415 - not on every call
+
+    env = {"PATH": ":".join((*DIRECTORIES, "/usr/bin", "/bin"))}
+    try:
+        status, output, errors = execute(words, b"", env)
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        msg = f"execute {words[0]}: {cause}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    return status, (output + errors).decode("utf-8", "replace")

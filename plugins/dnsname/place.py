@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a container's names are served: at the gateways of its own addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import route_get
+from cni_common.spec.errors import CNIError, Code
+from plugins.dnsname import dnsmasq
+
+if TYPE_CHECKING:
+    from cni_common.spec.fields import IPAddress
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import IP, Result
+
+
+@dataclass(frozen=True)
+class Place:
+    """The container's addresses; the links and addresses of the host that serve it."""
+
+    addresses: tuple[IPAddress, ...]
+    links: tuple[str, ...]
+    servers: tuple[IPAddress, ...]
+
+
+def of(request: Request, previous: Result) -> Place:
+    """Return the place that prevResult describes.
+
+    Raises code 7 when no gateway is an address of this host, or not on the link by
+    which the container is reached: there is nothing that could listen then.
+    """
+    ips = [ip for ip in previous.ips if _is_ours(ip, request, previous)]
+    if not ips:
+        msg = f"serve names of {request.ifname}: prevResult has no address of it"
+        raise CNIError(Code.INVALID_CONFIG, msg)
+    servers: dict[IPAddress, str] = {}
+    for ip in ips:
+        link = _holder(ip)
+        if ip.gateway is not None and link is not None:
+            servers[ip.gateway] = link
+    if not servers:
+        asked = ", ".join(str(ip.gateway) for ip in ips if ip.gateway) or "none"
+        msg = "serve names: no gateway in prevResult is an address of this host"
+        details = f"gateways: {asked}; a bridge needs isGateway"
+        raise CNIError(Code.INVALID_CONFIG, msg, details)
+    links = tuple(sorted(set(servers.values())))
+    for link in links:
+        dnsmasq.check_link(link)
+    return Place(tuple(ip.address.ip for ip in ips), links, tuple(servers))
+
+
+def _holder(ip: IP) -> str | None:
+    """Return the link that has the gateway of `ip`; raises code 7 if it is another
+    than the container's.
+    """
+    if ip.gateway is None or ip.gateway.is_link_local:
+        return None
+    link = route_get.holder(ip.gateway)
+    if link is None:
+        return None
+    towards = route_get.link_towards(ip.address.ip)
+    if towards != link:
+        msg = f"serve names at {ip.gateway}: link {link} has it,"
+        cause = f"but {ip.address.ip} is reached by {towards}"
+        raise CNIError(Code.INVALID_CONFIG, f"{msg} {cause}")
+    return link
+
+
+def _is_ours(ip: IP, request: Request, previous: Result) -> bool:
+    if ip.interface is None:
+        return True
+    if ip.interface >= len(previous.interfaces):
+        return False
+    interface = previous.interfaces[ip.interface]
+    return interface.name == request.ifname and bool(interface.sandbox)

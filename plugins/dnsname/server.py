@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network's dnsmasq and the names it serves: one small file for each attachment.
+
+/run/cni/cnipy/dnsname-servers/<network>/ holds dnsmasq.conf, its pid, `service` (what
+it was started for) and hosts/, which dnsmasq watches. It runs as long as there is a
+file in hosts/. All functions but `lock` are called with the lock held.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cni_common import naming, state
+from cni_common.kernel import processes
+from plugins.dnsname import dnsmasq
+from plugins.dnsname.dnsmasq import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from cni_common.kernel.processes import Process
+    from cni_common.naming import Attachment
+
+ROOM = "dnsname-servers"
+_SERVICE, _HOSTS = "service", "hosts"
+_PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
+_PID_DIGITS = 20
+
+
+def lock() -> AbstractContextManager[None]:
+    """Hold what all servers and their files are changed under."""
+    return state.lock("dnsname")
+
+
+def service(network: str) -> Service | None:
+    """Return what the network's dnsmasq was started for, or None if it was not."""
+    document = state.read(_directory(network), _SERVICE)
+    if not isinstance(document, dict):
+        return None
+    return Service(
+        tuple(document.get("links", ())),
+        str(document.get("domain", "")),
+        tuple(document.get("remoteServers", ())),
+    )
+
+
+def ensure(network: str, wanted: Service, env: Mapping[str, str]) -> None:
+    """Have dnsmasq running for `wanted`, and go on serving the links it serves.
+
+    A dead one is started, one with another configuration is started anew. Raises
+    code 999.
+    """
+    present = service(network)
+    if present is not None:
+        wanted = wanted.on_further(present.links)
+    with running(network) as process:
+        if process is not None:
+            if present == wanted and process.is_in_our_netns():
+                return
+            process.end(_PATIENCE)
+    _start(network, wanted, dnsmasq.find(env))
+
+
+def restore(network: str, before: Service | None, env: Mapping[str, str]) -> None:
+    """Have the network served as it was before a failed ADD."""
+    if before is None or not is_used(network):
+        stop_if_unused(network)
+    elif service(network) != before:
+        with running(network) as process:
+            if process is not None:
+                process.end(_PATIENCE)
+        _start(network, before, dnsmasq.find(env))
+
+
+def publish(owner: Attachment, text: str) -> None:
+    """Have `text`, in the format of hosts(5), served for `owner`."""
+    directory = state.ensure_readable_directory(ROOM, _short(owner.network), _HOSTS)
+    state.write_text(directory, _file(owner), text, 0o644)
+
+
+def published(owner: Attachment) -> str | None:
+    """Return what is served for `owner`, or None."""
+    path = os.path.join(_directory(owner.network), _HOSTS, _file(owner))
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def withdraw(owner: Attachment) -> None:
+    """Have nothing served for `owner`, and no dnsmasq if it was the last."""
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(_directory(owner.network), _HOSTS, _file(owner)))
+    stop_if_unused(owner.network)
+
+
+def collect(network: str, valid: Collection[Attachment]) -> None:
+    """Have nothing served on `network` but for the `valid` attachments; for GC."""
+    directory = os.path.join(_directory(network), _HOSTS)
+    kept = {_file(owner) for owner in valid}
+    for name in state.names(directory):
+        if name not in kept:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))
+    stop_if_unused(network)
+
+
+def stop_if_unused(network: str) -> None:
+    """Have no dnsmasq, and no file of it, if nothing is served on `network`."""
+    directory = _directory(network)
+    hosts = os.path.join(directory, _HOSTS)
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(hosts, ".unfinished"))
+    if not state.remove_if_empty(hosts):
+        return
+    with running(network) as process:
+        if process is not None:
+            process.end(_PATIENCE)
+    for name in ("pid", "dnsmasq.conf", _SERVICE):
+        state.delete(directory, name)
+    state.remove_if_empty(directory)
+    state.remove_if_empty(state.path(ROOM))
+
+
+def is_used(network: str) -> bool:
+    """Tell whether anything is served on `network`."""
+    return os.path.isdir(os.path.join(_directory(network), _HOSTS))
+
+
+def reload(network: str) -> None:
+    """Have dnsmasq read all files again, if it has missed a change of one."""
+    with running(network) as process:
+        if process is not None:
+            process.send(signal.SIGHUP)
+
+
+@contextmanager
+def running(network: str) -> Iterator[Process | None]:
+    """Yield the network's dnsmasq, or None when it does not run."""
+    with processes.opened(_pid(network)) as process:
+        ours = process is not None and (
+            process.is_alive()
+            and dnsmasq.is_ours(process.arguments(), _configuration(network))
+        )
+        yield process if ours else None
+
+
+def hosts_directory(network: str) -> str:
+    """Return the directory that dnsmasq must be able to read."""
+    return os.path.join(_directory(network), _HOSTS)
+
+
+def _start(network: str, wanted: Service, executable: str) -> None:
+    """`service` is written last: until then the next ADD starts dnsmasq anew."""
+    directory = _directory(network)
+    hosts = state.ensure_readable_directory(ROOM, _short(network), _HOSTS)
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, _SERVICE))
+    text = dnsmasq.configuration(network, wanted, directory, hosts)
+    state.write_text(directory, "dnsmasq.conf", text)
+    dnsmasq.start(executable, _configuration(network))
+    document = {
+        "links": list(wanted.links),
+        "domain": wanted.domain,
+        "remoteServers": list(wanted.remote_servers),
+    }
+    state.write(directory, _SERVICE, document)
+
+
+def _pid(network: str) -> int:
+    """Return the number in the pid file, which dnsmasq itself may write; 0 is none."""
+    path = os.path.join(_directory(network), "pid")
+    try:
+        with open(path, "rb") as file:
+            return int(file.read(_PID_DIGITS))
+    except (OSError, ValueError):
+        return 0
+
+
+def _configuration(network: str) -> str:
+    return os.path.join(_directory(network), "dnsmasq.conf")
+
+
+def _directory(network: str) -> str:
+    return state.path(ROOM, _short(network))
+
+
+def _file(owner: Attachment) -> str:
+    # dnsmasq passes over names with certain characters, and a link's may have them.
+    return owner.digest(_HOSTS)
+
+
+def _short(network: str) -> str:
+    if len(network) <= state.NAME_MAX:
+        return network
+    return naming.Attachment(network, "", "").digest()
