@@ -70,7 +70,7 @@ def attach(plugins: Plugins, case: Case) -> Side:
 def machines() -> Iterator[Pair]:
     """Two fresh machines for the time of the block."""
     need("unshare", "nsenter", "ip", "bridge", "nft", "curl", "busybox", "ss")
-    with Sandbox() as first, Sandbox() as second:
+    with Sandbox(warm=False) as first, Sandbox() as second:
         yield Pair(
             reference=Plugins(first, reference_directory()),
             ours=Plugins(second, plugin_directory()),

@@ -61,10 +61,11 @@ class Sandbox:
     """A network, mount and process namespace with an outside client.
 
     The host side has 10.99.0.1 and fd99::1 on `up0`; the network namespace
-    `client` beyond it has 10.99.0.2 and fd99::2.
+    `client` beyond it has 10.99.0.2 and fd99::2. Under CNI_TESTS_WARM=1 a warm server
+    serves the plugins' calls, unless `warm` says that they are not of this suite.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, warm: bool = True) -> None:
         self.cgroup = f"cnipy-test-{os.getpid()}-{time.monotonic_ns()}"
         self._started: list[subprocess.Popen[bytes]] = []
         words = ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc"]
@@ -84,7 +85,7 @@ class Sandbox:
         self.run("ip", "netns", "add", "client")
         self.run("ip", "-batch", "-", stdin=UPLINK)
         self.run("ip", "-n", "client", "-batch", "-", stdin=CLIENT)
-        if os.environ.get("CNI_TESTS_WARM") == "1":
+        if warm and os.environ.get("CNI_TESTS_WARM") == "1":
             self._serve_warm()
 
     def __enter__(self) -> Self:
