@@ -41,12 +41,15 @@ def conf(space: Space, ifname: str = "eth0", **keys: Any) -> dict[str, Any]:
     return {**NAME, "prevResult": previous, **keys}
 
 
-def with_link(space: Space, name: str = "eth0", host: str = "h0") -> Space:
-    """Have a veth `name` in `space`, up, whose peer is `host` on the node."""
+def with_link(
+    space: Space, name: str = "eth0", host: str = "h0", *, up: bool = True
+) -> Space:
+    """Have a veth `name` in `space` whose peer is `host` on the node; up or down."""
     peer = ("peer", "name", name, "netns", space.name)
     run("ip", "link", "add", host, "type", "veth", *peer)
-    run("ip", "link", "set", host, "up")
-    run("ip", "-n", space.name, "link", "set", name, "up")
+    if up:
+        run("ip", "link", "set", host, "up")
+        run("ip", "-n", space.name, "link", "set", name, "up")
     return space
 
 

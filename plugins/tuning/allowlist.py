@@ -28,34 +28,34 @@ _CLASSES = {
 }
 
 
-def check(keys: Iterable[str], path: str = PATH) -> None:
+def check(keys: Iterable[str]) -> None:
     """Raise code 7 for the first of `keys` that the list does not allow.
 
     Code 999 for a list that cannot be read, or has a line that is no expression.
     """
-    lines = _lines(path)
+    lines = _lines()
     if lines is None:
         return
-    expressions = [_expression(line, path) for line in lines]
+    expressions = [_expression(line) for line in lines]
     for key in keys:
         if not any(expression.search(key) for expression in expressions):
-            msg = f"set sysctl {key}: not allowed by {path}"
+            msg = f"set sysctl {key}: not allowed by {PATH}"
             raise CNIError(Code.INVALID_CONFIG, msg, f"allowed: {' '.join(lines)}")
 
 
-def _lines(path: str) -> list[str] | None:
+def _lines() -> list[str] | None:
     try:
-        with open(path, "rb") as file:
+        with open(PATH, "rb") as file:
             text = file.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return None
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
-        raise CNIError(Code.INTERNAL, f"read allowlist {path}: {cause}") from error
+        raise CNIError(Code.INTERNAL, f"read allowlist {PATH}: {cause}") from error
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
-def _expression(line: str, path: str) -> re.Pattern[str]:
+def _expression(line: str) -> re.Pattern[str]:
     text = line.replace(r"\z", r"\Z")
     for name, characters in _CLASSES.items():
         text = text.replace(name, characters)
@@ -66,5 +66,5 @@ def _expression(line: str, path: str) -> re.Pattern[str]:
             raise re.error(msg)
         return re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        msg = f"read allowlist {path}: {line!r} is no regular expression"
+        msg = f"read allowlist {PATH}: {line!r} is no regular expression"
         raise CNIError(Code.INTERNAL, msg, str(error)) from error

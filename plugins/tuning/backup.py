@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from plugins.tuning.values import Setting
 
 DATA_DIR = "/run/cni/tuning"
+_NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 _NAME_MAX = 254  # with the dot of the unfinished file
 _SIZE_MAX = 4096
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
@@ -79,7 +80,7 @@ def delete(directory: str, owner: Attachment) -> None:
     """Have no backup of `owner` in a directory that is ours. Raises code 5."""
     name = _name(owner)
     try:
-        with suppress(FileNotFoundError, PermissionError), _opened(directory) as place:
+        with suppress(*_NOT_OURS), _opened(directory) as place:
             for each in (f".{name}", name):
                 with suppress(FileNotFoundError):
                     os.unlink(each, dir_fd=place)

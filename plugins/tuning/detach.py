@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from cni_common import attachments
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from cni_common.spec import gojson
@@ -31,6 +32,7 @@ def detach(request: Request) -> bool:
     if noted is not None:
         release(request.log, owner, noted, request.netns)
         return True
+    attachments.delete(record.PLUGIN, owner)  # what a killed ADD may have begun
     for directory in dict.fromkeys((_data_dir(request), backup.DATA_DIR)):
         link = backup.read(directory, owner)
         if link is not None:
