@@ -127,6 +127,7 @@ def _warn_of_bursts(request: Request, noted: Record) -> None:
 def _restore(host: Netlink, owner: Attachment, earlier: Record) -> None:
     """Have the limits of the ADD before, which the failed one took away."""
     record.write(owner, earlier)
+    shaping.release(host, earlier)  # what is left of them, if it failed while releasing
     if shaping.host_end(host, earlier) is not None:
         with Rollback() as undo:
             shaping.ensure(host, owner, earlier, undo)

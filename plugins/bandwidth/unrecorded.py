@@ -11,7 +11,7 @@ from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from cni_common.sides import sides
-from plugins.bandwidth import names
+from plugins.bandwidth import names, record
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,6 +26,7 @@ def release(owner: Attachment, path: str) -> None:
         for ifb in _found(host, owner):
             each(_release_veth, owner, path, ifb)
             each(links.delete, host, ifb.name)
+        each(record.delete, owner)  # a killed ADD leaves half a file
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
