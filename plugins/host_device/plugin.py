@@ -63,10 +63,13 @@ def delete(request: Request, conf: HostDeviceConf) -> None:
     """The device is on the host as it was, and nothing of the attachment is left."""
     if detach(request):
         return
+    owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, Attachment.of(request), request.netns)
+        each(release.unrecorded, owner, request.netns)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
+        # A killed ADD may have left a record that is unfinished.
+        each(attachments.delete, release.PLUGIN, owner)
 
 
 def check(request: Request, conf: HostDeviceConf) -> None:

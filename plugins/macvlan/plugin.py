@@ -65,10 +65,13 @@ def delete(request: Request, conf: MacvlanConf) -> None:
     """Nothing of the attachment is left: link, lease."""
     if detach(request):
         return
+    owner = Attachment.of(request)
     with Gather() as each:
-        each(release.link_in, Attachment.of(request), request.netns)
+        each(release.link_in, owner, request.netns)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
+        # A killed ADD may have left a record that is unfinished.
+        each(attachments.delete, release.PLUGIN, owner)
 
 
 def check(request: Request, conf: MacvlanConf) -> None:
