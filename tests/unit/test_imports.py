@@ -45,6 +45,7 @@ def test_request_is_read_without_a_library() -> None:
     [
         ("host_local", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("portmap", {"pyroute2", "nftables", "subprocess", "asyncio"}),
+        ("tuning", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("static", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("loopback", {"nftables", "subprocess", "asyncio"}),
         ("bridge", {"nftables", "subprocess", "asyncio"}),
@@ -58,7 +59,9 @@ def test_plugin_imports_only_what_it_works_with(plugin: str, spared: set[str]) -
     assert modules & spared == set()
 
 
-@pytest.mark.parametrize("plugin", ["bridge", "host_local", "portmap", "ptp", "static"])
+@pytest.mark.parametrize(
+    "plugin", ["bridge", "host_local", "portmap", "ptp", "static", "tuning"]
+)
 def test_delete_of_what_is_recorded_imports_no_models(plugin: str) -> None:
     """DEL by the record needs no configuration, and so not pydantic."""
     modules = imported("cni_common.skel", f"plugins.{plugin}.detach")
