@@ -50,7 +50,9 @@ def unmet_by_kernel() -> None:
     [
         "10-containerd-bridge.conflist",
         "11-crio-bridge.conflist",
+        "12-kubernetes-bandwidth.conflist",
         "20-podman.conflist",
+        "21-nerdctl.conflist",
         "30-dual-stack.conflist",
         "31-ipv6-only.conflist",
         "50-published-ports-conditions.conflist",
@@ -75,7 +77,9 @@ def test_containers_reach_each_other_and_the_outside(lab: Lab, name: str) -> Non
     ("name", "hosts"),
     [
         ("10-containerd-bridge.conflist", (web.HOST, f"[{web.HOST6}]")),
+        ("12-kubernetes-bandwidth.conflist", (web.HOST, f"[{web.HOST6}]")),
         ("20-podman.conflist", (web.HOST,)),
+        ("21-nerdctl.conflist", (web.HOST,)),
         ("30-dual-stack.conflist", (web.HOST, f"[{web.HOST6}]")),
         ("31-ipv6-only.conflist", (f"[{web.HOST6}]",)),
         ("60-frontend.conflist", (web.HOST,)),
