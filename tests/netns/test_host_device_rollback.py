@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""host-device: ADDs that fail, are killed, are repeated, or happen at the same time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faults import Refusal, refuse_function, refuse_request, refused
+from lab import run
+from lending import conf, device, on_host, wired
+from macvlans import calm, names, shown
+from walks import Walk, at_once
+
+from cni_common import delegate
+from cni_common.kernel import link_moves, link_settings
+from plugins.host_device import release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab import Cni, Host, Space
+
+
+@pytest.fixture
+def wire(host: Host) -> Space:
+    """What is at the other end of ens5, which the host itself uses until now."""
+    space = wired(host)
+    run("ip", "addr", "add", "198.51.100.1/24", "brd", "+", "dev", "ens5")
+    run("ip", "addr", "add", "fd00:5::1/64", "dev", "ens5", "nodad")
+    run("ip", "route", "add", "default", "via", "198.51.100.2", "metric", "50")
+    run("ip", "route", "add", "203.0.113.0/24", "dev", "ens5", "scope", "link")
+    return space
+
+
+def refuse_move(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+    """Count the functions of every plugin, and those that move a link."""
+    refuse_function(patch, refusal)
+    for module, name in (
+        (link_moves, "move"),
+        (link_moves, "rename"),
+        (link_moves, "announce"),
+        (link_settings, "set_mtu"),
+    ):
+        counted = refusal.around(getattr(module, name), name, refused)
+        patch.setattr(module, name, counted)
+
+
+@pytest.mark.parametrize("refuse", [refuse_move, refuse_request])
+def test_add_that_fails_anywhere_leaves_nothing(
+    cni: Cni,
+    host: Host,
+    container: Space,
+    monkeypatch: pytest.MonkeyPatch,
+    refuse: Callable[[pytest.MonkeyPatch, Refusal], None],
+) -> None:
+    """Whichever call fails during ADD, nothing stays, and a plain retry works."""
+    wire = wired(host)
+    walk = Walk(cni, "host-device", conf(), container, lambda: calm(container, wire))
+    walk.refuse(monkeypatch, refuse)
+    assert len(walk.failed) > len(walk.tolerated)
+    assert len(walk.failed) > 12
+
+
+@pytest.mark.parametrize("then", [["DEL"], ["ADD", "DEL"]])
+def test_add_that_is_killed_anywhere_is_mended(
+    cni: Cni,
+    host: Host,
+    container: Space,
+    monkeypatch: pytest.MonkeyPatch,
+    then: list[str],
+) -> None:
+    """However early or late ADD is killed, DEL leaves nothing, and ADD works again."""
+    wire = wired(host)
+    walk = Walk(cni, "host-device", conf(), container, lambda: calm(container, wire))
+    assert walk.kill(monkeypatch, then) > 12
+
+
+def test_failed_add_gives_the_host_its_addresses_back(
+    cni: Cni, wire: Space, container: Space
+) -> None:
+    """A device in use comes back from a failed ADD with its addresses and routes."""
+    before = steady_routes(calm(container, wire))
+    tiny = [[{"subnet": "10.1.2.0/30", "rangeEnd": "10.1.2.1"}]]
+    wanted = conf(ipam={"type": "host-local", "ranges": tiny})
+    cni.refused("host-device", "ADD", wanted, netns=container)
+    assert steady_routes(calm(container, wire)) == before
+
+
+def steady_routes(picture: dict[str, Any]) -> dict[str, Any]:
+    """Return a picture without who made a route, which does not come back."""
+    return {key: value for key, value in picture.items() if ".protocol" not in key}
+
+
+def test_failed_add_puts_the_device_back_into_its_bridge(
+    cni: Cni, host: Host, container: Space
+) -> None:
+    """A port of a bridge is a port again when ADD fails."""
+    wire = wired(host)
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "set", "ens5", "master", "br0")
+    assert device()["master"] == "br0"
+    before = calm(container, wire)
+    error = cni.refused(
+        "host-device", "ADD", conf(ipam={"type": "absent"}), netns=container
+    )
+    assert error["msg"].startswith("find plugin 'absent'")
+    assert calm(container, wire) == before
+
+
+def test_error_that_cannot_be_undone_can_be_retried(
+    cni: Cni, host: Host, container: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that could not go home after a failed ADD is brought by DEL."""
+    wire = wired(host)
+    before = calm(container, wire)
+
+    def refuse(*_: object) -> None:
+        raise refused()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delegate, "add", refuse)
+        patch.setattr(release, "_move_out", refuse)
+        error = cni.refused("host-device", "ADD", conf(), netns=container)
+    assert "undo: refused by the test" in error["details"]
+    assert names(container) == ["lo", "eth0"]
+    cni.ok("host-device", "DEL", conf(), netns=container)
+    assert calm(container, wire) == before
+
+
+def test_interface_that_exists_is_untouched(
+    cni: Cni, wire: Space, container: Space
+) -> None:
+    """A link called CNI_IFNAME in the container is an error, and all stays."""
+    container.run("ip", "link", "add", "eth0", "type", "bridge")
+    before = calm(container, wire)
+    error = cni.refused("host-device", "ADD", conf(), netns=container)
+    assert error["msg"] == "add interface eth0: it already exists"
+    assert calm(container, wire) == before
+
+
+def test_repeated_add_keeps_the_attachment(
+    cni: Cni, wire: Space, container: Space
+) -> None:
+    """A second ADD of a living attachment is refused and changes nothing."""
+    cni.ok("host-device", "ADD", conf(), netns=container)
+    before = calm(container, wire)
+    error = cni.refused("host-device", "ADD", conf(), netns=container)
+    assert error["msg"] == "add interface eth0: it already exists"
+    assert calm(container, wire) == before
+
+
+def test_device_that_is_lent_cannot_be_lent_again(
+    cni: Cni, wire: Space, host: Host
+) -> None:
+    """A second container does not get the device; the first one keeps it."""
+    one, two = host.space(), host.space()
+    cni.ok("host-device", "ADD", conf(), netns=one, container_id="one")
+    before = calm(one, two, wire)
+    error = cni.refused("host-device", "ADD", conf(), netns=two, container_id="two")
+    assert error["msg"] == "find device ens5: no such device"
+    assert calm(one, two, wire) == before
+
+
+def test_one_device_wanted_by_many_at_once_goes_to_one(
+    cni: Cni, host: Host, tmp_path: Path
+) -> None:
+    """Of six ADDs at the same time one gets the device, and the rest leave no trace."""
+    wire = wired(host)
+    spaces = [host.space() for _ in range(6)]
+    before = calm(*spaces, wire)
+    calls = [
+        {
+            "plugin": "host-device",
+            "command": "ADD",
+            "conf": conf(),
+            "netns": space,
+            "container_id": f"c{number}",
+        }
+        for number, space in enumerate(spaces)
+    ]
+    answers = at_once(cni, calls, tmp_path)
+    assert sorted(status for status, _ in answers) == [0, 1, 1, 1, 1, 1]
+    winner = [status for status, _ in answers].index(0)
+    assert shown(spaces[winner])["ifalias"] == "ens5"
+    assert [len(names(space)) for space in spaces].count(2) == 1
+    cni.ok(**{**calls[winner], "command": "DEL"})
+    assert calm(*spaces, wire) == before
+
+
+@pytest.mark.parametrize("kind", ["bridge", "loopback"])
+def test_link_that_the_kernel_does_not_move_stays(
+    cni: Cni, host: Host, container: Space, kind: str
+) -> None:
+    """A link that belongs to its namespace is refused in the kernel's words."""
+    del host
+    name = "lo"
+    if kind == "bridge":
+        name = "br0"
+        run("ip", "link", "add", "br0", "type", "bridge")
+    before = calm(container)
+    error = cni.refused("host-device", "ADD", conf(device=name), netns=container)
+    assert error["code"] == 999
+    assert error["msg"].startswith(f"move link {name} to {container.path} as eth0: ")
+    assert calm(container) == before
+    assert name in on_host()
+
+
+@pytest.mark.parametrize("netns", ["/run/netns/never", "/etc/hostname", "own"])
+def test_netns_that_is_none_changes_nothing(cni: Cni, wire: Space, netns: str) -> None:
+    """A CNI_NETNS that is no other namespace is code 8, and the device stays."""
+    before = calm(wire)
+    path = "/proc/thread-self/ns/net" if netns == "own" else netns
+    error = cni.refused("host-device", "ADD", conf(), netns=path)
+    assert error["code"] == 8
+    assert calm(wire) == before
