@@ -21,6 +21,13 @@ ENVIRONMENT_CODE = "the specification has code 4 for an invalid variable"
 NETNS_CODE = "a namespace that cannot be opened is an invalid one, code 8"
 
 
+PREVIOUS = {
+    "cniVersion": "1.0.0",
+    "interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}],
+    "ips": [{"address": "10.77.0.2/24", "interface": 0}],
+}
+
+
 @dataclass(frozen=True)
 class BadInput:
     """One call and the codes it is refused with."""
@@ -66,14 +73,14 @@ def configured(name: str, plugin: str = "bridge", **keys: Any) -> BadInput:
 
 def published(name: str, *mappings: Document) -> BadInput:
     """Return portmap called with these mappings after a good result."""
-    previous = {
-        "cniVersion": "1.0.0",
-        "interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}],
-        "ips": [{"address": "10.77.0.2/24", "interface": 0}],
-    }
-    keys = {"runtimeConfig": {"portMappings": mappings}, "prevResult": previous}
+    keys = {"runtimeConfig": {"portMappings": mappings}, "prevResult": PREVIOUS}
     document = {**PORTMAP, **keys}
     return BadInput(name, document, GO_ERROR, CONFIG, CONFIG_CODE, "portmap")
+
+
+def tuned(name: str, **keys: Any) -> BadInput:
+    """Return tuning called after a good result."""
+    return configured(name, "tuning", prevResult=PREVIOUS, **keys)
 
 
 ENVIRONMENTS = [
@@ -148,6 +155,11 @@ CONFIGURATIONS = [
         "sets overlap",
         ipam=ipam([{"subnet": "10.77.0.0/24"}], [{"subnet": "10.77.0.0/25"}]),
     ),
+    configured("tuning without prevResult", plugin="tuning", mtu=1400),
+    tuned("tuning a parameter outside net", sysctl={"kernel.panic": "1"}),
+    tuned("tuning a parameter by a detour", sysctl={"net/../kernel/panic": "1"}),
+    tuned("tuning with a number as a value", sysctl={"net.core.somaxconn": 1}),
+    tuned("tuning with a string as MTU", mtu="1400"),
     published("host port 0", {"hostPort": 0, "containerPort": 80, "protocol": "tcp"}),
     published("no container port", {"hostPort": 8080, "protocol": "tcp"}),
     published(

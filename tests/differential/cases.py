@@ -156,4 +156,15 @@ PUBLISHED = [
         "ports, all masqueraded": {"masqAll": True},
     }.items()
 ]
-CASES = [*VERSIONS, *BRIDGES, *REQUESTS, *POOLS, *PUBLISHED]
+TUNED = [
+    Case(f"tuned {name}", [bridge(), {"type": "tuning", **keys}])
+    for name, keys in (
+        ("with nothing", {}),
+        ("MAC and MTU", {"mac": MAC, "mtu": 1400}),
+        ("flags", {"promisc": True, "allmulti": True}),
+        ("parameter", {"sysctl": {"net.ipv4.conf.eth0.arp_notify": "0"}}),
+        ("args", {"mtu": 1400, "args": {"cni": {"mtu": 1300, "promisc": True}}}),
+        ("placeholder", {"sysctl": {"net.ipv4.conf.IFNAME.arp_notify": "0"}}),
+    )
+]
+CASES = [*VERSIONS, *BRIDGES, *REQUESTS, *POOLS, *PUBLISHED, *TUNED]
