@@ -32,18 +32,20 @@ def attachment(request: Request, conf: PtpConf) -> None:
     end, index = previous.container_end(request, result)
     noted = record.read(Attachment.of(request))
     documents = noted.routes if noted else ()
-    ips = [hops.with_gateway(ip, index) for ip in previous.ips_of(result, index)]
+    ips = previous.ips_of(result, index)
+    # Each of ours has one; a later plugin may have added others.
+    routed = [ip for ip in ips if ip.gateway is not None]
     with sides(request.netns) as side:
         link = veth_pair.check_container_end(side.container, end)
         _up(link)
         outside = _host_end(side.host, link, result, conf)
         layer3.check_addresses(side.container, link, ips)
-        hops.check(side.container, link, hops.of_container(ips))
+        hops.check(side.container, link, hops.of_container(routed))
         for route in layer3.completed(result.routes, documents):
             layer3.check_route(side.container, link, route, ips)
-        _host(side.host, outside, ips)
+        _host(side.host, outside, routed)
     if conf.ip_masq:
-        masquerade.check(sorted({ip.address.network for ip in ips}, key=str))
+        masquerade.check(sorted({ip.address.network for ip in routed}, key=str))
 
 
 def _host_end(host: Netlink, link: Link, result: Result, conf: PtpConf) -> Link:

@@ -100,6 +100,7 @@ def test_what_later_plugins_change_is_accepted(cni: Cni, container: Space) -> No
     run(*at, "addr", "add", "192.0.2.7/32", "dev", "eth0")
     run(*at, "route", "add", "192.0.2.0/24", "via", "10.1.2.1")
     result["interfaces"][1]["mac"] = "02:00:00:00:00:09"
+    result["ips"].append({"address": "192.0.2.7/32", "interface": 1})
     result["interfaces"].append({"name": "ifb0", "mac": "02:00:00:00:00:0a"})
     cni.ok("ptp", "CHECK", with_result(WANTED, result), netns=container)
 
