@@ -49,6 +49,7 @@ def test_request_is_read_without_a_library() -> None:
         ("static", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("loopback", {"nftables", "subprocess", "asyncio"}),
         ("bridge", {"nftables", "subprocess", "asyncio"}),
+        ("bandwidth", {"nftables", "subprocess", "asyncio"}),
         ("ptp", {"nftables", "subprocess", "asyncio"}),
     ],
 )
@@ -60,7 +61,8 @@ def test_plugin_imports_only_what_it_works_with(plugin: str, spared: set[str]) -
 
 
 @pytest.mark.parametrize(
-    "plugin", ["bridge", "host_local", "portmap", "ptp", "static", "tuning"]
+    "plugin",
+    ["bandwidth", "bridge", "host_local", "portmap", "ptp", "static", "tuning"],
 )
 def test_delete_of_what_is_recorded_imports_no_models(plugin: str) -> None:
     """DEL by the record needs no configuration, and so not pydantic."""
