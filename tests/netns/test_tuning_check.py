@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +29,8 @@ def tuned(container: Space) -> Iterator[Space]:
     shutil.rmtree(BACKUPS, ignore_errors=True)
 
 
+SOL_PACKET, PACKET_ADD_MEMBERSHIP = 263, 1  # linux/if_packet.h
+PACKET_MR_PROMISC, PACKET_MR_ALLMULTI = 1, 2
 LINK = ("ip", "link", "set", "eth0")
 SYSCTL = ("sysctl", "-qw")
 HARM = (
@@ -69,6 +73,22 @@ def test_check_ignores_what_is_not_asked_for(cni: Cni, tuned: Space) -> None:
     cni.ok("tuning", "ADD", wanted, netns=tuned)
     tuned.run(*LINK, "promisc", "on", "allmulticast", "on", "txqueuelen", "3")
     cni.ok("tuning", "CHECK", wanted, netns=tuned)
+
+
+def test_check_with_a_sniffer_in_the_container(cni: Cni, tuned: Space) -> None:
+    """Who listens with a packet socket makes no setting, and CHECK passes."""
+    wanted = conf(tuned, promisc=False, allmulti=False)
+    cni.ok("tuning", "ADD", wanted, netns=tuned)
+    with tuned.entered():
+        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        index = socket.if_nametoindex("eth0")
+    with sniffer:
+        for kind in (PACKET_MR_PROMISC, PACKET_MR_ALLMULTI):
+            asked = struct.pack("iHH8s", index, kind, 0, b"")
+            sniffer.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, asked)
+        (shown,) = tuned.ip("link", "show", "dev", "eth0")
+        assert shown["promiscuity"] == 1
+        cni.ok("tuning", "CHECK", wanted, netns=tuned)
 
 
 @pytest.mark.parametrize("key", ["promisc", "allmulti"])

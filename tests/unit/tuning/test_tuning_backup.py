@@ -78,7 +78,7 @@ def test_file_is_in_the_place_of_the_directory(tmp_path: Path) -> None:
     """A file where dataDir or its parent should be can take no backup."""
     (tmp_path / "file").write_text("")
     for directory in (f"{tmp_path}/file", f"{tmp_path}/file/below"):
-        with pytest.raises(CNIError, match="not a directory|file exists"):
+        with pytest.raises(CNIError, match=r"not a directory|file exists"):
             backup.write(directory, OWNER, LINK)
         with pytest.raises(CNIError):
             backup.check_ready(directory)
