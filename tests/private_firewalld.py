@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jeepney import MatchRule, message_bus
+from jeepney import DBusAddress, MatchRule, message_bus, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 from lab import need, run
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NAME = "org.fedoraproject.FirewallD1"
+NAME, PATH = "org.fedoraproject.FirewallD1", "/org/fedoraproject/FirewallD1"
 SOCKET = "/run/dbus/system_bus_socket"
 # As Debian's system bus has it: nobody may own a name, unless a file says so.
 BUS = """<!DOCTYPE busconfig PUBLIC
@@ -118,7 +118,7 @@ class Firewalld:
         self.process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        await_name()
+        await_service()
 
     def restart(self) -> None:
         """End it and start another one."""
@@ -130,12 +130,15 @@ class Firewalld:
         return run(need("firewall-cmd"), *words).strip()
 
     def sources(self, zone: str = "trusted") -> set[str]:
-        """Return the sources of a zone, as firewall-cmd lists them."""
-        return set(self.command(f"--zone={zone}", "--list-sources").split())
+        """Return the sources of a zone, as firewalld lists them."""
+        address = DBusAddress(PATH, NAME, f"{NAME}.zone")
+        with open_dbus_connection("SYSTEM") as bus:
+            asked = new_method_call(address, "getSources", "s", (zone,))
+            return set(bus.send_and_get_reply(asked, timeout=20).body[0])
 
 
-def await_name() -> None:
-    """Return when firewalld owns its name; it serves then what it is asked."""
+def await_service() -> None:
+    """Return when firewalld owns its name, and answers: its rules are there then."""
     rule = MatchRule(
         type="signal",
         sender="org.freedesktop.DBus",
@@ -148,6 +151,8 @@ def await_name() -> None:
         asked = message_bus.NameHasOwner(NAME)
         if not bus.send_and_get_reply(asked, timeout=5).body[0]:
             bus.recv_until_filtered(owners, timeout=20)
+        asked = new_method_call(DBusAddress(PATH, NAME, NAME), "getDefaultZone")
+        bus.send_and_get_reply(asked, timeout=20)
 
 
 @contextmanager

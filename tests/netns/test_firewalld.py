@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from ipaddress import ip_address, ip_interface
+from typing import TYPE_CHECKING, Any
 
 import private_firewalld
 import pytest
-from bridged import conf
+from bridged import DUAL, conf
+from lab import reaches
+from pictures import files, picture
 from private_firewalld import Firewalld, stopped
+from published import ask_from, serving
 
 from cni_common import firewalld, system_bus
 from cni_common.spec.errors import CNIError
@@ -249,3 +253,149 @@ def test_bus_may_be_elsewhere(
             firewalld.add_source("trusted", FOUR)
             monkeypatch.setenv(system_bus.ADDRESS, f"unix:path={place}")
             assert firewall.sources() == {"10.1.2.3/32"}
+
+
+WANTED = conf(isDefaultGateway=True, ipMasq=True, ipam=DUAL)
+OUTSIDE = ("198.51.100.2", "2001:db8:99::2")
+
+
+class Chain:
+    """A container behind bridge, portmap and firewall, as a runtime calls them."""
+
+    def __init__(self, cni: Cni, container: Space, log: Path) -> None:
+        self.cni, self.container, self.log = cni, container, log
+        self.result: Any = None
+
+    def conf(self, plugin: str, **keys: Any) -> dict[str, Any]:
+        """Return what the runtime sends a plugin behind bridge."""
+        named = {"cniVersion": "1.1.0", "name": "net", "type": plugin}
+        return {**named, "prevResult": self.result, **keys}
+
+    def attach(self, **keys: Any) -> None:
+        """ADD, by bridge and firewall."""
+        self.result = self.cni.ok("bridge", "ADD", WANTED, netns=self.container)
+        self.firewall("ADD", backend="", logFile=str(self.log), **keys)
+
+    def firewall(self, verb: str, **keys: Any) -> Any:
+        """Call firewall, which must succeed."""
+        wanted = self.conf("firewall", **keys)
+        return self.cni.ok("firewall", verb, wanted, netns=self.container)
+
+    def reached(self) -> list[bool]:
+        """Tell for each address outside whether the container reaches it."""
+        return [self.container.reaches(address) for address in OUTSIDE]
+
+    @property
+    def sources(self) -> set[str]:
+        """The sources that stand for the container."""
+        return {
+            f"{address.ip}/{address.max_prefixlen}"
+            for address in (ip_interface(ip["address"]) for ip in self.result["ips"])
+        }
+
+
+@pytest.fixture
+def chain(cni: Cni, host: Host, container: Space, tmp_path: Path) -> Chain:
+    """A container that is not attached yet, on a host with an outside."""
+    host.outside()
+    # A fresh uplink asks no neighbour over IPv6 before it has a link-local address.
+    for address in OUTSIDE:
+        assert any(reaches(address) for _ in range(5))
+    return Chain(cni, container, tmp_path / "plugin.log")
+
+
+def test_plugin_chooses_firewalld_where_it_runs(
+    firewall: Firewalld, chain: Chain
+) -> None:
+    """Backend "" makes the addresses sources, the log says why, DEL takes them back."""
+    chain.attach()
+    call = json.loads(chain.log.read_text())
+    texts = [event["text"] for event in call["events"]]
+    assert texts == ["backend firewalld: firewalld is running"]
+    assert firewall.sources() == chain.sources
+    assert len(chain.sources) == 2
+    assert chain.reached() == [True, True]
+    chain.firewall("CHECK")
+    for _ in range(2):
+        chain.firewall("DEL")
+        assert firewall.command("--get-active-zones") == ""
+    assert chain.reached() == [False, False]
+
+
+def test_plugin_takes_the_zone_asked_for(firewall: Firewalld, chain: Chain) -> None:
+    """DEL finds the zone of ADD, though the configuration names another by then."""
+    firewall.command("--zone=internal", "--set-target=ACCEPT", "--permanent")
+    firewall.command("--reload")
+    chain.attach(firewalldZone="internal")
+    assert firewall.sources("internal") == chain.sources
+    assert chain.reached() == [True, True]
+    chain.firewall("DEL", firewalldZone="trusted")
+    assert firewall.sources("internal") == set()
+
+
+def test_plugin_refuses_a_zone_that_is_none(firewall: Firewalld, chain: Chain) -> None:
+    """ADD fails with firewalld's words, and nothing of it is left."""
+    chain.result = chain.cni.ok("bridge", "ADD", WANTED, netns=chain.container)
+    before = picture(chain.container)
+    wanted = chain.conf("firewall", firewalldZone="nowhere")
+    error = chain.cni.refused("firewall", "ADD", wanted, netns=chain.container)
+    assert error["code"] == 999
+    assert error["msg"].endswith("to firewalld zone nowhere: INVALID_ZONE: nowhere")
+    assert picture(chain.container) == before
+    assert firewall.sources() == set()
+
+
+def test_plugin_restores_what_a_reload_forgot(
+    firewall: Firewalld, chain: Chain
+) -> None:
+    """CHECK names the source; DEL and ADD, as `podman network reload` does, mend it."""
+    chain.attach()
+    firewall.command("--reload")
+    assert chain.reached() == [False, False]
+    wanted = chain.conf("firewall")
+    error = chain.cni.refused("firewall", "CHECK", wanted, netns=chain.container)
+    assert error["msg"].startswith("check firewall: missing source ")
+    chain.firewall("DEL")
+    chain.firewall("ADD")
+    assert firewall.sources() == chain.sources
+    assert chain.reached() == [True, True]
+
+
+def test_plugin_deletes_after_firewalld_ended(
+    firewall: Firewalld, chain: Chain
+) -> None:
+    """DEL succeeds, and a firewalld that starts later knows nothing of it."""
+    chain.attach()
+    private_firewalld.end(firewall.process)
+    chain.firewall("DEL")
+    assert not any(name.startswith("/run/cni/cnipy/firewall/net/") for name in files())
+    firewall.start()
+    assert firewall.sources() == set()
+
+
+def test_plugin_collects_sources_of_containers_that_are_gone(
+    firewall: Firewalld, chain: Chain
+) -> None:
+    """GC removes the sources of attachments that the runtime does not know."""
+    chain.attach()
+    valid = [{"containerID": "c1", "ifname": "eth0"}]
+    chain.firewall("GC", **{"cni.dev/valid-attachments": valid})
+    assert firewall.sources() == chain.sources
+    chain.firewall("GC", **{"cni.dev/valid-attachments": []})
+    assert firewall.sources() == set()
+
+
+@pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8:99::1"])
+def test_published_port_passes_firewalld(
+    firewall: Firewalld, chain: Chain, host: Host, address: str
+) -> None:
+    """A client outside reaches a port that portmap leads to the container."""
+    chain.attach()
+    ports = {"portMappings": [{"hostPort": 8080, "containerPort": 80}]}
+    wanted = chain.conf("portmap", runtimeConfig=ports)
+    chain.cni.ok("portmap", "ADD", wanted, netns=chain.container)
+    assert firewall.sources() == chain.sources
+    outside = next(space for space in host.spaces if space is not chain.container)
+    with serving(chain.container, "web"):
+        answer = ask_from(outside, address, 8080)
+    assert answer.startswith("web ")
