@@ -118,6 +118,18 @@ def test_rates_beyond_32_bits_are_kept(one: Attached) -> None:
     one.call("CHECK", document)
 
 
+@pytest.mark.parametrize("rate", (8, 56, 987_654_321, 3_000_000_007, 10**13))
+@pytest.mark.parametrize("burst", (8, 12_345_678, 34_359_738_359))
+@pytest.mark.parametrize("subnets", ([], ["10.9.0.0/16"]))
+def test_kernel_counts_as_we_reckon(
+    one: Attached, rate: int, burst: int, subnets: list[str]
+) -> None:
+    """Whatever the numbers, the kernel takes them and CHECK finds them there."""
+    document = one.conf(**limits(rate, burst, unshapedSubnets=subnets))
+    one.call("ADD", document)
+    one.call("CHECK", document)
+
+
 def test_repeated_add_replaces_the_limits(one: Attached) -> None:
     """A second ADD has its own limits in force, and nothing twice."""
     first = one.call("ADD", one.conf(**limits()))
