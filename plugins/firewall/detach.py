@@ -36,13 +36,16 @@ def release(attachment: Attachment) -> None:
         protection.write(attachment, None)
 
 
-def admit(wanted: Protection, attachment: Attachment) -> None:
-    """Have all rules of `wanted`: what keeps apart before what lets through."""
+def admit(wanted: Protection, attachment: Attachment, *, again: bool = False) -> None:
+    """Have all rules of `wanted`: what keeps apart before what lets through.
+
+    again: some of them may be there already.
+    """
     nftables.admit(wanted, attachment)
     if wanted.filters:
         from plugins.firewall import iptables  # noqa: PLC0415 - only on such hosts
 
-        iptables.admit(wanted, attachment)
+        iptables.admit(wanted, attachment, again=again)
     if wanted.zone:
         from plugins.firewall import zone  # noqa: PLC0415 - only with firewalld
 

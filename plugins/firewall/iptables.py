@@ -72,8 +72,11 @@ def isolating(entry: str) -> list[Rule]:
     ]
 
 
-def admit(wanted: Protection, attachment: Attachment) -> None:
-    """Have the rules of `wanted` in every filter table that it names."""
+def admit(wanted: Protection, attachment: Attachment, *, again: bool) -> None:
+    """Have the rules of `wanted`, each once, in every filter table that it names.
+
+    Those of the attachment alone are looked for only if it is attached `again`.
+    """
     for name in wanted.filters:
         table = FilterTable.open(name)
         entries = _entries(wanted)
@@ -81,6 +84,8 @@ def admit(wanted: Protection, attachment: Attachment) -> None:
         _ensure_chains(table, wanted)
         shared = [rule for entry in entries for rule in isolating(entry)]
         own = admitting(wanted, attachment, table.version)
+        if again:
+            own = [rule for rule in own if not table.has(rule)]
         table.restore(
             [line("-I", rule) for rule in shared if not table.has(rule)]
             + [line("-A", rule) for rule in own]

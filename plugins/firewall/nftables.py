@@ -71,14 +71,24 @@ def check(had: Protection, attachment: Attachment) -> None:
 
 
 def _remove(entries: Iterable[str], attachment: Attachment, *, last: bool) -> None:
-    if last:
-        try:
-            nft.run(rules.table_removal())
-        except nft.RefusedError:
-            pass  # the administrator's chain has rules: the table stays
-        else:
-            return
-    _remove_elements(entries, attachment)
+    if last and not _administrators():
+        nft.run(rules.table_removal())
+    else:
+        _remove_elements(entries, attachment)
+
+
+def _administrators() -> bool:
+    """Tell whether the administrator's chain has rules; asked for the last one only.
+
+    The kernel itself deletes a chain together with its rules.
+    """
+    try:
+        listed = nft.list_json(f"list chain {rules.TABLE} {rules.ADMIN}")
+    except nft.RefusedError as refused:
+        if not refused.is_missing:
+            raise
+        return False
+    return any("rule" in item for item in listed)
 
 
 def _remove_ports(

@@ -45,11 +45,11 @@ def add(request: Request, conf: FirewallConf) -> Result:
         undo(protection.write, attachment, recorded)
         protection.write(attachment, protected)
         if recorded is not None and recorded != protected:
-            undo(detach.admit, recorded, attachment)
+            undo(detach.admit, recorded, attachment, again=True)
             detach.withdraw(recorded, attachment)
         if recorded != protected:
             undo(detach.withdraw, protected, attachment)
-        detach.admit(protected, attachment)
+        detach.admit(protected, attachment, again=recorded == protected)
     request.log.step("rules")
     return result
 

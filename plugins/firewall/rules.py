@@ -108,7 +108,10 @@ def _statements(verb: str, wanted: Iterable[Element]) -> str:
 
 def declaration() -> str:
     """Return the commands after which the inet table has its rules and no elements."""
-    lines = [_chains()]
+    base = "type filter hook forward priority 0; policy accept;"
+    lines = [f"add table {TABLE}", f"add chain {TABLE} {ADMIN}"]
+    lines += [f"add chain {TABLE} {chain}" for chain in ("isolation", "containers")]
+    lines.append(f"add chain {TABLE} forward {{ {base} }}")
     lines += [f"flush chain {TABLE} {chain}" for chain in OWN_CHAINS]
     for name, kind in (
         ("containers4", "ipv4_addr"),
@@ -136,15 +139,8 @@ flush set {PORTS_TABLE} isolated
 
 
 def table_removal() -> str:
-    """Return the commands after which the inet table is absent.
-
-    The kernel refuses them, as a whole, if the chain `admin` has a rule: it deletes
-    no chain that is not empty.
-    """
-    lines = [_chains()]
-    lines += [f"flush chain {TABLE} {chain}" for chain in OWN_CHAINS]
-    lines += [f"delete chain {TABLE} {ADMIN}", f"delete table {TABLE}"]
-    return "\n".join([*lines, ""])
+    """Return the commands after which the inet table is absent."""
+    return f"add table {TABLE}\ndelete table {TABLE}\n"
 
 
 def ports_table_removal() -> str:
@@ -159,13 +155,3 @@ def expected_rules() -> dict[tuple[str, str], int]:
         chain = line.split()[4]
         found[TABLE, chain] = found.get((TABLE, chain), 0) + 1
     return found
-
-
-def _chains() -> str:
-    base = "type filter hook forward priority 0; policy accept;"
-    return f"""\
-add table {TABLE}
-add chain {TABLE} {ADMIN}
-add chain {TABLE} isolation
-add chain {TABLE} containers
-add chain {TABLE} forward {{ {base} }}"""
