@@ -4,6 +4,8 @@
 import re
 import struct
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.runtimes.protobuf import field, fields, text
@@ -99,17 +101,48 @@ class Containerd:
             raise CRIError(method, f"{status} {done.stderr.decode()}")
         return done.stdout[5:]
 
-    def run_pod(self, name: str, ports: dict[int, int] | None = None) -> Pod:
+    def run_pod(
+        self,
+        name: str,
+        ports: Mapping[int, int] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Pod:
         """Start a pod sandbox that serves a page; `ports` is host to container."""
         config = field(1, field(1, name) + field(2, f"uid-{name}") + field(3, "test"))
         config += field(2, name)
         for host, inside in (ports or {}).items():
             config += field(5, field(2, inside) + field(3, host))
+        for key, value in (annotations or {}).items():
+            config += field(7, field(1, key) + field(2, value))
         namespaces = field(1, field(1, 0))
         parent = field(1, f"/{self.sandbox.cgroup}")
         config += field(8, parent + field(2, namespaces))
         identity = text(self.call("RunPodSandbox", field(1, config)), 1)
         return self.pod(identity)
+
+    @contextmanager
+    def running(
+        self,
+        name: str,
+        ports: Mapping[int, int] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Iterator[Pod]:
+        """Run a pod for the time of a test, from when it serves."""
+        pod = self.run_pod(name, ports, annotations)
+        try:
+            self.wait_until_serving(pod)
+            yield pod
+        finally:
+            self.stop_pod(pod)
+            self.remove_pod(pod)
+
+    def wait_until_serving(self, pod: Pod) -> None:
+        """The pod's httpd listens on port 80."""
+        command = ("ss", "-Hltn", "sport", "=", ":80")
+        wait_for(
+            lambda: bool(self.sandbox.run(*command, netns=pod.netns).stdout),
+            "the pod to listen",
+        )
 
     def pod(self, identity: str) -> Pod:
         """Return address and network namespace of a pod, as containerd tells them."""

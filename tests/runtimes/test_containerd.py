@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
@@ -27,34 +26,10 @@ def containerd(sandbox: Sandbox, plugins: Plugins) -> Containerd:
     return daemon
 
 
-@contextmanager
-def running(
-    containerd: Containerd, name: str, ports: dict[int, int] | None = None
-) -> Iterator[Pod]:
-    """Run a pod for the time of a test and wait until it serves."""
-    pod = containerd.run_pod(name, ports)
-    try:
-        wait_until_serving(containerd, pod)
-        yield pod
-    finally:
-        containerd.stop_pod(pod)
-        containerd.remove_pod(pod)
-
-
-def wait_until_serving(containerd: Containerd, pod: Pod) -> None:
-    """The pod's httpd listens on port 80."""
-    command = ("ss", "-Hltn", "sport", "=", ":80")
-    sandbox = containerd.sandbox
-    wait_for(
-        lambda: bool(sandbox.run(*command, netns=pod.netns).stdout),
-        "the pod to listen",
-    )
-
-
 @pytest.fixture(scope="module")
 def pod(containerd: Containerd) -> Iterator[Pod]:
     """A web server whose port 80 is published as 8080."""
-    with running(containerd, "web", {8080: 80}) as shared:
+    with containerd.running("web", {8080: 80}) as shared:
         yield shared
 
 
@@ -107,7 +82,7 @@ def test_outside_reaches_the_host_port(
 def test_remove_leaves_nothing(containerd: Containerd) -> None:
     """After Stop and Remove the pod's link, leases, rules and records are gone."""
     before = remains.everything(containerd.sandbox)
-    with running(containerd, "gone", {8081: 80}) as pod:
+    with containerd.running("gone", {8081: 80}) as pod:
         words = (pod.identity, pod.address, "8081")
         held = remains.everything(containerd.sandbox, *words)
     after = remains.everything(containerd.sandbox, *words)
@@ -143,7 +118,7 @@ def test_vanished_netns_leaves_nothing(containerd: Containerd) -> None:
 def test_pod_survives_a_restart_of_the_daemon(containerd: Containerd) -> None:
     """A pod serves while containerd restarts, and is then torn down whole."""
     before = remains.everything(containerd.sandbox)
-    with running(containerd, "steady", {8084: 80}) as pod:
+    with containerd.running("steady", {8084: 80}) as pod:
         containerd.restart()
         page = web.fetch(containerd.sandbox, f"http://{web.HOST}:8084/")
         words = (pod.identity, pod.address, "8084")
@@ -166,7 +141,7 @@ def test_eight_pods_start_at_once(containerd: Containerd) -> None:
     with ThreadPoolExecutor(len(ports)) as pool:
         pods = list(pool.map(run, ports))
         for pod in pods:
-            wait_until_serving(containerd, pod)
+            containerd.wait_until_serving(pod)
         urls = [f"http://{web.HOST}:{port}/" for port in ports.values()]
         pages = [web.fetch(containerd.sandbox, url) for url in urls]
         list(pool.map(remove, pods))

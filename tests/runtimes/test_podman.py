@@ -10,23 +10,18 @@ from tests.runtimes import web
 from tests.runtimes.podman import Podman
 from tests.runtimes.sandbox import Sandbox, need, remains
 from tests.runtimes.sandbox.chain import Plugins
-from tests.runtimes.sandbox.requirements import REPOSITORY, plugin_directory
+from tests.runtimes.sandbox.requirements import REPOSITORY
 
 EXAMPLES = REPOSITORY / "conf-examples"
 NETWORK = "podman"
 BRIDGE = "cni-podman0"
-# The lists that podman writes itself name these two besides bridge and portmap.
-OWN_LISTS = ("firewall", "tuning")
 LISTS = ("20-podman.conflist", "30-dual-stack.conflist")
 
 
 @pytest.fixture(scope="module")
 def podman(sandbox: Sandbox, plugins: Plugins) -> Podman:
-    """Podman with an IPv4 network and a dual stack network."""
+    """Podman with its default network and a dual stack network of ours."""
     need("podman", "runc")
-    source = plugin_directory()
-    names = [name for name in OWN_LISTS if (source / name).is_file()]
-    Plugins(sandbox, source, names)
     conflists = {name: (EXAMPLES / name).read_text() for name in LISTS}
     return Podman(sandbox, plugins, conflists)
 
@@ -182,26 +177,6 @@ def test_eight_containers_start_at_once(podman: Podman) -> None:
     finally:
         podman.remove(*ports)
     assert (len(addresses), pages) == (8, [web.PAGE] * 8)
-
-
-def test_connect_and_disconnect_a_created_network(
-    podman: Podman, plugins: Plugins
-) -> None:
-    """A network made by `podman network create` can be joined and left live."""
-    absent = [name for name in OWN_LISTS if name not in plugins]
-    if absent:
-        pytest.skip(f"podman's own lists name plugins not here: {', '.join(absent)}")
-    show = ("ip", "-j", "link")
-    with podman.container("mover", "--network", NETWORK):
-        podman("network", "create", "--subnet", "10.78.0.0/24", "second")
-        podman("network", "connect", "second", "mover")
-        url = f"http://{podman.address('mover', 'second')}/"
-        connected = web.fetch(podman.sandbox, url)
-        podman("network", "disconnect", "second", "mover")
-        links = podman.sandbox.json(*show, netns=podman.netns("mover"))
-    podman("network", "rm", "second")
-    names = sorted(link["ifname"] for link in links)
-    assert (connected, names) == (web.PAGE, ["eth0", "lo"])
 
 
 def test_remove_leaves_nothing(podman: Podman) -> None:

@@ -8,6 +8,7 @@ from tests.runtimes.sandbox.machine import Sandbox
 
 NETWORKS = "/var/lib/cni/networks"
 CACHES = ("/var/lib/cni/results", "/run/cni")
+NOBODYS = frozenset({"locks", "host-local"})
 OWN_LINKS = frozenset({"up0"})
 OWN_NETNS = frozenset({"client"})
 
@@ -44,6 +45,30 @@ def records(sandbox: Sandbox, *words: str) -> list[str]:
         for directory in CACHES
         for path in sorted(sandbox.path(directory).rglob("*"))
         if path.is_file() and mentions(f"{path.name}\n{content(path)}", words)
+    ]
+
+
+def attachments(sandbox: Sandbox) -> list[str]:
+    """Return all files that stand for an attachment: results and records.
+
+    Locks and the side index of host-local belong to nobody.
+    """
+    return [
+        str(path.relative_to(sandbox.root))
+        for directory in CACHES
+        for path in sorted(sandbox.path(directory).rglob("*"))
+        if path.is_file() and not set(path.parts) & NOBODYS
+    ]
+
+
+def elements(sandbox: Sandbox) -> list[str]:
+    """Return the elements of all sets and maps of the ruleset."""
+    ruleset = sandbox.json("nft", "-j", "list", "ruleset")["nftables"]
+    kinds = [item[kind] for item in ruleset for kind in ("set", "map") if kind in item]
+    return [
+        f"{kind['table']} {kind['name']} {element}"
+        for kind in kinds
+        for element in kind.get("elem", [])
     ]
 
 
