@@ -17,7 +17,7 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridged import DUAL, conf
@@ -66,7 +66,11 @@ class Names:
 
     host: Host
     cni: Cni
-    attached: list[Attached] = field(default_factory=list)
+
+    def close(self) -> None:
+        """End every dnsmasq that a test left running."""
+        for number in pids():
+            kill(number)
 
     def bridged(
         self, container: str, space: Space | None = None, **keys: Any
@@ -80,7 +84,7 @@ class Names:
     def plan(
         self,
         container: str,
-        name: str = "",
+        called: str = "",
         aliases: list[str] | None = None,
         bridge: dict[str, Any] | None = None,
         **keys: Any,
@@ -88,22 +92,19 @@ class Names:
         """Attach by bridge, and return what dnsname will be called with."""
         network = keys.get("name", "net")
         space, result = self.bridged(container, **{"name": network, **(bridge or {})})
-        wanted = named(aliases, prevResult=result, **keys)
+        wanted = named(aliases, **{"prevResult": result, **keys})
         options = {"netns": space, "container_id": container}
-        if name:
-            options["args"] = f"IgnoreUnknown=1;K8S_POD_NAME={name}"
-        addresses = {
-            ipaddress.ip_interface(ip["address"]).version: ip["address"].split("/")[0]
-            for ip in result["ips"]
-        }
+        if called:
+            options["args"] = f"IgnoreUnknown=1;K8S_POD_NAME={called}"
+        listed = [ip["address"] for ip in result.get("ips", [])]
+        addresses = {ipaddress.ip_interface(a).version: a.split("/")[0] for a in listed}
         both = (addresses.get(4, ""), addresses.get(6, ""))
         return Attached(space, wanted, options, {}, *both)
 
-    def attach(self, container: str, name: str = "", **keys: Any) -> Attached:
+    def attach(self, container: str, called: str = "", **keys: Any) -> Attached:
         """Attach by bridge and dnsname."""
-        planned = self.plan(container, name, **keys)
+        planned = self.plan(container, called, **keys)
         planned.result = self.call("ADD", planned)
-        self.attached.append(planned)
         return planned
 
     def call(self, verb: str, it: Attached, **options: Any) -> Any:
@@ -191,11 +192,13 @@ def resolved(it: Attached, name: str, database: str = "ahosts") -> list[str]:
 
 
 def pids() -> list[int]:
-    """Return the dnsmasq processes of our networks, as the process table shows them."""
+    """Return the dnsmasq processes of this host, as the process table shows them."""
     found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        with suppress(OSError), open(path, "rb") as file:
-            if f"--conf-file={SERVERS}/".encode() in file.read():
+    own = os.readlink("/proc/thread-self/ns/net")
+    for path in glob.glob("/proc/[0-9]*"):
+        with suppress(OSError), open(f"{path}/cmdline", "rb") as file:
+            ours = f"--conf-file={SERVERS}/".encode() in file.read()
+            if ours and os.readlink(f"{path}/ns/net") == own:
                 found.append(int(path.split("/")[2]))
     return sorted(found)
 

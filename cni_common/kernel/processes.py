@@ -67,6 +67,11 @@ class Process:
             self.wait_end(seconds)
 
 
+def numbers() -> list[int]:
+    """Return the numbers of all processes that /proc shows."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
 @contextmanager
 def opened(pid: int) -> Iterator[Process | None]:
     """Yield the process that has the number `pid` now, or None when there is none."""

@@ -9,6 +9,7 @@ not done at once, since it answers nobody meanwhile: with 20,000 files for 3 sec
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
@@ -16,104 +17,115 @@ from plugins.dnsname import server
 from plugins.dnsname.question import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cni_common.spec.fields import IPAddress
     from plugins.dnsname.record import Record
 
-PATIENCE = 10.0  # seconds; starting with 20,000 files takes 3
-_MISSED = 0.2  # seconds after which an event must have been missed
+SILENCE = 10.0  # seconds without an answer; to start with 20,000 files takes 3
+WRONG = 2.0  # seconds of wrong answers
+_MISSED = 0.2  # seconds of wrong answers after which an event must have been missed
 _PAUSE = 0.01
 _ONE_ANSWER = 1.0
 # Asked for where a container has no name: any answer will do. It is not forwarded.
 _NOBODY = "cnipy-nobody"
 
 
-def await_added(network: str, record: Record, patience: float = PATIENCE) -> None:
+@dataclass(frozen=True)
+class Question:
+    """Who is asked for which name, and the address that is expected."""
+
+    at: IPAddress
+    name: str
+    address: IPAddress
+
+    def put(self) -> set[IPAddress] | None:
+        """Return the addresses of the answer, or None when there is no answer."""
+        return ask(self.at, self.name, self.address.version, _ONE_ANSWER)
+
+
+def await_added(network: str, record: Record) -> None:
     """Return when each server gives each address of `record` for its first name.
 
-    Raises code 999 after `patience` seconds, telling what the server answered.
+    Raises code 999, telling what a server answers that does not.
     """
-    for at, name, address in _questions(record):
-
-        def given(
-            at: IPAddress = at, name: str = name, address: IPAddress = address
-        ) -> bool:
-            return address in (_asked(at, name, address) or ())
-
-        if not _await(network, given, patience):
-            _raise_lacking(network, at, name, address)
-    if not record.names:
-        for at in record.servers:
-            _await_any(network, at, patience)
+    for question in _questions(record):
+        found = _await(network, question, _gives(question))
+        _require(network, question, found)
 
 
-def await_removed(network: str, record: Record, patience: float = PATIENCE) -> bool:
+def await_removed(network: str, record: Record) -> bool:
     """Return when no server gives an address of `record` for its first name.
 
-    One that does not answer gives nothing. False after `patience` seconds.
+    False when one goes on giving it. One that does not answer gives nothing.
     """
-    for at, name, address in _questions(record):
-
-        def gone(
-            at: IPAddress = at, name: str = name, address: IPAddress = address
-        ) -> bool:
-            return address not in (_asked(at, name, address) or ())
-
-        if not _await(network, gone, patience):
+    for question in _questions(record):
+        found = _await(network, question, _withholds(question), silence=_ONE_ANSWER)
+        if found is not None and not _withholds(question)(found):
             return False
     return True
 
 
 def check(network: str, record: Record) -> None:
     """Raise code 999 unless each server gives each address for the first name."""
-    await_added(network, record, _ONE_ANSWER)
+    for question in _questions(record):
+        _require(network, question, question.put())
 
 
-def _questions(record: Record) -> Iterator[tuple[IPAddress, str, IPAddress]]:
-    for at in record.servers:
-        for name in record.names[:1]:
-            for address in record.addresses:
-                yield at, name, address
+def _questions(record: Record) -> list[Question]:
+    if not record.names:
+        return [Question(at, _NOBODY, at) for at in record.servers]
+    name = record.names[0]
+    return [
+        Question(at, name, address)
+        for at in record.servers
+        for address in record.addresses
+    ]
 
 
-def _asked(at: IPAddress, name: str, address: IPAddress) -> set[IPAddress] | None:
-    return ask(at, name, address.version, _ONE_ANSWER)
+def _gives(question: Question) -> Callable[[set[IPAddress]], bool]:
+    return lambda found: question.name == _NOBODY or question.address in found
 
 
-def _await(network: str, holds: Callable[[], bool], patience: float) -> bool:
-    started = time.monotonic()
-    reloaded = False
-    while not holds():
-        spent = time.monotonic() - started
-        if spent > patience:
-            return False
-        if spent > _MISSED and not reloaded:
-            server.reload(network)
-            reloaded = True
+def _withholds(question: Question) -> Callable[[set[IPAddress]], bool]:
+    return lambda found: question.address not in found
+
+
+def _await(
+    network: str,
+    question: Question,
+    holds: Callable[[set[IPAddress]], bool],
+    silence: float = SILENCE,
+) -> set[IPAddress] | None:
+    """Return the first answer for which `holds` is true, or the last one."""
+    began = time.monotonic()
+    answered, reloaded = 0.0, False
+    while True:
+        found = question.put()
+        now = time.monotonic()
+        if found is None:
+            if now - began > silence:
+                return None
+        elif holds(found):
+            return found
+        else:
+            answered = answered or now
+            if now - answered > WRONG:
+                return found
+            if now - answered > _MISSED and not reloaded:
+                server.reload(network)
+                reloaded = True
         time.sleep(_PAUSE)
-    return True
 
 
-def _await_any(network: str, at: IPAddress, patience: float) -> None:
-    def answers() -> bool:
-        return ask(at, _NOBODY, at.version, _ONE_ANSWER) is not None
-
-    if not _await(network, answers, patience):
-        _raise_silent(at)
-
-
-def _raise_lacking(network: str, at: IPAddress, name: str, address: IPAddress) -> None:
-    found = _asked(at, name, address)
+def _require(network: str, question: Question, found: set[IPAddress] | None) -> None:
     if found is None:
-        _raise_silent(at)
-    given = ", ".join(sorted(map(str, found or ()))) or "nothing"
-    msg = f"ask dnsmasq at {at} for {name}: it gives {given}, not {address}"
-    details = f"its user must be able to read {server.hosts_directory(network)}"
-    raise CNIError(Code.INTERNAL, msg, details)
-
-
-def _raise_silent(at: IPAddress) -> None:
-    msg = f"ask dnsmasq at {at}: no answer"
-    details = "a firewall must let the host itself reach port 53 there"
-    raise CNIError(Code.INTERNAL, msg, details)
+        msg = f"ask dnsmasq at {question.at}: no answer"
+        details = "a firewall must let the host itself reach port 53 there"
+        raise CNIError(Code.INTERNAL, msg, details)
+    if not _gives(question)(found):
+        given = ", ".join(sorted(map(str, found))) or "nothing"
+        msg = f"ask dnsmasq at {question.at} for {question.name}: it gives {given}"
+        directory = server.hosts_directory(network)
+        details = f"its user must be able to read {directory}"
+        raise CNIError(Code.INTERNAL, f"{msg}, not {question.address}", details)

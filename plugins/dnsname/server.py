@@ -58,10 +58,9 @@ def ensure(network: str, wanted: Service, env: Mapping[str, str]) -> None:
     if present is not None:
         wanted = wanted.on_further(present.links)
     with running(network) as process:
-        if process is not None:
-            if present == wanted and process.is_in_our_netns():
-                return
-            process.end(_PATIENCE)
+        if process is not None and present == wanted and process.is_in_our_netns():
+            return
+    _stop(network)
     _start(network, wanted, dnsmasq.find(env))
 
 
@@ -70,9 +69,7 @@ def restore(network: str, before: Service | None, env: Mapping[str, str]) -> Non
     if before is None or not is_used(network):
         stop_if_unused(network)
     elif service(network) != before:
-        with running(network) as process:
-            if process is not None:
-                process.end(_PATIENCE)
+        _stop(network)
         _start(network, before, dnsmasq.find(env))
 
 
@@ -118,9 +115,7 @@ def stop_if_unused(network: str) -> None:
         os.unlink(os.path.join(hosts, ".unfinished"))
     if not state.remove_if_empty(hosts):
         return
-    with running(network) as process:
-        if process is not None:
-            process.end(_PATIENCE)
+    _stop(network)
     for name in ("pid", "dnsmasq.conf", _SERVICE):
         state.delete(directory, name)
     state.remove_if_empty(directory)
@@ -153,6 +148,44 @@ def running(network: str) -> Iterator[Process | None]:
 def hosts_directory(network: str) -> str:
     """Return the directory that dnsmasq must be able to read."""
     return os.path.join(_directory(network), _HOSTS)
+
+
+def _stop(network: str) -> None:
+    """Have no dnsmasq of `network`, even if its number was lost.
+
+    An ADD that is killed leaves behind a dnsmasq which has yet to write its number.
+    """
+    if _end_running(network) or not os.path.lexists(_configuration(network)):
+        return
+    # One that was forking shows its child only the next time. One that had its child
+    # ready ended meanwhile, but not before the number was written.
+    while _end_strays(_configuration(network)):
+        pass
+    _end_running(network)
+
+
+def _end_running(network: str) -> bool:
+    with running(network) as process:
+        if process is not None:
+            process.end(_PATIENCE)
+        return process is not None
+
+
+def _end_strays(path: str) -> bool:
+    """End what has the configuration at `path`; tell whether there was any."""
+    found = False
+    for number in processes.numbers():
+        with processes.opened(number) as stray:
+            # In another namespace the same path is another host's.
+            if (
+                stray is not None
+                and stray.is_alive()
+                and dnsmasq.is_ours(stray.arguments(), path)
+                and stray.is_in_our_netns()
+            ):
+                stray.end(_PATIENCE)
+                found = True
+    return found
 
 
 def _start(network: str, wanted: Service, executable: str) -> None:

@@ -8,7 +8,13 @@ from ipaddress import ip_address
 import pytest
 from lab import run
 
-from cni_common.kernel.route_get import _HEADER, _ROUTE, _link_of, link_towards
+from cni_common.kernel.route_get import (
+    _HEADER,
+    _ROUTE,
+    _link_of,
+    holder,
+    link_towards,
+)
 from cni_common.spec.errors import CNIError
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -66,3 +72,16 @@ def test_route_without_a_link_is_an_error() -> None:
     with pytest.raises(CNIError) as raised:
         _link_of(answer, ip_address("10.9.0.1"))
     assert raised.value.msg == "find route to 10.9.0.1: it names no link"
+
+
+@pytest.mark.parametrize("address", ("10.9.8.1", "fd00:9::1"))
+def test_holder_is_the_link_with_the_address(address: str) -> None:
+    """The link that has an address is named at once; a neighbour's has none."""
+    run("ip", "link", "add", "br9", "type", "bridge")
+    run("ip", "link", "set", "br9", "up")
+    value = ip_address(address)
+    assert holder(value) is None
+    run("ip", "addr", "add", f"{address}/{24 if '.' in address else 64}", "dev", "br9")
+    assert holder(value) == "br9"
+    assert holder(value + 1) is None
+    assert holder(ip_address("192.0.2.1")) is None
