@@ -53,6 +53,21 @@ class Walk:
         assert answer.status == 0, answer.stdout
         self.cni.ok(self.plugin, "DEL", self.conf, netns=self.space)
 
+    def kill_delete(self, patch: pytest.MonkeyPatch) -> int:
+        """Kill DEL before each of its requests; another DEL must finish it.
+
+        Returns how often it was killed.
+        """
+        before, n = self.picture(), 0
+        while True:
+            n += 1
+            self.cni.ok(self.plugin, "ADD", self.conf, netns=self.space)
+            status = self._dying(patch, "DEL", n)
+            self.cni.ok(self.plugin, "DEL", self.conf, netns=self.space)
+            assert self.picture() == before, n
+            if status != KILLED:
+                return n - 1
+
     def kill(self, patch: pytest.MonkeyPatch, then: Sequence[str]) -> int:
         """Kill ADD before each of its requests; the verbs `then` must mend it.
 
@@ -61,18 +76,22 @@ class Walk:
         before, n = self.picture(), 0
         while True:
             n += 1
-            child = os.fork()
-            if child == 0:
-                die_at_request(patch, Refusal(n))
-                self.cni(self.plugin, "ADD", self.conf, netns=self.space)
-                os._exit(0)
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            status = self._dying(patch, "ADD", n)
             verbs = then if status == KILLED else ["DEL"]
             for verb in verbs:
                 self.cni.ok(self.plugin, verb, self.conf, netns=self.space)
             assert self.picture() == before, n
             if status != KILLED:
                 return n - 1
+
+    def _dying(self, patch: pytest.MonkeyPatch, verb: str, n: int) -> int:
+        """Make a call that dies before its n-th request; return how it ended."""
+        child = os.fork()
+        if child == 0:
+            die_at_request(patch, Refusal(n))
+            self.cni(self.plugin, verb, self.conf, netns=self.space)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def at_once(

@@ -95,8 +95,6 @@ def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
     """
     each = Gather()
     link = links.existing(host, lent.name)
-    if link.alias != lent.alias:
-        each(links.set_alias, host, link.name, lent.alias)
     if lent.mac and link.mac != lent.mac:
         each(links.set_mac, host, link.name, lent.mac)
     if lent.mtu and link.mtu != lent.mtu:
@@ -113,6 +111,9 @@ def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
             each(addresses.ensure, host, link, ipaddress.ip_interface(address))
         for route in lent.routes:
             each(_add_route, host, link, route)
+    # Last: as long as it is the name, a DEL that was killed is known for unfinished.
+    if link.alias != lent.alias:
+        each(links.set_alias, host, link.name, lent.alias)
     return [str(error) for error in each.errors]
 
 

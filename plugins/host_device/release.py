@@ -40,7 +40,8 @@ def recorded(owner: Attachment, noted: Attached, log: Log, *paths: str) -> None:
     if device is None:
         return
     with Netlink() as host:
-        back = _from_container(owner, device, host, noted.living(*paths))
+        path = noted.living(*paths)
+        back = _from_container(owner, device, host, path, complete=noted.complete)
         if not back:
             back = _brought_by_kernel(owner, device, host, log)
         if back:
@@ -79,19 +80,30 @@ def is_of(device: Lent, link: Link) -> bool:
     return link.alias == device.name or (bool(device.mac) and link.mac == device.mac)
 
 
-def _from_container(owner: Attachment, device: Lent, host: Netlink, path: str) -> bool:
+def _from_container(
+    owner: Attachment, device: Lent, host: Netlink, path: str, *, complete: bool
+) -> bool:
     """Move the device out of the container, if it is there; tell whether it was."""
     container = netns.open_living(path)
     if container is None:
         return False
     with container, _inside(container) as inside:
-        # A move that was broken off may have left it under its own name.
-        for name in dict.fromkeys((owner.ifname, device.name)):
-            link = links.get(inside, name)
-            if link is not None and is_of(device, link):
-                _move_out(host, inside, link, device.name)
-                return True
-    return False
+        link = links.get(inside, owner.ifname)
+        if link is None or not is_of(device, link):
+            # A DEL or a move that was broken off has left it under its own name.
+            link = links.get(inside, device.name)
+            if link is None or not _was_left(device, link, complete=complete):
+                return False
+        _move_out(host, inside, link, device.name)
+        return True
+
+
+def _was_left(device: Lent, link: Link, *, complete: bool) -> bool:
+    """Tell whether `link`, which has the device's name on the host, is the device.
+
+    Before ADD was complete it may lack the alias yet.
+    """
+    return is_of(device, link) if not complete else link.alias == device.name
 
 
 def _brought_by_kernel(

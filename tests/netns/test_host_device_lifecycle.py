@@ -383,3 +383,16 @@ def test_mac_of_two_devices_is_ambiguous(
     assert error["msg"] == f"find device {MAC}: ens5, ens6 have it"
     assert calm(container, *wires) == before
     assert [x["ifname"] for x in ip("link", "show")] == ["lo", "ens5", "ens6"]
+
+
+def test_device_may_be_named_by_an_alternative_name(
+    cni: Cni, wire: Space, container: Space
+) -> None:
+    """An alternative name leads to the device, which comes back with both names."""
+    run("ip", "link", "property", "add", "dev", "ens5", "altname", "rack-port-5")
+    before = calm(container, wire)
+    wanted = conf(device="rack-port-5")
+    cni.ok("host-device", "ADD", wanted, netns=container)
+    assert shown(container)["ifalias"] == "ens5"
+    cni.ok("host-device", "DEL", wanted, netns=container)
+    assert calm(container, wire) == before

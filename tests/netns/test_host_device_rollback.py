@@ -77,6 +77,15 @@ def test_add_that_is_killed_anywhere_is_mended(
     assert walk.kill(monkeypatch, then) > 12
 
 
+def test_delete_that_is_killed_anywhere_is_finished(
+    cni: Cni, host: Host, container: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However early or late DEL is killed, another DEL leaves nothing."""
+    wire = wired(host)
+    walk = Walk(cni, "host-device", conf(), container, lambda: calm(container, wire))
+    assert walk.kill_delete(monkeypatch) > 3
+
+
 def test_failed_add_gives_the_host_its_addresses_back(
     cni: Cni, wire: Space, container: Space
 ) -> None:

@@ -64,6 +64,14 @@ def test_add_that_is_killed_anywhere_is_mended(
     assert walk.kill(monkeypatch, then) > 12
 
 
+def test_delete_that_is_killed_anywhere_is_finished(
+    cni: Cni, outside: Space, container: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However early or late DEL is killed, another DEL leaves nothing."""
+    walk = Walk(cni, "macvlan", EVERYTHING, container, lambda: calm(container, outside))
+    assert walk.kill_delete(monkeypatch) >= 2
+
+
 def test_interface_that_exists_is_untouched(
     cni: Cni, outside: Space, container: Space
 ) -> None:

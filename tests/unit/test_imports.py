@@ -45,11 +45,14 @@ def test_request_is_read_without_a_library() -> None:
     [
         ("host_local", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("portmap", {"pyroute2", "nftables", "subprocess", "asyncio"}),
+        ("firewall", {"pyroute2", "nftables", "subprocess", "asyncio", "jeepney"}),
         ("tuning", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("static", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("loopback", {"nftables", "subprocess", "asyncio"}),
         ("bridge", {"nftables", "subprocess", "asyncio"}),
         ("bandwidth", {"nftables", "subprocess", "asyncio"}),
+        ("host_device", {"nftables", "subprocess", "asyncio"}),
+        ("macvlan", {"nftables", "subprocess", "asyncio"}),
         ("ptp", {"nftables", "subprocess", "asyncio"}),
     ],
 )
@@ -62,7 +65,18 @@ def test_plugin_imports_only_what_it_works_with(plugin: str, spared: set[str]) -
 
 @pytest.mark.parametrize(
     "plugin",
-    ["bandwidth", "bridge", "host_local", "portmap", "ptp", "static", "tuning"],
+    [
+        "bandwidth",
+        "bridge",
+        "firewall",
+        "host_device",
+        "host_local",
+        "macvlan",
+        "portmap",
+        "ptp",
+        "static",
+        "tuning",
+    ],
 )
 def test_delete_of_what_is_recorded_imports_no_models(plugin: str) -> None:
     """DEL by the record needs no configuration, and so not pydantic."""
