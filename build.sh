@@ -162,7 +162,7 @@ build() {
 }
 
 demo() {
-    need nft=nftables ip=iproute2
+    need nft=nftables ip=iproute2 dnsmasq=dnsmasq-base
     build
     "$bin/cnipy" demo "$@"
 }

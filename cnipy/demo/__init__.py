@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 def run(plugins: str, conf: str | None, env: Mapping[str, str]) -> int:
     """Play the demonstration with the plugins of a directory; 0 if all held.
 
-    `conf` is a conflist of a bridge with portmap; the containerd example if None.
+    `conf` is a conflist of a bridge with portmap; what Podman writes if None.
     """
     return stage.play(lambda: story.tell(plugins, conf or stage.example(), env))

@@ -27,7 +27,7 @@ CLONE_NEWNET = 0x40000000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 PR_SET_PDEATHSIG = 1
-EXAMPLE = "10-containerd-bridge.conflist"
+EXAMPLE = "22-podman-created.conflist"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -9,6 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from lab import need
 from packed_file import TOP
 
 from cnipy.demo import stage
@@ -125,6 +126,7 @@ def test_status_and_version(operator: Operator) -> None:
 
 def test_demo_holds(packed: Path) -> None:
     """The demonstration passes, and leaves nothing in the namespace it came from."""
+    need("dnsmasq")
     links = subprocess.run(["ip", "link"], capture_output=True, check=True).stdout
     played = subprocess.run(
         [packed, "demo"], capture_output=True, text=True, check=False, timeout=120
@@ -138,5 +140,5 @@ def test_demo_holds(packed: Path) -> None:
 def test_demo_from_a_checkout_finds_its_example() -> None:
     """The example list is found beside the sources too."""
     assert os.path.samefile(
-        stage.example(), TOP / "conf-examples/10-containerd-bridge.conflist"
+        stage.example(), TOP / "conf-examples/22-podman-created.conflist"
     )
