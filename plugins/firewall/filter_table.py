@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cni_common import iptables_command
@@ -108,6 +107,8 @@ def line(verb: str, rule: Sequence[str]) -> str:
 
 def step(text: str) -> Step:
     """Return a rule of `iptables -S` as far as its fate goes."""
+    import shlex  # noqa: PLC0415 - only where rules of iptables-legacy are read
+
     words = shlex.split(text)[2:]  # without -A and the chain
     at = next((n for n, word in enumerate(words) if word in {"-j", "-g"}), None)
     if at is None:

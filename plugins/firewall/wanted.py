@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common.kernel import links
-from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall.protection import Policy, Protection
 
@@ -52,6 +50,9 @@ def protection(conf: FirewallConf, previous: Result, choice: Choice) -> Protecti
 
 
 def _host_links(previous: Result) -> list[Link]:
+    from cni_common.kernel import links  # noqa: PLC0415 - only with a policy
+    from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - likewise
+
     names = dict.fromkeys(i.name for i in previous.interfaces if not i.sandbox)
     with Netlink() as netlink:
         return [links.existing(netlink, name) for name in names]
