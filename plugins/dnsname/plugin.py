@@ -60,19 +60,24 @@ def check(request: Request, conf: DnsnameConf) -> None:
     result = previous.required(request, CHAINED)
     conf.validate_for(request)
     where = place.of(request, result)
-    wanted = Record(tuple(conf.names(request)), where.addresses, where.servers)
     owner = Attachment.of(request)
-    if record.read(owner) != wanted:
+    noted = record.read(owner)
+    # A runtime may leave out on CHECK what it said on ADD; the record knows it.
+    if (
+        noted is None
+        or not set(conf.names(request)) <= set(noted.names)
+        or (noted.addresses, noted.servers) != (where.addresses, where.servers)
+    ):
         msg = f"check names of {owner}: no record of what prevResult says"
         raise CNIError(Code.INTERNAL, msg)
-    if server.published(owner) != wanted.hosts(owner):
+    if server.published(owner) != noted.hosts(owner):
         msg = f"check names of {owner}: file in {server.hosts_directory(owner.network)}"
         raise CNIError(Code.INTERNAL, f"{msg} is missing or changed")
     with server.running(owner.network) as process:
         if process is None or not process.is_in_our_netns():
             msg = f"check dnsmasq of network {owner.network}: not running"
             raise CNIError(Code.INTERNAL, msg)
-    answers.check(owner.network, wanted)
+    answers.check(owner.network, noted)
 
 
 def gc(request: Request, conf: DnsnameConf) -> None:

@@ -284,6 +284,17 @@ def test_check_names_what_is_missing(node: Names, harm: Any, words: str) -> None
     assert words in node.refused("CHECK", it)["msg"]
 
 
+def test_check_goes_by_the_record(node: Names) -> None:
+    """CHECK succeeds without arguments and aliases, and fails for a name not had."""
+    it = node.attach("c1", "web", aliases=["www"])
+    args = it.options.pop("args")
+    del it.conf["runtimeConfig"]
+    node.call("CHECK", it)
+    it.options["args"] = args.replace("web", "other")
+    error = node.refused("CHECK", it)
+    assert error["msg"].endswith("no record of what prevResult says")
+
+
 def test_check_needs_prev_result(node: Names) -> None:
     """CHECK and ADD without prevResult are code 7."""
     it = node.attach("c1", "web")

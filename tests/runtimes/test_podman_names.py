@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Podman's containers find each other by name and alias through dnsname."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.runtimes import web
+from tests.runtimes.podman import Podman
+from tests.runtimes.sandbox import Sandbox, need, remains
+from tests.runtimes.sandbox.chain import Plugins
+from tests.runtimes.sandbox.machine import wait_for
+
+# As `podman network create` writes it, without the plugins that have no part in this.
+NETWORK = {
+    "cniVersion": "0.4.0",
+    "name": "named",
+    "plugins": [
+        {
+            "type": "bridge",
+            "bridge": "cni-podman7",
+            "isGateway": True,
+            "ipMasq": True,
+            "hairpinMode": True,
+            "ipam": {
+                "type": "host-local",
+                "routes": [{"dst": "0.0.0.0/0"}],
+                "ranges": [[{"subnet": "10.97.0.0/24", "gateway": "10.97.0.1"}]],
+            },
+            "capabilities": {"ips": True},
+        },
+        {
+            "type": "dnsname",
+            "domainName": "dns.podman",
+            "capabilities": {"aliases": True},
+        },
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def podman(sandbox: Sandbox, plugins: Plugins) -> Podman:
+    """Podman with a network that has names."""
+    need("podman", "runc", "dnsmasq")
+    return Podman(sandbox, plugins, {"named.conflist": json.dumps(NETWORK)})
+
+
+@pytest.fixture
+def server(podman: Podman) -> Iterator[str]:
+    """A web server with an alias."""
+    options = ("--network", "named", "--network-alias", "shop")
+    with podman.container("server", *options):
+        yield "server"
+
+
+def test_containers_find_each_other(podman: Podman, server: str) -> None:
+    """Each fetches the other's page by name, and by alias, with and without domain."""
+    with podman.container("client", "--network", "named"):
+        names = (server, "shop", "server.dns.podman", "shop.dns.podman")
+        pages = [podman.fetch("client", f"http://{name}/") for name in names]
+        back = podman.fetch(server, "http://client/")
+    assert (pages, back) == ([web.PAGE] * 4, web.PAGE)
+
+
+def test_resolv_conf_is_written(podman: Podman, server: str) -> None:
+    """Podman puts the network's name server and domain into resolv.conf."""
+    text = podman("exec", server, "/bin/cat", "/etc/resolv.conf").stdout
+    assert "search dns.podman" in text
+    assert text.count("nameserver 10.97.0.1") == 1
+
+
+def test_identity_is_an_alias(podman: Podman, server: str) -> None:
+    """A container is found by the first digits of its ID, as Podman promises."""
+    identity = podman.inspect(server)["Id"][:12]
+    with podman.container("client", "--network", "named"):
+        assert podman.fetch("client", f"http://{identity}/") == web.PAGE
+
+
+def test_restarted_container_is_found_again(podman: Podman, server: str) -> None:
+    """Between stop and start the name is gone; afterwards it leads to the new place."""
+    with podman.container("client", "--network", "named"):
+        podman("stop", "-t", "0", server)
+        assert podman.fetch("client", f"http://{server}/") == ""
+        podman("start", server)
+        podman.wait_until_serving(server)
+        assert podman.fetch("client", f"http://{server}/") == web.PAGE
+
+
+def test_killed_dnsmasq_is_started_by_reload(podman: Podman, server: str) -> None:
+    """`podman network reload` brings back the names of a dnsmasq that was killed."""
+    path = podman.sandbox.path("/run/cni/cnipy/dnsname-servers/named/pid")
+    with podman.container("client", "--network", "named"):
+        podman.sandbox.run("kill", "-9", path.read_text().strip())
+        podman("network", "reload", "--all")
+        assert podman.fetch("client", f"http://{server}/") == web.PAGE
+
+
+def test_last_container_takes_dnsmasq_along(podman: Podman) -> None:
+    """With the last container nothing listens any more, and no file is left."""
+    with podman.container("last", "--network", "named") as identity:
+        listening = podman.sandbox.run("ss", "-Hlun", "sport", "=", ":53").stdout
+        assert "10.97.0.1" in listening
+    quiet = ("ss", "-Hlun", "sport", "=", ":53")
+    wait_for(lambda: not podman.sandbox.run(*quiet).stdout, "dnsmasq to end")
+    assert remains.records(podman.sandbox, identity, "last") == []
+    assert not podman.sandbox.path("/run/cni/cnipy/dnsname-servers").exists()
