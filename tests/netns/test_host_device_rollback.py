@@ -179,7 +179,7 @@ def test_one_device_wanted_by_many_at_once_goes_to_one(
     wire = wired(host)
     spaces = [host.space() for _ in range(6)]
     before = calm(*spaces, wire)
-    calls = [
+    calls: list[dict[str, Any]] = [
         {
             "plugin": "host-device",
             "command": "ADD",

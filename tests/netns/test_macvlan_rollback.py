@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bridged import held
@@ -136,7 +136,7 @@ def test_containers_at_once(
     """Eight ADDs at the same time give eight macvlans with addresses of their own."""
     spaces = [host.space() for _ in range(8)]
     before = calm(*spaces, outside)
-    calls = [
+    calls: list[dict[str, Any]] = [
         {
             "plugin": "macvlan",
             "command": "ADD",
