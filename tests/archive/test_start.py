@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from packed_file import FRESH, ROOT, call, privately
 
+from plugins import REGISTER
+
 CONF = b'{"cniVersion": "1.1.0", "name": "n", "type": "loopback"}'
 ATTACHMENT = {
     "CNI_CONTAINERID": "c1",
@@ -19,7 +21,7 @@ ATTACHMENT = {
     "CNI_IFNAME": "eth0",
     "CNI_PATH": "/nowhere",
 }
-NAMES = ("bridge", "host-local", "loopback", "portmap")
+NAMES = tuple(REGISTER)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,8 +55,8 @@ def test_every_plugin_can_be_loaded(name: str, plugin_dir: Path) -> None:
 
 def test_unknown_name_says_which_are_known(packed: Path, tmp_path: Path) -> None:
     """A link of a name that no plugin has fails and lists the names."""
-    (tmp_path / "macvlan").symlink_to(packed)
-    ended = call(tmp_path / "macvlan", "VERSION")
+    (tmp_path / "ipvlan").symlink_to(packed)
+    ended = call(tmp_path / "ipvlan", "VERSION")
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert all(name in ended.stderr.decode() for name in NAMES)
 
