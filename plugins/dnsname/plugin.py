@@ -10,7 +10,7 @@ from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
-from plugins.dnsname import answers, dnsmasq, place, record, server
+from plugins.dnsname import answers, dnsmasq, inherited, place, record, server
 from plugins.dnsname.conf import DnsnameConf
 from plugins.dnsname.detach import detach, withdraw
 from plugins.dnsname.dnsmasq import Service
@@ -42,6 +42,7 @@ def add(request: Request, conf: DnsnameConf) -> Result:
         undo(_put_back, owner, record.read(owner))
         record.write(owner, noted)
         server.publish(owner, noted.hosts(owner))
+        inherited.adopt(owner.network, conf.domain)
         server.ensure(owner.network, _service(conf, where), request.env)
         request.log.step("server")
         answers.await_added(owner.network, noted)
@@ -52,7 +53,8 @@ def add(request: Request, conf: DnsnameConf) -> Result:
 def delete(request: Request, conf: DnsnameConf) -> None:
     """No name leads to the attachment; the network's last one takes dnsmasq along."""
     del conf
-    detach(request)
+    if not detach(request):
+        inherited.forget(request)
 
 
 def check(request: Request, conf: DnsnameConf) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
 
 ROOM = "dnsname-servers"
-_SERVICE, _HOSTS = "service", "hosts"
+_SERVICE, _HOSTS, _INHERITED = "service", "hosts", "inherited"
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
 
@@ -81,39 +81,47 @@ def publish(owner: Attachment, text: str) -> None:
 
 def published(owner: Attachment) -> str | None:
     """Return what is served for `owner`, or None."""
-    path = os.path.join(_directory(owner.network), _HOSTS, _file(owner))
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError:
-        return None
+    return _content(owner.network, _file(owner))
+
+
+def publish_inherited(network: str, text: str) -> None:
+    """Have `text` served for containers that another plugin attached; empty: none."""
+    if text:
+        directory = state.ensure_readable_directory(ROOM, _short(network), _HOSTS)
+        state.write_text(directory, _INHERITED, text, 0o644)
+    else:
+        _remove(network, _INHERITED)
+        stop_if_unused(network)
+
+
+def inherited(network: str) -> str | None:
+    """Return what is served for containers that another plugin attached, or None."""
+    return _content(network, _INHERITED)
 
 
 def withdraw(owner: Attachment) -> None:
     """Have nothing served for `owner`, and no dnsmasq if it was the last."""
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(_directory(owner.network), _HOSTS, _file(owner)))
+    _remove(owner.network, _file(owner))
     stop_if_unused(owner.network)
 
 
 def collect(network: str, valid: Collection[Attachment]) -> None:
     """Have nothing served on `network` but for the `valid` attachments; for GC."""
-    directory = os.path.join(_directory(network), _HOSTS)
     kept = {_file(owner) for owner in valid}
-    for name in state.names(directory):
+    if valid:
+        # Whose names those are cannot be told.
+        kept.add(_INHERITED)
+    for name in state.names(hosts_directory(network)):
         if name not in kept:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(directory, name))
+            _remove(network, name)
     stop_if_unused(network)
 
 
 def stop_if_unused(network: str) -> None:
     """Have no dnsmasq, and no file of it, if nothing is served on `network`."""
     directory = _directory(network)
-    hosts = os.path.join(directory, _HOSTS)
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(hosts, ".unfinished"))
-    if not state.remove_if_empty(hosts):
+    _remove(network, ".unfinished")
+    if not state.remove_if_empty(hosts_directory(network)):
         return
     _stop(network)
     for name in ("pid", "dnsmasq.conf", _SERVICE):
@@ -124,7 +132,7 @@ def stop_if_unused(network: str) -> None:
 
 def is_used(network: str) -> bool:
     """Tell whether anything is served on `network`."""
-    return os.path.isdir(os.path.join(_directory(network), _HOSTS))
+    return os.path.isdir(hosts_directory(network))
 
 
 def reload(network: str) -> None:
@@ -203,6 +211,20 @@ def _start(network: str, wanted: Service, executable: str) -> None:
         "remoteServers": list(wanted.remote_servers),
     }
     state.write(directory, _SERVICE, document)
+
+
+def _content(network: str, name: str) -> str | None:
+    try:
+        path = os.path.join(hosts_directory(network), name)
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _remove(network: str, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(hosts_directory(network), name))
 
 
 def _pid(network: str) -> int:
