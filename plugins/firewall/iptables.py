@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 FORWARD, ADMITTED = "FORWARD", "CNI-FORWARD"
 STAGE_1, STAGE_2 = "CNI-ISOLATION-STAGE-1", "CNI-ISOLATION-STAGE-2"
 Rule = tuple[str, ...]
-# Rules and, emptied by their deletion, chains that go together or stay together.
-Shared = tuple[list[Rule], list[str]]
 
 
 def _said(text: str) -> Rule:
@@ -64,11 +62,13 @@ def admitting(had: Protection, attachment: Attachment, version: int) -> list[Rul
 def isolating(entry: str) -> list[Rule]:
     """Return the rules that an entry "guarded LINK" or "isolated LINK" consists of."""
     kind, _, link = entry.partition(" ")
+    # The comment tells them from the reference's, which may have guarded the same link.
+    said = _said(f"ingressPolicy: {kind}")
     if kind == "isolated":
-        return [(STAGE_1, "-i", link, "-o", link, "-j", "DROP")]
+        return [(STAGE_1, "-i", link, "-o", link, *said, "-j", "DROP")]
     return [
-        (STAGE_1, "-i", link, "!", "-o", link, "-j", STAGE_2),
-        (STAGE_2, "-o", link, "-j", "DROP"),
+        (STAGE_1, "-i", link, "!", "-o", link, *said, "-j", STAGE_2),
+        (STAGE_2, "-o", link, *said, "-j", "DROP"),
     ]
 
 
@@ -144,30 +144,32 @@ def _withdraw(name: str, had: Protection, attachment: Attachment) -> None:
         unneeded = holders.unneeded(name, entries, attachment)
         own = admitting(had, attachment, table.version)
         own += [rule for entry in _entries(had, unneeded) for rule in isolating(entry)]
-        shared: list[Shared] = []
+        rules: list[Rule] = []
+        chains: list[str] = []
         if _admin(had) in unneeded:
-            shared.append(([consulted(had.admin_chain)], [had.admin_chain]))
+            rules.append(consulted(had.admin_chain))
+            chains.append(had.admin_chain)
         if holders.is_last(name, unneeded):
-            shared.append(([ENTRY, ISOLATION], [ADMITTED, STAGE_1, STAGE_2]))
-        _remove(table, own, shared)
+            rules += [ENTRY, ISOLATION]
+            chains += [ADMITTED, STAGE_1, STAGE_2]
+        _remove(table, own, rules, chains)
     holders.delete(name, entries, attachment)
 
 
-def _remove(table: FilterTable, own: list[Rule], shared: list[Shared]) -> None:
-    """Delete the rules `own`, and of `shared` what nobody else needs.
+def _remove(
+    table: FilterTable, own: list[Rule], rules: list[Rule], chains: list[str]
+) -> None:
+    """Delete the rules `own`, and the shared `rules` and `chains` if nobody needs them.
 
     A chain that is not empty, as an administrator's or one that the reference uses
-    too, is refused by the kernel, and stays with the rules that lead to it.
+    too, is refused by the kernel; what is shared then stays as a whole.
     """
-    rules = [*own, *(rule for group, _ in shared for rule in group)]
-    chains = [chain for _, group in shared for chain in group]
-    if _restored(table, rules, chains):
+    if _restored(table, [*own, *rules], chains):
         return
     for rule in own:
         table.delete(rule)
-    for rules, chains in shared:
-        present = [rule for rule in rules if table.has(rule)]
-        _restored(table, present, [c for c in chains if table.has_chain(c)])
+    present = [rule for rule in rules if table.has(rule)]
+    _restored(table, present, [chain for chain in chains if table.has_chain(chain)])
 
 
 def _restored(table: FilterTable, rules: list[Rule], chains: list[str]) -> bool:

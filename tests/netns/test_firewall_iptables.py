@@ -71,10 +71,12 @@ def events(path: Path) -> list[tuple[str, str]]:
     return [(event["level"], event["text"]) for event in line.get("events", [])]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("how", DROPPING)
+@pytest.mark.parametrize(
+    ("how", "variant"),
+    [*((how, "nft") for how in DROPPING), ("policy", "legacy"), ("chain", "legacy")],
+)
 def test_host_that_drops_gets_rules_where_it_drops(
-    node: Guarded, variant: str, how: str, tmp_path: Path
+    node: Guarded, how: str, variant: str, tmp_path: Path
 ) -> None:
     """Whatever makes FORWARD drop, rules go there, the log says so, and it works."""
     shell(DROPPING[how], variant)
@@ -93,10 +95,11 @@ def test_host_that_drops_gets_rules_where_it_drops(
     assert (saved(variant), left()) == (before, [])
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("how", PASSING)
+@pytest.mark.parametrize(
+    ("how", "variant"), [*((how, "nft") for how in PASSING), ("accepted", "legacy")]
+)
 def test_host_that_passes_gets_nftables(
-    node: Guarded, variant: str, how: str, tmp_path: Path
+    node: Guarded, how: str, variant: str, tmp_path: Path
 ) -> None:
     """Rules that drop particular packets do not make the host one that drops."""
     shell(PASSING[how], variant)
@@ -209,18 +212,18 @@ def test_administrator_overrides_the_isolation(node: Guarded) -> None:
     assert other.reaches("10.1.0.2")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(
-    "flush",
+    ("flush", "variant"),
     (
-        "iptables -F",
-        "iptables -F FORWARD",
-        "iptables -F; iptables -X",
-        "iptables -F CNI-FORWARD",
+        ("iptables -F", "nft"),
+        ("iptables -F", "legacy"),
+        ("iptables -F FORWARD", "nft"),
+        ("iptables -F; iptables -X", "nft"),
+        ("iptables -F CNI-FORWARD", "nft"),
     ),
 )
 def test_reload_restores_what_was_flushed(
-    node: Guarded, variant: str, flush: str
+    node: Guarded, flush: str, variant: str
 ) -> None:
     """After a flush CHECK fails, DEL succeeds and ADD has the same rules again."""
     drop_forwarded(variant)
@@ -332,6 +335,26 @@ def test_delete_removes_what_the_reference_left(
     assert node.host.spaces[-1].reaches("198.51.100.2")
     node.ok("DEL", "", 4, cniVersion="1.0.0")
     assert saved(variant) == before
+
+
+def test_containers_of_the_reference_keep_their_policy(
+    node: Guarded, tmp_path: Path
+) -> None:
+    """When our last container leaves, the reference's one is guarded as before."""
+    drop_forwarded()
+    for name in ("iptables", "ip6tables"):
+        (tmp_path / name).symlink_to(need(f"{name}-nft"))
+    env = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    keys = {"cniVersion": "1.0.0", "ingressPolicy": "same-bridge"}
+    conf, options = request(node.container(2), 2, **keys, backend="iptables")
+    _reference(conf, options, env)
+    rules = [line for line in saved() if line.startswith("-A")]
+    ours = node.container(3)
+    node.ok("ADD", ours, 3, **keys)
+    node.ok("DEL", ours, 3, **keys)
+    assert [r for r in saved() if r in rules] == rules
+    node.ok("ADD", ours, 3, **keys)
+    assert ours.reaches("198.51.100.2")
 
 
 def _reference(conf: dict[str, Any], options: Any, env: dict[str, str]) -> None:

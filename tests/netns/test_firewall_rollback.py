@@ -123,8 +123,10 @@ def test_add_that_fails_anywhere_leaves_the_host_as_it_was(
     assert len(failed) >= 4
 
 
-@pytest.mark.parametrize("variant", ("nft", "legacy"))
-@BEFORE
+@pytest.mark.parametrize(
+    ("variant", "earlier"),
+    (("nft", "nothing"), ("nft", "same"), ("nft", "other"), ("legacy", "nothing")),
+)
 def test_add_that_fails_with_iptables_leaves_the_host_as_it_was(
     node: Guarded, monkeypatch: pytest.MonkeyPatch, variant: str, earlier: str
 ) -> None:
@@ -148,7 +150,7 @@ def test_first_add_that_fails_takes_its_tables_along(
     space = node.container(2)
     before, n = touched(), 0
     while True:
-        n += 2
+        n += 3
         refusal = Refusal(n)
         with monkeypatch.context() as patch:
             refuse_command(patch, refusal)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""firewall beside a real firewalld, on hosts where iptables drops besides."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import private_firewalld
+import pytest
+from guarded import (
+    Guarded,
+    drop_forwarded,
+    left,
+    members,
+    request,
+    saved,
+    unreached,
+)
+from published import NODE, ask_from, mapping, serving
+from published import request as publish
+
+from cni_common import system_bus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab import Cni, Host
+    from private_firewalld import Firewalld
+
+GUARDED = {"ingressPolicy": "same-bridge"}
+
+
+@pytest.fixture
+def firewall(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Firewalld]:
+    """firewalld in the test's network namespace, on a bus of its own."""
+    del host
+    monkeypatch.delenv(system_bus.ADDRESS, raising=False)
+    bus = private_firewalld.system_bus(tmp_path)
+    with bus, private_firewalld.running(tmp_path) as process:
+        yield process
+
+
+@pytest.mark.parametrize("drops", (False, True))
+def test_networks_are_apart_and_published_behind_firewalld(
+    firewall: Firewalld, host: Host, cni: Cni, tmp_path: Path, *, drops: bool
+) -> None:
+    """Zone, policy and published ports hold together, with Docker's FORWARD too."""
+    node = Guarded(host, cni)
+    why = "firewalld: firewalld is running"
+    if drops:
+        drop_forwarded()
+        why = "firewalld and iptables: firewalld is running;"
+        why += " FORWARD of iptables-nft drops"
+    one, other, log = node.container(2), node.neighbour(2), tmp_path / "plugin.log"
+    conf, options = request(one, 2, logFile=str(log), **GUARDED)
+    node.cni.ok("firewall", "ADD", conf, **options)
+    events = json.loads(log.read_text())["events"]
+    assert [event["text"] for event in events] == [f"backend {why}"]
+    node.ok("ADD", other, 2, bridge="br1", **GUARDED)
+    ports, target = publish(one, 2, mapping(8080))
+    node.cni.ok("portmap", "ADD", ports, **target)
+    with serving(node.outside, "out"), serving(one, "one"), serving(other, "other"):
+        assert ask_from(one, "198.51.100.2", 80) == "out 10.1.0.2"
+        assert ask_from(node.outside, NODE, 8080) == "one 198.51.100.2"
+        assert unreached(one, ("10.2.0.2", 80))
+        assert unreached(other, ("10.1.0.2", 80))
+    assert firewall.sources() == {f"{a}/32" for a in ("10.1.0.2", "10.2.0.2")} | {
+        f"{a}/128" for a in ("fd01::2", "fd02::2")
+    }
+    assert members("containers4") == ([] if drops else ["10.1.0.2", "10.2.0.2"])
+    firewall.command("--reload")
+    error = node.cni.refused("firewall", "CHECK", conf, **options)
+    assert error["msg"].startswith("check firewall: missing ")
+    for command in ("DEL", "ADD", "CHECK"):
+        node.cni.ok("firewall", command, conf, **options)
+    node.ok("DEL", "", 2, bridge="br1")
+    node.ok("DEL", "", 2)
+    node.cni.ok("portmap", "DEL", ports, **target)
+    assert firewall.sources() == set()
+    assert [line for line in saved() if "CNI" in line] == []
+    assert left() == []
