@@ -46,6 +46,8 @@ def ensure_readable_directory(*parts: str) -> str:
     by every user, but not be listed.
     """
     full = ensure_directory(*parts)
+    # The reference's tuning makes /run/cni with mode 0600, and a umask may as well.
+    _set_mode(os.path.dirname(ROOT), _PASSABLE, at_least=True)
     for depth in range(len(parts)):
         _set_mode(path(*parts[:depth]), _PASSABLE)
     _set_mode(full, _READABLE)
@@ -147,12 +149,15 @@ def _ensure(directory: str) -> None:
         _ensure(directory)
 
 
-def _set_mode(directory: str, mode: int) -> None:
+def _set_mode(directory: str, mode: int, *, at_least: bool = False) -> None:
+    """Give a directory `mode`, or, with `at_least`, what it lacks of it."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(directory, flags)
     try:
-        if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
-            os.fchmod(fd, mode)
+        present = stat.S_IMODE(os.fstat(fd).st_mode)
+        wanted = mode | present if at_least else mode
+        if present != wanted:
+            os.fchmod(fd, wanted)
     finally:
         os.close(fd)
 

@@ -217,6 +217,8 @@ def test_only_names_can_be_read(node: Names) -> None:
 def test_umask_of_the_caller_does_not_matter(node: Names) -> None:
     """A runtime with umask 077 gets a dnsmasq that can read its files."""
     before = os.umask(0o077)
+    os.makedirs("/run/cni", exist_ok=True)
+    os.chmod("/run/cni", 0o700)
     try:
         web = node.attach("c1", "web")
         assert web.ask("web") == Reply(0, [web.address])
@@ -261,11 +263,11 @@ def test_dnsmasq_that_cannot_read_is_told(node: Names) -> None:
     """When its user cannot come to the names, ADD fails soon enough and says why."""
     planned = node.plan("c1", "web")
     before = steady(planned)
-    run("chmod", "0700", "/run/cni")
+    run("chmod", "0700", "/run")
     try:
         error = node.refused("ADD", planned)
     finally:
-        run("chmod", "0755", "/run/cni")
+        run("chmod", "0755", "/run")
     assert error["msg"] == (
         "ask dnsmasq at 10.1.2.1 for web.dns.podman: it gives nothing,"
         f" not {planned.address}"

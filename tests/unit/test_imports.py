@@ -45,6 +45,7 @@ def test_request_is_read_without_a_library() -> None:
     [
         ("host_local", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("portmap", {"pyroute2", "nftables", "subprocess", "asyncio"}),
+        ("dnsname", {"pyroute2", "nftables", "subprocess", "asyncio", "ctypes"}),
         ("firewall", {"pyroute2", "nftables", "subprocess", "asyncio", "jeepney"}),
         ("tuning", {"pyroute2", "nftables", "subprocess", "asyncio"}),
         ("static", {"pyroute2", "nftables", "subprocess", "asyncio"}),
@@ -68,6 +69,7 @@ def test_plugin_imports_only_what_it_works_with(plugin: str, spared: set[str]) -
     [
         "bandwidth",
         "bridge",
+        "dnsname",
         "firewall",
         "host_device",
         "host_local",

@@ -194,3 +194,32 @@ def test_file_is_json_for_other_eyes() -> None:
     directory = state.ensure_directory("x")
     state.write(directory, "a", {"b": 1})
     assert json.loads(Path(directory, "a").read_text()) == {"b": 1}
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_readable_directory_can_be_reached(root: Path, umask: int) -> None:
+    """Every user reads it and passes through those above, but lists none of them."""
+    old = os.umask(umask)
+    try:
+        private = state.ensure_directory("bridge")
+        directory = state.ensure_readable_directory("names", "n", "hosts")
+        state.write_text(directory, "a", "10.0.0.1 web\n", 0o644)
+    finally:
+        os.umask(old)
+    above = [root, root / "names", root / "names" / "n"]
+    assert [mode(p) for p in above] == [0o711] * 3
+    assert mode(root.parent) & 0o111 == 0o111
+    assert (mode(directory), mode(f"{directory}/a")) == (0o755, 0o644)
+    assert Path(directory, "a").read_text() == "10.0.0.1 web\n"
+    assert mode(private) == 0o700
+
+
+def test_readable_directory_is_not_a_link(root: Path, tmp_path: Path) -> None:
+    """The mode of what a symbolic link points to is not touched."""
+    target = tmp_path / "target"
+    target.mkdir(0o700)
+    state.ensure_directory("names")
+    (root / "names" / "hosts").symlink_to(target)
+    with pytest.raises(OSError, match="Not a directory|symbolic"):
+        state.ensure_readable_directory("names", "hosts")
+    assert mode(target) == 0o700
