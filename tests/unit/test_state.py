@@ -220,6 +220,6 @@ def test_readable_directory_is_not_a_link(root: Path, tmp_path: Path) -> None:
     target.mkdir(0o700)
     state.ensure_directory("names")
     (root / "names" / "hosts").symlink_to(target)
-    with pytest.raises(OSError, match="Not a directory|symbolic"):
+    with pytest.raises(OSError, match="Not a directory"):
         state.ensure_readable_directory("names", "hosts")
     assert mode(target) == 0o700
