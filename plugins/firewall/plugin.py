@@ -42,11 +42,14 @@ def add(request: Request, conf: FirewallConf) -> Result:
     attachment = Attachment.of(request)
     with holders.lock(), Rollback() as undo:
         recorded = protection.read(attachment)
-        undo(protection.write, attachment, recorded)
-        protection.write(attachment, protected)
+        # What a record says goes before the record: a killed call is found by it.
         if recorded is not None and recorded != protected:
             undo(detach.admit, recorded, attachment, again=True)
+            undo(protection.write, attachment, recorded)
             detach.withdraw(recorded, attachment)
+        else:
+            undo(protection.write, attachment, recorded)
+        protection.write(attachment, protected)
         if recorded != protected:
             undo(detach.withdraw, protected, attachment)
         detach.admit(protected, attachment, again=recorded == protected)

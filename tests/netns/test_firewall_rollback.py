@@ -163,19 +163,23 @@ def test_first_add_that_fails_takes_its_tables_along(
     assert n > 20
 
 
-@pytest.mark.parametrize("variant", ("", "nft"))
+@pytest.mark.parametrize(("variant", "again"), (("", False), ("", True), ("nft", True)))
 def test_killed_add_is_undone_by_delete_or_repeated(
-    node: Guarded, variant: str, monkeypatch: pytest.MonkeyPatch
+    node: Guarded, variant: str, monkeypatch: pytest.MonkeyPatch, *, again: bool
 ) -> None:
     """However early or late ADD is killed, DEL leaves nothing, and ADD again works."""
     if variant:
         drop_forwarded(variant)
     space = node.container(2)
-    conf, options = request(space, 2, **ISOLATED)
-    node.ok("ADD", node.container(3), 3, **ISOLATED)
+    earlier = {"ingressPolicy": "isolated"}
+    asked = {"ingressPolicy": "same-bridge", "families": (4,)} if again else earlier
+    conf, options = request(space, 2, **asked)
+    node.ok("ADD", node.container(3), 3)
     before, n = touched(), 0
     while True:
         n += 1
+        if again:
+            node.ok("ADD", space, 2, **earlier)
         child = os.fork()
         if child == 0:
             refusal = Refusal(n)
