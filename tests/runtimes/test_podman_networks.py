@@ -88,6 +88,17 @@ def test_container_of_a_created_network_comes_and_goes(
     assert left(podman) == []
 
 
+def test_default_network_is_built_in(podman: Podman) -> None:
+    """Without `--network`, and without any list on disk, containers are attached."""
+    with podman.container("one", "-p", "8080:80"):
+        page = web.fetch(podman.sandbox, f"http://{web.HOST}:8080/", netns="client")
+        bridge = [name for name in links(podman) if name.startswith("cni-podman")]
+    assert page == web.PAGE
+    # The bridge is the network's, and the network stays.
+    assert left(podman) == bridge
+    podman.sandbox.run("ip", "link", "delete", *bridge)
+
+
 def test_published_port_of_a_created_network(podman: Podman) -> None:
     """The outside reaches the port, the neighbour the address, both the outside."""
     web.serve_source(podman.sandbox, "client")

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever the register has is documented, shown and announced."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins import REGISTER
+
+TOP = Path(__file__).parents[2]
+PAGES = [TOP / "README.md", *(TOP / "docs").rglob("*.md"), TOP / "CONTRIBUTING.md"]
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+# containerd calls it for every pod beside the network; no list has it.
+BESIDE = {"loopback"}
+
+
+def types(document: dict[str, Any]) -> set[str]:
+    """Return the types of the plugins in a list, IPAM plugins included."""
+    plugins = document["plugins"]
+    return {p["type"] for p in plugins} | {
+        p.get("ipam", {}).get("type") for p in plugins
+    }
+
+
+@pytest.mark.parametrize("name", REGISTER)
+def test_plugin_has_a_page_that_the_readme_names(name: str) -> None:
+    """Who finds a plugin in the directory finds its page from the README."""
+    page = f"docs/plugins/{name}.md"
+    assert (TOP / page).read_text().startswith(f"# {name}\n")
+    assert page in (TOP / "README.md").read_text()
+    assert f"`{name}`" in (TOP / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(set(REGISTER) - BESIDE))
+def test_plugin_is_part_of_an_example(name: str) -> None:
+    """There is a list to start from, which tests/examples runs."""
+    lists = (TOP / "conf-examples").glob("*.conflist")
+    assert any(name in types(json.loads(path.read_text())) for path in lists)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """A relative link of a page names a file or directory of the repository."""
+    found = LINK.findall(page.read_text())
+    assert [link for link in found if not (page.parent / link).exists()] == []
