@@ -28,7 +28,7 @@ from cni_common import state
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
-A, PTR, AAAA = 1, 12, 28
+A, PTR, TXT, AAAA, HTTPS = 1, 12, 16, 28, 65
 NXDOMAIN = 3
 GATEWAY, GATEWAY6 = "10.1.2.1", "fd00:1::1"
 DOMAIN = "dns.podman"

@@ -56,7 +56,8 @@ def configuration(network: str, service: Service, directory: str, hosts: str) ->
         "except-interface=lo",
         "no-hosts",
         f"hostsdir={hosts}",
-        "domain-needed",
+        # Names without a dot; "domain-needed" would hold back their A and AAAA only.
+        "local=//",
         "strict-order",
     ]
     if _has_user():

@@ -13,8 +13,11 @@ from named import (
     AAAA,
     GATEWAY,
     GATEWAY6,
+    HTTPS,
     NXDOMAIN,
     PTR,
+    TXT,
+    A,
     Names,
     Reply,
     ask,
@@ -69,11 +72,22 @@ def test_addresses_lead_back_to_names(node: Names) -> None:
         assert web.ask(reverse(address), PTR) == Reply(0, ["web.dns.podman"])
 
 
-def test_unknown_names_are_answered_at_once(node: Names) -> None:
+@pytest.mark.parametrize("kind", [A, AAAA, TXT, HTTPS])
+def test_unknown_names_are_answered_at_once(node: Names, kind: int) -> None:
     """A name that nobody has does not exist; nobody outside is asked for it."""
-    web = node.attach("c1", "web")
+    node.host.outside()
+    web = node.attach("c1", "web", remoteServers=["198.51.100.2"])
     for name in ("nobody", "nobody.dns.podman"):
-        assert web.ask(name) == Reply(NXDOMAIN, [])
+        assert web.ask(name, kind) == Reply(NXDOMAIN, [])
+
+
+@pytest.mark.parametrize("name", ["web", "web.dns.podman"])
+def test_other_types_of_known_names_are_ours(node: Names, name: str) -> None:
+    """A browser's HTTPS question for a container is answered here: with nothing."""
+    node.host.outside()
+    web = node.attach("c1", "web", remoteServers=["198.51.100.2"])
+    for kind in (TXT, HTTPS):
+        assert web.ask(name, kind) == Reply(0, [])
 
 
 def test_shared_name_gives_every_container(node: Names) -> None:

@@ -2,12 +2,14 @@
 """Podman's containers find each other by name and alias through dnsname."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.runtimes import web
-from tests.runtimes.podman import Podman
+from tests.runtimes.podman import IMAGE, Podman
 from tests.runtimes.sandbox import Sandbox, need, remains
 from tests.runtimes.sandbox.chain import Plugins
 from tests.runtimes.sandbox.machine import wait_for
@@ -85,6 +87,71 @@ def test_restarted_container_is_found_again(podman: Podman, server: str) -> None
         podman("start", server)
         podman.wait_until_serving(server)
         assert podman.fetch("client", f"http://{server}/") == web.PAGE
+
+
+def test_connected_container_is_found_by_its_alias(podman: Podman, server: str) -> None:
+    """`podman network connect --alias` gives a name there until the disconnect."""
+    podman("network", "create", "--subnet", "10.98.0.0/24", "second")
+    try:
+        with podman.container("client", "--network", "second"):
+            podman("network", "connect", "--alias", "late", "second", server)
+            urls = [f"http://{name}/" for name in (server, "late")]
+            connected = [podman.fetch("client", url) for url in urls]
+            podman("network", "disconnect", "second", server)
+            apart = [podman.fetch("client", url) for url in urls]
+    finally:
+        podman("network", "rm", "-f", "-t", "0", "second")
+    assert (connected, apart) == ([web.PAGE] * 2, ["", ""])
+
+
+def test_container_in_two_networks_is_found_in_both(podman: Podman) -> None:
+    """Neighbours of either network find it; itself it asks the first one's server."""
+    podman("network", "create", "--subnet", "10.98.0.0/24", "second")
+    try:
+        with (
+            podman.container("one", "--network", "named"),
+            podman.container("two", "--network", "second"),
+            podman.container("both", "--network", "named,second"),
+        ):
+            pages = [podman.fetch(name, "http://both/") for name in ("one", "two")]
+            first = podman.fetch("both", "http://one/")
+    finally:
+        podman("network", "rm", "-f", "-t", "0", "second")
+    assert [*pages, first] == [web.PAGE] * 3
+
+
+def test_eight_at_once_share_an_alias(podman: Podman) -> None:
+    """Eight containers that come at once are all found by the alias they share."""
+    names = [f"many{number}" for number in range(8)]
+    options = ("--network", "named", "--network-alias", "pool")
+    look = ("/bin/busybox", "nslookup", "pool.dns.podman", "10.97.0.1")
+    try:
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(lambda name: podman.run(name, *options), names))
+        found = podman("exec", names[0], *look, check=False).stdout.split()
+        missing = [n for n in names if podman.address(n, "named") not in found]
+    finally:
+        podman.remove(*names)
+    assert missing == []
+
+
+def test_host_without_dnsmasq_is_told(podman: Podman) -> None:
+    """`podman run` says what to install, and nothing of the container is left."""
+    program, nothing = shutil.which("dnsmasq") or "", "/run/lab/nothing"
+    podman.sandbox.write(nothing, "")
+    podman.sandbox.run("mount", "--bind", nothing, program)
+    try:
+        words = ("--name", "one", "--cgroup-parent", podman.cgroup_parent)
+        words += ("--network", "named", IMAGE)
+        refused = podman("run", "-d", *words, check=False)
+    finally:
+        podman.sandbox.run("umount", program)
+        podman.remove("one")
+    assert refused.returncode != 0
+    assert "dnsmasq: not installed: install the package" in refused.stderr
+    assert remains.leases(podman.sandbox) == []
+    assert remains.attachments(podman.sandbox) == []
+    assert not podman.sandbox.path("/run/cni/cnipy/dnsname-servers").exists()
 
 
 def test_killed_dnsmasq_is_started_by_reload(podman: Podman, server: str) -> None:
