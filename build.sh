@@ -71,6 +71,13 @@ install_packages() {
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# Debian starts and enables the services that a package brings. A firewall that comes
+# up by itself is nothing that tests may do to a machine; where one is, it is left.
+keep_stopped() {
+    [[ -d /run/systemd/system ]] || return 0
+    systemctl cat "$1" >/dev/null 2>&1 || systemctl mask --quiet "$1"
+}
+
 # The virtual environment is made anew when its ingredients changed.
 ensure_venv() {
     [[ $python == /* ]] || die "--python $python: not an absolute path"
@@ -168,6 +175,7 @@ demo() {
 }
 
 run_tests() {
+    if ((EUID == 0)); then keep_stopped firewalld.service; fi
     need nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl \
         shellcheck=shellcheck tcpdump=tcpdump /bin/busybox=busybox-static \
         podman=podman containerd=containerd runc=runc strace=strace \
@@ -181,7 +189,8 @@ run_tests() {
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
     fi
-    local at_once=(-n "$(nproc)" --dist worksteal)
+    # Tests wait for a third of their time, so one more than there are cores.
+    local at_once=(-n "$(($(nproc) + 1))" --dist worksteal)
     say "with the warm server"
     CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q "${at_once[@]}" \
         tests/runtimes tests/recordings tests/examples tests/differential
