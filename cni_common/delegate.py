@@ -52,8 +52,14 @@ def lease(plugin: str, request: Request, undo: Rollback) -> Result:
 
 
 def delete(plugin: str, request: Request) -> None:
-    """Have `plugin` DEL what it holds for the attachment."""
-    _call(plugin, request, "DEL")
+    """Have `plugin` DEL what it holds for the attachment.
+
+    A name that no plugin can have is passed over: nothing can have been leased by it.
+    """
+    if _is_name(plugin):
+        _call(plugin, request, "DEL")
+    else:
+        request.log.warning(f"release lease: invalid plugin name {plugin!r}")
 
 
 def check(plugin: str, request: Request) -> None:
@@ -79,7 +85,7 @@ def find(plugin: str, path: tuple[str, ...]) -> str:
     """
     if not plugin:
         raise CNIError(Code.INVALID_CONFIG, "find plugin: no plugin name provided")
-    if "/" in plugin or plugin in {".", ".."} or "\0" in plugin:
+    if not _is_name(plugin):
         msg = f"find plugin: invalid plugin name {plugin!r}"
         raise CNIError(Code.INVALID_CONFIG, msg)
     if not path:
@@ -94,6 +100,10 @@ def find(plugin: str, path: tuple[str, ...]) -> str:
             continue
     msg = f"find plugin {plugin!r}: not in CNI_PATH [{' '.join(path)}]"
     raise CNIError(Code.INTERNAL, msg)
+
+
+def _is_name(plugin: str) -> bool:
+    return "/" not in plugin and "\0" not in plugin and plugin not in {"", ".", ".."}
 
 
 def _call(plugin: str, request: Request, command: str) -> Result | None:

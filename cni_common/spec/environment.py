@@ -86,5 +86,9 @@ def validate_ifname(value: str) -> None:
         msg = "interface name contains the byte 0xa0, a space to the kernel"
     elif "%" in value:
         msg = "interface name contains %, by which the kernel would number it"
+    elif any("\udc80" <= c <= "\udcff" for c in value):
+        # A byte of os.environ that is no text. The kernel would take it, but the
+        # result is JSON, and no later plugin could tell which link is meant.
+        msg = "interface name is not UTF-8"
     if msg:
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, details)

@@ -31,7 +31,10 @@ def loads(text: bytes, what: str = "network configuration") -> Any:
     try:
         return json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
     except ValueError as error:
-        raise CNIError(Code.DECODE_FAILURE, f"decode {what}: {error}") from error
+        cause = str(error)
+        if "int_max_str_digits" in cause:
+            cause = "invalid number of thousands of digits"  # not Python's advice
+        raise CNIError(Code.DECODE_FAILURE, f"decode {what}: {cause}") from error
     except RecursionError as error:
         msg = f"decode {what}: nested too deeply"
         raise CNIError(Code.DECODE_FAILURE, msg) from error

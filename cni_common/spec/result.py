@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.fields import Address, Cidr, IPInterface, Mac, Subnet
+from cni_common.spec.fields import Cidr, IPInterface, Mac, OptionalAddress, Subnet
 from cni_common.spec.model import GoModel, parse
 from cni_common.spec.versions import at_least
 
@@ -40,7 +40,7 @@ class Route(GoModel):
     """A route in the container; mtu and advmss in bytes, priority is the metric."""
 
     dst: Subnet
-    gw: Address | None = None
+    gw: OptionalAddress = None
     mtu: int = 0
     advmss: int = 0
     priority: int = 0
@@ -79,7 +79,7 @@ class IP(GoModel):
     """
 
     address: Cidr
-    gateway: Address | None = None
+    gateway: OptionalAddress = None
     interface: Annotated[int, Field(ge=0)] | None = None
 
     @property
@@ -171,7 +171,7 @@ class Result(GoModel):
 
 class _LegacyIP(GoModel):
     ip: Cidr
-    gateway: Address | None = None
+    gateway: OptionalAddress = None
     routes: list[Route] = Field(default_factory=list)
 
 

@@ -94,6 +94,14 @@ def test_name_that_is_a_path_is_refused(name: str) -> None:
     assert "invalid plugin name" in raised.value.msg
 
 
+@pytest.mark.parametrize("name", ["../ipam", "", "..", "a\0b"])
+def test_delete_by_a_name_that_is_none_has_nothing_to_do(
+    ipam: Delegate, name: str
+) -> None:
+    """No ADD can have leased by it, so DEL does not fail, whatever CNI_PATH is."""
+    delegate.delete(name, request(ipam, "DEL", CNI_PATH=""))
+
+
 def test_empty_name_and_path_have_their_codes() -> None:
     """No name is the configuration's fault, no path the environment's."""
     for name, path, code in (

@@ -46,6 +46,13 @@ def test_keys_match_without_regard_to_case_and_null_is_absence(net: Network) -> 
     assert net.call("ADD", conf).addresses == ["10.2.0.9"]
 
 
+def test_route_with_an_empty_gateway_has_none(net: Network) -> None:
+    """An empty gw is no gw, as for the reference."""
+    conf = net.conf("10.2.0.0/24", routes=[{"dst": "0.0.0.0/0", "gw": ""}])
+    outcome = net.call("ADD", conf)
+    assert outcome.document["routes"] == [{"dst": "0.0.0.0/0"}]
+
+
 def test_routes_are_copied_with_all_that_they_say(net: Network) -> None:
     """A route's dst, gw, mtu, advmss, priority, table and scope reach the result."""
     route = {

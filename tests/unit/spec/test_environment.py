@@ -118,10 +118,11 @@ LONG = "interface name is too long"
         ("a\0b", WHITESPACE),
         ("à", "interface name contains the byte 0xa0, a space to the kernel"),
         ("eth%d", "interface name contains %, by which the kernel would number it"),
+        ("a\udcff", "interface name is not UTF-8"),
     ],
 )
-def test_interface_name_that_the_kernel_refuses(value: str, msg: str) -> None:
-    """What the kernel would not take as a name, or would change, is refused."""
+def test_interface_name_that_cannot_be_one(value: str, msg: str) -> None:
+    """What the kernel would refuse or change, or JSON could not tell, is refused."""
     error = refusal("ADD", CNI_IFNAME=value)
     assert (error.code, error.msg) == (4, msg)
 
@@ -132,7 +133,7 @@ def test_long_interface_name_says_the_limit() -> None:
     assert error.details == "interface name should be less than 16 characters"
 
 
-@pytest.mark.parametrize("value", ["a" * 15, "ä" * 7, "...", "a.b", "a@b", "a\udcff"])
+@pytest.mark.parametrize("value", ["a" * 15, "ä" * 7, "...", "a.b", "a@b"])
 def test_interface_name_that_the_kernel_takes(value: str) -> None:
     """Fifteen bytes of nearly anything are a name."""
     environment.validate({**GOOD, "CNI_IFNAME": value}, "ADD")

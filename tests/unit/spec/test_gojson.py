@@ -110,6 +110,14 @@ def test_text_of_another_type_is_code_6(value: object) -> None:
     assert len(raised.value.msg) < 150
 
 
+def test_endless_number_is_refused_in_our_own_words() -> None:
+    """A number of thousands of digits is code 6, without Python's advice."""
+    with pytest.raises(CNIError) as raised:
+        gojson.loads(b'{"a": 1' + b"0" * 5000 + b"}")
+    assert raised.value.code == 6
+    assert raised.value.msg.endswith(": invalid number of thousands of digits")
+
+
 @pytest.mark.parametrize("document", [{}, {"name": None}, {"name": ""}])
 def test_absent_text_is_empty(document: dict[str, str | None]) -> None:
     """A text that is absent, null or empty is the empty text."""

@@ -147,6 +147,21 @@ def test_previous_result_in_another_version_is_refused(stated: object) -> None:
     assert raised.value.code == 6
 
 
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_empty_gateway_is_none(version: str) -> None:
+    """Go reads an empty text as no address, and so do the runtimes' documents."""
+    ip: dict[str, Any] = {"address": "10.1.2.3/24", "gateway": ""}
+    route = {"dst": "0.0.0.0/0", "gw": ""}
+    given: dict[str, Any] = {"ips": [ip], "routes": [route]}
+    if version in SUPPORTED[:2]:
+        legacy = {"ip": ip["address"], "gateway": "", "routes": [route]}
+        given = {"ip4": legacy}
+    result = Result.read(given, version)
+    assert (result.ips[0].gateway, result.routes[0].gw) == (None, None)
+    assert "gateway" not in result.document("1.1.0")["ips"][0]
+    assert result.document("1.1.0")["routes"] == [{"dst": "0.0.0.0/0"}]
+
+
 @pytest.mark.parametrize("document", [[], "x", 7])
 def test_previous_result_that_is_no_object_is_refused(document: object) -> None:
     """A prevResult is an object."""

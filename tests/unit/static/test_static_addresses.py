@@ -108,6 +108,13 @@ def test_gateway_may_lie_outside_the_subnet_and_be_empty() -> None:
     assert found == [("192.0.2.7/32", "169.254.1.1"), ("10.1.2.3/24", None)]
 
 
+def test_route_with_an_empty_gateway_has_none() -> None:
+    """An empty gw is no gw, as for the reference."""
+    routes = [{"dst": "0.0.0.0/0", "gw": ""}, {"dst": "10.7.0.0/16", "gw": None}]
+    found = call("ADD", conf(ONE, routes=routes)).document["routes"]
+    assert found == [{"dst": "0.0.0.0/0"}, {"dst": "10.7.0.0/16"}]
+
+
 def test_routes_and_name_servers_are_copied_with_all_that_they_say() -> None:
     """A route keeps mtu, advmss, priority, table and scope, the dns all members."""
     route = {
