@@ -53,7 +53,8 @@ def main(
         if options.verb == "demo":
             from cnipy.demo import run  # noqa: PLC0415 - for this verb only
 
-            beside = os.path.dirname(os.path.abspath(argv[0]))
+            # The command may be a link in a directory of PATH.
+            beside = os.path.dirname(os.path.realpath(argv[0]))
             return run(beside, options.conf, env)
         if options.verb == "serve":
             serve(argv[0], options.socket)

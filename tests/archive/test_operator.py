@@ -124,12 +124,14 @@ def test_status_and_version(operator: Operator) -> None:
     assert "portmap: 0.1.0" in operator("version", "n").stdout
 
 
-def test_demo_holds(packed: Path) -> None:
-    """The demonstration passes, and leaves nothing in the namespace it came from."""
+def test_demo_holds(packed: Path, tmp_path: Path) -> None:
+    """The demonstration passes, called by a link, and leaves nothing where it was."""
     need("dnsmasq")
+    command = tmp_path / "cnipy"
+    command.symlink_to(packed)
     links = subprocess.run(["ip", "link"], capture_output=True, check=True).stdout
     played = subprocess.run(
-        [packed, "demo"], capture_output=True, text=True, check=False, timeout=120
+        [command, "demo"], capture_output=True, text=True, check=False, timeout=120
     )
     assert played.returncode == 0, played.stdout + played.stderr
     assert "FAIL" not in played.stdout
