@@ -50,6 +50,20 @@ def is_running() -> bool:
     return pid is not None and _is_in_our_namespace(pid)
 
 
+def await_answer() -> None:
+    """Return when firewalld has answered; raises code 999 if it hangs, or is gone.
+
+    For a caller that is about to take a lock: who finds firewalld hanging with the
+    lock in hand has everybody else wait as well.
+    """
+    try:
+        with Bus(SECONDS) as bus:
+            bus.call(NAME, PATH, "org.freedesktop.DBus.Peer.Ping")
+    except CNIError as error:
+        msg = f"ask firewalld: {error.msg}"
+        raise CNIError(Code.INTERNAL, msg, error.details) from error
+
+
 def add_source(zone: str, address: IPAddress) -> None:
     """Have `address` as a source of `zone`; one that is there already stays.
 

@@ -17,6 +17,7 @@ from cni_common.kernel.iptables import FAMILIES, has_legacy
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall.conf import Backend
 from plugins.firewall.filter_table import FilterTable
+from plugins.firewall.protection import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -51,7 +52,7 @@ def choose(conf: FirewallConf, versions: Iterable[int]) -> Choice:
     """
     used = sorted(set(versions))
     if conf.backend is Backend.IPTABLES:
-        return _iptables(used)
+        return _iptables(conf, used)
     with_firewalld = conf.backend in {Backend.AUTOMATIC, Backend.FIREWALLD}
     firewalld = with_firewalld and _firewalld_runs()
     if conf.backend is Backend.FIREWALLD and not firewalld:
@@ -70,14 +71,14 @@ def choose(conf: FirewallConf, versions: Iterable[int]) -> Choice:
     usable = [v for v in sorted(variants) if _has_commands(v, used)]
     unusable = (f"iptables-{v} FORWARD" for v in sorted(variants - set(usable)))
     return Choice(
-        tuple(f"{variant}{version}" for variant in usable for version in used),
+        _filters(conf, usable, used),
         firewalld,
         _reason(conf, usable, firewalld=firewalld),
         (*out_of_reach, *unusable),
     )
 
 
-def _iptables(versions: Collection[int]) -> Choice:
+def _iptables(conf: FirewallConf, used: Collection[int]) -> Choice:
     """Return the choice of what `iptables` means here, and what drops besides."""
     default = iptables_command.default_variant()
     if default is None:
@@ -85,10 +86,33 @@ def _iptables(versions: Collection[int]) -> Choice:
         raise CNIError(Code.INTERNAL, msg)
     found = _dropping(forward_chains.forward_chains())
     variants = sorted(_variants(found) | {default})
-    filters = tuple(f"{v}{version}" for v in variants for version in versions)
-    for name in filters:
-        FilterTable.open(name)
+    for variant in variants:
+        for version in used:
+            FilterTable.open(f"{variant}{version}")
+    filters = _filters(conf, variants, used)
     return Choice(filters, firewalld=False, why="the configuration says so")
+
+
+def _filters(
+    conf: FirewallConf, variants: Iterable[Variant], used: Collection[int]
+) -> tuple[str, ...]:
+    """Return the filter tables that rules are needed in.
+
+    With a policy those of both versions of IP: a container can give itself an address
+    of the other one, and the bridge has a link-local one to route for it.
+    """
+    guards = bool(used) and conf.ingress_policy is not Policy.OPEN
+    return tuple(
+        f"{variant}{version}"
+        for variant in variants
+        for version in FAMILIES
+        if version in used or (guards and _is_usable(f"{variant}{version}"))
+    )
+
+
+def _is_usable(name: str) -> bool:
+    table = FilterTable.find(name)
+    return table is not None and table.is_usable()
 
 
 def _reason(
@@ -105,7 +129,10 @@ def _reason(
 def _firewalld_runs() -> bool:
     from cni_common import firewalld  # noqa: PLC0415 - not for the other backends
 
-    return firewalld.is_running()
+    if not firewalld.is_running():
+        return False
+    firewalld.await_answer()
+    return True
 
 
 def _dropping(chains: Iterable[ForwardChain]) -> Iterator[ForwardChain]:

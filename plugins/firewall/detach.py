@@ -28,12 +28,23 @@ def detach(request: Request) -> bool:
 
 
 def release(attachment: Attachment) -> None:
-    """Have neither rules nor a record of `attachment`."""
-    with holders.lock():
+    """Have neither rules nor a record of `attachment`.
+
+    With a firewalld that hangs, all but its sources and the record of them.
+    """
+    with Gather() as each:
         had = protection.read(attachment)
-        if had is not None:
-            withdraw(had, attachment)
-        protection.write(attachment, None)
+        if had is not None and had.zone:
+            from plugins.firewall import zone  # noqa: PLC0415 - only with firewalld
+
+            each(zone.await_firewalld)
+        answers = not each.errors
+        with holders.lock():
+            had = protection.read(attachment)
+            if had is not None:
+                each(withdraw, had, attachment, from_zone=answers)
+            if not each.errors:
+                protection.write(attachment, None)
 
 
 def admit(wanted: Protection, attachment: Attachment, *, again: bool = False) -> None:
@@ -52,10 +63,12 @@ def admit(wanted: Protection, attachment: Attachment, *, again: bool = False) ->
         zone.admit(wanted, attachment)
 
 
-def withdraw(had: Protection, attachment: Attachment) -> None:
+def withdraw(
+    had: Protection, attachment: Attachment, *, from_zone: bool = True
+) -> None:
     """Have none of the rules of `had`, in the opposite order."""
     with Gather() as each:
-        if had.zone:
+        if had.zone and from_zone:
             from plugins.firewall import zone  # noqa: PLC0415 - only with firewalld
 
             each(zone.withdraw, had, attachment)

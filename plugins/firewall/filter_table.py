@@ -45,6 +45,10 @@ class FilterTable(NamedTuple):
             raise CNIError(Code.INTERNAL, msg)
         return table
 
+    def is_usable(self) -> bool:
+        """Tell whether the kernel has the table."""
+        return self._attempt("-S", "FORWARD", "1")[0] == 0
+
     def has(self, rule: Sequence[str]) -> bool:
         """Tell whether there is `rule`: a chain and what stands in it."""
         return self._succeeds("-C", *rule)

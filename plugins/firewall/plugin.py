@@ -107,9 +107,15 @@ def _delete_inherited(request: Request, conf: FirewallConf) -> None:
     with suppress(CNIError):  # of a prevResult that is none
         result = request.prev_result
         addresses = [ip.address for ip in result.ips] if result else []
-    with Gather() as each, holders.lock():
-        each(inherited.firewall, addresses)
-        each(zone.delete_unheld, conf.zone, [a.ip for a in addresses])
+    if not addresses:
+        return
+    with Gather() as each:
+        each(zone.await_firewalld)
+        answers = not each.errors
+        with holders.lock():
+            each(inherited.firewall, addresses)
+            if answers:
+                each(zone.delete_unheld, conf.zone, [a.ip for a in addresses])
 
 
 PLUGIN = Plugin(

@@ -29,12 +29,15 @@ add rule {TABLE} forward ip daddr @containers4 goto containers
 add rule {TABLE} forward ip6 saddr @containers6 goto containers
 add rule {TABLE} forward ip6 daddr @containers6 goto containers
 add rule {TABLE} forward iifname @guarded goto isolation
+add rule {TABLE} forward iifname @elsewhere goto isolation
 add rule {TABLE} containers jump {ADMIN}
 add rule {TABLE} containers iifname @guarded goto isolation
+add rule {TABLE} containers iifname @elsewhere goto isolation
 add rule {TABLE} isolation ct status dnat return comment "published ports"
 add rule {TABLE} isolation iifname . oifname @isolated drop
 add rule {TABLE} isolation iifname . oifname @within return
 add rule {TABLE} isolation oifname @guarded drop
+add rule {TABLE} isolation iifname @guarded oifname @elsewhere drop
 """
 _PORT_RULE = f"add rule {PORTS_TABLE} forward iifname @isolated oifname @isolated drop"
 
@@ -49,9 +52,13 @@ class Element(NamedTuple):
 
 
 def of_protection(protection: Protection) -> tuple[str, ...]:
-    """Return the entries of the inet table that a protection needs."""
+    """Return the entries of the inet table that a protection needs.
+
+    Links that iptables keeps apart from one another are to be known here too, for
+    there it knows nothing of those that are guarded here.
+    """
     if protection.filters:
-        return ()
+        return tuple(f"elsewhere {link}" for link in protection.guarded)
     return (
         *(f"address {address}" for address in protection.addresses),
         *(f"guarded {link}" for link in protection.guarded),
@@ -78,6 +85,8 @@ def _elements(entry: str, attachment: Attachment) -> list[Element]:
     name = nft.quote(value)
     if kind == "port":
         return [Element(PORTS_TABLE, "isolated", name, owner)]
+    if kind == "elsewhere":
+        return [Element(TABLE, "elsewhere", name)]
     pair = f"{name} . {name}"
     if kind == "isolated":
         return [Element(TABLE, "isolated", pair)]
@@ -119,6 +128,7 @@ def declaration() -> str:
         ("guarded", "ifname"),
         ("within", "ifname . ifname"),
         ("isolated", "ifname . ifname"),
+        ("elsewhere", "ifname"),
     ):
         lines.append(f"add set {TABLE} {name} {{ type {kind}; }}")
         lines.append(f"flush set {TABLE} {name}")

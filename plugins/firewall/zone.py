@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 _PLACE = "firewalld"
 
 
+def await_firewalld() -> None:
+    """Return when firewalld answers, or does not run; raises code 999 if it hangs.
+
+    To be called before the lock is taken, which nobody may hold while he waits.
+    """
+    from cni_common import firewalld  # noqa: PLC0415 - only where firewalld runs
+
+    if firewalld.is_running():
+        firewalld.await_answer()
+
+
 def admit(wanted: Protection, attachment: Attachment) -> None:
     """Have the addresses as sources of the zone."""
     if not wanted.zone:

@@ -204,11 +204,11 @@ HARM = (
     ("delete table bridge cnipy_firewall", "table bridge cnipy_firewall"),
     (
         "flush chain inet cnipy_firewall forward",
-        "rule in chain forward of table inet cnipy_firewall: 0 of 5 there",
+        "rule in chain forward of table inet cnipy_firewall: 0 of 6 there",
     ),
     (
         "flush chain inet cnipy_firewall isolation",
-        "rule in chain isolation of table inet cnipy_firewall: 0 of 4 there",
+        "rule in chain isolation of table inet cnipy_firewall: 0 of 5 there",
     ),
     (
         "delete element inet cnipy_firewall containers6 { fd01::2 }",

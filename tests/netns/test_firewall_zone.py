@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from contextlib import ExitStack
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import private_firewalld
 import pytest
@@ -20,7 +23,7 @@ from guarded import (
 from published import NODE, ask_from, mapping, serving
 from published import request as publish
 
-from cni_common import system_bus
+from cni_common import firewalld, system_bus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,3 +86,46 @@ def test_networks_are_apart_and_published_behind_firewalld(
     assert firewall.sources() == set()
     assert [line for line in saved() if "CNI" in line] == []
     assert left() == []
+
+
+def test_firewalld_that_hangs_is_waited_for_without_the_lock(
+    firewall: Firewalld,
+    host: Host,
+    cni: Cni,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ADD and DEL fail after one limit; whoever does not need firewalld goes on."""
+    monkeypatch.setattr(firewalld, "SECONDS", 2.0)
+    node = Guarded(host, cni)
+    one, two, three = (node.container(number) for number in (2, 3, 4))
+    node.ok("ADD", one, 2)
+    stopped = private_firewalld.stopped(firewall.process)
+    with stopped, ExitStack() as ends:
+        began = monotonic()
+        calls = [("ADD", two, 3), ("ADD", three, 4), ("DEL", one, 2), ("DEL", "", 7)]
+        for number, call in enumerate(calls):
+            place = str(tmp_path / f"answer{number}")
+            ends.callback(os.waitpid, _in_child(node, call, place), 0)
+        node.ok("ADD", two, 3, container_id="own", backend="nftables")
+        node.ok("DEL", two, 3, container_id="own")
+        assert monotonic() - began < 2.0
+    assert monotonic() - began < 4.0
+    msg = "ask firewalld: ask system bus: no answer within 2 s"
+    answers = [(tmp_path / f"answer{n}").read_text() for n in range(len(calls))]
+    assert [json.loads(answer)["msg"] for answer in answers] == [msg] * len(calls)
+    assert members("containers4") == []
+    for number in (2, 3, 4):
+        node.ok("DEL", "", number)
+    assert firewall.sources() == set()
+    assert left() == []
+
+
+def _in_child(node: Guarded, call: tuple[str, Any, int], place: str) -> int:
+    """Return a process that writes the answer of a call to a file."""
+    child = os.fork()
+    if child == 0:
+        with open(place, "w", encoding="utf-8") as answer:
+            answer.write(node.call(*call).stdout)
+        os._exit(0)
+    return child
