@@ -16,7 +16,6 @@ from cni_common import (
 )
 from cni_common.kernel import forwarding, links, nft
 from cni_common.naming import Attachment
-from cni_common.pair_record import PairRecord
 from cni_common.rollback import Gather, Rollback
 from cni_common.sides import refuse_elsewhere, refuse_existing, sides
 from cni_common.skel import Plugin
@@ -25,6 +24,7 @@ from cni_common.spec.result import Interface, Result
 from plugins.ptp import checks, ends, hops, record, release
 from plugins.ptp.conf import PtpConf
 from plugins.ptp.detach import detach
+from plugins.ptp.record import Record
 
 if TYPE_CHECKING:
     from cni_common.sides import Sides
@@ -40,7 +40,6 @@ def add(request: Request, conf: PtpConf) -> Result:
     mac = requested_mac.of_request(request, conf)
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
-        refuse_existing(side, request)
         _delete_remains(side, request, conf)
         pair = veth_pair.plan(side.host, owner, mac)
         undo(record.delete, owner)
@@ -62,6 +61,7 @@ def add(request: Request, conf: PtpConf) -> Result:
             masquerade.ensure(owner, noted.masquerade)
         request.log.step("masquerade")
         interfaces = _interfaces(side, request, pair)
+        record.write(owner, replace(noted, complete=True))
         layer3.forward(result.ips)
         return result.model_copy(update={"interfaces": interfaces})
 
@@ -113,15 +113,21 @@ def status(request: Request, conf: PtpConf) -> None:
 
 
 def _delete_remains(side: Sides, request: Request, conf: PtpConf) -> None:
-    """Have nothing left of an earlier ADD of this attachment that was killed."""
+    """Have nothing left of an earlier ADD of this attachment that was killed.
+
+    An interface of anybody else, or of an ADD that is complete, is an error.
+    """
     noted = record.read(Attachment.of(request))
+    if noted is None or noted.complete:
+        refuse_existing(side, request)
     if noted is not None:
         refuse_elsewhere(side, request, noted.netns, noted.netns_identity)
         delete(request, conf)
+        refuse_existing(side, request)
 
 
-def _record(side: Sides, conf: PtpConf, pair: Pair) -> PairRecord:
-    return PairRecord(
+def _record(side: Sides, conf: PtpConf, pair: Pair) -> Record:
+    return Record(
         netns=side.namespace.path,
         netns_identity=side.namespace.identity,
         ipam=conf.ipam.type,
@@ -137,7 +143,7 @@ def _layer3(conf: PtpConf, leased: Result) -> Result:
     return Result(ips=ips, routes=leased.routes, dns=dns)
 
 
-def _with_layer3(noted: PairRecord, conf: PtpConf, result: Result) -> PairRecord:
+def _with_layer3(noted: Record, conf: PtpConf, result: Result) -> Record:
     subnets = {ip.address.network for ip in result.ips} if conf.ip_masq else set()
     return replace(
         noted,
