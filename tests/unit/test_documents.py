@@ -43,6 +43,18 @@ def test_plugin_is_part_of_an_example(name: str) -> None:
     assert any(name in types(json.loads(path.read_text())) for path in lists)
 
 
+@pytest.mark.parametrize("name", REGISTER)
+def test_list_on_a_page_is_whole(name: str) -> None:
+    """What a page shows first can be copied: our plugins, and an IPAM plugin named."""
+    page = (TOP / f"docs/plugins/{name}.md").read_text()
+    shown = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    plugins = shown.get("plugins", [shown])
+    named = [p["type"] for p in plugins]
+    named += [p["ipam"]["type"] for p in plugins if "ipam" in p]
+    assert name in named
+    assert set(named) <= set(REGISTER)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """A relative link of a page names a file or directory of the repository."""
