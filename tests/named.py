@@ -32,6 +32,7 @@ A, PTR, TXT, AAAA, HTTPS = 1, 12, 16, 28, 65
 NXDOMAIN = 3
 GATEWAY, GATEWAY6 = "10.1.2.1", "fd00:1::1"
 DOMAIN = "dns.podman"
+UPSTREAM = "/run/upstream.pid"
 SERVERS = f"{state.ROOT}/dnsname-servers"
 
 
@@ -68,9 +69,13 @@ class Names:
     cni: Cni
 
     def close(self) -> None:
-        """End every dnsmasq that a test left running."""
+        """End every dnsmasq that a test left running, `upstream` included."""
         for number in pids():
             kill(number)
+        with suppress(FileNotFoundError):
+            with open(UPSTREAM) as file:
+                kill(int(file.read()))
+            os.unlink(UPSTREAM)
 
     def bridged(
         self, container: str, space: Space | None = None, **keys: Any
@@ -228,7 +233,7 @@ def upstream(host: Host, **names: str) -> Space:
     space = host.outside()
     known = [f"--host-record={name}.example.org,{at}" for name, at in names.items()]
     words = ["dnsmasq", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"]
-    words += ["--pid-file=/run/upstream.pid", "--local=/#/", *known]
+    words += [f"--pid-file={UPSTREAM}", "--local=/#/", *known]
     words += ["--listen-address=198.51.100.2", "--bind-interfaces", "--user=root"]
     space.run(need("dnsmasq"), *words[1:])
     return space
