@@ -16,7 +16,8 @@ class PairRecord:
     """What ADD does: the namespace it does it in, the host's end, rules, routes.
 
     `ipam` is the plugin that gave the addresses, `routes` are documents of the
-    result, with all their fields.
+    result, with all their fields. A record that is not `complete` tells of an ADD
+    that was killed.
     """
 
     netns: str
@@ -26,6 +27,7 @@ class PairRecord:
     host_mac: str
     masquerade: tuple[IPNetwork, ...] = ()
     routes: tuple[dict[str, Any], ...] = ()
+    complete: bool = False
 
     def document(self) -> dict[str, Any]:
         """Return the record as JSON has it."""
@@ -37,6 +39,7 @@ class PairRecord:
             "hostMac": self.host_mac,
             "masquerade": [str(network) for network in self.masquerade],
             "routes": list(self.routes),
+            "complete": self.complete,
         }
 
     @staticmethod
@@ -51,4 +54,5 @@ class PairRecord:
             "host_mac": str(document.get("hostMac", "")),
             "masquerade": tuple(ipaddress.ip_network(text) for text in networks),
             "routes": tuple(document.get("routes", [])),
+            "complete": document.get("complete") is True,
         }

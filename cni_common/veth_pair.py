@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 from cni_common import naming
 from cni_common.kernel import addresses, links, netns
 from cni_common.kernel.netlink import Netlink
+from cni_common.sides import refuse_elsewhere, refuse_existing
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
+    from cni_common.pair_record import PairRecord
+    from cni_common.sides import Sides
     from cni_common.spec.fields import IPInterface
+    from cni_common.spec.request import Request
     from cni_common.spec.result import Interface
 
 MTU_MAX = 65535
@@ -30,6 +36,23 @@ class Pair:
     host_mac: str
     mac: str
     alias: str
+
+
+def delete_remains(
+    side: Sides, request: Request, noted: PairRecord | None, delete: Callable[[], None]
+) -> None:
+    """Have nothing left of an earlier ADD of this attachment that was killed.
+
+    `noted` is its record, `delete` what DEL does. Raises code 999 for an interface of
+    anybody else or of an ADD that is complete, and for an attachment that lives in
+    another namespace.
+    """
+    if noted is None or noted.complete:
+        refuse_existing(side, request)
+    if noted is not None:
+        refuse_elsewhere(side, request, noted.netns, noted.netns_identity)
+        delete()
+        refuse_existing(side, request)
 
 
 def plan(host: Netlink, owner: Attachment, mac: str) -> Pair:

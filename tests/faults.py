@@ -17,7 +17,6 @@ from cni_common.kernel import (
     links,
     netns,
     nft,
-    qdiscs,
     routes,
     sysctl,
 )

@@ -18,7 +18,7 @@ from cni_common import (
 from cni_common.kernel import forwarding, links, nft
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
-from cni_common.sides import refuse_elsewhere, refuse_existing, sides
+from cni_common.sides import sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
@@ -42,8 +42,8 @@ def add(request: Request, conf: BridgeConf) -> Result:
     mac = requested_mac.of_request(request, conf)
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
-        refuse_existing(side, request)
-        _delete_remains(side, request, conf)
+        noted = record.read(owner)
+        veth_pair.delete_remains(side, request, noted, lambda: delete(request, conf))
         pair = veth_pair.plan(side.host, owner, mac)
         undo(record.delete, owner)
         noted = _record(side, conf, pair)
@@ -70,6 +70,8 @@ def add(request: Request, conf: BridgeConf) -> Result:
         interfaces = _interfaces(side, request, conf, noted)
         if noted.gateways:
             network.pin_mac(side.host, conf.bridge)
+        record.write(owner, replace(noted, complete=True))
+        if noted.gateways:
             layer3.forward(result.ips)
         request.log.step("gateway")
         return result.model_copy(update={"interfaces": interfaces})
@@ -121,14 +123,6 @@ def status(request: Request, conf: BridgeConf) -> None:
         raise CNIError(Code.NOT_AVAILABLE, msg)
     if conf.ipam.type:
         delegate.status(conf.ipam.type, request)
-
-
-def _delete_remains(side: Sides, request: Request, conf: BridgeConf) -> None:
-    """Have nothing left of an earlier ADD of this attachment that was killed."""
-    noted = record.read(Attachment.of(request))
-    if noted is not None:
-        refuse_elsewhere(side, request, noted.netns, noted.netns_identity)
-        delete(request, conf)
 
 
 def _record(side: Sides, conf: BridgeConf, pair: Pair) -> Record:

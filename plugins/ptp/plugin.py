@@ -16,15 +16,15 @@ from cni_common import (
 )
 from cni_common.kernel import forwarding, links, nft
 from cni_common.naming import Attachment
+from cni_common.pair_record import PairRecord
 from cni_common.rollback import Gather, Rollback
-from cni_common.sides import refuse_elsewhere, refuse_existing, sides
+from cni_common.sides import sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
 from plugins.ptp import checks, ends, hops, record, release
 from plugins.ptp.conf import PtpConf
 from plugins.ptp.detach import detach
-from plugins.ptp.record import Record
 
 if TYPE_CHECKING:
     from cni_common.sides import Sides
@@ -40,7 +40,8 @@ def add(request: Request, conf: PtpConf) -> Result:
     mac = requested_mac.of_request(request, conf)
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
-        _delete_remains(side, request, conf)
+        noted = record.read(owner)
+        veth_pair.delete_remains(side, request, noted, lambda: delete(request, conf))
         pair = veth_pair.plan(side.host, owner, mac)
         undo(record.delete, owner)
         noted = _record(side, conf, pair)
@@ -112,22 +113,8 @@ def status(request: Request, conf: PtpConf) -> None:
     delegate.status(conf.ipam.type, request)
 
 
-def _delete_remains(side: Sides, request: Request, conf: PtpConf) -> None:
-    """Have nothing left of an earlier ADD of this attachment that was killed.
-
-    An interface of anybody else, or of an ADD that is complete, is an error.
-    """
-    noted = record.read(Attachment.of(request))
-    if noted is None or noted.complete:
-        refuse_existing(side, request)
-    if noted is not None:
-        refuse_elsewhere(side, request, noted.netns, noted.netns_identity)
-        delete(request, conf)
-        refuse_existing(side, request)
-
-
-def _record(side: Sides, conf: PtpConf, pair: Pair) -> Record:
-    return Record(
+def _record(side: Sides, conf: PtpConf, pair: Pair) -> PairRecord:
+    return PairRecord(
         netns=side.namespace.path,
         netns_identity=side.namespace.identity,
         ipam=conf.ipam.type,
@@ -143,7 +130,7 @@ def _layer3(conf: PtpConf, leased: Result) -> Result:
     return Result(ips=ips, routes=leased.routes, dns=dns)
 
 
-def _with_layer3(noted: Record, conf: PtpConf, result: Result) -> Record:
+def _with_layer3(noted: PairRecord, conf: PtpConf, result: Result) -> PairRecord:
     subnets = {ip.address.network for ip in result.ips} if conf.ip_masq else set()
     return replace(
         noted,

@@ -169,8 +169,8 @@ def test_killed_add_is_repeated(
         with monkeypatch.context() as patch:
             die_at_request(patch, Refusal(n))
             child = calls.start("ADD", container, "c1")
-            os.waitpid(child, 0)
-        if container.ip("link", "show")[1:]:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status != KILLED:
             cni.ok("bridge", "DEL", WANTED, netns=container)
         cni.ok("bridge", "ADD", WANTED, netns=container)
         assert (len(ports()), len(leases())) == (1, 1)
