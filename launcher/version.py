@@ -12,17 +12,19 @@ from cni_common.spec.versions import NEWEST, SUPPORTED
 from plugins import REGISTER, versions_of
 
 _READ_MAX = 1 << 16  # bytes, what a pipe holds
+# Seconds. A runtime starts us first and writes then, and a busy node may let it wait.
+_PATIENCE = 0.1
 
 
 def answer(path: str) -> bytes | None:
     """Print the answer to VERSION and return None, or the input that was not plain.
 
-    An open, silent pipe is not waited for and gets our newest version.
+    An open pipe that stays silent gets our newest version after a moment.
     """
     name = path.rpartition("/")[2]
     if name not in REGISTER:
         return b""
-    text = _there_at_once()
+    text = _there_soon()
     stated = _stated(text) if text else NEWEST
     if stated is None:
         return text
@@ -35,9 +37,9 @@ def answer(path: str) -> bytes | None:
     return None
 
 
-def _there_at_once() -> bytes:
+def _there_soon() -> bytes:
     try:
-        if select.select([0], [], [], 0)[0]:
+        if select.select([0], [], [], _PATIENCE)[0]:
             return posix.read(0, _READ_MAX)
     except OSError:
         return b""

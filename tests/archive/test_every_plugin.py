@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,6 @@ from packed_file import call
 from plugins import REGISTER, versions_of
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from lab import Host
@@ -77,11 +77,21 @@ def seen() -> tuple[object, object, list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_version_lists_what_the_register_says(name: str, plugin_dir: Path) -> None:
+def test_version_lists_what_the_register_says(
+    name: str, plugin_dir: Path, tmp_path: Path
+) -> None:
     """VERSION answers with the versions of the register, in an empty environment."""
-    ended = call(plugin_dir / name, "VERSION", b'{"cniVersion": "1.0.0"}')
-    document = json.loads(ended.stdout)
-    assert ended.returncode == 0
+    asked = tmp_path / "asked"
+    asked.write_text('{"cniVersion": "1.0.0"}')
+    with asked.open("rb") as stdin:
+        output = subprocess.run(
+            [plugin_dir / name],
+            stdin=stdin,
+            env={"CNI_COMMAND": "VERSION"},
+            capture_output=True,
+            check=True,
+        ).stdout
+    document = json.loads(output)
     assert document["cniVersion"] == "1.0.0"
     assert document["supportedVersions"] == list(versions_of(name))
 
