@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pictures import picture
-
 if TYPE_CHECKING:
     from lab import Space
 
@@ -47,18 +45,6 @@ def options(space: Space, link: str = "eth0") -> dict[str, Any]:
 def names(space: Space) -> list[str]:
     """Return the names of a container's links."""
     return [link["ifname"] for link in space.ip("link", "show")]
-
-
-def calm(*spaces: Space) -> dict[str, Any]:
-    """Return a picture without what tells of carriers: the kernel sees them late."""
-    found: dict[str, Any] = {}
-    for path, value in picture(*spaces).items():
-        if ".flags." in path:
-            if value not in {"NO-CARRIER", "LOWER_UP"}:
-                found[f"{path.rpartition('.')[0]}.{value}"] = True
-        elif not path.endswith(".operstate"):
-            found[path] = value
-    return found
 
 
 def answers(space: Space, address: str) -> bool:

@@ -46,7 +46,7 @@ def container(sandbox: Sandbox, ifname: str) -> Document:
     link = sandbox.json("ip", "-j", "link", "show", "dev", ifname, netns=CONTAINER)[0]
     return {
         "mtu": link["mtu"],
-        "flags": sorted(link["flags"]),
+        "flags": flags(link),
         "addresses": addresses(sandbox, ifname, CONTAINER),
         "routes": routes(sandbox, "-4") + routes(sandbox, "-6"),
         "sysctls": {
@@ -62,11 +62,16 @@ def host(sandbox: Sandbox) -> Document:
     ports = sandbox.json("bridge", "-j", "-d", "link", "show")
     return {
         "mtu": link["mtu"],
-        "flags": sorted(link["flags"]),
+        "flags": flags(link),
         "addresses": addresses(sandbox, "lab0"),
         "ports": [picked(p, PORT_FLAGS) for p in ports if p.get("master") == "lab0"],
         "sysctls": {name: sysctl(sandbox, name) for name in HOST_SYSCTLS},
     }
+
+
+def flags(link: Document) -> list[str]:
+    """Return the flags of a link without those of its carrier, which come late."""
+    return sorted(set(link["flags"]) - {"NO-CARRIER", "LOWER_UP"})
 
 
 def sysctl(sandbox: Sandbox, name: str, netns: str | None = None) -> str:

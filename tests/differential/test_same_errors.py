@@ -9,6 +9,7 @@ import pytest
 
 from tests.differential.bad_inputs import BAD_INPUTS, BadInput
 from tests.differential.pair import Pair, machines
+from tests.runtimes.sandbox import remains
 from tests.runtimes.sandbox.chain import Answer, Plugins
 
 GOOD = {
@@ -48,11 +49,15 @@ def last_document(text: str) -> dict[str, Any]:
     return documents[-1]
 
 
-def state(plugins: Plugins) -> str:
+def state(plugins: Plugins) -> list[str]:
     """Return what an ADD could have left on the host and in the container."""
-    look = "ip -br link; ip -br addr; ip -n c1 -br addr; nft list ruleset; "
-    look += "find /var/lib/cni/networks -name '*.*.*.*'"
-    return plugins.sandbox.run("sh", "-c", look, check=False).stdout
+    sandbox = plugins.sandbox
+    return [
+        *remains.layout(sandbox),
+        *remains.layout(sandbox, netns="c1"),
+        *remains.leases(sandbox),
+        sandbox.run("nft", "list", "ruleset").stdout,
+    ]
 
 
 @pytest.mark.parametrize("bad", BAD_INPUTS, ids=lambda bad: bad.name)

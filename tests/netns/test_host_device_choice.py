@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lending import conf, on_host, wired
-from macvlans import calm, shown
+from macvlans import shown
+from pictures import picture
 
 from cni_common.kernel import devices
 
@@ -128,7 +129,7 @@ def test_device_of_a_userspace_driver_has_no_link(
 ) -> None:
     """A DPDK device gets addresses of the IPAM plugin, and no link is touched."""
     sysfs.device("pci", PCI, driver=driver)
-    before = calm(container, wire)
+    before = picture(container, wire)
     wanted = by(pciBusID=PCI)
     result = cni.ok("host-device", "ADD", wanted, netns=container)
     assert result["interfaces"] == [
@@ -139,7 +140,7 @@ def test_device_of_a_userspace_driver_has_no_link(
     cni.ok("host-device", "CHECK", {**wanted, "prevResult": result}, netns=container)
     cni.ok("host-device", "STATUS", wanted)
     cni.ok("host-device", "DEL", wanted, netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_device_of_a_kernel_driver_without_a_link(
@@ -158,10 +159,10 @@ def test_link_of_another_namespace_is_not_taken(
     sysfs.device("pci", PCI, "ens5")
     net = sysfs.top / "devices" / "pci0000:00" / PCI / "net"
     (net / "ens5" / "ifindex").write_text("4000\n")
-    before = calm(container, wire)
+    before = picture(container, wire)
     error = cni.refused("host-device", "ADD", by(pciBusID=PCI), netns=container)
     assert error["msg"] == f"find device {PCI}: it has no link here"
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 @pytest.mark.parametrize(
@@ -204,10 +205,10 @@ def test_bad_input_changes_nothing(
     cni: Cni, container: Space, keys: dict[str, Any], code: int, msg: str
 ) -> None:
     """What cannot be done is refused with a code and a cause, and nothing changes."""
-    before = calm(container)
+    before = picture(container)
     error = cni.refused("host-device", "ADD", by() | keys, netns=container)
     assert (error["code"], error["msg"][: len(msg)]) == (code, msg)
-    assert calm(container) == before
+    assert picture(container) == before
 
 
 def test_path_that_leads_out_of_the_devices_is_refused(
@@ -219,8 +220,8 @@ def test_path_that_leads_out_of_the_devices_is_refused(
     index = ip("link", "show", "ens5")[0]["ifindex"]
     (outside / "ifindex").write_text(str(index))
     (sysfs.top / "devices" / "trap").symlink_to(sysfs.top / "elsewhere")
-    before = calm(container, wire)
+    before = picture(container, wire)
     wanted = by(kernelpath="/sys/devices/trap")
     error = cni.refused("host-device", "ADD", wanted, netns=container)
     assert error["msg"] == "find device /sys/devices/trap: no such device"
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before

@@ -10,8 +10,8 @@ import pytest
 from bridged import held, with_result
 from lab import ip, run
 from lending import IPV4, MAC, conf, device, on_host, wired
-from macvlans import calm, names, shown
-from pictures import files
+from macvlans import names, shown
+from pictures import files, picture
 
 from cni_common import state
 
@@ -57,7 +57,7 @@ def test_delete_brings_the_device_back(
     """DEL leaves the device as it was, whatever happened to it; twice is once."""
     keys = dict(keys)
     ifname = keys.pop("ifname", "eth0")
-    before = calm(container, wire)
+    before = picture(container, wire)
     options = {"netns": container, "ifname": ifname}
     result = cni.ok("host-device", "ADD", conf(**keys), **options)
     change = ("ip", "link", "set", ifname, "mtu", "1400", "promisc", "off")
@@ -65,7 +65,7 @@ def test_delete_brings_the_device_back(
     for _ in range(2):
         stored = with_result(conf(**keys), result)
         cni.ok("host-device", "DEL", stored, **options)
-        assert calm(container, wire) == before
+        assert picture(container, wire) == before
 
 
 def test_device_that_is_down_stays_down(
@@ -73,11 +73,11 @@ def test_device_that_is_down_stays_down(
 ) -> None:
     """A device that was down on the host is down there after DEL."""
     run("ip", "link", "set", "ens5", "down", "alias", "")
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "ADD", conf(), netns=container)
     assert "UP" in shown(container)["flags"]
     cni.ok("host-device", "DEL", conf(), netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -107,10 +107,10 @@ def test_delete_finds_a_living_namespace_by_the_record(
     cni: Cni, wire: Space, container: Space, netns: str
 ) -> None:
     """DEL with another CNI_NETNS than ADD's brings the device back all the same."""
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "ADD", conf(), netns=container)
     cni.ok("host-device", "DEL", conf(), netns=netns)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_delete_works_with_another_configuration(
     cni: Cni, wire: Space, container: Space, changed: dict[str, Any]
 ) -> None:
     """Whatever the configuration says by now, DEL takes back what ADD did."""
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "ADD", conf(), netns=container)
     cni.ok("host-device", "DEL", conf(**changed), netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 @pytest.mark.parametrize("name", ["eth0", "dev", "ens5"])
@@ -140,7 +140,7 @@ def test_device_that_the_kernel_brought_back_gets_its_name(
 
     Moved by hand here: the kernel does so only into the initial namespace.
     """
-    before = calm(wire)
+    before = picture(wire)
     cni.ok("host-device", "ADD", conf(), netns=container)
     index = shown(container)["ifindex"]
     name = f"dev{index}" if name == "dev" else name
@@ -150,7 +150,7 @@ def test_device_that_the_kernel_brought_back_gets_its_name(
     container.delete()
     assert name in on_host()
     cni.ok("host-device", "DEL", conf(), netns=container.path)
-    assert calm(wire) == before
+    assert picture(wire) == before
 
 
 def test_returned_device_whose_name_is_taken_keeps_the_kernels(
@@ -174,7 +174,7 @@ def test_name_that_is_taken_on_the_host_stops_delete(
     cni: Cni, wire: Space, container: Space
 ) -> None:
     """While another link has its name the device stays, working; a retry works."""
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "ADD", conf(), netns=container)
     run("ip", "link", "add", "ens5", "type", "bridge")
     error = cni.refused("host-device", "DEL", conf(), netns=container)
@@ -184,7 +184,7 @@ def test_name_that_is_taken_on_the_host_stops_delete(
     assert "UP" in shown(container)["flags"]
     run("ip", "link", "del", "ens5")
     cni.ok("host-device", "DEL", conf(), netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_two_devices_that_swap_their_names(
@@ -192,7 +192,7 @@ def test_two_devices_that_swap_their_names(
 ) -> None:
     """Each device may have the other one's name inside, and finds its own again."""
     wires = wired(host), wired(host, "ens6", 3)
-    before = calm(container, *wires)
+    before = picture(container, *wires)
     none = {"netns": container}
     one, two = conf(ipam=None), conf(ipam=None, device="ens6")
     cni.ok("host-device", "ADD", one, ifname="ens6", **none)
@@ -201,7 +201,7 @@ def test_two_devices_that_swap_their_names(
     assert aliases == ["ens6", "ens5"]
     cni.ok("host-device", "DEL", one, ifname="ens6", **none)
     cni.ok("host-device", "DEL", two, ifname="ens5", **none)
-    assert calm(container, *wires) == before
+    assert picture(container, *wires) == before
 
 
 def test_name_of_the_host_may_be_in_use_in_the_container(
@@ -209,11 +209,11 @@ def test_name_of_the_host_may_be_in_use_in_the_container(
 ) -> None:
     """A link of the container that has the device's name on the host is no obstacle."""
     container.run("ip", "link", "add", "ens5", "index", "77", "type", "bridge")
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "ADD", conf(), netns=container)
     assert names(container) == ["lo", "eth0", "ens5"]
     cni.ok("host-device", "DEL", conf(), netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_delete_without_a_record_brings_back_by_the_alias(
@@ -235,9 +235,9 @@ def test_delete_without_a_record_leaves_what_no_loan_is(
     """A link whose alias is no name of a link was not lent, and stays."""
     run("ip", "link", "set", "ens5", "netns", container.name)
     container.run("ip", "link", "set", "ens5", "name", "eth0", "alias", alias)
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "DEL", conf(), netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_late_delete_leaves_the_device_of_another(
@@ -245,9 +245,9 @@ def test_late_delete_leaves_the_device_of_another(
 ) -> None:
     """DEL of a forgotten attachment does not touch the new container at its path."""
     cni.ok("host-device", "ADD", conf(), netns=container, container_id="new")
-    before = calm(container, wire)
+    before = picture(container, wire)
     cni.ok("host-device", "DEL", conf(), netns=container, container_id="old")
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_check_passes_after_add(cni: Cni, wire: Space, container: Space) -> None:
@@ -291,7 +291,7 @@ def test_gc_brings_back_what_is_not_valid(cni: Cni, host: Host) -> None:
     seven = conf(device="ens7", name="other")
     cni.ok("host-device", "ADD", conf(), netns=one, container_id="one")
     cni.ok("host-device", "ADD", seven, netns=three, container_id="three")
-    before = calm(one, three)
+    before = picture(one, three)
     six = conf(device="ens6")
     cni.ok("host-device", "ADD", six, netns=two, container_id="two")
     cni.ok("host-device", "GC", conf())
@@ -299,7 +299,7 @@ def test_gc_brings_back_what_is_not_valid(cni: Cni, host: Host) -> None:
     valid = [{"containerID": "one", "ifname": "eth0"}]
     cni.ok("host-device", "GC", conf(**{VALID: valid}))
     assert names(two) == ["lo"]
-    assert calm(one, three) == before
+    assert picture(one, three) == before
 
 
 def test_status_wants_the_device_on_the_host(
@@ -377,11 +377,11 @@ def test_mac_of_two_devices_is_ambiguous(
 ) -> None:
     """Where two links have the MAC, ADD names them and moves none."""
     wires = wired(host), wired(host, "ens6", 3)
-    before = calm(container, *wires)
+    before = picture(container, *wires)
     wanted = conf(device=None, hwaddr=MAC)
     error = cni.refused("host-device", "ADD", wanted, netns=container)
     assert error["msg"] == f"find device {MAC}: ens5, ens6 have it"
-    assert calm(container, *wires) == before
+    assert picture(container, *wires) == before
     assert [x["ifname"] for x in ip("link", "show")] == ["lo", "ens5", "ens6"]
 
 
@@ -390,9 +390,9 @@ def test_device_may_be_named_by_an_alternative_name(
 ) -> None:
     """An alternative name leads to the device, which comes back with both names."""
     run("ip", "link", "property", "add", "dev", "ens5", "altname", "rack-port-5")
-    before = calm(container, wire)
+    before = picture(container, wire)
     wanted = conf(device="rack-port-5")
     cni.ok("host-device", "ADD", wanted, netns=container)
     assert shown(container)["ifalias"] == "ens5"
     cni.ok("host-device", "DEL", wanted, netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before

@@ -9,7 +9,8 @@ import pytest
 from faults import Refusal, refuse_function, refuse_request, refused
 from lab import run
 from lending import conf, device, on_host, wired
-from macvlans import calm, names, shown
+from macvlans import names, shown
+from pictures import picture
 from walks import Walk, at_once
 
 from cni_common import delegate
@@ -57,7 +58,7 @@ def test_add_that_fails_anywhere_leaves_nothing(
 ) -> None:
     """Whichever call fails during ADD, nothing stays, and a plain retry works."""
     wire = wired(host)
-    walk = Walk(cni, "host-device", conf(), container, lambda: calm(container, wire))
+    walk = Walk(cni, "host-device", conf(), container, lambda: picture(container, wire))
     walk.refuse(monkeypatch, refuse)
     assert len(walk.failed) > len(walk.tolerated)
     assert len(walk.failed) > 12
@@ -73,7 +74,7 @@ def test_add_that_is_killed_anywhere_is_mended(
 ) -> None:
     """However early or late ADD is killed, DEL leaves nothing, and ADD works again."""
     wire = wired(host)
-    walk = Walk(cni, "host-device", conf(), container, lambda: calm(container, wire))
+    walk = Walk(cni, "host-device", conf(), container, lambda: picture(container, wire))
     assert walk.kill(monkeypatch, then) > 12
 
 
@@ -82,7 +83,7 @@ def test_delete_that_is_killed_anywhere_is_finished(
 ) -> None:
     """However early or late DEL is killed, another DEL leaves nothing."""
     wire = wired(host)
-    walk = Walk(cni, "host-device", conf(), container, lambda: calm(container, wire))
+    walk = Walk(cni, "host-device", conf(), container, lambda: picture(container, wire))
     assert walk.kill_delete(monkeypatch) > 3
 
 
@@ -90,11 +91,11 @@ def test_failed_add_gives_the_host_its_addresses_back(
     cni: Cni, wire: Space, container: Space
 ) -> None:
     """A device in use comes back from a failed ADD with its addresses and routes."""
-    before = steady_routes(calm(container, wire))
+    before = steady_routes(picture(container, wire))
     tiny = [[{"subnet": "10.1.2.0/30", "rangeEnd": "10.1.2.1"}]]
     wanted = conf(ipam={"type": "host-local", "ranges": tiny})
     cni.refused("host-device", "ADD", wanted, netns=container)
-    assert steady_routes(calm(container, wire)) == before
+    assert steady_routes(picture(container, wire)) == before
 
 
 def steady_routes(picture: dict[str, Any]) -> dict[str, Any]:
@@ -110,12 +111,12 @@ def test_failed_add_puts_the_device_back_into_its_bridge(
     run("ip", "link", "add", "br0", "type", "bridge")
     run("ip", "link", "set", "ens5", "master", "br0")
     assert device()["master"] == "br0"
-    before = calm(container, wire)
+    before = picture(container, wire)
     error = cni.refused(
         "host-device", "ADD", conf(ipam={"type": "absent"}), netns=container
     )
     assert error["msg"].startswith("find plugin 'absent'")
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_error_that_cannot_be_undone_can_be_retried(
@@ -123,7 +124,7 @@ def test_error_that_cannot_be_undone_can_be_retried(
 ) -> None:
     """A device that could not go home after a failed ADD is brought by DEL."""
     wire = wired(host)
-    before = calm(container, wire)
+    before = picture(container, wire)
 
     def refuse(*_: object) -> None:
         raise refused()
@@ -135,7 +136,7 @@ def test_error_that_cannot_be_undone_can_be_retried(
     assert "undo: refused by the test" in error["details"]
     assert names(container) == ["lo", "eth0"]
     cni.ok("host-device", "DEL", conf(), netns=container)
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_interface_that_exists_is_untouched(
@@ -143,10 +144,10 @@ def test_interface_that_exists_is_untouched(
 ) -> None:
     """A link called CNI_IFNAME in the container is an error, and all stays."""
     container.run("ip", "link", "add", "eth0", "type", "bridge")
-    before = calm(container, wire)
+    before = picture(container, wire)
     error = cni.refused("host-device", "ADD", conf(), netns=container)
     assert error["msg"] == "add interface eth0: it already exists"
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_repeated_add_keeps_the_attachment(
@@ -154,10 +155,10 @@ def test_repeated_add_keeps_the_attachment(
 ) -> None:
     """A second ADD of a living attachment is refused and changes nothing."""
     cni.ok("host-device", "ADD", conf(), netns=container)
-    before = calm(container, wire)
+    before = picture(container, wire)
     error = cni.refused("host-device", "ADD", conf(), netns=container)
     assert error["msg"] == "add interface eth0: it already exists"
-    assert calm(container, wire) == before
+    assert picture(container, wire) == before
 
 
 def test_device_that_is_lent_cannot_be_lent_again(
@@ -166,10 +167,10 @@ def test_device_that_is_lent_cannot_be_lent_again(
     """A second container does not get the device; the first one keeps it."""
     one, two = host.space(), host.space()
     cni.ok("host-device", "ADD", conf(), netns=one, container_id="one")
-    before = calm(one, two, wire)
+    before = picture(one, two, wire)
     error = cni.refused("host-device", "ADD", conf(), netns=two, container_id="two")
     assert error["msg"] == "find device ens5: no such device"
-    assert calm(one, two, wire) == before
+    assert picture(one, two, wire) == before
 
 
 def test_one_device_wanted_by_many_at_once_goes_to_one(
@@ -178,7 +179,7 @@ def test_one_device_wanted_by_many_at_once_goes_to_one(
     """Of six ADDs at the same time one gets the device, and the rest leave no trace."""
     wire = wired(host)
     spaces = [host.space() for _ in range(6)]
-    before = calm(*spaces, wire)
+    before = picture(*spaces, wire)
     calls: list[dict[str, Any]] = [
         {
             "plugin": "host-device",
@@ -195,7 +196,7 @@ def test_one_device_wanted_by_many_at_once_goes_to_one(
     assert shown(spaces[winner])["ifalias"] == "ens5"
     assert [len(names(space)) for space in spaces].count(2) == 1
     cni.ok(**{**calls[winner], "command": "DEL"})
-    assert calm(*spaces, wire) == before
+    assert picture(*spaces, wire) == before
 
 
 @pytest.mark.parametrize("kind", ["bridge", "loopback"])
@@ -208,19 +209,19 @@ def test_link_that_the_kernel_does_not_move_stays(
     if kind == "bridge":
         name = "br0"
         run("ip", "link", "add", "br0", "type", "bridge")
-    before = calm(container)
+    before = picture(container)
     error = cni.refused("host-device", "ADD", conf(device=name), netns=container)
     assert error["code"] == 999
     assert error["msg"].startswith(f"move link {name} to {container.path} as eth0: ")
-    assert calm(container) == before
+    assert picture(container) == before
     assert name in on_host()
 
 
 @pytest.mark.parametrize("netns", ["/run/netns/never", "/etc/hostname", "own"])
 def test_netns_that_is_none_changes_nothing(cni: Cni, wire: Space, netns: str) -> None:
     """A CNI_NETNS that is no other namespace is code 8, and the device stays."""
-    before = calm(wire)
+    before = picture(wire)
     path = "/proc/thread-self/ns/net" if netns == "own" else netns
     error = cni.refused("host-device", "ADD", conf(), netns=path)
     assert error["code"] == 8
-    assert calm(wire) == before
+    assert picture(wire) == before

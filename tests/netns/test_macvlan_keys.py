@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bridged import held, with_result
 from lab import ip, run
-from macvlans import answers, calm, conf, options, shown
+from macvlans import answers, conf, options, shown
+from pictures import picture
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
@@ -60,11 +61,11 @@ def test_passthru_is_for_one(cni: Cni, outside: Space, host: Host) -> None:
     one, two = host.space(), host.space()
     wanted = conf(mode="passthru")
     cni.ok("macvlan", "ADD", wanted, netns=one, container_id="one")
-    before = calm(one, two, outside)
+    before = picture(one, two, outside)
     error = cni.refused("macvlan", "ADD", wanted, netns=two, container_id="two")
     assert error["msg"] == "add macvlan eth0 on up0: invalid argument"
     assert "passthru" in error["details"]
-    assert calm(one, two, outside) == before
+    assert picture(one, two, outside) == before
 
 
 @pytest.mark.parametrize("given", [None, MACS[0]])
@@ -73,7 +74,7 @@ def test_passthru_has_the_masters_mac_or_gives_it_its_own(
 ) -> None:
     """In passthru master and macvlan share one MAC; DEL gives the master its back."""
     own = master_mac()
-    before = calm(container, outside)
+    before = picture(container, outside)
     wanted = conf(mode="passthru", mac=given)
     result = cni.ok("macvlan", "ADD", wanted, netns=container)
     expected = given or own
@@ -81,7 +82,7 @@ def test_passthru_has_the_masters_mac_or_gives_it_its_own(
     assert found == (expected, expected)
     assert result["interfaces"][0]["mac"] == expected
     cni.ok("macvlan", "DEL", wanted, netns=container)
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 @pytest.mark.parametrize(
@@ -184,10 +185,10 @@ def test_default_route_that_leads_nowhere_names_no_master(
     """A default route without a link is as good as none."""
     for family in ("-4", "-6"):
         run("ip", family, "route", "add", kind, "default")
-    before = calm(container, outside)
+    before = picture(container, outside)
     error = cni.refused("macvlan", "ADD", conf(master=None), netns=container)
     assert error["msg"] == "find master: no default route interface found"
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_master_may_be_in_the_container(cni: Cni, host: Host, container: Space) -> None:
@@ -199,7 +200,7 @@ def test_master_may_be_in_the_container(cni: Cni, host: Host, container: Space) 
         address = f"198.51.100.{number}/24"
         target.run("ip", "addr", "add", address, "dev", link)
         target.run("ip", "link", "set", link, "up")
-    before = calm(container, space)
+    before = picture(container, space)
     inside = conf(master="up1", linkInContainer=True, ipam=STATIC)
     result = cni.ok("macvlan", "ADD", inside, netns=container, ifname="net1")
     assert held(container, "net1") == ["198.51.100.7/24"]
@@ -208,7 +209,7 @@ def test_master_may_be_in_the_container(cni: Cni, host: Host, container: Space) 
     assert answers(space, "198.51.100.7")
     cni.ok("macvlan", "STATUS", inside)
     cni.ok("macvlan", "DEL", stored, netns=container, ifname="net1")
-    assert calm(container, space) == before
+    assert picture(container, space) == before
     container.run("ip", "route", "add", "default", "via", "198.51.100.2")
     guessed = conf(master=None, linkInContainer=True, ipam=STATIC)
     cni.ok("macvlan", "ADD", guessed, netns=container, ifname="net1")
@@ -252,11 +253,11 @@ def test_bad_input_changes_nothing(
     expected: tuple[int, str],
 ) -> None:
     """What cannot be done is refused with a code and a cause, and nothing changes."""
-    before = calm(container)
+    before = picture(container)
     error = cni.refused("macvlan", "ADD", conf(**keys), netns=container, args=args)
     code, msg = expected
     assert (error["code"], error["msg"][: len(msg)]) == (code, msg)
-    assert calm(container) == before
+    assert picture(container) == before
 
 
 def test_master_that_is_a_port_says_why_it_is_busy(
@@ -265,11 +266,11 @@ def test_master_that_is_a_port_says_why_it_is_busy(
     """A port of a bridge cannot be a master, and the error says so."""
     run("ip", "link", "add", "br0", "type", "bridge")
     run("ip", "link", "set", "up0", "master", "br0")
-    before = calm(container, outside)
+    before = picture(container, outside)
     error = cni.refused("macvlan", "ADD", conf(), netns=container)
     assert error["msg"] == "add macvlan eth0 on up0: device or resource busy"
     assert error["details"].startswith("up0 is a port of a bridge or bond")
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_runtime_list_of_podman(cni: Cni, host: Host, container: Space) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bridged import held, with_result
 from lab import run
-from macvlans import DUAL, answers, calm, conf, names, options, shown
-from pictures import files
+from macvlans import DUAL, answers, conf, names, options, shown
+from pictures import files, picture
 
 from cni_common import state
 
@@ -68,11 +68,11 @@ def test_delete_leaves_nothing(
     cni: Cni, outside: Space, container: Space, keys: dict[str, Any]
 ) -> None:
     """DEL takes back link, lease and record; a second one finds nothing to do."""
-    before = calm(container, outside)
+    before = picture(container, outside)
     result = cni.ok("macvlan", "ADD", conf(**keys), netns=container)
     for _ in range(2):
         cni.ok("macvlan", "DEL", with_result(conf(**keys), result), netns=container)
-        assert calm(container, outside) == before
+        assert picture(container, outside) == before
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -109,21 +109,21 @@ def test_delete_works_with_another_configuration(
     cni: Cni, outside: Space, container: Space, changed: dict[str, Any]
 ) -> None:
     """Whatever the configuration says by now, DEL takes back what ADD did."""
-    before = calm(container, outside)
+    before = picture(container, outside)
     cni.ok("macvlan", "ADD", conf(), netns=container)
     cni.ok("macvlan", "DEL", conf(**changed), netns=container)
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_delete_without_a_record_removes_what_the_reference_left(
     cni: Cni, outside: Space, container: Space
 ) -> None:
     """A macvlan without alias in the namespace goes, though there is no record."""
-    before = calm(container, outside)
+    before = picture(container, outside)
     words = ("link", "up0", "name", "eth0", "netns", container.name, "type", "macvlan")
     run("ip", "link", "add", *words)
     cni.ok("macvlan", "DEL", conf(), netns=container)
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_late_delete_leaves_the_link_of_another(
@@ -131,9 +131,9 @@ def test_late_delete_leaves_the_link_of_another(
 ) -> None:
     """DEL of a forgotten attachment does not touch the new container at its path."""
     cni.ok("macvlan", "ADD", conf(), netns=container, container_id="new")
-    before = calm(container, outside)
+    before = picture(container, outside)
     cni.ok("macvlan", "DEL", conf(), netns=container, container_id="old")
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_late_delete_leaves_links_of_other_kinds(
@@ -141,9 +141,9 @@ def test_late_delete_leaves_links_of_other_kinds(
 ) -> None:
     """DEL of an unknown attachment leaves a link that is no macvlan."""
     container.run("ip", "link", "add", "eth0", "type", "bridge")
-    before = calm(container, outside)
+    before = picture(container, outside)
     cni.ok("macvlan", "DEL", conf(), netns=container)
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_check_passes_after_add(cni: Cni, outside: Space, container: Space) -> None:
@@ -227,14 +227,14 @@ def test_gc_removes_what_is_not_valid(cni: Cni, outside: Space, host: Host) -> N
     one, two, three = host.space(), host.space(), host.space()
     cni.ok("macvlan", "ADD", conf(), netns=one, container_id="one")
     cni.ok("macvlan", "ADD", conf(name="other"), netns=three, container_id="three")
-    before = calm(one, three)
+    before = picture(one, three)
     cni.ok("macvlan", "ADD", conf(), netns=two, container_id="two")
     cni.ok("macvlan", "GC", conf())
     assert names(two) == ["lo", "eth0"]
     valid = [{"containerID": "one", "ifname": "eth0"}]
     cni.ok("macvlan", "GC", conf(**{VALID: valid}))
     assert names(two) == ["lo"]
-    assert calm(one, three) == before
+    assert picture(one, three) == before
 
 
 def test_gc_with_a_namespace_that_is_gone(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bridged import held
 from faults import Refusal, refuse_function, refuse_request, refused
-from macvlans import calm, conf
+from macvlans import conf
+from pictures import picture
 from walks import Walk, at_once
 
 from cni_common.kernel import macvlans
@@ -45,7 +46,9 @@ def test_add_that_fails_anywhere_leaves_nothing(
     refuse: Callable[[pytest.MonkeyPatch, Refusal], None],
 ) -> None:
     """Whichever call fails during ADD, nothing stays, and a plain retry works."""
-    walk = Walk(cni, "macvlan", EVERYTHING, container, lambda: calm(container, outside))
+    walk = Walk(
+        cni, "macvlan", EVERYTHING, container, lambda: picture(container, outside)
+    )
     walk.refuse(monkeypatch, refuse)
     assert len(walk.failed) > len(walk.tolerated)
     assert len(walk.failed) > 12
@@ -60,7 +63,9 @@ def test_add_that_is_killed_anywhere_is_mended(
     then: list[str],
 ) -> None:
     """However early or late ADD is killed, DEL leaves nothing, and ADD works again."""
-    walk = Walk(cni, "macvlan", EVERYTHING, container, lambda: calm(container, outside))
+    walk = Walk(
+        cni, "macvlan", EVERYTHING, container, lambda: picture(container, outside)
+    )
     assert walk.kill(monkeypatch, then) > 12
 
 
@@ -68,7 +73,9 @@ def test_delete_that_is_killed_anywhere_is_finished(
     cni: Cni, outside: Space, container: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However early or late DEL is killed, another DEL leaves nothing."""
-    walk = Walk(cni, "macvlan", EVERYTHING, container, lambda: calm(container, outside))
+    walk = Walk(
+        cni, "macvlan", EVERYTHING, container, lambda: picture(container, outside)
+    )
     assert walk.kill_delete(monkeypatch) >= 2
 
 
@@ -77,10 +84,10 @@ def test_interface_that_exists_is_untouched(
 ) -> None:
     """A link called CNI_IFNAME in the container is an error, and it stays as it is."""
     container.run("ip", "link", "add", "eth0", "type", "bridge")
-    before = calm(container, outside)
+    before = picture(container, outside)
     error = cni.refused("macvlan", "ADD", conf(), netns=container)
     assert error["msg"] == "add interface eth0: it already exists"
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_repeated_add_keeps_the_attachment(
@@ -88,10 +95,10 @@ def test_repeated_add_keeps_the_attachment(
 ) -> None:
     """A second ADD of a living attachment is refused and changes nothing."""
     cni.ok("macvlan", "ADD", conf(), netns=container)
-    before = calm(container, outside)
+    before = picture(container, outside)
     error = cni.refused("macvlan", "ADD", conf(), netns=container)
     assert error["msg"] == "add interface eth0: it already exists"
-    assert calm(container, outside) == before
+    assert picture(container, outside) == before
 
 
 def test_add_into_another_netns_keeps_the_attachment(
@@ -100,10 +107,10 @@ def test_add_into_another_netns_keeps_the_attachment(
     """An attachment that lives in one namespace is not moved to another one."""
     one, two = host.space(), host.space()
     cni.ok("macvlan", "ADD", conf(), netns=one)
-    before = calm(one, two, outside)
+    before = picture(one, two, outside)
     error = cni.refused("macvlan", "ADD", conf(), netns=two)
     assert error["msg"] == f"add interface eth0: container c1 has it in {one.path}"
-    assert calm(one, two, outside) == before
+    assert picture(one, two, outside) == before
 
 
 def test_add_after_the_namespace_died_works(
@@ -123,11 +130,11 @@ def test_netns_that_is_none_changes_nothing(
     cni: Cni, outside: Space, netns: str
 ) -> None:
     """A CNI_NETNS that is no other namespace is code 8, and nothing is made."""
-    before = calm(outside)
+    before = picture(outside)
     path = "/proc/thread-self/ns/net" if netns == "own" else netns
     error = cni.refused("macvlan", "ADD", conf(), netns=path)
     assert error["code"] == 8
-    assert calm(outside) == before
+    assert picture(outside) == before
 
 
 def test_containers_at_once(
@@ -135,7 +142,7 @@ def test_containers_at_once(
 ) -> None:
     """Eight ADDs at the same time give eight macvlans with addresses of their own."""
     spaces = [host.space() for _ in range(8)]
-    before = calm(*spaces, outside)
+    before = picture(*spaces, outside)
     calls: list[dict[str, Any]] = [
         {
             "plugin": "macvlan",
@@ -153,4 +160,4 @@ def test_containers_at_once(
     assert len(set(given)) == 8
     deletes = [{**call, "command": "DEL"} for call in calls]
     assert [status for status, _ in at_once(cni, deletes, tmp_path)] == [0] * 8
-    assert calm(*spaces, outside) == before
+    assert picture(*spaces, outside) == before

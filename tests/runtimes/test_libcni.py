@@ -154,14 +154,14 @@ def test_failed_add_leaves_nothing(
 ) -> None:
     """An ADD that fails halfway takes back link, lease and rules by itself."""
     sandbox = plugins.sandbox
-    before = sandbox.run("ip", "-br", "link").stdout
+    before = remains.layout(sandbox)
     broken = conflist("1.0.0", name="broken")
     broken["plugins"][0]["bridge"] = "broken0"
     broken["plugins"][0]["ipam"]["routes"] = [{"dst": "10.1.0.0/16", "gw": "192.0.2.9"}]
     done = client(plugins, broken)("add", container, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert remains.everything(sandbox, container, "10.77.0.2") == [container]
-    assert sandbox.run("ip", "-br", "link").stdout == before
+    assert remains.layout(sandbox) == before
 
 
 def test_add_again_after_a_failed_one_succeeds(

@@ -32,6 +32,22 @@ def veths(sandbox: Sandbox) -> list[str]:
     return sorted(link["ifname"] for link in links if link["ifname"] not in OWN_LINKS)
 
 
+def layout(sandbox: Sandbox, netns: str | None = None) -> list[str]:
+    """Return links and addresses, without what carriers change some time later."""
+    late = {"NO-CARRIER", "LOWER_UP"}
+    return [
+        f"{link['ifname']} {link.get('address')} {link.get('master')} {link['mtu']} "
+        f"{sorted(set(link['flags']) - late)} {address}"
+        for link in sandbox.json("ip", "-j", "address", "show", netns=netns)
+        for address in sorted(
+            f"{held['local']}/{held['prefixlen']}"
+            for held in link["addr_info"]
+            if held["scope"] != "link"
+        )
+        or [""]
+    ]
+
+
 def leases(sandbox: Sandbox, network: str = "*") -> list[str]:
     """Return the addresses that host-local's default directory holds."""
     found = sandbox.path(NETWORKS).glob(f"{network}/*")
