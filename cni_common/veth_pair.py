@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cni_common import naming
-from cni_common.kernel import addresses, links, netns
+from cni_common.kernel import addresses, link_removal, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.sides import refuse_elsewhere, refuse_existing
 from cni_common.spec.errors import CNIError, Code
@@ -97,7 +97,7 @@ def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:
         if link is None:
             return
         if link.alias == naming.alias(owner) or (mac and link.mac == mac):
-            links.delete(host, name)
+            link_removal.delete(link)
 
 
 def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:

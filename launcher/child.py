@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import plugins
-from cni_common.kernel import links, nft
+from cni_common.kernel import link_removal, links, nft
 from cni_common.spec.errors import CNIError
 from launcher import served
 from launcher.loading import load
@@ -107,6 +107,7 @@ def _serve(listener: socket.socket, server: Server, main: Main) -> bool:
 def _as_before(held: list[str], server: Server) -> bool:
     """Tell whether this process is where it was, and holds nothing of the call."""
     nft.release()
+    link_removal.settle()
     here = served.namespaces("thread-self") == server.namespaces
     return here and _descriptors() == held
 

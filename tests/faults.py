@@ -13,6 +13,7 @@ from cni_common.kernel import (
     addresses,
     bridges,
     forwarding,
+    link_removal,
     link_settings,
     links,
     netns,
@@ -33,6 +34,7 @@ FLOOR = (
     addresses,
     bridges,
     forwarding,
+    link_removal,
     link_settings,
     links,
     netns,
@@ -86,6 +88,7 @@ def died() -> Exception:
 
 REQUESTS: tuple[tuple[Any, str, Callable[[], Exception]], ...] = (
     (Netlink, "outcomes", refused_by_kernel),
+    (Netlink, "hand_over", refused_by_kernel),
     (Netlink, "get", refused_by_kernel),
     (Netlink, "dump", refused_by_kernel),
     (nft, "_command", refused),

@@ -20,7 +20,7 @@ import (
 
 // Settle is for what goes on when a call has returned, an exiting child for example:
 // it belongs to the CPU time, not to the time that the caller waited.
-const settle = 5 * time.Millisecond
+const settle = 25 * time.Millisecond
 
 type request struct {
 	Operation   string

@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import struct
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -83,8 +84,12 @@ class Netlink:
         return self._socket.fileno()
 
     def receive(self) -> bytes:
-        """Return the next datagram; used on sockets that listen to groups."""
-        return self._socket.recv(_BUFFER)
+        """Return the next datagram; used on sockets that listen to groups.
+
+        It is empty when somebody else than the kernel has sent it.
+        """
+        data, sender = self._socket.recvfrom(_BUFFER)
+        return data if sender[0] == 0 else b""
 
     def act(self, *requests: tuple[Any, int, int]) -> None:
         """Have the kernel carry out `requests`: (message, type, flags), in order.
@@ -121,6 +126,36 @@ class Netlink:
                 if kind == _ERROR and sequence >= start:
                     outcomes[sequence] = _refusal(body, flags)
         return [outcomes[sequence] for sequence in sorted(outcomes)]
+
+    def hand_over(self, message: Any, kind: int, flags: int) -> Thread:
+        """Have a thread make the request; it lives until the kernel is done with it.
+
+        `acknowledged` reads the answer. Neither closing this socket nor the end of the
+        call disturbs the request.
+        """
+        data = self._encode(message, kind, flags | REQUEST | ACK)
+        sender = self._socket.dup()
+
+        def send() -> None:
+            with sender:
+                sender.send(data)
+
+        thread = Thread(target=send, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # a limit of processes: then the caller waits
+            thread.run()
+        return thread
+
+    def acknowledged(self) -> None:
+        """Return when the last request is carried out; raises its refusal."""
+        while True:
+            for kind, flags, sequence, body in self._read():
+                if kind == _ERROR and sequence == self._sequence:
+                    error = _refusal(body, flags)
+                    if error is not None:
+                        raise error
+                    return
 
     def get(self, message: Any, kind: int, answer: type[Any]) -> Any:
         """Return the one answer, decoded as `answer`; raises NetlinkError."""

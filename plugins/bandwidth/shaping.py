@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import naming
-from cni_common.kernel import filters, ifbs, links, qdiscs
+from cni_common.kernel import filters, ifbs, link_removal, links, qdiscs
 from cni_common.kernel.filters import ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, Filter
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
@@ -141,4 +141,4 @@ def _add_ifb(host: Netlink, owner: Attachment, noted: Record, undo: Rollback) ->
 def _delete_ifb(host: Netlink, noted: Record) -> None:
     ifb = own_ifb(host, noted)
     if ifb is not None:
-        links.delete(host, ifb.name)
+        link_removal.delete(ifb)

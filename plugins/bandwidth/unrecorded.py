@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import naming
-from cni_common.kernel import filters, ifbs, links, netns, qdiscs
+from cni_common.kernel import filters, ifbs, link_removal, links, netns, qdiscs
 from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
@@ -25,7 +25,7 @@ def release(owner: Attachment, path: str) -> None:
     with Netlink() as host, Gather() as each:
         for ifb in _found(host, owner):
             each(_release_veth, owner, path, ifb)
-            each(links.delete, host, ifb.name)
+            each(link_removal.delete, ifb)
         each(record.delete, owner)  # a killed ADD leaves half a file
 
 
@@ -38,7 +38,7 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
     with Netlink() as host, Gather() as each:
         for ifb in ifbs.of_host(host):
             if ifb.alias.startswith(f"cni {network} ") and ifb.alias not in kept:
-                each(links.delete, host, ifb.name)
+                each(link_removal.delete, ifb)
 
 
 def _found(host: Netlink, owner: Attachment) -> list[Link]:
