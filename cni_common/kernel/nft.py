@@ -47,7 +47,8 @@ def run(transaction: str) -> None:
 def list_json(command: str) -> list[dict[str, Any]]:
     """Return the objects that a list command prints; for GC, CHECK and STATUS.
 
-    Raises RefusedError, with `is_missing` for an object that does not exist.
+    Protocols are numbers: names depend on /etc/protocols, which a small system has
+    not. Raises RefusedError, with `is_missing` for an object that does not exist.
     """
     output = _command(command, as_json=True)
     listed = json.loads(output).get("nftables", []) if output.strip() else []
@@ -99,6 +100,7 @@ def _command(text: str, *, as_json: bool = False) -> str:
     if as_json:
         context.set_json_output(True)
         context.set_stateless_output(True)
+        context.set_numeric_proto_output(True)
     status, output, cause = context.cmd(text)
     if status != 0:
         raise RefusedError(text, cause or "")

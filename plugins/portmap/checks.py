@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from plugins.portmap.elements import Elements
 
 _RULE = re.compile(rf"^add rule {elements.TABLE} (\S+) ", re.MULTILINE)
+_NUMBERS = {
+    "tcp": str(socket.IPPROTO_TCP),
+    "udp": str(socket.IPPROTO_UDP),
+    "sctp": str(socket.IPPROTO_SCTP),
+}
 _BASE = re.compile(
     rf"^add chain {elements.TABLE} (\S+) "
     r"\{ type (\w+) hook (\w+) priority (-?\d+) ;",
@@ -81,7 +87,7 @@ def _check_rules(listed: list[dict[str, Any]], declared: str) -> None:
 def _check_elements(listed: list[dict[str, Any]], expected: Elements) -> None:
     present = dict(_present(listed))
     for place, content in expected.items():
-        key = (place.name, place.key.replace('"', ""))
+        key = (place.name, _numbered(place.key))
         if key not in present:
             raise _missing(f"element {place.key} of {place.name}")
         if present[key] != content.value:
@@ -103,6 +109,15 @@ def _text(value: Any) -> str:
         value = value["elem"]["val"]
     parts = value["concat"] if isinstance(value, dict) else [value]
     return " . ".join(str(part) for part in parts)
+
+
+def _numbered(key: str) -> str:
+    """Return a key as it is listed: without quotes, its protocol as a number.
+
+    The protocol comes first, or after an address of the host.
+    """
+    words = key.replace('"', "").split(" . ")
+    return " . ".join([*(_NUMBERS.get(word, word) for word in words[:2]), *words[2:]])
 
 
 def _missing(what: str) -> CNIError:

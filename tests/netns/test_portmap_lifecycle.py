@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,27 @@ def test_check_covers_addresses_and_conditions(
     conf["runtimeConfig"]["portMappings"].append(mapping(8082))
     error = node.cni.refused("portmap", "CHECK", conf, **options)
     assert "tcp port 8082" in error["msg"]
+
+
+def test_check_without_etc_protocols(node: Node) -> None:
+    """CHECK needs no name of a protocol, which a small system does not have."""
+    published = [mapping(8080, protocol=name) for name in ("tcp", "udp", "sctp")]
+    at = mapping(8081, hostIP="10.1.0.1", protocol="udp")
+    conf, options = request(node.container(2), 2, *published, at)
+    known = "/etc/protocols"
+    hidden = os.path.exists(known)
+    if hidden:
+        run("mount", "--bind", "/dev/null", known)
+    try:
+        node.cni.ok("portmap", "ADD", conf, **options)
+        assert re.search(r"\b6 \. 8080\b", listing())
+        node.cni.ok("portmap", "CHECK", conf, **options)
+        run("nft", "delete", "element", *TABLE[1:], "hostports4", "{ udp . 8080 }")
+        error = node.cni.refused("portmap", "CHECK", conf, **options)
+    finally:
+        if hidden:
+            run("umount", known)
+    assert error["msg"].endswith("missing element udp . 8080 of hostports4")
 
 
 @pytest.mark.parametrize("key", KEYS)
