@@ -23,8 +23,9 @@ FAMILIES = {4: "ip", 6: "ip6"}
 _CONDITIONED_PRIORITY = -101
 # nft 1.0.6 knows the type of `ct original proto-dst` only behind such a match.
 _ORIGINAL = "meta l4proto { tcp, udp, sctp } meta l4proto . ct original proto-dst"
-# A bridged packet under br_netfilter has no input interface in postrouting.
-_BRIDGED = "iif 0 fib saddr type != local"
+# `iif != 0` in other words: for the index of an interface, be it 0, libnftables lists
+# all links of the host. No link is in this group, and a packet without a link in none.
+_HAS_INPUT = "iifgroup != 0xffffffff"
 
 
 class Scope(NamedTuple):
@@ -136,7 +137,11 @@ def _base_chains() -> str:
 
 def _guard() -> list[str]:
     return [
-        _rule("guard", f"iif != lo ip {end} 127.0.0.0/8 drop", "route_localnet guard")
+        _rule(
+            "guard",
+            f"iifname != lo ip {end} 127.0.0.0/8 drop",
+            "route_localnet guard",
+        )
         for end in ("daddr", "saddr")
     ]
 
@@ -158,15 +163,17 @@ def _published() -> list[str]:
 
 def _masquerading() -> list[str]:
     parts = [_rule("postrouting", "ct status dnat jump masquerading")]
-    texts = ["ip saddr 127.0.0.0/8 {o} . ip daddr @localhost4"]
+    texts = [f"ip saddr 127.0.0.0/8 {_ORIGINAL} . ip daddr @localhost4 masquerade"]
     for family, protocol in FAMILIES.items():
-        texts += [
-            f"{{o}} . {protocol} daddr @masq_all{family}",
-            f"{{o}} . {protocol} daddr . iifname @hairpin{family}",
-            f"{_BRIDGED} {{o}} . {protocol} daddr . oifname @hairpin{family}",
-        ]
-    original = [text.replace("{o}", _ORIGINAL) for text in texts]
-    return parts + [_rule("masquerading", f"{text} masquerade") for text in original]
+        key = f"{_ORIGINAL} . {protocol} daddr"
+        texts.append(f"{key} @masq_all{family} masquerade")
+        texts.append(f"{key} . iifname @hairpin{family} masquerade")
+    # A bridged packet under br_netfilter has no input interface in postrouting.
+    texts.append(f"{_HAS_INPUT} return")
+    for family, protocol in FAMILIES.items():
+        key = f"fib saddr type != local {_ORIGINAL} . {protocol} daddr"
+        texts.append(f"{key} . oifname @hairpin{family} masquerade")
+    return parts + [_rule("masquerading", text) for text in texts]
 
 
 def _base(name: str, kind: str, hook: str, priority: int) -> str:

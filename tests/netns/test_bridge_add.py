@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, addresses, conf, held, host_end, layer2
+from bridged import DUAL, IPV4, addresses, conf, held, host_end, layer2
 from lab import ip
 
 if TYPE_CHECKING:
@@ -110,6 +110,17 @@ def test_link_local_address_of_the_gateway_is_usable(
     scopes = [(a["scope"], a.get("tentative")) for a in shown["addr_info"]]
     assert ("link", None) in scopes
     assert ("link", True) not in scopes
+
+
+@pytest.mark.parametrize(("ipam", "told"), [(IPV4, "0"), (DUAL, "1")])
+def test_ipv6_neighbours_are_told_of_ipv6_only(
+    cni: Cni, container: Space, ipam: dict[str, Any], told: str
+) -> None:
+    """A bridge copies each announcement to all its ports: none without an address."""
+    cni.ok("bridge", "ADD", conf(ipam=ipam), netns=container)
+    name = "net/ipv6/conf/eth0/ndisc_notify"
+    assert container.run("sysctl", "-n", name).strip() == told
+    assert container.run("sysctl", "-n", "net/ipv4/conf/eth0/arp_notify") == "1\n"
 
 
 def test_ipv6_works_where_the_runtime_disabled_it(cni: Cni, container: Space) -> None:

@@ -185,7 +185,7 @@ HARM = (
     ),
     (
         ("flush", "chain", "inet", "cnipy_portmap", "masquerading"),
-        "rule in chain masquerading: 0 of 7 there",
+        "rule in chain masquerading: 0 of 8 there",
     ),
     (("flush", "ruleset"), "table inet cnipy_portmap"),
     (
