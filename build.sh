@@ -189,8 +189,8 @@ run_tests() {
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
     fi
-    # Tests wait for a third of their time, so one more than there are cores.
-    local at_once=(-n "$(($(nproc) + 1))" --dist worksteal)
+    # Tests wait for much of their time, so twice as many as there are cores.
+    local at_once=(-n "$(($(nproc) * 2))" --dist worksteal)
     say "with the warm server"
     CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q "${at_once[@]}" \
         tests/runtimes tests/recordings tests/examples tests/differential
