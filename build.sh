@@ -177,7 +177,7 @@ demo() {
 run_tests() {
     if ((EUID == 0)); then keep_stopped firewalld.service; fi
     need nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl \
-        shellcheck=shellcheck tcpdump=tcpdump /bin/busybox=busybox-static \
+        shellcheck=shellcheck sysctl=procps tcpdump=tcpdump /bin/busybox=busybox-static \
         podman=podman containerd=containerd runc=runc strace=strace \
         dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus \
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go \

@@ -10,9 +10,10 @@ CLIENT = "10.99.0.2"
 CLIENT6 = "fd99::2"
 # Answers each TCP request with the address the request came from.
 ECHO_SOURCE = """
-import http.server, socket, sys
+import http.server, socket, socketserver, sys
 class Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
+    server_bind = socketserver.TCPServer.server_bind  # asks no DNS for our own name
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.client_address[0].removeprefix("::ffff:").encode()
