@@ -45,10 +45,10 @@ def delete(link: Link) -> None:
             _freeing.append(netlink.hand_over(message, RTM_DELLINK, 0))
             while True:
                 ready = select.select([netlink, events], [], [], _SECONDS)[0]
-                if events in ready and _tells_the_end(events.receive(), link):
-                    return
-                if events not in ready:
+                if netlink in ready or not ready:
                     netlink.acknowledged()
+                    return
+                if _tells_the_end(events.receive(), link):
                     return
     except NetlinkError as error:
         if error.errno != errno.ENODEV:
