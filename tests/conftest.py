@@ -15,6 +15,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lab import Cni, Host, Space, lacking, run
 
 from cni_common import state
@@ -23,6 +24,16 @@ from plugins import REGISTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes says little where other tests run beside it.
+settings.register_profile(
+    "suite",
+    settings(),
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000

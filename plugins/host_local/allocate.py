@@ -76,8 +76,9 @@ def refuse_duplicates(store: Store, sets: Sequence[RangeSet], owner: Owner) -> N
     A lease of an earlier boot is released instead: the runtime starts the same
     container again and there was nobody to call DEL.
     """
-    for name in (*store.owned(owner), *store.owned(owner.legacy)):
-        for number, range_set in enumerate(sets):
+    names = sorted((*store.owned(owner), *store.owned(owner.legacy)))
+    for number, range_set in enumerate(sets):
+        for name in names:
             if ip_address(name) not in range_set:
                 continue
             if not store.is_dead(name):

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.host_local.ranges import (
@@ -81,7 +81,6 @@ def allocatable(pool: RangeSet) -> list[Any]:
     return found
 
 
-@settings(deadline=None, database=None)
 @given(small_sets())
 def test_candidates_are_what_may_be_allocated(pool: RangeSet) -> None:
     """Every usable address comes once, and no gateway, network or excluded one."""
@@ -89,7 +88,6 @@ def test_candidates_are_what_may_be_allocated(pool: RangeSet) -> None:
     assert pool.size == len(allocatable(pool))
 
 
-@settings(deadline=None, database=None)
 @given(small_sets(), st.data())
 def test_round_robin_visits_all_before_it_repeats(
     pool: RangeSet, data: st.DataObject
@@ -103,7 +101,6 @@ def test_round_robin_visits_all_before_it_repeats(
     assert list(pool.candidates(last)) == expected
 
 
-@settings(deadline=None, database=None)
 @given(small_sets(), st.data())
 def test_requests_are_refused_for_what_is_no_candidate(
     pool: RangeSet, data: st.DataObject
@@ -114,7 +111,6 @@ def test_requests_are_refused_for_what_is_no_candidate(
     assert (not pool.refusal(address)) == (address in set(allocatable(pool)))
 
 
-@settings(deadline=None, database=None)
 @given(small_sets())
 def test_last_reserved_of_another_set_starts_over(pool: RangeSet) -> None:
     """An address that is in no range makes the round start at the beginning."""
