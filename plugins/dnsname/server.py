@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import naming, state
 from cni_common.kernel import processes
+from cni_common.spec.errors import CNIError
 from plugins.dnsname import dnsmasq
 from plugins.dnsname.dnsmasq import Service
 
@@ -204,13 +205,29 @@ def _start(network: str, wanted: Service, executable: str) -> None:
         os.unlink(os.path.join(directory, _SERVICE))
     text = dnsmasq.configuration(network, wanted, directory, hosts)
     state.write_text(directory, "dnsmasq.conf", text)
-    dnsmasq.start(executable, _configuration(network))
+    _start_alone(executable, _configuration(network))
     document = {
         "links": list(wanted.links),
         "domain": wanted.domain,
         "remoteServers": list(wanted.remote_servers),
     }
     state.write(directory, _SERVICE, document)
+
+
+def _start_alone(executable: str, path: str) -> None:
+    """Start dnsmasq in the place of one that shows itself only now.
+
+    An ADD that is killed may leave a child which has yet to become dnsmasq, when it
+    has no configuration on its command line; it takes the port a moment later.
+    """
+    while True:
+        try:
+            dnsmasq.start(executable, path)
+        except CNIError:
+            if not _end_strays(path):
+                raise
+        else:
+            return
 
 
 def _content(network: str, name: str) -> str | None:

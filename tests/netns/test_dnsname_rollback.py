@@ -153,6 +153,27 @@ def test_killed_add_is_undone_by_delete(node: Names) -> None:
     assert ended < 20
 
 
+def test_stray_that_shows_itself_late_gives_way(
+    node: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed ADD's child that becomes dnsmasq after the search loses the port."""
+    planned = node.plan("c1", "web")
+    start, late = dnsmasq.start, []
+
+    def start_second(executable: str, path: str) -> None:
+        if not late:
+            run(*dnsmasq.command(executable, path))
+            late.extend(pids())
+        start(executable, path)
+
+    monkeypatch.setattr(dnsmasq, "start", start_second)
+    node.call("ADD", planned)
+    assert len(late) == len(pids()) == 1
+    assert late != pids()
+    assert planned.ask("web") == Reply(0, [planned.address])
+    node.call("CHECK", planned)
+
+
 def at_once(node: Names, verb: str, those: list[Attached]) -> None:
     """Have one process for each call, all at the same time."""
     children = []
