@@ -8,8 +8,10 @@ file in hosts/. All functions but `lock` are called with the lock held.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,8 @@ ROOM = "dnsname-servers"
 _SERVICE, _HOSTS, _INHERITED = "service", "hosts", "inherited"
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
+_IN_USE = os.strerror(errno.EADDRINUSE)
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)  # seconds until the port is free
 
 
 def lock() -> AbstractContextManager[None]:
@@ -215,19 +219,23 @@ def _start(network: str, wanted: Service, executable: str) -> None:
 
 
 def _start_alone(executable: str, path: str) -> None:
-    """Start dnsmasq in the place of one that shows itself only now.
+    """Start dnsmasq in the place of one that shows itself only now, or no more.
 
     An ADD that is killed may leave a child which has yet to become dnsmasq, when it
-    has no configuration on its command line; it takes the port a moment later.
+    has no configuration on its command line; it takes the port a moment later. One
+    that is about to end has lost its command line before it gives the port back.
     """
-    while True:
+    for pause in _PAUSES:
         try:
             dnsmasq.start(executable, path)
-        except CNIError:
-            if not _end_strays(path):
+        except CNIError as error:
+            if _IN_USE not in error.msg:
                 raise
         else:
             return
+        _end_strays(path)
+        time.sleep(pause)
+    dnsmasq.start(executable, path)
 
 
 def _content(network: str, name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +173,16 @@ def test_stray_that_shows_itself_late_gives_way(
     assert late != pids()
     assert planned.ask("web") == Reply(0, [planned.address])
     node.call("CHECK", planned)
+
+
+def test_port_that_is_given_back_late_is_waited_for(node: Names) -> None:
+    """A server that is about to end holds the port a little longer."""
+    planned = node.plan("c1", "web")
+    with socket.create_server(("10.1.2.1", 53)) as held, ThreadPoolExecutor() as pool:
+        waited = pool.submit(time.sleep, 0.1)
+        waited.add_done_callback(lambda _: held.close())
+        node.call("ADD", planned)
+    assert planned.ask("web") == Reply(0, [planned.address])
 
 
 def at_once(node: Names, verb: str, those: list[Attached]) -> None:
