@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delete a link and return when it is gone, not only when the kernel has freed it.
 
-For unregister_netdevice_many() the kernel takes a link off all lists and notifies,
+In unregister_netdevice_many() the kernel takes a link off all lists and notifies,
 then releases rtnl_lock, and only then waits until no processor can still be looking at
 the link (netdev_run_todo() in net/core/dev.c). RTM_DELLINK is acknowledged after that
 wait, the notification comes before it: after 1 ms rather than 15. So the request is
@@ -58,7 +58,9 @@ def delete(link: Link) -> None:
 def settle() -> None:
     """Return when the kernel is done with all that this process has deleted."""
     while _freeing:
-        _freeing.pop().join()
+        thread = _freeing.pop()
+        if thread.is_alive():  # one that could not be started cannot be joined
+            thread.join()
 
 
 def _tells_the_end(datagram: bytes, link: Link) -> bool:

@@ -99,6 +99,7 @@ def test_process_without_another_thread(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     link_removal.delete(pair(container))
+    link_removal.settle()
     assert (names(), names(container)) == (set(), set())
 
 
