@@ -37,4 +37,13 @@ def container_end(request: Request, result: Result) -> tuple[Interface, int]:
 
 def ips_of(result: Result, index: int) -> list[IP]:
     """Return the addresses of the interface `index`, and those of no interface."""
-    return [ip for ip in result.ips if ip.interface in {None, index}]
+    return [ip for ip in result.ips if result.index_of(ip) in {None, index}]
+
+
+def is_of_container(request: Request, result: Result, ip: IP) -> bool:
+    """Tell whether `ip` is an address of CNI_IFNAME in the container, or of no link."""
+    index = result.index_of(ip)
+    if index is None:
+        return True
+    interface = result.interfaces[index]
+    return interface.name == request.ifname and bool(interface.sandbox)

@@ -7,7 +7,7 @@ version of the configuration, and a prevResult is read in that version.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -75,12 +75,12 @@ class Interface(GoModel):
 class IP(GoModel):
     """An address of the attachment; `interface` is an index into the interfaces.
 
-    A missing index is not 0.
+    A missing index is not 0; one that names no interface counts as missing.
     """
 
     address: Cidr
     gateway: OptionalAddress = None
-    interface: Annotated[int, Field(ge=0)] | None = None
+    interface: int | None = None
 
     @property
     def version(self) -> str:
@@ -99,6 +99,11 @@ class Result(GoModel):
     ips: list[IP] = Field(default_factory=list)
     routes: list[Route] = Field(default_factory=list)
     dns: Dns = Field(default_factory=Dns)
+
+    def index_of(self, ip: IP) -> int | None:
+        """Return the index of the interface that has `ip`, or None if it names none."""
+        index = ip.interface
+        return index if index in range(len(self.interfaces)) else None
 
     @classmethod
     def read(cls, document: object, version: str, what: str = "prevResult") -> Result:

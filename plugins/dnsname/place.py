@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cni_common import previous
 from cni_common.kernel import route_get
 from cni_common.spec.errors import CNIError, Code
 from plugins.dnsname import dnsmasq
@@ -25,13 +26,13 @@ class Place:
     servers: tuple[IPAddress, ...]
 
 
-def of(request: Request, previous: Result) -> Place:
+def of(request: Request, result: Result) -> Place:
     """Return the place that prevResult describes.
 
     Raises code 7 when no gateway is an address of this host, or not on the link by
     which the container is reached: there is nothing that could listen then.
     """
-    ips = [ip for ip in previous.ips if _is_ours(ip, request, previous)]
+    ips = [ip for ip in result.ips if previous.is_of_container(request, result, ip)]
     if not ips:
         msg = f"serve names of {request.ifname}: prevResult has no address of it"
         raise CNIError(Code.INVALID_CONFIG, msg)
@@ -66,12 +67,3 @@ def _holder(ip: IP) -> str | None:
         cause = f"but {ip.address.ip} is reached by {towards}"
         raise CNIError(Code.INVALID_CONFIG, f"{msg} {cause}")
     return link
-
-
-def _is_ours(ip: IP, request: Request, previous: Result) -> bool:
-    if ip.interface is None:
-        return True
-    if ip.interface >= len(previous.interfaces):
-        return False
-    interface = previous.interfaces[ip.interface]
-    return interface.name == request.ifname and bool(interface.sandbox)

@@ -11,7 +11,7 @@ from plugins.firewall.protection import Policy, Protection
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.fields import IPAddress
-    from cni_common.spec.result import IP, Result
+    from cni_common.spec.result import Result
     from plugins.firewall.choice import Choice
     from plugins.firewall.conf import FirewallConf
 
@@ -21,9 +21,8 @@ _UNSPEAKABLE = frozenset('"\\*')
 
 
 def addresses(previous: Result) -> tuple[IPAddress, ...]:
-    """Return the container's addresses, each once."""
-    found = [ip.address.ip for ip in previous.ips if _is_inside(ip, previous)]
-    return tuple(dict.fromkeys(found))
+    """Return every address of prevResult once, of whichever interface it says it is."""
+    return tuple(dict.fromkeys(ip.address.ip for ip in previous.ips))
 
 
 def protection(conf: FirewallConf, previous: Result, choice: Choice) -> Protection:
@@ -61,14 +60,6 @@ def _host_links(previous: Result) -> list[Link]:
 def _is_routed(link: Link) -> bool:
     """Tell whether the host itself routes by `link`: a bridge, or no port of one."""
     return link.kind == "bridge" or not link.master
-
-
-def _is_inside(ip: IP, previous: Result) -> bool:
-    if ip.interface is None:
-        return True
-    if ip.interface >= len(previous.interfaces):
-        return False
-    return bool(previous.interfaces[ip.interface].sandbox)
 
 
 def _check_speakable(conf: FirewallConf, names: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cni_common import previous
 from cni_common.kernel import netns, route_get
 from cni_common.spec.errors import CNIError
 from plugins.portmap.claims import Claim, Port, Target
@@ -12,12 +13,12 @@ from plugins.portmap.claims import Claim, Port, Target
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request
-    from cni_common.spec.result import IP, Result
+    from cni_common.spec.result import Result
     from plugins.portmap.conf import PortmapConf, PortMapping
 
 
 def claims(
-    request: Request, conf: PortmapConf, previous: Result
+    request: Request, conf: PortmapConf, result: Result
 ) -> dict[Port, list[Claim]]:
     """Return the claims by port; a mapping for which there is no address gives none.
 
@@ -27,7 +28,7 @@ def claims(
         return {}
     with netns.open_path(request.netns) as container:
         identity = container.identity
-    targets = _targets(request, conf, previous)
+    targets = _targets(request, conf, result)
     found: dict[Port, list[Claim]] = {}
     for mapping in conf.mappings:
         claim = _claim(request, conf, mapping, targets, identity)
@@ -69,12 +70,13 @@ def _claim(
     )
 
 
-def _targets(request: Request, conf: PortmapConf, previous: Result) -> list[Target]:
+def _targets(request: Request, conf: PortmapConf, result: Result) -> list[Target]:
     """Return the first address of each family, IPv4 first."""
     found: dict[int, Target] = {}
-    for ip in previous.ips:
+    for ip in result.ips:
         address = ip.address.ip
-        if address.version in found or not _is_ours(ip, request, previous):
+        ours = previous.is_of_container(request, result, ip)
+        if address.version in found or not ours:
             continue
         link = _link_towards(address, request)
         conditions = conf.conditions(address.version)
@@ -89,12 +91,3 @@ def _link_towards(address: IPAddress, request: Request) -> str:
     except CNIError as error:
         request.log.warning(f"ports lead nowhere for now: {error}")
         return ""
-
-
-def _is_ours(ip: IP, request: Request, previous: Result) -> bool:
-    if ip.interface is None:
-        return True
-    if not 0 <= ip.interface < len(previous.interfaces):
-        return False
-    interface = previous.interfaces[ip.interface]
-    return interface.name == request.ifname and bool(interface.sandbox)

@@ -181,7 +181,6 @@ def test_previous_result_that_is_no_object_is_refused(document: object) -> None:
         ({"ips": [{"address": "10.1.2.3"}]}, "ips.0.address"),
         ({"ips": [{"address": "10.1.2.3/33"}]}, "ips.0.address"),
         ({"ips": [{"address": "10.1.2.3/24", "gateway": "x"}]}, "ips.0.gateway"),
-        ({"ips": [{"address": "10.1.2.3/24", "interface": -1}]}, "ips.0.interface"),
         ({"ips": [{"address": "10.1.2.3/24", "interface": "0"}]}, "ips.0.interface"),
         ({"routes": [{"dst": "10.1.2.3"}]}, "routes.0.dst"),
         ({"routes": [{"dst": "10.1.2.0/24", "mtu": 1.0}]}, "routes.0.mtu"),
@@ -195,6 +194,20 @@ def test_malformed_previous_result_is_code_7(document: object, key: str) -> None
         Result.read(document, "1.0.0")
     assert raised.value.code == 7
     assert raised.value.msg.startswith(f"parse prevResult: {key}: ")
+
+
+@pytest.mark.parametrize(
+    ("index", "found"), [(None, None), (0, 0), (1, 1), (2, None), (-1, None)]
+)
+def test_index_that_names_no_interface_is_none(
+    index: int | None, found: int | None
+) -> None:
+    """An index of -1 or beyond the interfaces is told on, and counts as absent."""
+    ip = {"address": "10.1.2.3/24"} | ({} if index is None else {"interface": index})
+    document = {"cniVersion": "1.0.0", "interfaces": [{"name": "a"}, {"name": "b"}]}
+    result = Result.read({**document, "ips": [ip]}, "1.0.0")
+    assert result.index_of(result.ips[0]) == found
+    assert result.document("1.0.0")["ips"] == [ip]
 
 
 def test_unknown_and_deep_keys_of_a_previous_result_are_passed_over() -> None:
