@@ -23,6 +23,7 @@ from cni_common.kernel.pyroute2_messages import ifinfmsg
 if TYPE_CHECKING:
     from threading import Thread
 
+    from cni_common.kernel.errand import Errand
     from cni_common.kernel.link_answer import Link
 
 _AF_UNSPEC = 0  # a bridge tells the same of its port with AF_BRIDGE, and earlier
@@ -41,12 +42,18 @@ def delete(link: Link) -> None:
     message["index"] = link.index
     _freeing[:] = [thread for thread in _freeing if thread.is_alive()]
     try:
-        with Netlink(groups=GROUP_LINK) as events, Netlink() as netlink:
-            _freeing.append(netlink.hand_over(message, RTM_DELLINK, 0))
+        with (
+            Netlink(groups=GROUP_LINK) as events,
+            Netlink() as netlink,
+            netlink.hand_over(message, RTM_DELLINK, 0) as errand,
+        ):
+            _freeing.append(errand.thread)
+            sources: list[Netlink | Errand] = [netlink, events, errand]
             while True:
-                ready = select.select([netlink, events], [], [], _SECONDS)[0]
-                if netlink in ready or not ready:
-                    netlink.acknowledged()
+                ready = select.select(sources, [], [], _SECONDS)[0]
+                errand.check()
+                if events not in ready or netlink in ready:
+                    netlink.acknowledged()  # it is there, or waited for once more
                     return
                 if _tells_the_end(events.receive(), link):
                     return

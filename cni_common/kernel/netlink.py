@@ -12,8 +12,9 @@ import errno
 import os
 import socket
 import struct
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
+
+from cni_common.kernel.errand import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +120,7 @@ class Netlink:
             self._encode(message, kind, flags | REQUEST | ACK)
             for message, kind, flags in requests
         )
-        self._socket.send(data)
+        _send(self._socket, data)
         outcomes: dict[int, NetlinkError | None] = {}
         while len(outcomes) < len(requests):
             for kind, flags, sequence, body in self._read():
@@ -127,7 +128,7 @@ class Netlink:
                     outcomes[sequence] = _refusal(body, flags)
         return [outcomes[sequence] for sequence in sorted(outcomes)]
 
-    def hand_over(self, message: Any, kind: int, flags: int) -> Thread:
+    def hand_over(self, message: Any, kind: int, flags: int) -> Errand:
         """Have a thread make the request; it lives until the kernel is done with it.
 
         `acknowledged` reads the answer. Neither closing this socket nor the end of the
@@ -138,14 +139,9 @@ class Netlink:
 
         def send() -> None:
             with sender:
-                sender.send(data)
+                _send(sender, data)
 
-        thread = Thread(target=send, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # a limit of processes: then the caller waits
-            thread.run()
-        return thread
+        return Errand(send)
 
     def acknowledged(self) -> None:
         """Return when the last request is carried out; raises its refusal."""
@@ -174,7 +170,7 @@ class Netlink:
         raise NetlinkError(errno.EAGAIN, "the listed objects keep changing")
 
     def _ask(self, message: Any, kind: int, flags: int, answer: type[Any]) -> list[Any]:
-        self._socket.send(self._encode(message, kind, flags | REQUEST))
+        _send(self._socket, self._encode(message, kind, flags | REQUEST))
         found: list[Any] = []
         interrupted = False
         while True:
@@ -227,6 +223,14 @@ class Netlink:
             messages.append((kind, flags, sequence, data[offset : offset + length]))
             offset += (length + 3) & ~3
         return messages
+
+
+def _send(sender: socket.socket, data: bytes) -> None:
+    try:
+        sender.send(data)
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise NetlinkError(number, os.strerror(number).lower()) from error
 
 
 def _refusal(body: bytes, flags: int) -> NetlinkError | None:

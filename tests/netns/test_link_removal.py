@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import ip, run
+from refusing import refusing
 
 from cni_common.kernel import link_removal, links
 from cni_common.kernel.netlink import Netlink, NetlinkError
@@ -113,13 +114,30 @@ def test_kernel_without_notification(
     assert (names(), names(container)) == (set(), set())
 
 
+def test_request_that_cannot_be_sent(container: Space) -> None:
+    """A request that never reached the kernel is an error, not an answer to wait for.
+
+    The link and its peer stay, and so does nothing of the deletion.
+    """
+    link, before = pair(container), threading.active_count()
+    error = refusing("sendto", errno.ENOBUFS, lambda: link_removal.delete(link))
+    assert isinstance(error, CNIError), error
+    assert error.msg == "delete link a0: no buffer space available"
+    link_removal.settle()
+    assert threading.active_count() <= before
+    assert (names(), names(container)) == ({"a0"}, {"eth0"})
+    link_removal.delete(link)
+    assert names() == set()
+
+
 def test_refusal_is_netlinks() -> None:
     """The answer to a request that was handed over is read like any other."""
     with Netlink() as netlink:
         missing = links.existing(netlink, "lo")
         message = link_removal.ifinfmsg()
         message["index"] = missing.index + 1000
-        netlink.hand_over(message, links.RTM_DELLINK, 0).join()
+        with netlink.hand_over(message, links.RTM_DELLINK, 0) as errand:
+            errand.thread.join()
         with pytest.raises(NetlinkError) as refused:
             netlink.acknowledged()
     assert refused.value.errno == errno.ENODEV

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A system call that may take long, made by a thread, so that others need not wait."""
+
+from __future__ import annotations
+
+import os
+from threading import Thread
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class Errand:
+    """`act` in a thread of its own, readable for select(2) when that has ended.
+
+    Leaving the block waits for nothing: the thread lives until `act` is done.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._failure: OSError | None = None
+        self._ended, end = os.pipe()
+        self.thread = Thread(target=self._run, args=(act, end), daemon=True)
+        try:
+            self.thread.start()
+        except RuntimeError:  # a limit of processes: then the caller waits
+            self.thread.run()
+
+    def _run(self, act: Callable[[], None], end: int) -> None:
+        try:
+            act()
+        except OSError as error:
+            self._failure = error
+        finally:
+            os.close(end)
+
+    def check(self) -> None:
+        """Raise what `act` has raised, if it has failed already."""
+        if self._failure is not None:
+            raise self._failure
+
+    def fileno(self) -> int:
+        """Return the descriptor, for select(2)."""
+        return self._ended
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._ended)
