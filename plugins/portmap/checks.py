@@ -34,7 +34,8 @@ _BASE = re.compile(
 
 
 def check_published(attachment: Attachment, wanted: dict[Port, list[Claim]]) -> None:
-    """Raise code 999 unless `wanted` is claimed and the kernel acts on it.
+    """Raise code 999 unless `wanted`, under the conditions that its ADD had, is claimed
+    and the kernel acts on it.
 
     A port that another interface of the same container answers is not looked up for
     this one, so its element is not expected.
@@ -45,11 +46,16 @@ def check_published(attachment: Attachment, wanted: dict[Port, list[Claim]]) -> 
     expected: Elements = {}
     for port, claims in wanted.items():
         own = [claim for claim in held[port] if claim.attachment == attachment]
-        if own != claims:
+        if [claim.without_conditions() for claim in own] != claims:
             raise _missing(f"claim of {attachment} on {port}")
         expected |= elements.of_claims(port, held[port])
     listed = _listed()
-    scopes = ledger.scopes(claim for claims in wanted.values() for claim in claims)
+    scopes = ledger.scopes(
+        claim
+        for claims in held.values()
+        for claim in claims
+        if claim.attachment == attachment
+    )
     _check_rules(listed, rules.rebuilt(sorted(scopes), {}))
     _check_elements(listed, expected)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from cni_common.kernel import netns
@@ -72,6 +72,11 @@ class Claim:
         """Return the claim as JSON values."""
         targets = [vars(target) for target in self.targets]
         return {**vars(self), "targets": targets}
+
+    def without_conditions(self) -> Claim:
+        """Return the claim as it is for every packet."""
+        free = tuple(replace(target, conditions="") for target in self.targets)
+        return replace(self, targets=free)
 
     @property
     def attachment(self) -> Attachment:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""conditionsV4 and conditionsV6: matches in nft's language, and nothing but matches."""
+"""conditionsV4 and conditionsV6: matches in the language of nft or in the words of
+iptables, and nothing but matches.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import hashlib
 import re
 
 from cni_common.spec.errors import CNIError, Code
+from plugins.portmap import iptables_words
 
 # Statements that decide or change something; a condition only looks at the packet.
 _DECISIONS = {"accept", "drop", "reject", "continue", "return", "jump", "goto", "queue"}
@@ -19,17 +22,22 @@ _QUOTED = re.compile(r'"[^"]*"')
 _IPTABLES = ("-", "!")
 
 
-def check(key: str, tokens: list[str]) -> None:
-    """Raise code 2 for conditions in iptables syntax, code 7 for what is no match."""
+def match(key: str, family: int, tokens: list[str]) -> str:
+    """Return the conditions `tokens` of `key` in nft's language; "" for none.
+
+    Raises code 2 for a word of iptables that cannot be said there, code 7 for what is
+    no match.
+    """
     if not tokens:
-        return
-    text = " ".join(tokens)
-    if tokens[0].startswith(_IPTABLES):
-        msg = f"use {key} {text!r}: iptables syntax, while the rules are nftables"
-        raise CNIError(Code.UNSUPPORTED_FIELD, msg)
-    cause = _fault(text)
-    if cause:
-        raise CNIError(Code.INVALID_CONFIG, f"use {key} {text!r}: {cause}")
+        return ""
+    given = " ".join(tokens)
+    try:
+        if tokens[0].startswith(_IPTABLES):
+            return iptables_words.translated(family, tokens)
+        _check(given)
+    except CNIError as error:
+        raise CNIError(error.code, f"use {key} {given!r}: {error.msg}") from error
+    return given
 
 
 def scope(network: str, family: int, text: str) -> str:
@@ -42,6 +50,12 @@ def scope(network: str, family: int, text: str) -> str:
         return ""
     identity = f"{network}\0{family}\0{text}".encode("utf-8", "surrogateescape")
     return hashlib.sha256(identity).hexdigest()[:16]
+
+
+def _check(text: str) -> None:
+    cause = _fault(text)
+    if cause:
+        raise CNIError(Code.INVALID_CONFIG, cause)
 
 
 def _fault(text: str) -> str:

@@ -75,21 +75,30 @@ class PortmapConf(NetConf):
         """The port mappings that the runtime asks for, each once."""
         return list(dict.fromkeys(self.runtime_config.port_mappings))
 
-    def conditions(self, family: int) -> str:
-        """Return the conditions of family 4 or 6 as nft text, empty for none."""
-        return " ".join(self.conditions_v4 if family == 4 else self.conditions_v6)  # noqa: PLR2004 - the family's number
+    def conditions(self) -> dict[int, str]:
+        """Return the conditions of both families as nft text, "" for none.
 
-    def check_supported(self) -> None:
-        """Raise code 2 for what only iptables has, code 7 for what contradicts."""
+        Raises code 2 for what nftables cannot say, code 7 for what is no match.
+        """
+        return {
+            4: conditions.match("conditionsV4", 4, self.conditions_v4),
+            6: conditions.match("conditionsV6", 6, self.conditions_v6),
+        }
+
+    def without_effect(self) -> list[str]:
+        """Return what only iptables has, as far as it is written."""
+        marks = (self.mark_masq_bit is not None, bool(self.external_set_mark_chain))
+        keys = zip(("markMasqBit", "externalSetMarkChain"), marks, strict=True)
+        found = [f"{key} has no effect: nothing is marked" for key, on in keys if on]
+        if self.backend == "iptables":
+            found.append("backend iptables is served by nftables")
+        return found
+
+    def check(self) -> None:
+        """Raise code 7 for what contradicts."""
         if self.external_set_mark_chain and self.mark_masq_bit is not None:
             msg = "cannot specify externalSetMarkChain and markMasqBit"
             raise CNIError(Code.INVALID_CONFIG, msg)
-        if self.external_set_mark_chain:
-            value = self.external_set_mark_chain
-            msg = f"use externalSetMarkChain {value!r}: nftables has no such chain"
-            raise CNIError(Code.UNSUPPORTED_FIELD, msg)
-        conditions.check("conditionsV4", self.conditions_v4)
-        conditions.check("conditionsV6", self.conditions_v6)
         _refuse_contradictions(self.mappings)
 
 

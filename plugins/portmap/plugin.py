@@ -40,9 +40,9 @@ def add(request: Request, conf: PortmapConf) -> Result:
     previous = request.prev_result
     if previous is None:
         raise CNIError(Code.INVALID_CONFIG, "must be called as chained plugin")
-    conf.check_supported()
-    if conf.backend == "iptables":
-        request.log.warning("backend iptables is served by nftables")
+    conf.check()
+    for words in conf.without_effect():
+        request.log.warning(words)
     attachment = Attachment.of(request)
     claims = wanted.claims(request, conf, previous)
     _check_conditions(claims)
@@ -89,8 +89,7 @@ def check(request: Request, conf: PortmapConf) -> None:
     previous = request.prev_result
     if previous is None:
         raise CNIError(Code.INVALID_CONFIG, "must be called as chained plugin")
-    conf.check_supported()
-    claims = wanted.claims(request, conf, previous)
+    claims = wanted.claims(request, conf, previous, with_conditions=False)
     if claims:
         checks.check_published(Attachment.of(request), claims)
         for link in links_needed(claims):
@@ -119,7 +118,7 @@ def gc(request: Request, conf: PortmapConf) -> None:
 def status(request: Request, conf: PortmapConf) -> None:
     """Raise unless ADD could write its rules."""
     del request
-    conf.check_supported()
+    conf.check()
     nft.check_writable()
 
 

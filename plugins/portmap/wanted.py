@@ -11,6 +11,8 @@ from cni_common.spec.errors import CNIError
 from plugins.portmap.claims import Claim, Port, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
@@ -18,17 +20,23 @@ if TYPE_CHECKING:
 
 
 def claims(
-    request: Request, conf: PortmapConf, result: Result
+    request: Request,
+    conf: PortmapConf,
+    result: Result,
+    *,
+    with_conditions: bool = True,
 ) -> dict[Port, list[Claim]]:
     """Return the claims by port; a mapping for which there is no address gives none.
 
-    Raises code 8 when CNI_NETNS is no network namespace.
+    Without conditions for CHECK: a container keeps those of its ADD. Raises code 8
+    when CNI_NETNS is no network namespace, code 2 or 7 for wrong conditions.
     """
     if not conf.mappings:
         return {}
     with netns.open_path(request.netns) as container:
         identity = container.identity
-    targets = _targets(request, conf, result)
+    conditions = conf.conditions() if with_conditions else {}
+    targets = _targets(request, result, conditions)
     found: dict[Port, list[Claim]] = {}
     for mapping in conf.mappings:
         claim = _claim(request, conf, mapping, targets, identity)
@@ -70,7 +78,9 @@ def _claim(
     )
 
 
-def _targets(request: Request, conf: PortmapConf, result: Result) -> list[Target]:
+def _targets(
+    request: Request, result: Result, conditions: Mapping[int, str]
+) -> list[Target]:
     """Return the first address of each family, IPv4 first."""
     found: dict[int, Target] = {}
     for ip in result.ips:
@@ -79,8 +89,8 @@ def _targets(request: Request, conf: PortmapConf, result: Result) -> list[Target
         if address.version in found or not ours:
             continue
         link = _link_towards(address, request)
-        conditions = conf.conditions(address.version)
-        found[address.version] = Target(str(address), link, conditions)
+        bound = conditions.get(address.version, "")
+        found[address.version] = Target(str(address), link, bound)
     return [found[family] for family in sorted(found)]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import nft_objects
+from lab import nft_objects, run
 from published import (
     NODE,
     NODE6,
@@ -96,8 +96,9 @@ def test_sets_and_strings_are_conditions(node: Node) -> None:
 @pytest.mark.parametrize(
     ("key", "tokens", "code"),
     (
-        ("conditionsV4", ["-s", "10.0.0.0/8"], 2),
-        ("conditionsV6", ["!", "-d", "fd00::/8"], 2),
+        ("conditionsV4", ["-m", "set", "--match-set", "blocked", "src"], 2),
+        ("conditionsV6", ["!", "-d", "fd00::/8", "-j", "DROP"], 2),
+        ("conditionsV6", ["-s", "10.0.0.0/8"], 7),
         ("conditionsV4", ["ip", "saddr", "bogus;"], 7),
         ("conditionsV4", ["accept"], 7),
         ("conditionsV4", ["meta", "mark", "set", "1"], 7),
@@ -114,7 +115,7 @@ def test_sets_and_strings_are_conditions(node: Node) -> None:
 def test_bad_conditions_change_nothing(
     node: Node, key: str, tokens: list[str], code: int
 ) -> None:
-    """What is no condition in nft's language is refused with key and value."""
+    """What is no condition is refused with key and value."""
     space = node.container(2)
     conf, options = request(space, 2, mapping(8080), **{key: tokens})
     error = node.cni.refused("portmap", "ADD", conf, **options)
@@ -123,10 +124,70 @@ def test_bad_conditions_change_nothing(
     assert nft_objects("ruleset") == []
 
 
-def test_delete_works_with_broken_conditions(node: Node) -> None:
-    """DEL withdraws the ports though the conditions were broken since."""
+@pytest.mark.parametrize(
+    ("words", "answered"),
+    (
+        ("! -s 198.51.100.0/24", "neighbour"),
+        ("-s 198.51.100.2,192.0.2.0/24", "outside"),
+        ("--source=198.51.100.9/255.255.255.0", "outside host"),
+        ("-i up+", "outside"),
+        ("! --in-interface up0", "neighbour host"),
+        ("! -o up0", "outside neighbour host"),
+        ("! -d 198.51.100.0/24", ""),
+        ("-p tcp -m tcp --sport 1024: --dport 8080", "outside neighbour host"),
+        ("! -p tcp", ""),
+        ("-m addrtype ! --src-type LOCAL --dst-type LOCAL", "outside neighbour"),
+        ("-m multiport ! --dports 80,8000:8100", ""),
+        ("-m multiport --dports 80,8000:8100 -i br0", "neighbour"),
+        ("-m conntrack --ctstate NEW,RELATED", "outside neighbour host"),
+        (f"-m conntrack --ctstate NEW ! --ctorigdst {NODE}", ""),
+        (f"-m conntrack --ctorigdst {NODE} --ctorigsrc 10.1.0.0/24", "neighbour"),
+        ("-m iprange --src-range 198.51.100.2-198.51.100.9", "outside"),
+        ("-m mark ! --mark 0x10/0x10", "outside neighbour host"),
+        ("-m comment --comment ours! -i up0", "outside"),
+    ),
+)
+def test_conditions_in_words_of_iptables(node: Node, words: str, answered: str) -> None:
+    """Conditions as iptables writes them let through whom iptables would."""
+    space, neighbour = node.container(2), node.container(3)
+    node.publish(space, 2, mapping(8080), conditionsV4=words.split(), families=(4,))
+    with serving(space, "web"):
+        found = {
+            "outside": ask_from(node.outside, NODE, 8080),
+            "neighbour": ask_from(neighbour, NODE, 8080),
+            "host": ask(NODE, 8080),
+        }
+    assert {name for name, answer in found.items() if answer} == set(answered.split())
+
+
+def test_conditions_in_words_of_iptables_for_ipv6(node: Node) -> None:
+    """conditionsV6 takes the words of ip6tables."""
+    space = node.container(2)
+    words = ["!", "-s", "2001:db8:99::/64", "-m", "addrtype", "--dst-type", "LOCAL"]
+    node.publish(space, 2, mapping(8080), conditionsV6=words)
+    with serving(space, "web"):
+        assert ask_from(node.outside, NODE6, 8080) == ""
+        assert ask_from(node.container(3), NODE6, 8080) == "web fd01::1"
+
+
+BROKEN = {"conditionsV4": ["-m", "set"], "conditionsV6": ["no", ";"]}
+
+
+def test_conditions_do_not_matter_without_ports(node: Node) -> None:
+    """Where nothing is published, conditions that nft cannot say refuse nobody."""
+    conf, options = request(node.container(2), 2, **BROKEN)
+    for verb in ("ADD", "CHECK", "DEL", "STATUS"):
+        node.cni.ok("portmap", verb, conf, **options)
+    assert nft_objects("ruleset") == []
+
+
+def test_container_keeps_the_conditions_of_its_add(node: Node) -> None:
+    """CHECK and DEL go by the conditions under which ADD published the ports."""
     space = node.container(2)
     node.publish(space, 2, mapping(8080), **NOT_UPLINK)
-    conf, options = request(space, 2, conditionsV4=["-s", "1"], conditionsV6="wrong")
-    node.cni.ok("portmap", "DEL", conf, **options)
+    conf, options = request(space, 2, mapping(8080), **BROKEN)
+    node.cni.ok("portmap", "CHECK", conf, **options)
+    run("nft", "flush", "chain", *TABLE[1:], min(chains()))
+    node.cni.refused("portmap", "CHECK", conf, **options)
+    node.cni.ok("portmap", "DEL", conf | {"conditionsV6": "wrong"}, **options)
     assert nft_objects(*TABLE) == []

@@ -10,6 +10,8 @@ from lab import nft_objects, run
 from published import TABLE, Node, elements, left, mapping, request
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab import Cni, Host
 
 
@@ -34,7 +36,6 @@ BAD = (
     ),
     ({"backend": "ipvs"}, 7),
     ({"markMasqBit": 32}, 7),
-    ({"externalSetMarkChain": "KUBE-MARK-MASQ"}, 2),
     ({"externalSetMarkChain": "KUBE-MARK-MASQ", "markMasqBit": 1}, 7),
     ({"prevResult": None}, 7),
     ({"snat": "yes"}, 7),
@@ -65,6 +66,25 @@ def test_runtime_spellings_are_understood(node: Node) -> None:
         "tcp . 8080": "10.1.0.2 . 80",
         "tcp . 8081": "10.1.0.2 . 81",
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), (("externalSetMarkChain", "KUBE-MARK-MASQ"), ("markMasqBit", 13))
+)
+def test_marks_of_iptables_are_accepted(
+    node: Node, tmp_path: Path, key: str, value: object
+) -> None:
+    """What says how to mark packets publishes as without, and the log says so."""
+    log = tmp_path / "log"
+    keys = {key: value, "logFile": str(log)}
+    conf, options = request(node.container(2), 2, mapping(8080), **keys)
+    for verb in ("STATUS", "ADD", "CHECK"):
+        node.cni.ok("portmap", verb, conf, **options)
+    assert elements("hostports4") == {"tcp . 8080": "10.1.0.2 . 80"}
+    said = f"{key} has no effect: nothing is marked"
+    assert log.read_text().count(said) == 1
+    node.cni.ok("portmap", "DEL", conf, **options)
+    assert left() == []
 
 
 def test_missing_family_is_left_out(node: Node) -> None:
