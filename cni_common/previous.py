@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
+    from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request
     from cni_common.spec.result import IP, Interface, Result
 
@@ -47,3 +48,9 @@ def is_of_container(request: Request, result: Result, ip: IP) -> bool:
         return True
     interface = result.interfaces[index]
     return interface.name == request.ifname and bool(interface.sandbox)
+
+
+def is_reachable(address: IPAddress) -> bool:
+    """Tell whether packets from another link can be meant for `address` alone."""
+    own = address.is_loopback or address.is_link_local or address.is_unspecified
+    return not (own or address.is_multicast or str(address) == "255.255.255.255")

@@ -32,7 +32,8 @@ def of(request: Request, result: Result) -> Place:
     Raises code 7 when no gateway is an address of this host, or not on the link by
     which the container is reached: there is nothing that could listen then.
     """
-    ips = [ip for ip in result.ips if previous.is_of_container(request, result, ip)]
+    own = [ip for ip in result.ips if previous.is_of_container(request, result, ip)]
+    ips = [ip for ip in own if _is_for_neighbours(ip.address.ip)]
     if not ips:
         msg = f"serve names of {request.ifname}: prevResult has no address of it"
         raise CNIError(Code.INVALID_CONFIG, msg)
@@ -50,6 +51,12 @@ def of(request: Request, result: Result) -> Place:
     for link in links:
         dnsmasq.check_link(link)
     return Place(tuple(ip.address.ip for ip in ips), links, tuple(servers))
+
+
+def _is_for_neighbours(address: IPAddress) -> bool:
+    """Tell whether a neighbour can use `address`; fe80:: needs the name of a link."""
+    usual = address.version == 4 and address.is_link_local  # noqa: PLR2004 - the family's number
+    return usual or previous.is_reachable(address)
 
 
 def _holder(ip: IP) -> str | None:

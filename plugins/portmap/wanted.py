@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cni_common import previous
 from cni_common.kernel import netns, route_get
-from cni_common.spec.errors import CNIError
+from cni_common.previous import is_reachable
+from cni_common.spec.errors import CNIError, Code
 from plugins.portmap.claims import Claim, Port, Target
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
     from plugins.portmap.conf import PortmapConf, PortMapping
+
+# The link towards every address of this host; a packet for one would stay here, and
+# reach what listens on the host's loopback.
+_OWN = "lo"
 
 
 def claims(
@@ -81,16 +86,27 @@ def _claim(
 def _targets(
     request: Request, result: Result, conditions: Mapping[int, str]
 ) -> list[Target]:
-    """Return the first address of each family, IPv4 first."""
+    """Return the first usable address of each family, IPv4 first.
+
+    Raises code 7 when the container has addresses, and none that can be published.
+    """
     found: dict[int, Target] = {}
+    useless: list[str] = []
     for ip in result.ips:
         address = ip.address.ip
         ours = previous.is_of_container(request, result, ip)
         if address.version in found or not ours:
             continue
-        link = _link_towards(address, request)
+        link = _link_towards(address, request) if is_reachable(address) else _OWN
+        if link == _OWN:
+            useless.append(str(address))
+            continue
         bound = conditions.get(address.version, "")
         found[address.version] = Target(str(address), link, bound)
+    if useless and not found:
+        msg = f"publish ports at {', '.join(useless)}: no address that others can reach"
+        hint = "a plugin before portmap must give the container one, as bridge does"
+        raise CNIError(Code.INVALID_CONFIG, msg, hint)
     return [found[family] for family in sorted(found)]
 
 

@@ -272,3 +272,13 @@ def test_every_address_of_a_family_is_found(node: Names) -> None:
     assert web.result["dns"]["nameservers"] == [GATEWAY, "10.1.3.1"]
     for at in web.result["dns"]["nameservers"]:
         assert web.ask("web", at=at) == Reply(0, found)
+
+
+def test_address_that_needs_a_link_is_not_answered(node: Names) -> None:
+    """An address that a neighbour cannot use is not given to one."""
+    web = node.plan("c1", "web")
+    useless = [{"address": a, "interface": 2} for a in ("fe80::7/64", "127.0.0.1/8")]
+    web.conf["prevResult"]["ips"] += useless
+    node.call("ADD", web)
+    assert web.ask("web") == Reply(0, [web.address])
+    assert web.ask("web", AAAA) == Reply(0, [web.address6])

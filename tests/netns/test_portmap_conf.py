@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
-from published import TABLE, Node, elements, left, mapping, request
+from published import NODE, TABLE, Node, ask_from, elements, left, mapping, request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,10 +111,87 @@ def test_address_without_route_is_published(node: Node) -> None:
     assert left() == []
 
 
-@pytest.mark.parametrize("ips", ([{"address": "10.1.0.2/24", "interface": 9}], []))
-def test_addresses_of_others_are_not_targets(node: Node, ips: list[Any]) -> None:
-    """An address of no interface of the container is not published to."""
+@pytest.mark.parametrize("index", (None, -1, 3, 9))
+def test_index_that_names_no_interface_counts_as_absent(
+    node: Node, index: int | None
+) -> None:
+    """An address whose interface is not in the list is the container's."""
+    conf, options = request(node.container(2), 2, mapping(8080), families=(4,))
+    conf["prevResult"]["ips"][0]["interface"] = index
+    node.cni.ok("portmap", "ADD", conf, **options)
+    node.cni.ok("portmap", "CHECK", conf, **options)
+    assert elements("hostports4") == {"tcp . 8080": "10.1.0.2 . 80"}
+
+
+@pytest.mark.parametrize("keys", ({"name": "br0"}, {"sandbox": ""}, {"name": "eth1"}))
+def test_addresses_of_others_are_not_targets(node: Node, keys: dict[str, Any]) -> None:
+    """An address of another link than the container's own is not published to."""
     conf, options = request(node.container(2), 2, mapping(8080))
-    conf["prevResult"]["ips"] = ips
+    conf["prevResult"]["interfaces"][0] |= keys
     node.cni.ok("portmap", "ADD", conf, **options)
     assert nft_objects(*TABLE) == []
+
+
+def test_no_address_publishes_nothing(node: Node) -> None:
+    """Without any address of the container ADD succeeds, and no port leads nowhere."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    conf["prevResult"]["ips"] = []
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert nft_objects(*TABLE) == []
+
+
+USELESS = (
+    ("127.0.0.1/8",),
+    ("127.9.9.9/8", "::1/128"),
+    ("169.254.7.7/16",),
+    ("224.0.0.1/4",),
+    ("255.255.255.255/32",),
+    ("0.0.0.0/0",),
+    ("fe80::7/64",),
+    ("ff02::1/128",),
+    ("::/0",),
+    (f"{NODE}/24",),
+    ("10.1.0.1/24", "fd01::1/64"),
+)
+
+
+@pytest.mark.parametrize("addresses", USELESS)
+def test_what_nobody_else_reaches_is_no_target(
+    node: Node, addresses: tuple[str, ...]
+) -> None:
+    """Loopback, link-local, multicast and the host's own addresses are refused."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    conf["prevResult"]["ips"] = [{"address": a, "interface": 0} for a in addresses]
+    error = node.cni.refused("portmap", "ADD", conf, **options)
+    listed = ", ".join(address.partition("/")[0] for address in addresses)
+    msg = f"publish ports at {listed}: no address that others can reach"
+    assert (error["code"], error["msg"]) == (7, msg)
+    assert "bridge" in error["details"]
+    assert nft_objects("ruleset") == []
+    conf["runtimeConfig"] = {}
+    for verb in ("ADD", "CHECK", "DEL"):
+        node.cni.ok("portmap", verb, conf, **options)
+
+
+def test_useless_address_is_passed_over(node: Node) -> None:
+    """Where the first address of a family is no target, the next one is."""
+    conf, options = request(node.container(2), 2, mapping(8080))
+    useless = [{"address": a, "interface": 0} for a in ("fe80::7/64", "127.0.0.1/8")]
+    conf["prevResult"]["ips"][:0] = useless
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert elements("hostports4") == {"tcp . 8080": "10.1.0.2 . 80"}
+    assert elements("hostports6") == {"tcp . 8080": "fd01::2 . 80"}
+
+
+def test_loopback_of_the_host_is_not_reached(node: Node) -> None:
+    """A list that gives the container 127.0.0.1 opens no service of the host."""
+    other = node.container(3)
+    node.publish(other, 3, mapping(8081))
+    conf, options = request(node.container(2), 2, mapping(8080, 9999))
+    conf["prevResult"]["ips"] = [{"address": "127.0.0.1/8", "interface": 0}]
+    with socket.create_server(("127.0.0.1", 9999)) as private:
+        private.settimeout(0.1)
+        node.cni("portmap", "ADD", conf, **options)
+        ask_from(other, NODE, 8080)
+        with pytest.raises(TimeoutError):
+            private.accept()
