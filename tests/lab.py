@@ -143,7 +143,7 @@ class Host:
             "ip",
             "link",
             "add",
-            "up0",
+            "eth0",
             "type",
             "veth",
             "peer",
@@ -151,7 +151,7 @@ class Host:
             "netns",
             space.name,
         )
-        for target, link, number in ((None, "up0", 1), (space.name, "eth0", 2)):
+        for target, link, number in ((None, "eth0", 1), (space.name, "eth0", 2)):
             at = ["-n", target] if target else []
             run("ip", *at, "addr", "add", f"{subnet}.{number}/24", "dev", link)
             run("ip", *at, "addr", "add", f"{ipv6}::{number}/64", "dev", link, "nodad")

@@ -24,7 +24,7 @@ def conf(**keys: Any) -> dict[str, Any]:
         "cniVersion": "1.1.0",
         "name": "net",
         "type": "macvlan",
-        "master": "up0",
+        "master": "eth0",
         "ipam": DUAL,
         **keys,
     }

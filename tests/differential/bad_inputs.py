@@ -211,7 +211,7 @@ CALLS = [
         env={"CNI_NETNS": "/etc/hosts"},
     ),
     BadInput("interface exists", bridge(), GO_ERROR, env={"CNI_IFNAME": "lo"}),
-    BadInput("bridge name is another link", bridge(bridge="up0"), GO_ERROR),
+    BadInput("bridge name is another link", bridge(bridge="eth0"), GO_ERROR),
     BadInput(
         "requested address outside the range",
         bridge(),

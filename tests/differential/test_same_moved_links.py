@@ -28,11 +28,11 @@ LEASE = ipam(UPLINK, routes=[DEFAULT])
 
 def macvlan(**keys: Any) -> Document:
     """Return a macvlan on the uplink; an IPv4 range unless `ipam` is given."""
-    return {"type": "macvlan", "master": "up0", "ipam": LEASE, **keys}
+    return {"type": "macvlan", "master": "eth0", "ipam": LEASE, **keys}
 
 
 # The uplink itself is the device: it exists on both machines.
-LENT = {"type": "host-device", "device": "up0", "ipam": LEASE}
+LENT = {"type": "host-device", "device": "eth0", "ipam": LEASE}
 VERSIONS = ("0.2.0", "0.4.0", "1.0.0")
 MACVLANS = [
     *(Case(f"macvlan {v}", [macvlan()], version=v) for v in VERSIONS),
@@ -121,7 +121,7 @@ def test_traffic_is_the_same(attached: Attached) -> None:
 @pytest.mark.parametrize("case", [MACVLANS[1], DEVICES[1]], ids=lambda case: case.name)
 @pytest.mark.parametrize("first", ["reference", "ours"])
 def test_one_detaches_what_the_other_attached(case: Case, first: str) -> None:
-    """DEL of either removes link and lease of the other's ADD, or brings up0 back."""
+    """DEL of either removes link and lease of the other's ADD, or brings eth0 back."""
     need("unshare", "nsenter", "ip", "nft", "curl", "busybox", "ss")
     with Sandbox(warm=False) as sandbox:
         theirs = Plugins(sandbox, reference_directory(), inside="/run/lab/reference")

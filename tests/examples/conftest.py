@@ -16,6 +16,4 @@ def lab() -> Iterator[Lab]:
     """A machine with the plugins, an outside client and no network yet."""
     need("unshare", "nsenter", "ip", "bridge", "nft", "curl", "busybox", "ss")
     with Sandbox() as sandbox:
-        # What the examples call the link with the default route.
-        sandbox.run("ip", "link", "property", "add", "dev", "up0", "altname", "eth0")
         yield Lab(sandbox, Plugins(sandbox, plugin_directory()))

@@ -64,11 +64,11 @@ def test_uplinks_keep_listening_to_routers(cni: Cni, host: Host) -> None:
     """A host that starts to forward IPv6 still accepts advertisements on uplinks."""
     host.outside()
     run("ip", "link", "add", "deaf0", "type", "veth", "peer", "name", "deaf1")
-    run("sysctl", "-qw", "net.ipv6.conf.up0.accept_ra=1")
+    run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1")
     run("sysctl", "-qw", "net.ipv6.conf.deaf0.accept_ra=0")
     cni.ok("bridge", "ADD", conf(ipam=DUAL), netns=host.space())
     assert run("sysctl", "-n", "net.ipv6.conf.all.forwarding").strip() == "1"
-    assert run("sysctl", "-n", "net.ipv6.conf.up0.accept_ra").strip() == "2"
+    assert run("sysctl", "-n", "net.ipv6.conf.eth0.accept_ra").strip() == "2"
     assert run("sysctl", "-n", "net.ipv6.conf.deaf0.accept_ra").strip() == "0"
     assert run("sysctl", "-n", "net.ipv6.conf.br0.accept_ra").strip() == "0"
 

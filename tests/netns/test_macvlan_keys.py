@@ -20,11 +20,11 @@ STATIC = {"type": "static", "addresses": [{"address": "198.51.100.7/24"}]}
 
 @pytest.fixture
 def outside(host: Host) -> Space:
-    """A neighbour beyond the uplink up0."""
+    """A neighbour beyond the uplink eth0."""
     return host.outside()
 
 
-def master_mac(link: str = "up0") -> str:
+def master_mac(link: str = "eth0") -> str:
     """Return the MAC of a link of the host."""
     return str(ip("link", "show", link)[0]["address"])
 
@@ -63,7 +63,7 @@ def test_passthru_is_for_one(cni: Cni, outside: Space, host: Host) -> None:
     cni.ok("macvlan", "ADD", wanted, netns=one, container_id="one")
     before = picture(one, two, outside)
     error = cni.refused("macvlan", "ADD", wanted, netns=two, container_id="two")
-    assert error["msg"] == "add macvlan eth0 on up0: invalid argument"
+    assert error["msg"] == "add macvlan eth0 on eth0: invalid argument"
     assert "passthru" in error["details"]
     assert picture(one, two, outside) == before
 
@@ -138,7 +138,7 @@ def test_mtu_and_queue_are_set(cni: Cni, outside: Space, container: Space) -> No
 def test_mtu_follows_the_master(cni: Cni, outside: Space, container: Space) -> None:
     """Without `mtu` the macvlan has that of its master."""
     del outside
-    run("ip", "link", "set", "up0", "mtu", "1480")
+    run("ip", "link", "set", "eth0", "mtu", "1480")
     cni.ok("macvlan", "ADD", conf(), netns=container)
     assert shown(container)["mtu"] == 1480
 
@@ -147,10 +147,10 @@ def test_mtu_follows_the_master(cni: Cni, outside: Space, container: Space) -> N
     "route",
     [
         ("route", "add", "default", "via", "198.51.100.2"),
-        ("route", "add", "default", "dev", "up0"),
-        ("route", "add", "default", "nexthop", "via", "198.51.100.2", "dev", "up0"),
+        ("route", "add", "default", "dev", "eth0"),
+        ("route", "add", "default", "nexthop", "via", "198.51.100.2", "dev", "eth0"),
         ("-6", "route", "add", "default", "via", "2001:db8:99::2"),
-        ("-6", "route", "add", "default", "dev", "up0"),
+        ("-6", "route", "add", "default", "dev", "eth0"),
     ],
 )
 @pytest.mark.parametrize("ahead", [(), ("192.0.2.0/24",), ("2001:db8::/32",)])
@@ -170,7 +170,7 @@ def test_master_is_the_link_of_the_default_route(
         run("ip", family, "route", "add", narrower, "dev", "up7")
     run("ip", *route)
     result = cni.ok("macvlan", "ADD", conf(master=None), netns=container)
-    (master,) = ip("link", "show", "up0")
+    (master,) = ip("link", "show", "eth0")
     assert shown(container)["link_index"] == master["ifindex"]
     run("ip", "route", "flush", "default")
     run("ip", "-6", "route", "flush", "default")
@@ -220,14 +220,14 @@ BAD: list[tuple[dict[str, Any], str, tuple[int, str]]] = [
     ({"mode": "source"}, "", (7, 'parse mode: unknown macvlan mode: "source"')),
     ({"mode": "BRIDGE"}, "", (7, 'parse mode: unknown macvlan mode: "BRIDGE"')),
     ({"mtu": -1}, "", (7, "parse mtu: -1 is not between 0 and 65535")),
-    ({"mtu": 1501}, "", (7, "parse mtu: 1501 is more than the 1500 of up0")),
+    ({"mtu": 1501}, "", (7, "parse mtu: 1501 is more than the 1500 of eth0")),
     ({"mtu": "1400"}, "", (7, "parse network configuration: mtu: ")),
-    ({"mtu": 40}, "", (999, "add macvlan eth0 on up0: ")),
+    ({"mtu": 40}, "", (999, "add macvlan eth0 on eth0: ")),
     ({"bcqueuelen": -1}, "", (7, "parse bcqueuelen: -1 is not between 0 and")),
     ({"bcqueuelen": 2**32}, "", (7, "parse bcqueuelen: 4294967296 is not between")),
     ({"linkInContainer": "yes"}, "", (7, "parse network configuration: linkInCon")),
     ({"master": "absent"}, "", (999, "find master absent: no such device")),
-    ({"master": "../up0"}, "", (7, "parse master: interface name contains /")),
+    ({"master": "../eth0"}, "", (7, "parse master: interface name contains /")),
     ({"master": "a" * 16}, "", (7, "parse master: interface name is too long")),
     ({"master": "lo"}, "", (999, "add macvlan eth0 on lo: ")),
     ({"master": None}, "", (999, "find master: no default route interface found")),
@@ -239,7 +239,7 @@ BAD: list[tuple[dict[str, Any], str, tuple[int, str]]] = [
     ({"ipam": None, "cniVersion": "0.2.0"}, "", (7, "parse ipam: a result of 0.2.0")),
     ({"ipam": {"type": "static"}}, "", (999, "IPAM plugin returned missing IP config")),
     ({"ipam": {"type": "absent"}}, "", (999, "find plugin 'absent': not in CNI_PATH")),
-    ({"linkInContainer": True}, "", (999, "find master up0: no such device")),
+    ({"linkInContainer": True}, "", (999, "find master eth0: no such device")),
 ]
 
 
@@ -265,11 +265,11 @@ def test_master_that_is_a_port_says_why_it_is_busy(
 ) -> None:
     """A port of a bridge cannot be a master, and the error says so."""
     run("ip", "link", "add", "br0", "type", "bridge")
-    run("ip", "link", "set", "up0", "master", "br0")
+    run("ip", "link", "set", "eth0", "master", "br0")
     before = picture(container, outside)
     error = cni.refused("macvlan", "ADD", conf(), netns=container)
-    assert error["msg"] == "add macvlan eth0 on up0: device or resource busy"
-    assert error["details"].startswith("up0 is a port of a bridge or bond")
+    assert error["msg"] == "add macvlan eth0 on eth0: device or resource busy"
+    assert error["details"].startswith("eth0 is a port of a bridge or bond")
     assert picture(container, outside) == before
 
 

@@ -22,7 +22,7 @@ VALID = "cni.dev/valid-attachments"
 
 @pytest.fixture
 def outside(host: Host) -> Space:
-    """A neighbour beyond the uplink up0: .2 of 198.51.100.0/24 and 2001:db8:99::/64."""
+    """A neighbour beyond the uplink: .2 of 198.51.100.0/24 and 2001:db8:99::/64."""
     return host.outside()
 
 
@@ -120,7 +120,7 @@ def test_delete_without_a_record_removes_what_the_reference_left(
 ) -> None:
     """A macvlan without alias in the namespace goes, though there is no record."""
     before = picture(container, outside)
-    words = ("link", "up0", "name", "eth0", "netns", container.name, "type", "macvlan")
+    words = ("link", "eth0", "name", "eth0", "netns", container.name, "type", "macvlan")
     run("ip", "link", "add", *words)
     cni.ok("macvlan", "DEL", conf(), netns=container)
     assert picture(container, outside) == before
@@ -259,7 +259,7 @@ def test_status_is_ready_with_a_master(cni: Cni, outside: Space) -> None:
     [
         ({"master": "absent"}, "find master absent: no such device"),
         ({"master": None}, "find master: no default route interface found"),
-        ({"mtu": 9000}, "parse mtu: 9000 is more than the 1500 of up0"),
+        ({"mtu": 9000}, "parse mtu: 9000 is more than the 1500 of eth0"),
     ],
 )
 def test_status_says_what_add_would_lack(

@@ -25,7 +25,7 @@ EVERYTHING = conf(mode="passthru", mac="02:00:00:00:00:01", mtu=1400, bcqueuelen
 
 @pytest.fixture
 def outside(host: Host) -> Space:
-    """A neighbour beyond the uplink up0."""
+    """A neighbour beyond the uplink eth0."""
     return host.outside()
 
 

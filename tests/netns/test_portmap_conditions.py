@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lab import Cni, Host
 
 NOT_UPLINK = {
-    "conditionsV4": ["iifname", "!=", "up0"],
-    "conditionsV6": ["iifname", "!=", '"up0"'],
+    "conditionsV4": ["iifname", "!=", "eth0"],
+    "conditionsV6": ["iifname", "!=", '"eth0"'],
 }
 
 

@@ -98,7 +98,7 @@ def aim_at_loopback(space: Space, link: str, via: str, source: str) -> None:
 @pytest.mark.usefixtures("web")
 def test_route_localnet_is_on_for_the_bridge_alone() -> None:
     """ADD turns route_localnet on for the link towards the container, no other."""
-    assert [route_localnet(link) for link in ("br0", "up0")] == ["1", "0"]
+    assert [route_localnet(link) for link in ("br0", "eth0")] == ["1", "0"]
 
 
 @pytest.mark.parametrize("guarded", (True, False))

@@ -145,7 +145,7 @@ def test_published_port_at_localhost(published: Published) -> None:
     with serving(published.container, "web"):
         assert ask("127.0.0.1", 8080) == "web 10.1.2.1"
     assert route_localnet(published.link) == "1"
-    assert route_localnet("up0") == "0"
+    assert route_localnet("eth0") == "0"
 
 
 def test_published_port_is_checked_and_deleted(published: Published) -> None:

@@ -24,6 +24,8 @@ class Played:
 def play(calls: list[Call]) -> Iterator[Played]:
     need("unshare", "nsenter", "ip", "nft")
     with Sandbox() as sandbox:
+        # Where Podman's macvlan was recorded the uplink was called so.
+        sandbox.run("ip", "link", "property", "add", "dev", "eth0", "altname", "up0")
         replay = Replay(Plugins(sandbox, plugin_directory()), calls)
         yield Played(sandbox, list(replay.play()))
 

@@ -31,7 +31,7 @@ def containerd(sandbox: Sandbox, plugins: Plugins) -> Iterator[Containerd]:
 def links_of(sandbox: Sandbox, kind: str) -> list[str]:
     """Return the names of the links of a kind."""
     shown = sandbox.json("ip", "-j", "link", "show", "type", kind)
-    return [link["ifname"] for link in shown if link["ifname"] != "up0"]
+    return [link["ifname"] for link in shown if link["ifname"] != "eth0"]
 
 
 def rates(sandbox: Sandbox, link: str) -> list[int]:

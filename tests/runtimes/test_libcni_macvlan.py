@@ -18,7 +18,7 @@ LIST = {
     "plugins": [
         {
             "type": "macvlan",
-            "master": "up0",
+            "master": "eth0",
             "ipam": {
                 "type": "host-local",
                 "routes": [{"dst": "0.0.0.0/0"}],

@@ -17,7 +17,7 @@ from tests.runtimes.sandbox.chain import Plugins
 
 PLAIN = ("--subnet", "10.78.0.0/24")
 DUAL = ("--ipv6", "--subnet", "fd10:80::/64", "--subnet", "10.80.0.0/24")
-MACVLAN = ("-d", "macvlan", "-o", "parent=up0", "--subnet", "10.99.0.0/24")
+MACVLAN = ("-d", "macvlan", "-o", "parent=eth0", "--subnet", "10.99.0.0/24")
 KINDS = {
     "plain": PLAIN,
     "without names": ("--disable-dns", *PLAIN),
@@ -58,7 +58,7 @@ def left(podman: Podman) -> list[str]:
     sandbox = podman.sandbox
     running = sandbox.run("pgrep", "-l", "dnsmasq", check=False).stdout.splitlines()
     return [
-        *(set(links(podman)) - {"lo", "up0"}),
+        *(set(links(podman)) - {"lo", "eth0"}),
         *remains.leases(sandbox),
         *remains.attachments(sandbox),
         *remains.elements(sandbox),

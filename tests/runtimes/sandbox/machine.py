@@ -27,10 +27,10 @@ ENVIRONMENT = {
 }
 UPLINK = """
 link set lo up
-link add up0 type veth peer name eth0 netns client
-addr add 10.99.0.1/24 dev up0
-addr add fd99::1/64 dev up0 nodad
-link set up0 up
+link add eth0 type veth peer name eth0 netns client
+addr add 10.99.0.1/24 dev eth0
+addr add fd99::1/64 dev eth0 nodad
+link set eth0 up
 """
 CLIENT = """
 link set lo up
@@ -60,7 +60,7 @@ def extracted() -> Path:
 class Sandbox:
     """A network, mount and process namespace with an outside client.
 
-    The host side has 10.99.0.1 and fd99::1 on `up0`; the network namespace
+    The host side has 10.99.0.1 and fd99::1 on `eth0`; the network namespace
     `client` beyond it has 10.99.0.2 and fd99::2. Under CNI_TESTS_WARM=1 a warm server
     serves the plugins' calls, unless `warm` says that they are not of this suite.
     """

@@ -9,7 +9,7 @@ from tests.runtimes.sandbox.machine import Sandbox
 NETWORKS = "/var/lib/cni/networks"
 CACHES = ("/var/lib/cni/results", "/run/cni")
 NOBODYS = frozenset({"locks", "host-local"})
-OWN_LINKS = frozenset({"up0"})
+OWN_LINKS = frozenset({"eth0"})
 OWN_NETNS = frozenset({"client"})
 
 
