@@ -53,6 +53,8 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             return False
+        if error.errno == errno.EOPNOTSUPP and vlan_filtering:
+            error.strerror = "no VLAN filtering in this kernel"
         raise links.refused("add bridge", name, error) from error
     if alias:
         links.set_alias(netlink, name, alias)
@@ -120,8 +122,12 @@ def vlans(netlink: Netlink, port: Link) -> PortVlans:
     for answer in netlink.dump(message, RTM_GETLINK, ifinfmsg):
         if answer["index"] != port.index:
             continue
+        # A port that carries none has no such attribute.
         specification = answer.get_attr("IFLA_AF_SPEC")
-        for entry in specification.get_attrs("IFLA_BRIDGE_VLAN_INFO"):
+        found = (
+            specification.get_attrs("IFLA_BRIDGE_VLAN_INFO") if specification else []
+        )
+        for entry in found:
             vid, flags = entry["vid"], entry["flags"]
             (untagged if flags & _UNTAGGED else tagged).add(vid)
             if flags & _PVID:

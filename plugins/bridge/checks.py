@@ -17,6 +17,7 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
+    from cni_common.kernel.bridges import PortVlans
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.spec.request import Request
@@ -97,10 +98,23 @@ def _port_flags(host: Netlink, port: Link, conf: BridgeConf) -> None:
         state = "off" if conf.port_isolation else "on"
         raise _wrong(f"check bridge port {port.name}: isolation is {state}")
     if vlans.wanted(conf):
-        expected, present = vlans.expected(conf), bridges.vlans(host, port)
-        own = expected.pvid in {0, present.pvid}
-        if not own or not expected.tagged <= present.tagged:
-            raise _wrong(f"check bridge port {port.name}: its VLANs are {present}")
+        _vlans(port, vlans.expected(conf), bridges.vlans(host, port))
+
+
+def _vlans(port: Link, expected: PortVlans, present: PortVlans) -> None:
+    missing = sorted(expected.tagged - present.tagged)
+    if expected.pvid not in {0, present.pvid}:
+        missing = [expected.pvid, *missing]
+    if missing:
+        msg = f"check bridge port {port.name}: it lacks VLAN {_listed(missing)}"
+        carried = _listed(sorted(present.untagged | present.tagged))
+        own = f", of which {present.pvid} untagged" if present.pvid else ""
+        details = f"it has {carried or 'none'}{own}"
+        raise CNIError(Code.INTERNAL, msg, details)
+
+
+def _listed(vids: list[int]) -> str:
+    return ", ".join(str(vid) for vid in vids)
 
 
 def _usable(port: Link, link: Link) -> None:

@@ -10,6 +10,9 @@ import pytest
 from bridged import IPV4, addresses, conf, layer2, with_result
 from lab import ip, run
 
+from cni_common.kernel import bridges, links
+from cni_common.kernel.netlink import Netlink
+
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
@@ -30,6 +33,19 @@ def vlans(host: Host) -> Host:
     if not kernel_has_vlans():
         pytest.skip("the kernel has no CONFIG_BRIDGE_VLAN_FILTERING")
     return host
+
+
+def test_port_without_vlans_carries_none(host: Host) -> None:
+    """A port of which the kernel tells no VLAN carries none."""
+    del host
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "add", "v1", "master", "br0", "type", "veth", "peer", "v2")
+    if kernel_has_vlans():
+        run("bridge", "vlan", "del", "dev", "v1", "vid", "1")
+    with Netlink() as netlink:
+        port = links.existing(netlink, "v1")
+        carried = bridges.vlans(netlink, port)
+    assert carried == bridges.PortVlans(0, frozenset(), frozenset())
 
 
 def of_port(result: dict[str, Any]) -> list[tuple[int, tuple[str, ...]]]:
@@ -93,7 +109,30 @@ def test_lost_vlan_is_noticed(cni: Cni, vlans: Host) -> None:
     name = result["interfaces"][1]["name"]
     run("bridge", "vlan", "del", "dev", name, "vid", "5")
     error = cni.refused("bridge", "CHECK", with_result(wanted, result), netns=space)
-    assert error["msg"].startswith(f"check bridge port {name}: its VLANs are ")
+    assert error["msg"] == f"check bridge port {name}: it lacks VLAN 5"
+    assert error["details"] == "it has none"
+
+
+def test_missing_vlans_are_told(cni: Cni, vlans: Host) -> None:
+    """CHECK names the VLANs that the port lacks, and what it has instead."""
+    space = vlans.space()
+    wanted = layer2(vlan=5, vlanTrunk=[{"minID": 7, "maxID": 9}])
+    result = cni.ok("bridge", "ADD", wanted, netns=space)
+    name = result["interfaces"][1]["name"]
+    run("bridge", "vlan", "add", "dev", name, "vid", "6", "pvid", "untagged")
+    for vid in ("5", "8"):
+        run("bridge", "vlan", "del", "dev", name, "vid", vid)
+    error = cni.refused("bridge", "CHECK", with_result(wanted, result), netns=space)
+    assert error["msg"] == f"check bridge port {name}: it lacks VLAN 5, 8"
+    assert error["details"] == "it has 6, 7, 9, of which 6 untagged"
+
+
+def test_bridge_without_a_default_vlan(cni: Cni, vlans: Host) -> None:
+    """A port that comes without any VLAN gets those that were asked for."""
+    bridge = ("ip", "link", "add", "br0", "type", "bridge")
+    run(*bridge, "vlan_filtering", "1", "vlan_default_pvid", "0")
+    result = cni.ok("bridge", "ADD", layer2(vlan=5), netns=vlans.space())
+    assert of_port(result) == [(5, OWN)]
 
 
 def test_bridge_without_filtering_is_refused(cni: Cni, container: Space) -> None:
@@ -118,5 +157,5 @@ def test_kernel_without_vlans_leaves_nothing(cni: Cni, container: Space) -> None
     if kernel_has_vlans():
         pytest.skip("the kernel has VLAN filtering")
     error = cni.refused("bridge", "ADD", conf(vlan=5), netns=container)
-    assert error["msg"] == "add bridge br0: operation not supported"
+    assert error["msg"] == "add bridge br0: no VLAN filtering in this kernel"
     assert [link["ifname"] for link in ip("link", "show")] == ["lo"]
