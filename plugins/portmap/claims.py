@@ -9,11 +9,14 @@ from __future__ import annotations
 import ipaddress
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cni_common.kernel import netns
+from cni_common.kernel import netns, route_get
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.spec.fields import IPAddress
 
 
 class Port(NamedTuple):
@@ -101,14 +104,26 @@ class Claim:
             for family in mine.keys() & theirs.keys()
         )
 
-    def shares_target(self, other: Claim) -> bool:
-        """Tell whether both lead to one address, which only the later can have."""
+    def shared(self, other: Claim) -> list[IPAddress]:
+        """Return the addresses to which both lead."""
         mine = {target.address for target in self.targets}
-        return any(target.address in mine for target in other.targets)
+        both = [t.address for t in other.targets if t.address in mine]
+        return [ipaddress.ip_address(address) for address in both]
 
     def lives(self) -> bool:
         """Tell whether the holder's network namespace still exists."""
         return netns.lives(self.netns, self.identity)
+
+    def has_any(self, addresses: list[IPAddress]) -> bool:
+        """Tell whether the holder's network namespace has one of `addresses` now."""
+        home = netns.open_living(self.netns)
+        if home is None:
+            return False
+        with home:
+            if home.identity != self.identity:
+                return False
+            with netns.entered(home):
+                return any(route_get.holder(address) for address in addresses)
 
 
 def read(document: object) -> list[Claim]:
@@ -125,9 +140,10 @@ def granted(
 ) -> list[Claim]:
     """Return the claims on `port` when `attachment` has exactly `wanted` of it.
 
-    Claims of a dead holder, or of one whose address has passed to this container,
-    give way to `wanted`. Another attachment of the same container keeps its own, and
-    the order among them stays. Raises code 999 naming a living holder.
+    Claims of a dead holder, or of one in the same network whose address has passed to
+    this container, give way to `wanted`. Another attachment of the same container
+    keeps its own, and the order among them stays. Raises code 999 naming a living
+    holder.
     """
     kept: list[Claim] = []
     place = len(present)
@@ -145,9 +161,20 @@ def _stays(
     rivals = [claim for claim in wanted if claim.overlaps(holder)]
     if not rivals or holder.container_id == attachment.container_id:
         return True
-    if any(claim.shares_target(holder) for claim in rivals) or not holder.lives():
+    if not holder.lives() or _has_passed_on(holder, rivals):
         return False
     raise _held(port, rivals[0], holder)
+
+
+def _has_passed_on(holder: Claim, rivals: list[Claim]) -> bool:
+    """Tell whether the rivals have the holder's address of it in their network.
+
+    Subnets may overlap, and a static address may be given twice: then the holder has
+    its address still, and stays.
+    """
+    passed = [a for claim in rivals for a in claim.shared(holder)]
+    same = all(claim.network == holder.network for claim in rivals)
+    return bool(passed) and same and not holder.has_any(passed)
 
 
 def _held(port: Port, wanted: Claim, holder: Claim) -> CNIError:
@@ -157,4 +184,8 @@ def _held(port: Port, wanted: Claim, holder: Claim) -> CNIError:
         f"network {holder.network})"
     )
     msg = f"publish {port}{where}: held by {owner}"
-    return CNIError(Code.INTERNAL, msg, f"its network namespace is {holder.netns}")
+    details = f"its network namespace is {holder.netns}"
+    both = ", ".join(map(str, wanted.shared(holder)))
+    if both:
+        details += f"; {both} is the address of both containers"
+    return CNIError(Code.INTERNAL, msg, details)

@@ -109,6 +109,38 @@ def test_reused_address_takes_the_port_over(node: Node) -> None:
     assert owners("hostports4") == ["net new eth0"]
 
 
+def test_overlapping_subnets_take_no_port(node: Node) -> None:
+    """A container of another network with the holder's very address is refused."""
+    holder, other = node.container(2), node.host.space()
+    node.publish(holder, 2, mapping(8080), container_id="holder")
+    before = nft_objects(*TABLE)
+    conf, options = request(other, 2, mapping(8080), name="twin", container_id="c9")
+    error = node.cni.refused("portmap", "ADD", conf, **options)
+    assert error["msg"] == (
+        "publish tcp port 8080: held by container holder (interface eth0, network net)"
+    )
+    assert "10.1.0.2, fd01::2 is the address of both" in error["details"]
+    assert nft_objects(*TABLE) == before
+
+
+@pytest.mark.parametrize("kept", ("10.1.0.2/24", "fd01::2/64", ""))
+def test_address_that_the_holder_has_takes_no_port(node: Node, kept: str) -> None:
+    """In one network, too, the holder gives way only when its address is gone."""
+    holder, other = node.container(2), node.host.space()
+    node.publish(holder, 2, mapping(8080), container_id="holder")
+    at = ("ip", "-n", holder.name, "addr")
+    for address in ("10.1.0.2/24", "fd01::2/64"):
+        if address != kept:
+            run(*at, "del", address, "dev", "eth0")
+    conf, options = request(other, 2, mapping(8080), container_id="c9")
+    if kept:
+        error = node.cni.refused("portmap", "ADD", conf, **options)
+        assert "held by container holder" in error["msg"]
+    else:
+        node.cni.ok("portmap", "ADD", conf, **options)
+        assert owners("hostports4") == ["net c9 eth0"]
+
+
 def test_repeated_add_leaves_the_latest_wish(node: Node) -> None:
     """ADD again replaces what the attachment published; nothing is there twice."""
     space = node.container(2)

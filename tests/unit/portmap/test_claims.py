@@ -90,10 +90,22 @@ def test_living_holder_refuses() -> None:
     )
 
 
+def test_living_holder_in_another_network_refuses() -> None:
+    """A subnet of two networks gives nobody the other's port."""
+    wanted = claim(container_id="c2", network="net2")
+    with pytest.raises(CNIError) as caught:
+        granted(PORT, [claim()], wanted.attachment, [wanted])
+    assert "held by container c1" in caught.value.msg
+    assert caught.value.details.endswith(
+        "10.1.0.2, fd01::2 is the address of both containers"
+    )
+
+
 @pytest.mark.parametrize(
     "holder",
     (
         dead(),
+        dead(network="net2", targets=elsewhere(3)),
         dead(host_ip="192.0.2.1"),
         claim(targets=elsewhere(3)),
         claim(identity="0:0"),
