@@ -66,12 +66,20 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
 def add_routes(
     inside: Netlink, link: Link, wanted: Iterable[Route], ips: Sequence[IP]
 ) -> None:
-    """Have the routes `wanted` through `link`. Raises code 999."""
+    """Have the routes `wanted` through `link`.
+
+    Raises code 999, and code 7 for an IPv4 destination with bits behind the prefix
+    length. Those of IPv6 are cut off: in both the kernel would do the same.
+    """
     for route in wanted:
+        dst = route.dst.network
+        if dst.version == 4 and route.dst.ip != dst.network_address:  # noqa: PLR2004 - the family
+            msg = f"add route {route.dst}: it has bits behind its prefix length"
+            raise CNIError(Code.INVALID_CONFIG, msg, f"the subnet is {dst}")
         routes.add(
             inside,
             link,
-            route.dst,
+            dst,
             next_hop(route, ips),
             mtu=route.mtu,
             advmss=route.advmss,
@@ -128,7 +136,7 @@ def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) ->
     hop = next_hop(route, ips)
     for present in routes.of_link(inside, link, table):
         if (
-            present.dst == route.dst
+            present.dst == route.dst.network
             and (hop is None or present.gw == hop)
             and (not route.priority or present.priority == route.priority)
             and (not route.mtu or present.mtu == route.mtu)

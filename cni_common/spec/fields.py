@@ -16,6 +16,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HEX_PAIRS = re.compile(
     r"[0-9a-f]{2}(?P<sep>[:-])(?:[0-9a-f]{2}(?P=sep)){4}[0-9a-f]{2}"
 )
+_MAPPED_BITS = 96  # of an IPv4-mapped address that are not the IPv4 address
 _HEX_QUADS = re.compile(r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}")
 
 
@@ -44,20 +45,33 @@ def address_if_any(text: object) -> IPAddress | None:
 
 
 def cidr(text: object) -> IPInterface:
-    """Return an address with its prefix length ("10.1.2.3/24"), the prefix required."""
+    """Return an address with its prefix length ("10.1.2.3/24"), the prefix required.
+
+    An IPv4-mapped IPv6 address becomes IPv4, and so does its prefix, as in Go:
+    "::ffff:10.1.2.3/120" is 10.1.2.3/24.
+    """
     if isinstance(text, ipaddress.IPv4Interface | ipaddress.IPv6Interface):
         return text
+    if isinstance(text, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        return ipaddress.ip_interface(text)
     try:
         if not isinstance(text, str):
             raise ValueError
         host, slash, prefix = text.partition("/")
         if not slash or not prefix.isascii() or not prefix.isdigit():
             raise ValueError
-        value = ipaddress.ip_interface(f"{address(host)}/{prefix}")
+        value = _of_family(address(host), ":" in host, prefix)
     except ValueError:
         msg = f"{text!r} is not an address in CIDR notation"
         raise ValueError(msg) from None
     return value
+
+
+def _of_family(host: IPAddress, written_as_ipv6: bool, prefix: str) -> IPInterface:  # noqa: FBT001 - private, one caller
+    if written_as_ipv6 and isinstance(host, ipaddress.IPv4Address):
+        mapped = ipaddress.IPv6Interface(f"::ffff:{host}/{prefix}")
+        prefix = str(max(mapped.network.prefixlen - _MAPPED_BITS, 0))
+    return ipaddress.ip_interface(f"{host}/{prefix}")
 
 
 def subnet(text: object) -> IPNetwork:

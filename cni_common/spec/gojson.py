@@ -48,17 +48,28 @@ def load_object(text: bytes, what: str = "network configuration") -> dict[str, A
     return document
 
 
-def member(document: dict[str, Any], key: str) -> Any:
-    """Return the value of `key`, matched without regard to case.
+def spelling(document: dict[str, Any], key: str) -> str | None:
+    """Return the name in `document` that stands for `key`, or None.
 
-    The last one wins; null counts as absent, and nothing is None.
+    It is matched without regard to case. Of several the exact one counts, else the
+    last; one whose value is null only if there is no other.
     """
+    if document.get(key) is not None:
+        return key
     folded = key.casefold()
-    value = None
-    for name, candidate in document.items():
-        if candidate is not None and name.casefold() == folded:
-            value = candidate
-    return value
+    found = None
+    for name, value in document.items():
+        if name.casefold() != folded:
+            continue
+        if value is not None or found is None or document[found] is None:
+            found = name
+    return found
+
+
+def member(document: dict[str, Any], key: str) -> Any:
+    """Return the value of `key` as `spelling` finds it; None for null and nothing."""
+    name = spelling(document, key)
+    return None if name is None else document[name]
 
 
 def string(document: dict[str, Any], key: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 import cni_common.spec.lean_pydantic  # noqa: F401 - for what it does
+from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 
 # Context of a validation whose input came from outside: there, a key is a key of
@@ -32,7 +33,8 @@ def camel(name: str) -> str:
 class GoModel(BaseModel):
     """Frozen; keys match without regard to case, null is absence, types are strict.
 
-    Unknown keys are accepted, as the specification lets runtimes add some.
+    Of two spellings of one key the exact one counts (`gojson.spelling`). Unknown keys
+    are accepted, as the specification lets runtimes add some.
     """
 
     model_config = ConfigDict(
@@ -67,7 +69,9 @@ class GoModel(BaseModel):
         matched = {}
         for name, value in document.items():
             key = name if name in names else keys.get(name.casefold())
-            if key is not None and value is not None:
+            if key is None or value is None:
+                continue
+            if name == key or document.get(key) is None:
                 matched[key] = value
         return matched
 
@@ -128,8 +132,7 @@ def _path(document: dict[str, Any], location: tuple[int | str, ...]) -> tuple[st
     for part in location:
         if not isinstance(value, dict):
             break
-        folded = str(part).casefold()
-        key = next((key for key in value if key.casefold() == folded), None)
+        key = gojson.spelling(value, str(part))
         if key is None:
             break
         path.append(key)

@@ -97,14 +97,18 @@ class Request:
     def valid_attachments(self) -> frozenset[tuple[str, str]] | None:
         """(container ID, interface name) of what GC must keep; None: nothing was said.
 
-        Raises code 7 for a list that is none, since acting on a part of it would
-        delete what lives (section 2, GC).
+        A key that is null is the empty list: libcni writes it so when nothing is
+        valid. Raises code 7 for a list that is none, since acting on a part of it
+        would delete what lives (section 2, GC).
         """
-        for key in ATTACHMENT_KEYS:
-            listed = gojson.member(self.document, key)
-            if listed is not None:
-                return _attachments(listed, key)
-        return None
+        spellings = {
+            key: gojson.spelling(self.document, key) for key in ATTACHMENT_KEYS
+        }
+        given = {key: name for key, name in spellings.items() if name is not None}
+        for key, name in given.items():
+            if self.document[name] is not None:
+                return _attachments(self.document[name], key)
+        return frozenset() if given else None
 
     def as_verb(self, command: str) -> Request:
         """Return the same request under another verb, as a delegate would get it."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.fields import Cidr, IPInterface, Mac, OptionalAddress, Subnet
+from cni_common.spec.fields import Cidr, IPInterface, Mac, OptionalAddress
 from cni_common.spec.model import GoModel, parse
 from cni_common.spec.versions import at_least
 
@@ -37,9 +37,13 @@ class Dns(GoModel):
 
 
 class Route(GoModel):
-    """A route in the container; mtu and advmss in bytes, priority is the metric."""
+    """A route in the container; mtu and advmss in bytes, priority is the metric.
 
-    dst: Subnet
+    `dst` is as it was written, perhaps with bits behind the prefix length: it goes on
+    to plugins and runtimes that may compare it. What it stands for is `dst.network`.
+    """
+
+    dst: Cidr
     gw: OptionalAddress = None
     mtu: int = 0
     advmss: int = 0

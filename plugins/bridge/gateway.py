@@ -46,12 +46,13 @@ def with_gateway(ip: IP, *, is_gateway: bool, interface: int) -> IP:
 
 def default_routes(ips: Sequence[IP], routes: Sequence[Route]) -> list[Route]:
     """Return a default route for each family of `ips` that `routes` lack one for."""
-    present = {route.dst for route in routes}
+    present = {route.dst.network for route in routes}
     found: dict[int, Route] = {}
     for ip in ips:
         dst = _DEFAULT[ip.address.version]
         if dst not in present and ip.gateway is not None:
-            found.setdefault(ip.address.version, Route(dst=dst, gw=ip.gateway))
+            default = Route(dst=ipaddress.ip_interface(dst), gw=ip.gateway)
+            found.setdefault(ip.address.version, default)
     return list(found.values())
 
 

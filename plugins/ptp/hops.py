@@ -94,9 +94,8 @@ def check(netlink: Netlink, link: Link, hops: Iterable[Hop]) -> None:
     """Raise code 999 for the first of the routes that is not there."""
     for hop in hops:
         scope = SCOPE_LINK if hop.gw is None else None
-        layer3.check_route(
-            netlink, link, Route(dst=hop.dst, gw=hop.gw, scope=scope), ()
-        )
+        route = Route(dst=ipaddress.ip_interface(hop.dst), gw=hop.gw, scope=scope)
+        layer3.check_route(netlink, link, route, ())
 
 
 def _first(address: IPInterface) -> IPAddress | None:

@@ -59,14 +59,20 @@ Requested = Annotated[IPInterface, PlainValidator(_requested)]
 
 
 class AddressConf(GoModel):
-    """One of `addresses`; its gateway may lie outside the subnet."""
+    """One of `addresses`; its gateway may lie outside the subnet.
 
-    address: Configured
+    The address may be missing where the runtime gives the addresses, which replace
+    these: what is written then is the gateway alone.
+    """
+
+    address: Configured | None = None
     gateway: OptionalAddress = None
 
     @model_validator(mode="after")
     def _has_one_family(self) -> Self:
-        if self.gateway and self.gateway.version != self.address.version:
+        if not self.gateway or self.address is None:
+            return self
+        if self.gateway.version != self.address.version:
             msg = f"gateway {self.gateway} is not the same protocol"
             raise ValueError(f"{msg} as address {self.address}")
         return self
@@ -103,23 +109,39 @@ class StaticConf(NetConf):
         """Return the addresses of the attachment, each once, with their gateways.
 
         The last of these that says something counts: `addresses` and IP of CNI_ARGS
-        together, args.cni.ips, runtimeConfig.ips. A GATEWAY of CNI_ARGS becomes that
-        of every address in whose subnet it lies. Raises code 4 and 7.
+        together, args.cni.ips, runtimeConfig.ips. A GATEWAY of CNI_ARGS belongs to
+        the first two: it becomes that of each of them in whose subnet it lies. Raises
+        code 4 and 7.
         """
         if "ipam" not in self.model_fields_set:
             raise _invalid("IPAM config missing 'ipam' key")
-        given = [IP(address=a.address, gateway=a.gateway) for a in self.ipam.addresses]
         more = requested_ips.of_args(request, "IP", _of_args)
-        given += [IP(address=item) for item in more]
+        gateways = requested_ips.of_args(request, "GATEWAY", _gateway)
         asked = self.runtime_config.ips or self.args.cni.ips
         if asked:
             given = [IP(address=item) for item in asked]
-        gateways = requested_ips.of_args(request, "GATEWAY", _gateway)
-        for gateway in gateways:
-            if not any(gateway in ip.address.network for ip in given):
-                request.log.warning(f"GATEWAY {gateway} lies in no subnet")
-        found = _each_once(_with_gateway(ip, gateways) for ip in given)
+            if gateways:
+                request.log.warning("GATEWAY is not for the addresses of a list")
+        else:
+            given = [*self._configured(), *(IP(address=item) for item in more)]
+            for gateway in gateways:
+                if not any(gateway in ip.address.network for ip in given):
+                    request.log.warning(f"GATEWAY {gateway} lies in no subnet")
+            given = [_with_gateway(ip, gateways) for ip in given]
+        found = _each_once(given)
         self._refuse_more_than_the_version_has(found)
+        return found
+
+    def _configured(self) -> list[IP]:
+        """Return `addresses`; raises code 7 for one that is a gateway alone."""
+        found = []
+        for number, item in enumerate(self.ipam.addresses):
+            if item.address is None:
+                key = f"ipam.addresses.{number}.address"
+                msg = f"parse network configuration: {key}: Field required"
+                details = "the runtime gave no address in its place"
+                raise CNIError(Code.INVALID_CONFIG, msg, details)
+            found.append(IP(address=item.address, gateway=item.gateway))
         return found
 
     def _refuse_more_than_the_version_has(self, ips: list[IP]) -> None:

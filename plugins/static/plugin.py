@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import previous
 from cni_common.skel import Plugin
+from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
 from plugins.static.conf import StaticConf
@@ -50,7 +51,13 @@ def gc(request: Request, conf: StaticConf) -> None:
 
 
 def status(request: Request, conf: StaticConf) -> None:
-    """Ready with every configuration that ADD would take; raises code 7."""
+    """Ready with every configuration that ADD would take; raises code 7.
+
+    Where the runtime gives the addresses, it does so on ADD alone.
+    """
+    capabilities = gojson.member(request.document, "capabilities")
+    if isinstance(capabilities, dict) and gojson.member(capabilities, "ips") is True:
+        return
     conf.addresses(request)
 
 

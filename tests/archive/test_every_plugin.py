@@ -186,10 +186,11 @@ def test_delete_of_nothing_succeeds_twice(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gc_of_nothing_succeeds(name: str, plugin_dir: Path, host: Host) -> None:
-    """GC with an empty list, and one without any list, find nothing to do."""
+    """GC with an empty list, with null, and without any list find nothing to do."""
     del host
     path = {"CNI_PATH": str(plugin_dir)}
-    for keys in ({}, {"cni.dev/valid-attachments": []}):
+    empty = [{"cni.dev/valid-attachments": nothing} for nothing in ([], None)]
+    for keys in ({}, *empty):
         ended = call(plugin_dir / name, "GC", conf_of(name, **keys), **path)
         assert (ended.returncode, ended.stdout) == (0, b""), ended
 

@@ -51,9 +51,13 @@ def test_gc_keeps_the_valid(cni: Cni, three: list[str], key: str) -> None:
     assert attached() == {"ports": 1, "leases": 1, "guarded": 1}
 
 
-def test_gc_of_an_empty_list_deletes_all(cni: Cni, three: list[str]) -> None:
-    """An empty list means that no attachment is valid."""
-    cni.ok("bridge", "GC", {**WANTED, VALID: []})
+@pytest.mark.parametrize("nothing", [[], None])
+def test_gc_of_an_empty_list_deletes_all(
+    cni: Cni, three: list[str], nothing: Any
+) -> None:
+    """An empty list, and null as libcni writes one, means that nothing is valid."""
+    keys = dict.fromkeys([VALID, "cni.dev/attachments"], nothing)
+    cni.ok("bridge", "GC", WANTED | keys)
     assert attached() == {"ports": 0, "leases": 0, "guarded": 0}
     assert nft_objects("ruleset") == []
     assert os.listdir("/run/cni/cnipy").count("bridge") <= 1

@@ -84,6 +84,30 @@ def test_repeated_life_of_a_container_leaves_nothing(
         assert [link["ifname"] for link in container.ip("link", "show")] == ["lo"]
 
 
+def test_route_with_host_bits_stays_as_written(cni: Cni, container: Space) -> None:
+    """The result has them, the kernel's route does not, and CHECK finds it."""
+    given = [{"dst": "3ffe:ffff:0:1ff::1/64", "gw": "fd83::1"}]
+    wanted = conf(ipMasq=True, ipam=STATIC | {"routes": given})
+    result = cni.ok("bridge", "ADD", wanted, netns=container)
+    assert result["routes"] == given
+    (route,) = routes(container, "3ffe:ffff:0:1ff::/64", "-6")
+    assert route["gateway"] == "fd83::1"
+    cni.ok("bridge", "CHECK", with_result(wanted, result), netns=container)
+    cni.ok("bridge", "DEL", with_result(wanted, result), netns=container)
+
+
+def test_ipv4_route_with_host_bits_is_refused(cni: Cni, container: Space) -> None:
+    """The kernel takes none such; the message says which subnet was meant."""
+    before = picture(container)
+    given = [{"dst": "192.0.2.7/24", "gw": "10.83.0.1"}]
+    wanted = conf(ipMasq=True, ipam=STATIC | {"routes": given})
+    error = cni.refused("bridge", "ADD", wanted, netns=container)
+    assert error["code"] == 7
+    assert error["msg"].startswith("add route 192.0.2.7/24: ")
+    assert "192.0.2.0/24" in error["details"]
+    assert picture(container) == before
+
+
 def test_check_notices_a_configuration_that_changed(cni: Cni, container: Space) -> None:
     """CHECK with another address than ADD's names it."""
     result = cni.ok("bridge", "ADD", WANTED, netns=container)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +23,7 @@ def held(address: str, gw: str | None = None) -> IP:
 
 def route(dst: str, gw: str | None = None, scope: int | None = None) -> Route:
     """Return a route."""
-    return Route(dst=ip_network(dst), gw=ip_address(gw) if gw else None, scope=scope)
+    return Route(dst=ip_interface(dst), gw=ip_address(gw) if gw else None, scope=scope)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from cni_common.spec.errors import CNIError
         ("MAC=", {"MAC": ""}),
         ("IgnoreUnknown=1;X=y", {"IgnoreUnknown": "1", "X": "y"}),
         ("X=y;IgnoreUnknown=TRUE", {"X": "y", "IgnoreUnknown": "TRUE"}),
+        ("X=y;IgnoreUnknown=tRue", {"X": "y", "IgnoreUnknown": "tRue"}),
+        ("IP=1;IgnoreUnknown=False", {"IP": "1", "IgnoreUnknown": "False"}),
     ],
 )
 def test_pairs_are_read(text: str, pairs: dict[str, str]) -> None:
@@ -48,6 +50,19 @@ def test_malformed_or_unknown_is_code_4_on_add(text: str, msg: str) -> None:
     with pytest.raises(CNIError) as raised:
         cniargs.parse(text)
     assert (raised.value.code, raised.value.msg) == (4, msg)
+
+
+@pytest.mark.parametrize("value", ["maybe", "", "yes", "t", "2", " 1"])
+def test_ignore_unknown_is_a_boolean(value: str) -> None:
+    """Anything but 1, true, 0 and false is code 4 on ADD, and nothing on DEL."""
+    with pytest.raises(CNIError) as raised:
+        cniargs.parse(f"IP=1;IgnoreUnknown={value}")
+    assert (raised.value.code, raised.value.msg) == (
+        4,
+        f"parse CNI_ARGS: IgnoreUnknown: {value!r} is neither true nor false",
+    )
+    pairs = cniargs.parse(f"IP=1;IgnoreUnknown={value}", strict=False)
+    assert pairs["IP"] == "1"
 
 
 def test_delete_reads_what_can_be_read() -> None:

@@ -42,12 +42,6 @@ def cidrs(draw: st.DrawFn) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     return ipaddress.ip_interface(f"{address}/{prefix}")
 
 
-def is_plain(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> bool:
-    """The first address of a network may be mapped where the address is not."""
-    first = value.network.network_address
-    return first.version == 4 or not_mapped(ipaddress.IPv6Address(str(first)))
-
-
 IPS = st.builds(
     IP,
     address=cidrs(),
@@ -56,7 +50,7 @@ IPS = st.builds(
 )
 ROUTES = st.builds(
     Route,
-    dst=cidrs().filter(is_plain).map(lambda value: value.network),
+    dst=cidrs(),
     gw=st.none() | ADDRESS,
     mtu=NUMBER,
     advmss=NUMBER,

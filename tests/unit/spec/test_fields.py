@@ -34,6 +34,23 @@ def test_what_is_no_address_is_refused(text: object) -> None:
         fields.address(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("::ffff:10.0.0.1/120", "10.0.0.1/24"),
+        ("::FFFF:a00:1/128", "10.0.0.1/32"),
+        ("::ffff:10.0.0.1/96", "10.0.0.1/0"),
+        ("::ffff:10.0.0.1/64", "10.0.0.1/0"),
+        ("::ffff:0:10.0.0.1/120", "::ffff:0:a00:1/120"),
+        ("3ffe:ffff:0:1ff::1/64", "3ffe:ffff:0:1ff::1/64"),
+    ],
+)
+def test_mapped_cidr_is_ipv4_with_the_bits_of_ipv4(text: str, value: str) -> None:
+    """The prefix of an IPv4-mapped address counts its leading 96 bits, as in Go."""
+    assert str(fields.cidr(text)) == value
+    assert fields.subnet(text) == ipaddress.ip_interface(value).network
+
+
 def test_cidr_keeps_the_host_and_subnet_does_not() -> None:
     """An interface's address has host bits, a subnet has none."""
     assert str(fields.cidr("10.1.2.3/24")) == "10.1.2.3/24"
@@ -53,7 +70,9 @@ def test_cidr_keeps_the_host_and_subnet_does_not() -> None:
         "10.1.2.3/255.0.0.0",
         "10.1.2.3/٢",
         "10.1.2.3/" + "9" * 5000,
-        "::ffff:10.1.2.3/120",
+        "::ffff:10.1.2.3/129",
+        "::ffff:10.1.2.3/-1",
+        "::ffff:10.1.2.3/ffff::",
         7,
     ],
 )

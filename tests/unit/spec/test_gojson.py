@@ -85,15 +85,25 @@ def test_what_is_no_character_is_replaced(text: bytes, value: str) -> None:
     [
         ({"hostPort": 1}, 1),
         ({"HostPort": 1}, 1),
-        ({"hostPort": 1, "HOSTPORT": 2}, 2),
+        ({"hostPort": 1, "HOSTPORT": 2}, 1),
+        ({"HOSTPORT": 2, "hostPort": 1}, 1),
+        ({"hostport": 1, "HOSTPORT": 2}, 2),
         ({"hostPort": 1, "HOSTPORT": None}, 1),
+        ({"hostPort": None, "HOSTPORT": 2}, 2),
+        ({"hostport": 1, "HOSTPORT": None}, 1),
         ({"hostPort": None}, None),
         ({}, None),
     ],
 )
 def test_member_is_found_as_go_finds_it(document: dict[str, int], value: int) -> None:
-    """Case does not matter, the last one wins, null is absence."""
+    """The exact spelling comes before others, of those the last; null is absence."""
     assert gojson.member(document, "hostPort") == value
+
+
+def test_key_with_null_is_there() -> None:
+    """Where null says something else than absence, it can be told."""
+    assert gojson.spelling({"HOSTPORT": None}, "hostPort") == "HOSTPORT"
+    assert gojson.spelling({"port": 1}, "hostPort") is None
 
 
 def test_duplicate_key_has_the_last_value() -> None:

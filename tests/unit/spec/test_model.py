@@ -46,6 +46,21 @@ def test_keys_match_without_regard_to_case(key: str) -> None:
     assert read(**{key: True}).is_gateway is True
 
 
+@pytest.mark.parametrize("other", ["MTU", "Mtu"])
+def test_exact_spelling_wins(other: str) -> None:
+    """Of two spellings the exact one counts, in whatever order they are written."""
+    for keys in ({"mtu": 1, other: 2}, {other: 2, "mtu": 1}, {"mtu": None, other: 1}):
+        assert read(**keys).mtu == 1
+        assert read(inner={"dataDir": "/d", "datadir": "/e"}).inner.data_dir == "/d"
+
+
+def test_lenient_parsing_falls_back_to_the_other_spelling() -> None:
+    """The spelling that counts is the one that is dropped for its value."""
+    for document in ({"mtu": "x", "MTU": 2}, {"MTU": 2, "mtu": "x"}):
+        conf, dropped = parse_leniently(Conf, document)
+        assert (conf.mtu, dropped) == (2, ["mtu"])
+
+
 @pytest.mark.parametrize("key", ["is_gateway", "pci_id", "data_dir"])
 def test_python_name_of_a_field_is_no_key(key: str) -> None:
     """A document cannot set a field by the name that only the source knows."""

@@ -55,7 +55,9 @@ def test_absent_version_is_the_oldest(key: str, value: str | None) -> None:
     assert (one.cni_version, one.network) == ("0.1.0", "n")
 
 
-@pytest.mark.parametrize("keys", [{"cniVersion": 1}, {"name": 7}, {"NAME": ["n"]}])
+@pytest.mark.parametrize(
+    "keys", [{"cniVersion": 1}, {"name": 7}, {"name": None, "NAME": []}]
+)
 def test_version_and_name_are_texts(keys: dict[str, Any]) -> None:
     """Another type is a decode error, as in the reference."""
     with pytest.raises(CNIError) as raised:
@@ -92,8 +94,17 @@ def test_either_key_lists_the_valid_attachments(key: str) -> None:
 def test_missing_and_empty_list_of_attachments_differ() -> None:
     """No list says nothing; an empty one says that nothing is valid."""
     assert request().valid_attachments is None
-    assert request(**{"cni.dev/attachments": None}).valid_attachments is None
     assert request(**{"cni.dev/attachments": []}).valid_attachments == frozenset()
+
+
+def test_null_is_the_empty_list_of_attachments() -> None:
+    """libcni writes an empty list as null; a list under the other key prevails."""
+    keys = ("cni.dev/valid-attachments", "cni.dev/attachments")
+    assert request(**{keys[1]: None}).valid_attachments == frozenset()
+    both: dict[str, Any] = dict.fromkeys(keys)
+    assert request(**both).valid_attachments == frozenset()
+    both[keys[1]] = [{"containerID": "a", "ifname": "eth0"}]
+    assert request(**both).valid_attachments == {("a", "eth0")}
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,35 @@ def test_absent_interface_is_not_the_first() -> None:
     assert [ip.get("interface") for ip in document["ips"]] == [1, 0, None]
 
 
+@pytest.mark.parametrize("dst", ["3ffe:ffff:0:1ff::1/64", "10.1.2.3/8"])
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_route_is_handed_on_as_it_came(version: str, dst: str) -> None:
+    """Bits behind the prefix length stay, whoever may compare them later."""
+    routes = [{"dst": dst, "gw": "10.9.9.9" if "." in dst else "fe80::1"}]
+    address = "10.1.2.4/24" if "." in dst else "fd00::1/64"
+    given: dict[str, Any] = {"ips": [{"address": address}], "routes": routes}
+    if version in SUPPORTED[:2]:
+        member = "ip4" if "." in dst else "ip6"
+        given = {member: {"ip": address, "routes": routes}}
+    document = Result.read(given, version).document(version)
+    assert document.get("routes", document.get("ip4", document.get("ip6"))) == (
+        routes if "ips" in given else next(iter(given.values()))
+    )
+
+
+def test_mapped_address_of_a_previous_result_is_ipv4() -> None:
+    """As Go reads and writes it: address, gateway and routes."""
+    given = {
+        "ips": [{"address": "::ffff:10.0.0.1/120", "gateway": "::ffff:10.0.0.254"}],
+        "routes": [{"dst": "::ffff:10.9.0.0/112", "gw": "::ffff:10.0.0.254"}],
+    }
+    assert Result.read(given, "1.1.0").document("1.1.0") == {
+        "cniVersion": "1.1.0",
+        "ips": [{"address": "10.0.0.1/24", "gateway": "10.0.0.254"}],
+        "routes": [{"dst": "10.9.0.0/16", "gw": "10.0.0.254"}],
+    }
+
+
 def test_sandbox_is_passed_literally() -> None:
     """The path of the namespace is neither cleaned nor resolved."""
     sandbox = "/proc/self/../self//ns/net"

@@ -207,8 +207,26 @@ def test_lists_of_the_runtime_replace_those_before() -> None:
     found = call("ADD", wanted, "IP=10.9.0.5/16").ips
     assert found == [("10.5.5.5/24", None), ("fd00:5::5/64", None)]
     wanted["runtimeConfig"] = {"ips": ["10.6.6.6/24"]}
-    found = call("ADD", wanted, "IP=10.9.0.5/16;GATEWAY=10.6.6.1").ips
-    assert found == [("10.6.6.6/24", "10.6.6.1")]
+    assert call("ADD", wanted, "IP=10.9.0.5/16").ips == [("10.6.6.6/24", None)]
+
+
+@pytest.mark.parametrize("key", ["runtimeConfig", "args"])
+def test_gateway_of_args_is_not_for_a_list_of_the_runtime(key: str) -> None:
+    """GATEWAY goes with IP: a list that replaces that has no gateway from there."""
+    ips = {"ips": ["10.6.6.6/24"]}
+    wanted = conf(ONE) | {key: ips if key == "runtimeConfig" else {"cni": ips}}
+    assert call("ADD", wanted, "GATEWAY=10.6.6.1").ips == [("10.6.6.6/24", None)]
+
+
+def test_gateway_without_address_is_taken_where_the_runtime_gives_addresses() -> None:
+    """Such an entry is replaced with all others; without a list it is an error."""
+    wanted = conf({"gateway": "10.6.6.1"})
+    asked = wanted | {"runtimeConfig": {"ips": ["10.6.6.6/24"]}}
+    assert call("ADD", asked).ips == [("10.6.6.6/24", None)]
+    cause = f"{WHERE}.address: Field required"
+    for verb in ("ADD", "STATUS"):
+        assert call(verb, wanted).failure == (7, cause)
+    assert call("STATUS", wanted | {"capabilities": {"ips": True}}) == Outcome(0, None)
 
 
 def test_empty_lists_of_the_runtime_replace_nothing() -> None:
