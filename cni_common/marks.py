@@ -31,3 +31,12 @@ def delete(directory: str, name: str) -> bool:
 def any_in(directory: str) -> bool:
     """Tell whether somebody has a mark in `directory`."""
     return os.path.isdir(state.path(directory))
+
+
+def any_of(directory: str) -> str:
+    """Return some mark in `directory`, the first that is found; "" without any."""
+    try:
+        with os.scandir(state.path(directory)) as entries:
+            return next((entry.name for entry in entries if entry.name[0] != "."), "")
+    except FileNotFoundError:
+        return ""

@@ -12,10 +12,10 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cni_common import state
-from cni_common.kernel import nft
+from cni_common import own_tables, state
+from cni_common.kernel import nft, rule_list
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
@@ -59,12 +59,18 @@ def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
         for subnet in added:
             _register(attachment, subnet)
         try:
-            if not {_key(subnet) for subnet in wanted} <= _comments():
-                _apply(_in_use())
+            restore()
         except CNIError:
             for subnet in added:
                 _unregister(attachment.digest(), subnet)
             raise
+
+
+def restore() -> None:
+    """Have the rules of all subnets in use, if somebody has removed any of them."""
+    in_use = _in_use()
+    if in_use and not own_tables.is_whole(TABLE, rules(in_use)):
+        _apply(in_use)
 
 
 def release(attachment: Attachment, subnets: Iterable[IPNetwork] | None = None) -> None:
@@ -92,7 +98,7 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
 
 def check(subnets: Iterable[IPNetwork]) -> None:
     """Raise code 999 unless each of `subnets` is masqueraded."""
-    present = _comments()
+    present = {rule.comment for rule in rule_list.rules(TABLE)}
     for subnet in subnets:
         if _key(subnet) not in present:
             msg = f"check masquerade of {subnet}: its rule is missing"
@@ -131,18 +137,6 @@ def _apply(subnets: Collection[IPNetwork]) -> None:
         nft.run(rules(subnets))
     else:
         nft.run(f"add table {TABLE}; delete table {TABLE}")
-
-
-def _comments() -> set[str]:
-    try:
-        listed = nft.list_json(f"list chain {TABLE} postrouting")
-    except nft.RefusedError:
-        return set()
-    return {_comment(item) for item in listed if "rule" in item}
-
-
-def _comment(item: dict[str, Any]) -> str:
-    return str(item["rule"].get("comment", ""))
 
 
 def _register(attachment: Attachment, subnet: IPNetwork) -> None:

@@ -8,7 +8,7 @@ members are written down in /run/cni/cnipy/spoofcheck/<link>.
 
 from __future__ import annotations
 
-from cni_common import state
+from cni_common import own_tables, state
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 
@@ -37,7 +37,8 @@ def ensure(link: str, mac: str) -> None:
         directory = state.ensure_directory(_ROOM)
         state.write(directory, link, {"mac": mac})
         try:
-            _add(link, mac)
+            added = _elements("add", link, mac)
+            own_tables.change(added, {TABLE: _DECLARATION}, _rebuilt)
         except CNIError:
             state.delete(directory, link)
             raise
@@ -82,15 +83,6 @@ def _elements(verb: str, link: str, mac: str) -> str:
     )
 
 
-def _add(link: str, mac: str) -> None:
-    try:
-        nft.run(_elements("add", link, mac))
-    except nft.RefusedError as refused:
-        if not refused.is_missing:
-            raise
-        _rebuild()
-
-
 def _delete(link: str, mac: str) -> None:
     try:
         # Adding first makes it harmless that somebody has deleted them already.
@@ -100,11 +92,12 @@ def _delete(link: str, mac: str) -> None:
             raise
 
 
-def _rebuild() -> None:
+def _rebuilt() -> str:
+    """Return the transaction that makes the table anew with all that is recorded."""
     directory = state.path(_ROOM)
     transaction = _DECLARATION
     for link in state.names(directory):
         member = state.read(directory, link)
         if member is not None:
             transaction += _elements("add", link, member["mac"])
-    nft.run(transaction)
+    return transaction

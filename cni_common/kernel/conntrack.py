@@ -2,29 +2,24 @@
 """Forget UDP flows (ctnetlink, linux/netfilter/nfnetlink_conntrack.h).
 
 A UDP flow that conntrack knows keeps going where its first packet went, whatever the
-rules say by now. By hand instead of with pyroute2, whose import costs more.
+rules say by now.
 """
 
 from __future__ import annotations
 
-import errno
 import ipaddress
-import os
 import socket
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from cni_common.kernel import route_get
+from cni_common.kernel import nfnetlink, route_get
+from cni_common.kernel.nfnetlink import NESTED, attribute
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-_NETLINK_NETFILTER = 12
 _GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
-_NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _TUPLE_ORIG, _ID, _ZONE, _FILTER = 1, 12, 18, 25
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
@@ -33,10 +28,7 @@ _PROTO_NUM, _PROTO_DST_PORT = 1, 3
 _ORIG_FLAGS, _REPLY_FLAGS = 1, 2
 _BY_PROTO_NUM, _BY_DST_PORT = 1 << 3, 1 << 5
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-_HEADER = struct.Struct("=LHHLL")
-_GENERIC = struct.Struct("=BBH")
 _ATTRIBUTE = struct.Struct("=HH")
-_BUFFER = 1 << 18
 
 
 class Flow(NamedTuple):
@@ -53,9 +45,8 @@ def delete_udp(flows: Collection[Flow]) -> str:
     Entries for addresses that are not the host's are never touched. Returns the
     cause when the kernel refuses, else "".
     """
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     try:
-        with socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER) as link:
+        with nfnetlink.opened() as link:
             for family in sorted({flow.family for flow in flows}):
                 own = {flow for flow in flows if flow.family == family}
                 for entry in list(_entries(link, family, own)):
@@ -71,10 +62,11 @@ def _entries(
     """Yield the attributes of each entry that is one of `flows`."""
     ports = {flow.port for flow in flows}
     filtered = _filter(ports.pop() if len(ports) == 1 else None)
-    link.send(_message(_GET, _REQUEST | _DUMP, family, filtered))
+    flags = nfnetlink.REQUEST | nfnetlink.DUMP
+    link.send(nfnetlink.message(_GET, flags, _FAMILY[family], filtered))
     local: dict[str, bool] = {}
-    for body in _answers(link):
-        entry = _attributes(body[_GENERIC.size :])
+    for body in nfnetlink.answers(link):
+        entry = _attributes(body[nfnetlink.GENERIC.size :])
         port, address = _destination(entry.get(_TUPLE_ORIG, b""), family)
         if Flow(family, port, address) in flows:
             yield entry
@@ -90,17 +82,15 @@ def _filter(port: int | None) -> bytes:
 
     Earlier kernels ignore it; what they list is compared here anyway.
     """
-    proto = _attribute(_PROTO_NUM, bytes([socket.IPPROTO_UDP]))
+    proto = attribute(_PROTO_NUM, bytes([socket.IPPROTO_UDP]))
     flags = _BY_PROTO_NUM
     if port is not None:
-        proto += _attribute(_PROTO_DST_PORT, struct.pack("!H", port))
+        proto += attribute(_PROTO_DST_PORT, struct.pack("!H", port))
         flags |= _BY_DST_PORT
-    wanted = _attribute(_TUPLE_PROTO | _NESTED, proto)
-    which = _attribute(_ORIG_FLAGS, struct.pack("=L", flags))
-    which += _attribute(_REPLY_FLAGS, struct.pack("=L", 0))
-    return _attribute(_TUPLE_ORIG | _NESTED, wanted) + _attribute(
-        _FILTER | _NESTED, which
-    )
+    wanted = attribute(_TUPLE_PROTO | NESTED, proto)
+    which = attribute(_ORIG_FLAGS, struct.pack("=L", flags))
+    which += attribute(_REPLY_FLAGS, struct.pack("=L", 0))
+    return attribute(_TUPLE_ORIG | NESTED, wanted) + attribute(_FILTER | NESTED, which)
 
 
 def _destination(original: bytes, family: int) -> tuple[int, str]:
@@ -123,50 +113,16 @@ def _is_local(address: str) -> bool:
 
 def _delete(link: socket.socket, family: int, entry: dict[int, bytes]) -> None:
     """Delete `entry`, named by its tuple, zone and id; absence is success."""
-    named = _attribute(_TUPLE_ORIG | _NESTED, entry[_TUPLE_ORIG])
+    named = attribute(_TUPLE_ORIG | NESTED, entry[_TUPLE_ORIG])
     for kind in (_ZONE, _ID):
         if kind in entry:
-            named += _attribute(kind, entry[kind])
-    link.send(_message(_DELETE, _REQUEST | _ACK, family, named))
+            named += attribute(kind, entry[kind])
+    flags = nfnetlink.REQUEST | nfnetlink.ACK
+    link.send(nfnetlink.message(_DELETE, flags, _FAMILY[family], named))
     try:
-        list(_answers(link))
+        list(nfnetlink.answers(link))
     except FileNotFoundError:
         return
-
-
-def _message(kind: int, flags: int, family: int, attributes: bytes) -> bytes:
-    body = _GENERIC.pack(_FAMILY[family], 0, 0) + attributes
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
-
-
-def _answers(link: socket.socket) -> Iterator[bytes]:
-    """Yield the bodies of the answers up to the end or the acknowledgement."""
-    while True:
-        data = link.recv(_BUFFER)
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, offset)
-            body = data[offset + _HEADER.size : offset + length]
-            if kind == _ERROR:
-                _raise_refusal(body)
-                return
-            if kind == _DONE:
-                return
-            yield body
-            offset += (length + 3) & ~3
-
-
-def _raise_refusal(body: bytes) -> None:
-    (number,) = struct.unpack_from("=i", body)
-    if number == -errno.ENOENT:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    if number:
-        raise OSError(-number, os.strerror(-number))
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    size = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(size, kind) + value + b"\0" * (-size % 4)
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

@@ -52,7 +52,7 @@ def admit(wanted: Protection, attachment: Attachment, *, again: bool = False) ->
 
     again: some of them may be there already.
     """
-    nftables.admit(wanted, attachment)
+    nftables.admit(wanted, attachment, again=again)
     if wanted.filters:
         from plugins.firewall import iptables  # noqa: PLC0415 - only on such hosts
 

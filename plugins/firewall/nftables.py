@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common import attachments
+from cni_common import attachments, own_tables
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders, protection, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from cni_common.naming import Attachment
     from plugins.firewall.protection import Protection
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 _INET, _PORTS = "nftables", "ports"
 
 
-def admit(wanted: Protection, attachment: Attachment) -> None:
+def admit(wanted: Protection, attachment: Attachment, *, again: bool) -> None:
     """Have the elements of `wanted` in the kernel.
 
-    If somebody flushed the ruleset since, those of all others come back with them.
+    If somebody removed rules since, or elements of what is attached `again`, all that
+    is recorded comes back.
     """
     entries, ports = rules.of_protection(wanted), rules.of_ports(wanted)
     if not entries and not ports:
@@ -34,14 +35,20 @@ def admit(wanted: Protection, attachment: Attachment) -> None:
     renewed = [entry for entry in passed if entry.startswith("address ")]
     holders.add(_INET, entries, attachment)
     holders.add(_PORTS, ports, attachment)
-    transaction = rules.removal(rules.elements(renewed, attachment))
     added = rules.elements((*entries, *ports), attachment)
-    try:
-        nft.run(transaction + rules.addition(added))
-    except nft.RefusedError as refused:
-        if not refused.is_missing:
-            raise
-        nft.run(_rebuilt())
+    if again:
+        transaction = rules.renewal(added)
+    else:
+        old = rules.elements(renewed, attachment)
+        transaction = rules.removal(old) + rules.addition(added)
+    own_tables.change(transaction, _declared(entries, ports), _rebuilt)
+
+
+def _declared(entries: Collection[str], ports: Collection[str]) -> dict[str, str]:
+    """Return the tables that entries need, each with what declares it."""
+    inet = {rules.TABLE: rules.declaration()} if entries else {}
+    bridge = {rules.PORTS_TABLE: rules.ports_declaration()} if ports else {}
+    return inet | bridge
 
 
 def withdraw(had: Protection, attachment: Attachment) -> None:

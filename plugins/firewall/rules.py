@@ -104,6 +104,13 @@ def removal(doomed: Iterable[Element]) -> str:
     return _statements("add", bare) + _statements("delete", bare)
 
 
+def renewal(present: Iterable[Element]) -> str:
+    """Return the commands that replace elements; refused where one is absent."""
+    every = list(present)
+    bare = [element._replace(comment="") for element in every]
+    return _statements("delete", bare) + _statements("add", every)
+
+
 def _statements(verb: str, wanted: Iterable[Element]) -> str:
     by_set: dict[tuple[str, str], list[str]] = {}
     for e in wanted:

@@ -56,7 +56,7 @@ def check_published(attachment: Attachment, wanted: dict[Port, list[Claim]]) -> 
         for claim in claims
         if claim.attachment == attachment
     )
-    _check_rules(listed, rules.rebuilt(sorted(scopes), {}))
+    _check_rules(listed, rules.declaration(sorted(scopes)))
     _check_elements(listed, expected)
 
 

@@ -95,6 +95,12 @@ def change(before: Elements, after: Elements) -> str:
     return addition(gone) + _statements("delete", keys) + addition(new)
 
 
+def renewal(elements: Mapping[Place, Content]) -> str:
+    """Return the commands that replace elements; refused where one is absent."""
+    keys = {place: Content("", "") for place in elements}
+    return _statements("delete", keys) + _statements("add", elements)
+
+
 def addition(elements: Mapping[Place, Content]) -> str:
     """Return the commands that add `elements`, one for each map or set."""
     return _statements("add", elements)

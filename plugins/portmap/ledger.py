@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cni_common import marks, state
+from cni_common import marks, own_tables, state
 from cni_common.kernel import nft
 from plugins.portmap import claims, conditions, elements, rules
 from plugins.portmap.claims import Claim, Port
@@ -54,17 +54,20 @@ def port_of(name: str) -> Port:
     return Port(protocol, int(number))
 
 
-def apply(before: Claims, after: Claims) -> None:
+def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     """Have `after` written down and in the kernel, where `before` was.
 
     Both have the same ports. The table is absent when no port is claimed at all,
-    and is made anew, for everybody, when the kernel has not what `before` says.
+    and is made anew, for everybody, when the kernel has not what `before` says: rules
+    are looked for, and the elements of the ports in `held`, which do not change.
     """
     changed = {port for port in after if after[port] != before[port]}
     unfinished = marks.any_in(UNFINISHED)
-    if not changed and not unfinished:
+    renewed = elements.renewal(_elements_of(after, set(held) - changed))
+    if not changed and not unfinished and not renewed:
         return
     is_first = not _is_any_claimed()
+    there = "" if is_first or unfinished else _declaration()
     marks.add(UNFINISHED, "change")
     declared, removed = _write_down(before, after, changed)
     if not _is_any_claimed():
@@ -72,8 +75,20 @@ def apply(before: Claims, after: Claims) -> None:
     elif unfinished or is_first:
         nft.run(_rebuilt())
     else:
-        _change(declared + _elements_change(before, after, changed) + removed)
+        old, new = _elements_of(before, changed), _elements_of(after, changed)
+        _change(there, declared + renewed + elements.change(old, new) + removed)
     marks.delete(UNFINISHED, "change")
+
+
+def restore() -> None:
+    """Have the table of all claims, if somebody has removed rules of it.
+
+    Unlike the others it takes the lock itself, and only where there are claims.
+    """
+    if marks.any_in(CLAIMS):
+        with lock():
+            if _is_any_claimed():
+                _change(_declaration(), "")
 
 
 def is_declared(scope: Scope) -> bool:
@@ -112,12 +127,18 @@ def _is_any_claimed() -> bool:
     return False
 
 
-def _change(transaction: str) -> None:
-    try:
-        nft.run(transaction)
-    except nft.RefusedError:
-        # Somebody flushed the table, or changed elements of it.
-        nft.run(_rebuilt())
+def _change(declared: str, transaction: str) -> None:
+    own_tables.change(transaction, {elements.TABLE: declared}, _rebuilt)
+
+
+def _declaration() -> str:
+    """Return what declares the rules; of each condition it asks one port's claims."""
+    found: set[Scope] = set()
+    for scope_id in state.names(state.path(SCOPES)):
+        name = marks.any_of(f"{SCOPES}/{scope_id}")
+        for held in load([port_of(name)] if name else []).values():
+            found |= {scope for scope in scopes(held) if scope.id == scope_id}
+    return rules.declaration(sorted(found))
 
 
 def _rebuilt() -> str:
@@ -129,13 +150,11 @@ def _rebuilt() -> str:
     return rules.rebuilt(sorted(found), contents)
 
 
-def _elements_change(before: Claims, after: Claims, changed: set[Port]) -> str:
-    old: elements.Elements = {}
-    new: elements.Elements = {}
-    for port in changed:
-        old |= elements.of_claims(port, before[port])
-        new |= elements.of_claims(port, after[port])
-    return elements.change(old, new)
+def _elements_of(claimed: Claims, ports: Iterable[Port]) -> elements.Elements:
+    found: elements.Elements = {}
+    for port in ports:
+        found |= elements.of_claims(port, claimed[port])
+    return found
 
 
 def _write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, str]:

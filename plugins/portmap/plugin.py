@@ -49,6 +49,7 @@ def add(request: Request, conf: PortmapConf) -> Result:
     request.log.step("wanted")
     recorded = attachments.read(NAME, attachment)
     if not claims and recorded is None:
+        ledger.restore()
         return previous
     with ledger.lock(), Rollback() as undo:
         before = ledger.load({*claims, *ports_of(recorded)})
@@ -59,7 +60,7 @@ def add(request: Request, conf: PortmapConf) -> Result:
         undo(_restore, attachment, recorded)
         _record(attachment, claims)
         undo(ledger.apply, after, before)
-        ledger.apply(before, after)
+        ledger.apply(before, after, claims)
         request.log.step("rules")
         links, earlier = set(links_needed(claims)), set(links_of(recorded))
         for link in links:
@@ -113,6 +114,7 @@ def gc(request: Request, conf: PortmapConf) -> None:
     with Gather() as each:
         for attachment, ports in gone.items():
             each(withdraw, request, attachment, ports)
+        each(ledger.restore)
 
 
 def status(request: Request, conf: PortmapConf) -> None:

@@ -44,10 +44,15 @@ def removal() -> str:
 
 def rebuilt(scopes: Iterable[Scope], elements: Elements) -> str:
     """Return the commands that make the table anew with everything in it."""
-    parts = [removal(), f"add table {TABLE}\n", *_lookups(), *_sets()]
+    return removal() + declaration(scopes) + addition(elements)
+
+
+def declaration(scopes: Iterable[Scope]) -> str:
+    """Return the commands that declare the table with all its rules."""
+    parts = [f"add table {TABLE}\n", *_lookups(), *_sets()]
     parts += [_base_chains(), *_guard(), *_published(), *_masquerading()]
     parts += [scope_declaration(scope) for scope in scopes]
-    return "".join(parts) + addition(elements)
+    return "".join(parts)
 
 
 def scope_declaration(scope: Scope) -> str:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of one nftables table, as far as they say where they stand and whose.
+
+libnftables reads every element of a table to list one chain of it, which takes the
+longer the more containers there are. The kernel itself can be asked for rules alone
+(linux/netfilter/nf_tables.h, docs/decisions/0024).
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple
+
+from cni_common.kernel import nfnetlink
+from cni_common.kernel.attributes import Attributes
+from cni_common.spec.errors import CNIError, Code
+
+_GET_RULE = 0xA07  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
+_TABLE, _CHAIN, _USER_DATA = 1, 2, 7  # NFTA_RULE_*
+_COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
+_FAMILIES = {"inet": 1, "ip": socket.AF_INET, "bridge": socket.AF_BRIDGE}
+_ATTEMPTS = 100
+
+
+class Rule(NamedTuple):
+    """A rule: the chain in which it stands, and its comment."""
+
+    chain: str
+    comment: str = ""
+
+
+def rules(table: str) -> list[Rule]:
+    """Return the rules of `table`, named "inet name"; of one that is absent, none.
+
+    Raises code 999 when the kernel does not tell.
+    """
+    try:
+        for _ in range(_ATTEMPTS):
+            try:
+                return _listed(table)
+            except InterruptedError:
+                continue
+        cause = "they keep changing"
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+    raise CNIError(Code.INTERNAL, f"list rules of table {table}: {cause}")
+
+
+def _listed(table: str) -> list[Rule]:
+    family, _, name = table.partition(" ")
+    which = nfnetlink.attribute(_TABLE, name.encode() + b"\0")
+    flags = nfnetlink.REQUEST | nfnetlink.DUMP
+    with nfnetlink.opened() as link:
+        link.send(nfnetlink.message(_GET_RULE, flags, _FAMILIES[family], which))
+        return [_rule(body) for body in nfnetlink.answers(link)]
+
+
+def _rule(body: bytes) -> Rule:
+    found = Attributes(body, nfnetlink.GENERIC.size)
+    return Rule(found.text(_CHAIN), _comment(found.raw(_USER_DATA)))
+
+
+def _comment(data: bytes) -> str:
+    """Return the comment among what nft keeps with a rule: type, length, value."""
+    while len(data) > 1:
+        kind, end = data[0], 2 + data[1]
+        if kind == _COMMENT:
+            return data[2:end].rstrip(b"\0").decode("utf-8", "replace")
+        data = data[end:]
+    return ""
