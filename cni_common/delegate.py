@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import gojson
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, StrandedError
 from cni_common.spec.versions import SUPPORTED
 from cni_common.streams import tell
 
@@ -31,6 +31,8 @@ def add(plugin: str, request: Request) -> Result:
     """
     try:
         result = _call(plugin, request, "ADD")
+    except StrandedError:
+        raise
     except BaseException:
         _undo(plugin, request)
         raise

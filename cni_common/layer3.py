@@ -6,16 +6,18 @@ What later plugins of a chain may add, further addresses and routes, is accepted
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cni_common import state
 from cni_common.kernel import addresses, forwarding, links, netns, routes, sysctl
 from cni_common.kernel.routes import SCOPE_LINK
+from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
@@ -89,11 +91,24 @@ def add_routes(
         )
 
 
-def forward(ips: Iterable[IP]) -> None:
-    """Have the families of `ips` forwarded by the host. Raises code 999."""
-    # Whoever waits here must not rely on what a failing call is about to revert.
-    with state.lock("forwarding"):
-        forwarding.enable(sorted({ip.address.version for ip in ips}))
+@contextmanager
+def forwarded(ips: Iterable[IP]) -> Iterator[None]:
+    """Have the families of `ips` forwarded by the host, unless the block fails.
+
+    Raises code 999.
+    """
+    versions = sorted({ip.address.version for ip in ips})
+    with ExitStack() as stack:
+        if versions:
+            # Nobody may rely on what a failing call is about to revert, so that who
+            # changes something keeps the lock until it is certain.
+            stack.enter_context(state.lock("forwarding"))
+            undo = stack.enter_context(Rollback())
+            changed = forwarding.enable(versions)
+            undo(forwarding.revert, changed)
+            if not changed:
+                stack.close()
+        yield
 
 
 def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:

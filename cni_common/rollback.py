@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, StrandedError
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class Rollback:
     """Undoes in reverse what was registered, if the block ends with an exception.
 
     The exception that ended the block is the one that leaves it; failures of the
-    undoing go into its details.
+    undoing go into its details. After StrandedError nothing is undone.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Rollback:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is None or isinstance(error, StrandedError):
             return
         failures = []
         for undo, args, kwargs in reversed(self._undo):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cni_common.plugin import Plugin, gate_version, refuse_own_namespace
 from cni_common.spec import environment, gojson
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, StrandedError
 from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED
 from cni_common.streams import (
     STDIN_MAX,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cni_common.plugin import Callee
     from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
 
 __all__ = ["STDIN_MAX", "Plugin", "gate_version", "refuse_own_namespace", "run"]
 
@@ -52,6 +53,7 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
         tell(stderr, f"CNI {name} plugin\nCNI protocol versions supported: {listed}\n")
         return 0
     text = b""
+    given: list[Result] = []
     try:
         command = environment.verb(env)
         if command == "VERSION":
@@ -63,30 +65,48 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
 
         request = Request.read(command, env, text, in_process=ours)
         gate_version(request, versions)
-        _serve(load(), request, stdout, stderr)
+        _serve(load(), request, stdout, stderr, given)
     except CNIError as error:
-        return _fail(stdout, error, text)
+        failure = error
+    except StrandedError as error:
+        failure = CNIError(Code.INTERNAL, str(error))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door before the runtime
         tell(stderr, _traceback())
         msg = f"{type(error).__name__}: {error}"
-        return _fail(stdout, CNIError(Code.INTERNAL, msg), text)
-    return 0
+        failure = CNIError(Code.INTERNAL, msg)
+    else:
+        return 0
+    return 1 if given else _fail(stdout, failure, text)
 
 
-def _serve(plugin: Callee, request: Request, stdout: BinaryIO, stderr: TextIO) -> None:
-    """Call the plugin; an ADD whose result the runtime does not get is undone."""
+def _serve(
+    plugin: Callee,
+    request: Request,
+    stdout: BinaryIO,
+    stderr: TextIO,
+    given: list[Result],
+) -> None:
+    """Call the plugin; an ADD whose result the runtime does not get is undone.
+
+    A plugin that has something to undo delivers the result itself. `given` has it when
+    stdout has it: that takes one document.
+    """
     from cni_common.rollback import Rollback  # noqa: PLC0415 - not for VERSION
 
     failure = ""
+
+    def deliver(result: Result) -> None:
+        extra = plugin.is_ipam
+        document = result.document(request.cni_version, keep_route_fields=extra)
+        write_document(stdout, document)
+        given.append(result)
+
     try:
         with Rollback() as undo:
-            result = plugin.call(request)
-            if result is not None:
+            result = plugin.call(request.delivering(deliver))
+            if result is not None and not given:
                 undo(plugin.call, request.as_verb("DEL"))
-                version = request.cni_version
-                extra = plugin.is_ipam
-                document = result.document(version, keep_route_fields=extra)
-                write_document(stdout, document)
+                deliver(result)
     except CNIError as error:
         failure = str(error)
         request.log.error(failure)

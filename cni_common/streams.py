@@ -58,7 +58,7 @@ def read_at_once(stdin: BinaryIO) -> tuple[bytes, bool]:
 
 
 def write_document(stdout: BinaryIO, document: dict[str, Any]) -> None:
-    """Print `document`; raises code 5 when stdout does not take all of it."""
+    """Print `document`; raises code 5 when stdout does not take and keep all of it."""
     rest = memoryview(json.dumps(document, indent=4).encode())
     try:
         while rest:
@@ -67,8 +67,21 @@ def write_document(stdout: BinaryIO, document: dict[str, Any]) -> None:
                 select.select([], [stdout], [])
             rest = rest[taken or 0 :]
         stdout.flush()
+        _close_copy(stdout)
     except (OSError, ValueError) as error:
         raise _failure("write stdout", error) from error
+
+
+def _close_copy(stdout: BinaryIO) -> None:
+    """Raise OSError if a file system has yet to refuse what was written (close(2)).
+
+    It says so to whoever closes the file, and we are about to end.
+    """
+    try:
+        copy = os.dup(stdout.fileno())
+    except (OSError, ValueError):
+        return  # in memory
+    os.close(copy)
 
 
 def tell(stderr: TextIO, text: str) -> None:

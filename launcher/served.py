@@ -89,17 +89,13 @@ def _leave(lifeline: int) -> None:
 
 def run(main: Main, argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Return the exit status of one call on the process's own streams."""
-    document = io.BytesIO()
     stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
-    with io.FileIO(0, closefd=False) as stdin:
-        status = main(argv, env, io.BufferedReader(stdin), document, stderr)
-    text = document.getvalue()
-    try:
-        while text:
-            text = text[os.write(1, text) :]
-    except OSError:
-        return 1
-    return status
+    # Not buffered, as in entry.py: what stdout refuses is refused inside the call.
+    with (
+        io.FileIO(0, closefd=False) as stdin,
+        open(1, "wb", buffering=0, closefd=False) as stdout,
+    ):
+        return main(argv, env, io.BufferedReader(stdin), stdout, stderr)
 
 
 def receive(

@@ -10,13 +10,15 @@ from cni_common.kernel import sysctl
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _NAME = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
-def enable(versions: Iterable[int]) -> None:
+def enable(versions: Iterable[int]) -> list[tuple[str, str]]:
     """Have packets of the IP `versions` (4, 6) forwarded: all of them, or code 999.
+
+    Returns what that changed, for `revert`.
 
     A host that becomes an IPv6 router stops to accept router advertisements where
     accept_ra is 1. Its own uplinks keep theirs: accept_ra becomes 2 there.
@@ -28,9 +30,15 @@ def enable(versions: Iterable[int]) -> None:
                 changed.append((name, sysctl.get(name) or "0"))
                 sysctl.set_value(name, value)
     except CNIError:
-        for name, before in reversed(changed):
-            sysctl.set_if_present(name, before)
+        revert(changed)
         raise
+    return changed
+
+
+def revert(changed: Sequence[tuple[str, str]]) -> None:
+    """Have the parameters as they were before they were `changed`."""
+    for name, before in reversed(changed):
+        sysctl.set_if_present(name, before)
 
 
 def is_enabled(version: int) -> bool:

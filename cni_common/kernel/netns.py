@@ -4,13 +4,22 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import (
+    CNIError,
+    Code,
+    StrandedError,
+    cause_of,
+    is_absence,
+    is_shortage,
+    of_os,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,36 +63,52 @@ class Namespace:
 
 
 def open_path(path: str) -> Namespace:
-    """Return the network namespace at `path`; raises code 8 when there is none."""
+    """Return the network namespace at `path`; raises code 8 when there is none.
+
+    Code 11 when this host cannot open anything just now.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        return _opened(path)
     except OSError as error:
-        raise _invalid(path, error.strerror or str(error)) from error
-    try:
-        if fcntl.ioctl(fd, _NS_GET_NSTYPE) != CLONE_NEWNET:
-            raise _invalid(path, "not a network namespace")
-        status = os.fstat(fd)
-    except OSError as error:
-        os.close(fd)
-        raise _invalid(path, "not a network namespace") from error
-    except CNIError:
-        os.close(fd)
-        raise
-    return Namespace(path, fd, status.st_dev, status.st_ino)
+        raise _invalid(path, error) from error
 
 
 def open_living(path: str) -> Namespace | None:
     """Return the namespace at `path`, or None when it is gone.
 
     A plain file where a namespace was mounted counts as gone: that is what remains
-    of the mount point after an unmount.
+    of the mount point after an unmount. Raises as `open_path` does when it cannot be
+    told.
     """
-    if not path:
-        return None
     try:
-        return open_path(path)
-    except CNIError:
-        return None
+        return _opened(path) if path else None
+    except OSError as error:
+        if is_absence(error):
+            return None
+        raise _invalid(path, error) from error
+
+
+def _opened(path: str) -> Namespace:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except ValueError as error:
+        raise FileNotFoundError(errno.ENOENT, str(error)) from error
+    try:
+        if _type(fd) != CLONE_NEWNET:
+            raise OSError(errno.ENXIO, "not a network namespace")
+        status = os.fstat(fd)
+    except OSError:
+        os.close(fd)
+        raise
+    return Namespace(path, fd, status.st_dev, status.st_ino)
+
+
+def _type(fd: int) -> int:
+    """Return which kind of namespace `fd` is; 0 for what is none."""
+    try:
+        return fcntl.ioctl(fd, _NS_GET_NSTYPE)
+    except OSError:
+        return 0
 
 
 def own() -> Namespace:
@@ -102,23 +127,35 @@ def is_own(path: str) -> bool:
 
 
 def lives(path: str, identity: str) -> bool:
-    """Tell whether the namespace that had `identity` is still found at `path`."""
+    """Tell whether the namespace that had `identity` is still found at `path`.
+
+    Raises code 5 or 11 when it cannot be told.
+    """
     try:
         status = os.stat(path)
-    except (OSError, ValueError):
+    except ValueError:
         return False
+    except OSError as error:
+        if is_absence(error):
+            return False
+        raise of_os(f"look for network namespace {path!r}", error) from error
     return f"{status.st_dev}:{status.st_ino}" == identity
 
 
 @contextmanager
 def entered(namespace: Namespace) -> Iterator[None]:
-    """Have the calling thread in `namespace` inside the block, and back after it."""
+    """Have the calling thread in `namespace` inside the block, and back after it.
+
+    Raises StrandedError when there is no way back.
+    """
     with own() as home:
-        _setns(namespace)
         try:
+            _setns(namespace)
+        except OSError as error:
+            msg = f"enter network namespace {namespace.path!r}: {cause_of(error)}"
+            raise CNIError(Code.INVALID_NETNS, msg) from error
+        with _going_back_to(home):
             yield
-        finally:
-            _setns(home)
 
 
 @contextmanager
@@ -136,20 +173,35 @@ def entered_new() -> Iterator[None]:
     """
     with own() as home:
         if _libc.unshare(CLONE_NEWNET) != 0:
-            cause = os.strerror(ctypes.get_errno())
-            raise _invalid(_OWN, cause, "leave")
-        try:
+            error = _last_error()
+            msg = f"leave network namespace {_OWN!r}: {cause_of(error)}"
+            raise CNIError(Code.INVALID_NETNS, msg) from error
+        with _going_back_to(home):
             yield
-        finally:
+
+
+@contextmanager
+def _going_back_to(home: Namespace) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        try:
             _setns(home)
+        except OSError as error:
+            msg = f"return to the host's network namespace: {cause_of(error)}"
+            raise StrandedError(msg) from error
 
 
 def _setns(namespace: Namespace) -> None:
     if _libc.setns(namespace.fd, CLONE_NEWNET) != 0:
-        cause = os.strerror(ctypes.get_errno())
-        raise _invalid(namespace.path, cause, "enter")
+        raise _last_error()
 
 
-def _invalid(path: str, cause: str, verb: str = "open") -> CNIError:
-    msg = f"{verb} network namespace {path!r}: {cause.lower()}"
-    return CNIError(Code.INVALID_NETNS, msg)
+def _last_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
+def _invalid(path: str, error: OSError) -> CNIError:
+    code = Code.TRY_AGAIN_LATER if is_shortage(error) else Code.INVALID_NETNS
+    return CNIError(code, f"open network namespace {path!r}: {cause_of(error)}")

@@ -3,7 +3,30 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+
+# What cannot be there, at a path that another kind of thing may have.
+_ABSENCE = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENXIO,
+        errno.ENODEV,
+    }
+)
+_SHORTAGE = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.EAGAIN,
+        errno.EINTR,
+    }
+)
 
 
 class Code(IntEnum):
@@ -49,3 +72,32 @@ class CNIError(Exception):
         if self.details:
             document["details"] = self.details
         return document
+
+
+class StrandedError(BaseException):
+    """Whatever this process did now, it would do to somebody else.
+
+    So it is no Exception: nothing catches it to go on, nothing is undone, the call
+    ends with code 999.
+    """
+
+
+def cause_of(error: OSError) -> str:
+    """Return the cause as it stands at the end of a message."""
+    return (error.strerror or str(error)).lower()
+
+
+def is_absence(error: OSError) -> bool:
+    """Tell whether nothing is there, rather than that it could not be looked at."""
+    return error.errno in _ABSENCE
+
+
+def is_shortage(error: OSError) -> bool:
+    """Tell whether the same call may succeed a moment later."""
+    return error.errno in _SHORTAGE
+
+
+def of_os(doing: str, error: OSError) -> CNIError:
+    """Return code 5 for what the system refused, or 11 if it may not the next time."""
+    code = Code.TRY_AGAIN_LATER if is_shortage(error) else Code.IO_FAILURE
+    return CNIError(code, f"{doing}: {cause_of(error)}")

@@ -22,12 +22,17 @@ ATTACHMENT_KEYS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 TRUE = frozenset({"1", "true"})
 
 
+def _to_nobody(result: Result) -> None:
+    """Deliver nothing: who called has the result as a value."""
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """A verb with its variables, and the network configuration it came with.
 
     `stdin` is the configuration byte for byte, `document` the same as JSON.
-    `in_process` finds a plugin of this suite by the path of its executable.
+    `in_process` finds a plugin of this suite by the path of its executable, `deliver`
+    gives the result of ADD to the runtime.
     """
 
     command: str
@@ -38,6 +43,7 @@ class Request:
     cni_version: str
     in_process: Callable[[str], Any] | None = None
     log: Log = field(default_factory=Log)
+    deliver: Callable[[Result], None] = _to_nobody
 
     @classmethod
     def read(
@@ -110,10 +116,23 @@ class Request:
                 return _attachments(self.document[name], key)
         return frozenset() if given else None
 
+    def delivered(self, result: Result) -> Result:
+        """Return `result` when the runtime has it; raises what kept it from that.
+
+        Called inside the Rollback of ADD, for what the runtime does not hear of must
+        not stay.
+        """
+        self.deliver(result)
+        return result
+
+    def delivering(self, deliver: Callable[[Result], None]) -> Request:
+        """Return the same request, the result of which goes through `deliver`."""
+        return replace(self, deliver=deliver)
+
     def as_verb(self, command: str) -> Request:
         """Return the same request under another verb, as a delegate would get it."""
         env = {**self.env, "CNI_COMMAND": command}
-        return replace(self, command=command, env=env)
+        return replace(self, command=command, env=env, deliver=_to_nobody)
 
     def with_prev_result(self, result: Result) -> Request:
         """Return the request with `result` as its prevResult."""

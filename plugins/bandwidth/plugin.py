@@ -54,7 +54,8 @@ def add(request: Request, conf: BandwidthConf) -> Result:
         request.log.step("record")
         ifb = shaping.ensure(side.host, owner, noted, undo)
         request.log.step("limits")
-        return previous if ifb is None else _with_ifb(previous, ifb)
+        result = previous if ifb is None else _with_ifb(previous, ifb)
+        return request.delivered(result)
 
 
 def delete(request: Request, conf: BandwidthConf) -> None:

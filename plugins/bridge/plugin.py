@@ -71,10 +71,10 @@ def add(request: Request, conf: BridgeConf) -> Result:
         if noted.gateways:
             network.pin_mac(side.host, conf.bridge)
         record.write(owner, replace(noted, complete=True))
-        if noted.gateways:
-            layer3.forward(result.ips)
-        request.log.step("gateway")
-        return result.model_copy(update={"interfaces": interfaces})
+        with layer3.forwarded(result.ips if noted.gateways else ()):
+            request.log.step("gateway")
+            result = result.model_copy(update={"interfaces": interfaces})
+            return request.delivered(result)
 
 
 def delete(request: Request, conf: BridgeConf) -> None:

@@ -46,8 +46,8 @@ def add(request: Request, conf: DnsnameConf) -> Result:
         server.ensure(owner.network, _service(conf, where), request.env)
         request.log.step("server")
         answers.await_added(owner.network, noted)
-    request.log.step("answer")
-    return _with_servers(result, conf, where)
+        request.log.step("answer")
+        return request.delivered(_with_servers(result, conf, where))
 
 
 def delete(request: Request, conf: DnsnameConf) -> None:

@@ -53,8 +53,8 @@ def add(request: Request, conf: FirewallConf) -> Result:
         if recorded != protected:
             undo(detach.withdraw, protected, attachment)
         detach.admit(protected, attachment, again=recorded == protected)
-    request.log.step("rules")
-    return result
+        request.log.step("rules")
+        return request.delivered(result)
 
 
 def delete(request: Request, conf: FirewallConf) -> None:

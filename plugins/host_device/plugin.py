@@ -56,7 +56,7 @@ def add(request: Request, conf: HostDeviceConf) -> Result:
         noted = attached.complete(replace(noted, own=own), result)
         attached.write(release.PLUGIN, owner, noted)
         end = end.model_copy(update={"pci_id": chosen.pci_id})
-        return result.model_copy(update={"interfaces": [end]})
+        return request.delivered(result.model_copy(update={"interfaces": [end]}))
 
 
 def delete(request: Request, conf: HostDeviceConf) -> None:

@@ -35,8 +35,8 @@ def add(request: Request, conf: HostLocalConf) -> Result:
     ):
         assert store is not None
         leased = lease_all(store, sets, wanted, _owner(request), undo)
-    ips = [_ip(*pair) for pair in zip(sets, leased, strict=True)]
-    return Result(ips=ips, routes=conf.ipam.routes, dns=dns)
+        ips = [_ip(*pair) for pair in zip(sets, leased, strict=True)]
+        return request.delivered(Result(ips=ips, routes=conf.ipam.routes, dns=dns))
 
 
 def delete(request: Request, conf: HostLocalConf) -> None:

@@ -58,7 +58,7 @@ def add(request: Request, conf: MacvlanConf) -> Result:
         end = Interface(
             name=link.name, mac=link.mac, mtu=link.mtu, sandbox=request.netns
         )
-        return result.model_copy(update={"interfaces": [end]})
+        return request.delivered(result.model_copy(update={"interfaces": [end]}))
 
 
 def delete(request: Request, conf: MacvlanConf) -> None:

@@ -69,8 +69,8 @@ def add(request: Request, conf: PortmapConf) -> Result:
             localnet.require(link, attachment)
         for link in earlier - links:
             localnet.release(link, attachment)
-    forget(request, [*flows(before, attachment), *flows(claims, attachment)])
-    return previous
+        forget(request, [*flows(before, attachment), *flows(claims, attachment)])
+        return request.delivered(previous)
 
 
 def delete(request: Request, conf: PortmapConf) -> None:

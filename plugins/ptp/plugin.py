@@ -63,8 +63,9 @@ def add(request: Request, conf: PtpConf) -> Result:
         request.log.step("masquerade")
         interfaces = _interfaces(side, request, pair)
         record.write(owner, replace(noted, complete=True))
-        layer3.forward(result.ips)
-        return result.model_copy(update={"interfaces": interfaces})
+        with layer3.forwarded(result.ips):
+            result = result.model_copy(update={"interfaces": interfaces})
+            return request.delivered(result)
 
 
 def delete(request: Request, conf: PtpConf) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cni_common.kernel import links, netns
@@ -15,41 +16,53 @@ from plugins.tuning.record import Record
 from plugins.tuning.values import Values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.kernel.netns import Namespace
     from cni_common.spec.request import Request
     from plugins.tuning.values import Setting
 
 
-def tune(request: Request, wanted: Values, noted: Record | None, data_dir: str) -> None:
+@contextmanager
+def tuned(
+    request: Request, wanted: Values, noted: Record | None, data_dir: str
+) -> Iterator[None]:
     """The link and the parameters are as `wanted`, and it is noted how they were.
+
+    All is as before when the block fails.
 
     What an earlier ADD of the attachment changed in the same namespace and is not
     wanted any more goes back to what it was.
     """
     owner = Attachment.of(request)
-    with (
-        netns.entered_path(request.netns) as container,
-        Netlink() as netlink,
-        Rollback() as undo,
-    ):
-        earlier = _earlier(noted, container.identity)
-        target = wanted.over(earlier)
-        link = links.existing(netlink, request.ifname) if target.link else None
-        now = changes.now(link, target)
-        to_set = target.to_set(now)
-        before = earlier.over(now.of(to_set))
-        new = Record(
-            container.path,
-            container.identity,
-            link.index if link else 0,
-            data_dir,
-            before,
-        )
-        undo(record.replace, owner, new, noted)
-        record.replace(owner, noted, new if before else None)
-        request.log.step("record")
-        undo(changes.put_back, netlink, request.ifname, now.of(to_set))
-        changes.apply(netlink, request.ifname, to_set)
-        request.log.step("settings")
+    with netns.open_path(request.netns) as container, Rollback() as undo:
+        with netns.entered(container), Netlink() as netlink:
+            earlier = _earlier(noted, container.identity)
+            target = wanted.over(earlier)
+            link = links.existing(netlink, request.ifname) if target.link else None
+            now = changes.now(link, target)
+            to_set = target.to_set(now)
+            before = earlier.over(now.of(to_set))
+            new = Record(
+                container.path,
+                container.identity,
+                link.index if link else 0,
+                data_dir,
+                before,
+            )
+            undo(record.replace, owner, new, noted)
+            record.replace(owner, noted, new if before else None)
+            request.log.step("record")
+            undo(_put_back, container, request.ifname, now.of(to_set))
+            changes.apply(netlink, request.ifname, to_set)
+            request.log.step("settings")
+        # Outside, for the way back may be barred, and a result cannot be taken back.
+        yield
+
+
+def _put_back(container: Namespace, ifname: str, values: Values) -> None:
+    with netns.entered(container), Netlink() as netlink:
+        changes.put_back(netlink, ifname, values)
 
 
 def check_held(request: Request, wanted: Values) -> None:

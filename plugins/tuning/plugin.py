@@ -31,9 +31,10 @@ def add(request: Request, conf: TuningConf) -> Result:
         return result
     from plugins.tuning import attach  # noqa: PLC0415 - netlink is dear, and often idle
 
-    attach.tune(request, wanted, noted, conf.directory)
-    interfaces = [_as_set(item, request, wanted) for item in result.interfaces]
-    return result.model_copy(update={"interfaces": interfaces})
+    with attach.tuned(request, wanted, noted, conf.directory):
+        interfaces = [_as_set(item, request, wanted) for item in result.interfaces]
+        result = result.model_copy(update={"interfaces": interfaces})
+        return request.delivered(result)
 
 
 def delete(request: Request, conf: TuningConf) -> None:

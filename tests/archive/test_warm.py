@@ -72,6 +72,25 @@ def test_quick_calls_are_not_repeated(
     assert warm.poll() is None
 
 
+def test_result_that_nobody_reads_is_undone(
+    warm: subprocess.Popen[bytes], plugin_dir: Path, host: Host
+) -> None:
+    """What stdout refuses is refused inside the call, as with a cold one."""
+    space = host.space()
+    env = {**environment(space), "CNI_PATH": str(plugin_dir), "CNI_COMMAND": "ADD"}
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [plugin_dir / "bridge"],
+            input=json.dumps(BRIDGE).encode(),
+            stdout=full,
+            env=env,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert [link["ifname"] for link in ip("link", "show")] == ["lo"]
+    assert warm.poll() is None
+
+
 def test_error_has_the_status_and_document_of_a_cold_one(
     warm: subprocess.Popen[bytes], plugin_dir: Path
 ) -> None:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers attached by every plugin: a chain of six, and three that stand alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import bridged
+import lending
+import macvlans
+import pointed
+
+if TYPE_CHECKING:
+    from lab import Answer, Cni, Host, Space
+
+    Document = dict[str, Any]
+
+CHAIN = ("bridge", "portmap", "firewall", "tuning", "bandwidth", "dnsname")
+ALONE = ("ptp", "macvlan", "host-device")
+VALID = "cni.dev/valid-attachments"
+
+
+def prepare(host: Host) -> None:
+    """Have on the host what the plugins of ALONE attach to."""
+    host.outside("203.0.113", "2001:db8:77")
+    for number, name in ((1, "ens1"), (2, "ens2")):
+        lending.wired(host, name, number + 1)
+
+
+def conf(plugin: str, number: int) -> Document:
+    """Return the configuration of `plugin` for the container of that number."""
+    name = {"cniVersion": "1.1.0", "name": "net", "type": plugin}
+    mapping = {"hostPort": 8080 + number, "containerPort": 80, "protocol": "tcp"}
+    own: dict[str, Document] = {
+        "bridge": bridged.conf(ipMasq=True, macspoofchk=True),
+        "portmap": {"runtimeConfig": {"portMappings": [mapping]}, "snat": True},
+        "firewall": {"ingressPolicy": "same-bridge"},
+        "tuning": {"mtu": 1400, "sysctl": {"net.core.somaxconn": "500"}},
+        "bandwidth": {
+            "ingressRate": 8_000_000,
+            "ingressBurst": 800_000,
+            "egressRate": 8_000_000,
+            "egressBurst": 800_000,
+        },
+        "dnsname": {"domainName": "dns.podman"},
+        "ptp": pointed.conf(name="pointed", ipMasq=True),
+        "macvlan": macvlans.conf(name="shared", ipam=lending.IPV4),
+        "host-device": lending.conf(name="lent", device=f"ens{number}"),
+    }
+    return {**name, **own[plugin]}
+
+
+@dataclass
+class Container:
+    """A container, and the results of the plugins that attached it."""
+
+    cni: Cni
+    space: Space
+    number: int
+    results: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """CNI_CONTAINERID."""
+        return f"c{self.number}"
+
+    def call(self, verb: str, plugin: str, **keys: Any) -> Answer:
+        """Return the answer of `plugin`, with prevResult as a runtime sends it."""
+        document = {**conf(plugin, self.number), **keys}
+        before = plugin if verb in {"DEL", "CHECK"} else self.before(plugin)
+        if before in self.results:
+            document["prevResult"] = self.results[before]
+        if verb == "GC":
+            return self.cni(plugin, verb, document)
+        return self.cni(
+            plugin,
+            verb,
+            document,
+            netns=self.space,
+            container_id=self.id,
+            ifname=self.ifname(plugin),
+        )
+
+    def add(self, *plugins: str) -> None:
+        """Have the container attached by `plugins`."""
+        for plugin in plugins:
+            answer = self.call("ADD", plugin)
+            assert answer.status == 0, (plugin, answer.stdout, answer.stderr)
+            self.results[plugin] = answer.document
+
+    def delete(self, *plugins: str) -> None:
+        """Have nothing left of what `plugins` did."""
+        for plugin in reversed(plugins):
+            answer = self.call("DEL", plugin)
+            assert (answer.status, answer.stdout) == (0, ""), (plugin, answer.stdout)
+            self.results.pop(plugin, None)
+
+    def ifname(self, plugin: str) -> str:
+        """Return CNI_IFNAME: the chain's plugins share an interface."""
+        return "eth0" if plugin in CHAIN else f"eth{ALONE.index(plugin) + 1}"
+
+    @staticmethod
+    def before(plugin: str) -> str:
+        """Return the plugin that is called before `plugin`, or nothing."""
+        place = CHAIN.index(plugin) if plugin in CHAIN else 0
+        return CHAIN[place - 1] if place else ""
