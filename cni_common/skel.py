@@ -10,7 +10,7 @@ from __future__ import annotations
 from cni_common.plugin import Plugin, gate_version, refuse_own_namespace
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError
-from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED
+from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED, introduction
 from cni_common.streams import (
     STDIN_MAX,
     read_all,
@@ -41,16 +41,17 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
     *,
     ours: Callable[[str], Callee | None] | None = None,
     versions: tuple[str, ...] = SUPPORTED,
+    release: str = "",
 ) -> int:
     """Serve one call of the plugin `name` and return the exit status, 0 or 1.
 
     stdout gets exactly one JSON document or, on success of a verb without a result,
     nothing. `load` imports the plugin; it is not called for VERSION, nor when the
     request is malformed. `ours` finds a plugin of this suite by its executable.
+    Without CNI_COMMAND the plugin introduces itself, with its `release`.
     """
     if not env.get("CNI_COMMAND"):
-        listed = ", ".join(versions)
-        tell(stderr, f"CNI {name} plugin\nCNI protocol versions supported: {listed}\n")
+        tell(stderr, introduction(name, release, versions))
         return 0
     text = b""
     given: list[Result] = []

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from plugins import REGISTER, versions_of
+from plugins import REGISTER, release_of, versions_of
 
 # Importing typing for its constant alone would cost half as much as the interpreter.
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ def main(
         stderr,
         ours=found,
         versions=versions_of(name),
+        release=release_of(name),
     )
 
 

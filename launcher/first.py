@@ -13,7 +13,8 @@ from launcher import client
 def run(tree: str, argv: list[str]) -> None:
     """Serve the call `argv` from the extracted `tree`; does not return."""
     text = b""
-    if posix.environ.get(b"CNI_COMMAND") == b"VERSION":
+    command = posix.environ.get(b"CNI_COMMAND")
+    if command == b"VERSION":
         from launcher import version
 
         rest = version.answer(argv[0])
@@ -21,6 +22,11 @@ def run(tree: str, argv: list[str]) -> None:
             _exit(0)
         text = rest
     elif not argv[0].endswith("/cnipy"):
+        if not command:
+            from launcher import version
+
+            if version.introduce(argv[0]):
+                _exit(0)
         status = client.call(tree.rpartition("/")[2], argv)
         if status is not None:
             _exit(status)

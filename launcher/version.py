@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VERSION, answered with what is compiled into the interpreter.
+"""VERSION and a call without a verb, with what is compiled into the interpreter.
 
 Podman asks every plugin for its version before each command, twice as often as it
 ADDs. Input that is not of libcni's plain form is left to skel.
@@ -8,8 +8,8 @@ ADDs. Input that is not of libcni's plain form is left to skel.
 import posix
 import select
 
-from cni_common.spec.versions import NEWEST, SUPPORTED
-from plugins import REGISTER, versions_of
+from cni_common.spec.versions import NEWEST, SUPPORTED, introduction
+from plugins import REGISTER, release_of, versions_of
 
 _READ_MAX = 1 << 16  # bytes, what a pipe holds
 # Seconds. A runtime starts us first and writes then, and a busy node may let it wait.
@@ -35,6 +35,19 @@ def answer(path: str) -> bytes | None:
     except OSError:
         return text
     return None
+
+
+def introduce(path: str) -> bool:
+    """Have the plugin introduce itself on stderr; false when there is none such."""
+    name = path.rpartition("/")[2]
+    if name not in REGISTER:
+        return False
+    text = introduction(name, release_of(name), versions_of(name))
+    try:
+        posix.write(2, text.encode())
+    except OSError:
+        return True  # nobody is there to read it
+    return True
 
 
 def _there_soon() -> bytes:

@@ -6,6 +6,9 @@ Strings only: it is read before anything is imported.
 
 from cni_common.spec.versions import SUPPORTED
 
+# Of the suite; pyproject.toml takes it from here.
+VERSION = "0.1.0"
+
 REGISTER: dict[str, str] = {
     "bandwidth": "plugins.bandwidth.plugin",
     "bridge": "plugins.bridge.plugin",
@@ -42,6 +45,22 @@ SINCE: dict[str, str] = {
     "bandwidth": "0.3.0",
     "firewall": "0.4.0",
 }
+
+
+# The release of the reference whose keys a plugin obeys, where it is not RELEASE.
+RELEASE = "1.9.1"
+RELEASES: dict[str, str] = {
+    "dnsname": "1.3.1",  # has a repository of its own
+}
+
+
+def release_of(name: str) -> str:
+    """Return what the plugin `name` says of its version, in the form of semver.
+
+    Runtimes ask whether a plugin has the keys of a release of the reference, so that
+    one is the version, and ours is its build metadata.
+    """
+    return f"{RELEASES.get(name, RELEASE)}+cnipy.{VERSION}"
 
 
 def versions_of(name: str) -> tuple[str, ...]:

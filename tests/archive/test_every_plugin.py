@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, nft_objects
-from packed_file import call
+from packed_file import FRESH, call, privately
 
-from plugins import REGISTER, versions_of
+from plugins import REGISTER, VERSION, versions_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +95,50 @@ def test_version_lists_what_the_register_says(
     document = json.loads(output)
     assert document["cniVersion"] == "1.0.0"
     assert document["supportedVersions"] == list(versions_of(name))
+
+
+def introduced(plugin: Path, **env: str) -> str:
+    """Return what a plugin says on stderr when it is called without a verb."""
+    ended = subprocess.run(
+        [plugin],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout == b""
+    return ended.stderr.decode()
+
+
+# Of semver.org, as the parsers of nerdctl and Nomad have it.
+SEMVER = re.compile(r"v(\d+\.\d+\.\d+)\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_call_without_a_verb_names_the_release(name: str, plugin_dir: Path) -> None:
+    """First line: type, the reference's release, ours as its build metadata."""
+    for env in ({}, {"CNI_COMMAND": ""}):
+        first, second = introduced(plugin_dir / name, **env).splitlines()
+        before, version = first.rsplit(" ", 1)
+        assert before == f"CNI {name} plugin"
+        found = SEMVER.fullmatch(version)
+        assert found is not None, version
+        release = "1.3.1" if name == "dnsname" else "1.9.1"
+        assert found.groups() == (release, f"cnipy.{VERSION}")
+        listed = ", ".join(versions_of(name))
+        assert second == f"CNI protocol versions supported: {listed}"
+
+
+def test_introduction_is_the_same_warm_and_by_a_first_start(
+    warm: subprocess.Popen[bytes], plugin_dir: Path
+) -> None:
+    """Whoever answers: the tree, a warm server, an archive that is not extracted."""
+    text = introduced(plugin_dir / "firewall")
+    assert text.startswith(f"CNI firewall plugin v1.9.1+cnipy.{VERSION}\n")
+    first_start = FRESH + 'env -i "$0" 2>&1 >/dev/null'
+    assert privately(first_start, plugin_dir / "firewall") == text
+    assert warm.poll() is None
 
 
 @pytest.mark.parametrize("name", NAMES)

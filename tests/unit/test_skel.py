@@ -13,7 +13,7 @@ from protocol import ENV, Probe, addressed, call, text
 from cni_common.skel import STDIN_MAX
 from cni_common.spec.errors import CNIError
 from cni_common.spec.result import Result
-from cni_common.spec.versions import SUPPORTED
+from cni_common.spec.versions import SUPPORTED, introduction
 
 OWN = {**ENV, "CNI_NETNS": "/proc/thread-self/ns/net"}
 
@@ -41,6 +41,13 @@ def test_without_command_the_plugin_introduces_itself(
         "CNI probe plugin\nCNI protocol versions supported: "
         "0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n"
     )
+
+
+def test_introduction_has_the_release() -> None:
+    """nerdctl and Nomad look for it in the first line."""
+    first, second = introduction("x", "1.9.1+y.2", ("1.0.0", "1.1.0")).splitlines()
+    assert first == "CNI x plugin v1.9.1+y.2"
+    assert second == "CNI protocol versions supported: 1.0.0, 1.1.0"
 
 
 def test_add_prints_its_result(probe: Probe) -> None:
