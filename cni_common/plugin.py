@@ -42,6 +42,8 @@ _SINCE = {
     "GC": GC_AND_STATUS_SINCE,
     "STATUS": GC_AND_STATUS_SINCE,
 }
+# Twice what the longest ADD has open at once, its undoing included.
+_DESCRIPTORS = 32
 _WITH_NETNS = frozenset({"ADD", "CHECK", "DEL"})
 _LENIENT = frozenset({"DEL", "GC"})
 _ALWAYS_KNOWN = frozenset(
@@ -137,3 +139,22 @@ def refuse_own_namespace(request: Request) -> None:
     if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
         msg = "plugin's netns and netns from CNI_NETNS should not be the same"
         raise CNIError(Code.INVALID_NETNS, msg, request.netns)
+
+
+def require_descriptors() -> None:
+    """Raise code 999 unless as many files can be opened as an ADD may need.
+
+    A limit that is met half-way would stop the undoing as well.
+    """
+    opened: list[int] = []
+    try:
+        opened.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
+        while len(opened) < _DESCRIPTORS:
+            opened.append(os.dup(opened[0]))
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        details = f"{_DESCRIPTORS} descriptors are needed, {len(opened)} are left"
+        raise CNIError(Code.INTERNAL, f"open files: {cause}", details) from error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)

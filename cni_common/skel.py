@@ -7,7 +7,12 @@ unlike it, the identity of the namespace before any work is done.
 
 from __future__ import annotations
 
-from cni_common.plugin import Plugin, gate_version, refuse_own_namespace
+from cni_common.plugin import (
+    Plugin,
+    gate_version,
+    refuse_own_namespace,
+    require_descriptors,
+)
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError
 from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED, introduction
@@ -66,6 +71,8 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
 
         request = Request.read(command, env, text, in_process=ours)
         gate_version(request, versions)
+        if command == "ADD":
+            require_descriptors()
         _serve(load(), request, stdout, stderr, given)
     except CNIError as error:
         failure = error

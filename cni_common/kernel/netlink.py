@@ -15,6 +15,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Self
 
 from cni_common.kernel.errand import Errand
+from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,15 +47,18 @@ class DumpInterruptedError(Exception):
 class Netlink:
     """An rtnetlink socket of the namespace in which it was opened.
 
-    It stays with that namespace whatever the thread enters later.
+    It stays with that namespace whatever the thread enters later. Raises code 999 where
+    the kernel gives none.
     """
 
     def __init__(self, groups: int = 0) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK,
-            socket.SOCK_RAW | socket.SOCK_CLOEXEC,
-            socket.NETLINK_ROUTE,
-        )
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        except OSError as error:
+            cause = os.strerror(error.errno or errno.EIO).lower()
+            msg = f"open netlink socket: {cause}"
+            raise CNIError(Code.INTERNAL, msg) from error
         timeout = struct.pack("@ll", _PATIENCE, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)

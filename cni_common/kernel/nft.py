@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
+import os
 from typing import Any
 
 from cni_common.spec.errors import CNIError, Code
@@ -13,6 +15,13 @@ MISSING_LIBRARY = (
     "install the library of nftables: package libnftables1 (Debian, Ubuntu), "
     "nftables-libs (Fedora, RHEL), nftables (Alpine, Arch)"
 )
+_libc = ctypes.CDLL(None, use_errno=True)
+_AF_NETLINK, _SOCK_RAW, _NETLINK_ROUTE, _NETLINK_NETFILTER = 16, 3, 0, 12
+_SELECTABLE = 1024  # FD_SETSIZE: it waits with select(2)
+_HINTS = {
+    errno.EPROTONOSUPPORT: "the kernel has no nfnetlink (CONFIG_NETFILTER_NETLINK)",
+    errno.EMFILE: "the limit of open files (RLIMIT_NOFILE) is reached",
+}
 
 
 class RefusedError(CNIError):
@@ -56,8 +65,25 @@ def list_json(command: str) -> list[dict[str, Any]]:
 
 
 def check_writable() -> None:
-    """Raise unless libnftables loads and the kernel takes a transaction from us."""
-    run("add table inet cnipy_status; delete table inet cnipy_status")
+    """Raise code 50 unless the kernel takes a transaction from us: for STATUS."""
+    try:
+        run("add table inet cnipy_status; delete table inet cnipy_status")
+    except CNIError as error:
+        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def check_openable() -> None:
+    """Raise code 999 unless libnftables could open its sockets at this moment.
+
+    It ends the process where it cannot (netlink_init_error() in its src/netlink.c):
+    without nfnetlink in the kernel, descriptors or memory, or under a filter of
+    system calls. What changes the host asks before it begins.
+    """
+    own = _socket(_NETLINK_NETFILTER)
+    try:
+        os.close(_socket(_NETLINK_ROUTE))  # it looks for names of links there
+    finally:
+        os.close(own)
 
 
 def quote(text: str) -> str:
@@ -108,6 +134,7 @@ def _command(text: str, *, as_json: bool = False) -> str:
 
 
 def _context() -> Any:
+    check_openable()
     load()  # the binding without its library would complain once more when it is freed
     try:
         from nftables import Nftables  # noqa: PLC0415 - ctypes, only where rules are
@@ -115,6 +142,20 @@ def _context() -> Any:
         return Nftables()
     except AttributeError as error:  # the library is older than the binding
         raise _missing(error) from error
+
+
+def _socket(protocol: int) -> int:
+    # The module `socket` would cost a call that needs no other one 5 ms.
+    descriptor = int(_libc.socket(_AF_NETLINK, _SOCK_RAW | os.O_CLOEXEC, protocol))
+    number = 0 if descriptor >= 0 else ctypes.get_errno()
+    if descriptor >= _SELECTABLE:
+        os.close(descriptor)
+        number = errno.EMFILE
+    if number:
+        cause = os.strerror(number).lower()
+        msg = f"open netlink socket for nftables: {cause}"
+        raise CNIError(Code.INTERNAL, msg, _HINTS.get(number, ""))
+    return descriptor
 
 
 def _missing(error: Exception) -> CNIError:

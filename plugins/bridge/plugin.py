@@ -40,6 +40,8 @@ def add(request: Request, conf: BridgeConf) -> Result:
     """The container has CNI_IFNAME with its addresses and routes, on the bridge."""
     conf.validate_for(request)
     mac = requested_mac.of_request(request, conf)
+    if conf.ip_masq or conf.macspoofchk:
+        nft.check_openable()
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
         noted = record.read(owner)
@@ -113,11 +115,8 @@ def gc(request: Request, conf: BridgeConf) -> None:
 def status(request: Request, conf: BridgeConf) -> None:
     """Raise unless ADD could do its work: rules, forwarding, addresses."""
     conf.validate_for(request)
-    try:
-        if conf.ip_masq or conf.macspoofchk:
-            nft.check_writable()
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+    if conf.ip_masq or conf.macspoofchk:
+        nft.check_writable()
     if conf.gateway and not forwarding.can_enable(4):
         msg = "enable forwarding: net/ipv4/ip_forward cannot be written"
         raise CNIError(Code.NOT_AVAILABLE, msg)

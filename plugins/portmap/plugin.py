@@ -51,6 +51,7 @@ def add(request: Request, conf: PortmapConf) -> Result:
     if not claims and recorded is None:
         ledger.restore()
         return previous
+    nft.check_openable()
     with ledger.lock(), Rollback() as undo:
         before = ledger.load({*claims, *ports_of(recorded)})
         after = {

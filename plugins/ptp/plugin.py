@@ -38,6 +38,8 @@ def add(request: Request, conf: PtpConf) -> Result:
     """The container has CNI_IFNAME with its addresses, and reaches all by the host."""
     conf.validate_for(request)
     mac = requested_mac.of_request(request, conf)
+    if conf.ip_masq:
+        nft.check_openable()
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
         noted = record.read(owner)
@@ -103,11 +105,8 @@ def gc(request: Request, conf: PtpConf) -> None:
 def status(request: Request, conf: PtpConf) -> None:
     """Raise unless ADD could do its work: rules, forwarding, addresses."""
     conf.validate_for(request)
-    try:
-        if conf.ip_masq:
-            nft.check_writable()
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+    if conf.ip_masq:
+        nft.check_writable()
     if not forwarding.can_enable(4):
         msg = "enable forwarding: net/ipv4/ip_forward cannot be written"
         raise CNIError(Code.NOT_AVAILABLE, msg)

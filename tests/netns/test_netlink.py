@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, run
+from refusing import refusing
 
 from cni_common.kernel import netlink as words
 from cni_common.kernel import pyroute2_messages
@@ -25,6 +26,7 @@ from cni_common.kernel.netlink import (
     NetlinkError,
 )
 from cni_common.kernel.pyroute2_messages import ifaddrmsg, ifinfmsg, rtmsg
+from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
     from lab import Host
@@ -273,3 +275,11 @@ def test_door_to_pyroute2_is_entered_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(PathFinder, "find_spec", lambda _: None)
     with pytest.raises(ImportError, match="pyroute2 is not installed"):
         pyroute2_messages._enter_beside_init()
+
+
+def test_socket_that_the_kernel_refuses() -> None:
+    """Where no socket can be opened, the error says so and is a plugin's."""
+    raised = refusing("socket", errno.EMFILE, Netlink, (0, 16), (2, 0))
+    assert isinstance(raised, CNIError)
+    assert raised.code == 999
+    assert raised.msg == "open netlink socket: too many open files"

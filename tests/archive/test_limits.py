@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packed file where hardly a file may be opened."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from bridged import conf
+from lab import ip, nft_objects
+from pictures import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab import Host
+
+LIMITS = (12, 13, 14, 15, 16, 18, 20, 24)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "verb"), [("bridge", "ADD"), ("firewall", "STATUS"), ("bridge", "DEL")]
+)
+def test_one_document_within_any_limit(
+    host: Host, packed: Path, tmp_path: Path, plugin: str, verb: str
+) -> None:
+    """With few files to open a call answers by one document, and leaves nothing."""
+    container = host.space()
+    executable = tmp_path / plugin
+    executable.symlink_to(packed)
+    wanted = conf(bridge="br9", ipMasq=True, macspoofchk=True, type=plugin)
+    env = {
+        "CNI_COMMAND": verb,
+        "CNI_CONTAINERID": "c1",
+        "CNI_NETNS": container.path,
+        "CNI_IFNAME": "eth0",
+        "CNI_PATH": str(tmp_path),
+    }
+    for limit in LIMITS:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        ended = subprocess.run(
+            ["prlimit", f"--nofile={limit}:{hard}", str(executable)],
+            input=json.dumps(wanted).encode(),
+            env={**env, "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            check=False,
+        )
+        assert ended.returncode in {0, 1}, (limit, ended)
+        if ended.returncode == 1:
+            assert json.loads(ended.stdout)["code"] in {5, 50, 999}, (limit, ended)
+        else:
+            assert verb != "ADD"
+            assert ended.stdout == b""
+        assert (nft_objects("ruleset"), files()) == ([], {})
+        assert [link["ifname"] for link in ip("link", "show")] == ["lo"]
