@@ -51,7 +51,8 @@ def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
     """Have what leaves `subnets` masqueraded, on behalf of `attachment`.
 
     Afterwards every subnet in use has its rule, even if somebody flushed the ruleset
-    since. Raises code 999 and registers nothing when nft refuses.
+    since. Raises code 999 and registers nothing when nft refuses; what the kernel may
+    have taken nevertheless is for `release` to take back.
     """
     wanted = set(subnets)
     with state.lock(_ROOM):
@@ -60,9 +61,10 @@ def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
             _register(attachment, subnet)
         try:
             restore()
-        except CNIError:
-            for subnet in added:
-                _unregister(attachment.digest(), subnet)
+        except CNIError as error:
+            if nft.nothing_done(error):
+                for subnet in added:
+                    _unregister(attachment.digest(), subnet)
             raise
 
 

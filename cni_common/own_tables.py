@@ -49,8 +49,9 @@ def change(
         try:
             if transaction:
                 nft.run(transaction)
-        except nft.RefusedError:
-            pass
+        except nft.RefusedError as refused:
+            if not nft.nothing_done(refused):
+                raise
         else:
             return
     nft.run(rebuilt())

@@ -31,7 +31,8 @@ add rule {TABLE} prerouting iifname @guarded drop
 def ensure(link: str, mac: str) -> None:
     """Have frames that come in by `link` dropped unless they are from `mac`.
 
-    Raises code 999 and guards nothing when nft refuses.
+    Raises code 999 and guards nothing when nft refuses. What the kernel may have taken
+    nevertheless is for `release` to take back.
     """
     with state.lock(_ROOM):
         directory = state.ensure_directory(_ROOM)
@@ -39,8 +40,9 @@ def ensure(link: str, mac: str) -> None:
         try:
             added = _elements("add", link, mac)
             own_tables.change(added, {TABLE: _DECLARATION}, _rebuilt)
-        except CNIError:
-            state.delete(directory, link)
+        except CNIError as error:
+            if nft.nothing_done(error):
+                state.delete(directory, link)
             raise
 
 

@@ -70,6 +70,33 @@ class Refusal:
         return counted
 
 
+class Unconfirmed:
+    """Has the n-th transaction applied and its answer lost.
+
+    With `lasting`, those after it fail as well, and nothing of them is applied.
+    """
+
+    CAUSE = "netlink: Error: Could not process rule: Interrupted system call\n"
+
+    def __init__(self, n: int, *, lasting: bool = False) -> None:
+        self.left = n
+        self.lasting = lasting
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Stand between the plugins and libnftables."""
+        real = nft._command
+
+        def command(text: str, *, as_json: bool = False) -> str:
+            self.left -= 1
+            if self.left > 0 or (self.left < 0 and not self.lasting):
+                return real(text, as_json=as_json)
+            if self.left == 0:
+                real(text, as_json=as_json)
+            raise nft.RefusedError(text, self.CAUSE)
+
+        patch.setattr(nft, "_command", command)
+
+
 def refused() -> Exception:
     return CNIError(Code.INTERNAL, "refused by the test")
 

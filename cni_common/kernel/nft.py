@@ -25,7 +25,10 @@ _HINTS = {
 
 
 class RefusedError(CNIError):
-    """A transaction that the kernel or the parser refused; nothing of it was done."""
+    """A transaction that the kernel or the parser refused; nothing of it was done.
+
+    Unless it is not `is_certain`: then the answer was lost, and it may have been done.
+    """
 
     def __init__(self, transaction: str, cause: str) -> None:
         first = cause.strip().splitlines()[0] if cause.strip() else "no cause given"
@@ -36,6 +39,11 @@ class RefusedError(CNIError):
             f"{cause.strip()} in transaction: {transaction.strip()}",
         )
         self.cause = cause
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether a command was refused, which libnftables then points at."""
+        return "^" in self.cause
 
     @property
     def is_missing(self) -> bool:
@@ -49,8 +57,20 @@ class RefusedError(CNIError):
 
 
 def run(transaction: str) -> None:
-    """Apply `transaction` as a whole, or raise RefusedError and change nothing."""
+    """Apply `transaction` as a whole, or raise RefusedError and change nothing.
+
+    Whether that is so after an error, `nothing_done` tells.
+    """
     _command(transaction)
+
+
+def nothing_done(error: CNIError) -> bool:
+    """Tell whether an error of a transaction means that the kernel has none of it.
+
+    The kernel may have taken it when libnftables could not read the answer. A record
+    of it is to be kept then, so that what it describes is found and removed.
+    """
+    return not isinstance(error, RefusedError) or error.is_certain
 
 
 def list_json(command: str) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from plugins.firewall.protection import NAME
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
+    from plugins.firewall.protection import Protection
 
 MISSING = "missing prevResult from earlier plugin"
 
@@ -47,14 +48,20 @@ def add(request: Request, conf: FirewallConf) -> Result:
             undo(detach.admit, recorded, attachment, again=True)
             undo(protection.write, attachment, recorded)
             detach.withdraw(recorded, attachment)
-        else:
-            undo(protection.write, attachment, recorded)
-        protection.write(attachment, protected)
         if recorded != protected:
-            undo(detach.withdraw, protected, attachment)
+            undo(_take_back, attachment, protected, recorded)
+        protection.write(attachment, protected)
         detach.admit(protected, attachment, again=recorded == protected)
         request.log.step("rules")
         return request.delivered(result)
+
+
+def _take_back(
+    attachment: Attachment, protected: Protection, recorded: Protection | None
+) -> None:
+    """Have no rule of `protected`, and only then the record as it was before."""
+    detach.withdraw(protected, attachment)
+    protection.write(attachment, recorded)
 
 
 def delete(request: Request, conf: FirewallConf) -> None:
