@@ -24,17 +24,22 @@ IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 GROUP_IPV6_ADDRESS = 0x100  # RTMGRP_IPV6_IFADDR
-_NODAD, _DAD_FAILED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x08, 0x40, 0x200
+_NODAD, _DAD_FAILED, _TENTATIVE, _PERMANENT = 0x02, 0x08, 0x40, 0x80
+_NOPREFIXROUTE = 0x200
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """An address that a link has; `tentative` while the kernel looks for a twin."""
+    """An address that a link has; `tentative` while the kernel looks for a twin.
+
+    One that is not `permanent` was given for a time, by a router or by DHCP.
+    """
 
     address: IPInterface
     scope: int
     tentative: bool
     duplicate: bool
+    permanent: bool
 
 
 def of_link(netlink: Netlink, link: Link) -> list[Assigned]:
@@ -84,6 +89,14 @@ def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
     (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
     if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
         raise _refused("delete", address, link, error)
+
+
+def link_local(mac: str) -> ipaddress.IPv6Interface:
+    """Return the address that a link with `mac` has by itself (RFC 4291, A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    prefix = b"\xfe\x80" + bytes(6)
+    return ipaddress.IPv6Interface((prefix + identifier, 64))
 
 
 def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
@@ -145,6 +158,7 @@ def _assigned(answer: Any) -> Assigned:
         answer["scope"],
         bool(flags & _TENTATIVE),
         bool(flags & _DAD_FAILED),
+        bool(flags & _PERMANENT),
     )
 
 

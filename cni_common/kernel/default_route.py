@@ -37,6 +37,15 @@ def link(netlink: Netlink) -> Link | None:
     return None
 
 
+def leads_through(netlink: Netlink, link: Link) -> bool:
+    """Tell whether the default route of either family leads through `link`."""
+    return any(
+        _default(netlink, family, address) == link.index
+        for family, addresses in _NOBODY.items()
+        for address in addresses
+    )
+
+
 def _default(netlink: Netlink, family: int, address: str) -> int:
     """Return the index of the default route's link if `address` goes by it, else 0."""
     message = rtmsg()

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import layer3, naming, state
-from cni_common.kernel import bridges, links, sysctl
-from plugins.bridge import gateway, record, vlans
+from cni_common.kernel import addresses, bridges, links, sysctl
+from plugins.bridge import gateway, record, uplink, vlans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,26 +34,21 @@ def locked(name: str) -> AbstractContextManager[None]:
 def ensure(
     netlink: Netlink, conf: BridgeConf, owner: Attachment, undo: Rollback
 ) -> Link:
-    """Have the bridge up, made if there is none. Raises code 999.
+    """Have the bridge up, made if there is none, and its MAC its own.
 
-    One that exists keeps its MTU, its MAC and what it accepts from routers.
+    One that exists keeps its MTU, and its MAC whatever ports come and go. Raises
+    code 999.
     """
     link = links.get(netlink, conf.bridge)
     if link is None:
-        mac = naming.random_mac()
-        undo(_give_up, netlink, conf.bridge, mac)
-        bridges.add(
-            netlink,
-            conf.bridge,
-            mac,
-            mtu=conf.mtu,
-            vlan_filtering=conf.vlan_filtering,
-            alias=ALIAS,
-        )
-        _set_sysctls(conf.bridge)
-    if link is None or link.kind != "bridge":
+        link = _make(netlink, conf, undo)
+    elif link.kind != "bridge":
         link = bridges.existing(netlink, conf.bridge)
-    undo(_revert, netlink, link, owner)
+    undo(_revert, netlink, link, uplink.accepted(link), owner)
+    if not uplink.keeps_routers(netlink, link, is_gateway=conf.gateway):
+        uplink.ignore_routers(link.name)
+    if link.alias != ALIAS:
+        _pin_mac(netlink, link)
     if conf.promisc_mode and not link.is_promiscuous:
         links.set_promiscuous(netlink, link.name)
     if not link.is_up:
@@ -75,8 +70,10 @@ def be_gateway(
         if conf.vlan:
             mac = naming.random_mac()
             undo(_give_up_foot, netlink, conf, owner, mac)
-            if vlans.ensure_gateway(netlink, conf, mac):
-                _set_sysctls(vlans.gateway_name(conf))
+            made = vlans.ensure_gateway(netlink, conf, mac)
+            uplink.ignore_routers(vlans.gateway_name(conf))
+            if made:
+                _skip_dad(vlans.gateway_name(conf))
                 links.set_up(netlink, vlans.gateway_name(conf))
         gateway.ensure_addresses(
             netlink,
@@ -87,24 +84,44 @@ def be_gateway(
         )
 
 
-def pin_mac(netlink: Netlink, name: str) -> None:
-    """Have the bridge `name` keep its MAC when ports come and go.
+def _make(netlink: Netlink, conf: BridgeConf, undo: Rollback) -> Link:
+    """Return the bridge, made just now unless somebody else was quicker."""
+    mac = naming.random_mac()
+    undo(_give_up, netlink, conf.bridge, mac)
+    made = bridges.add(
+        netlink,
+        conf.bridge,
+        mac,
+        mtu=conf.mtu,
+        vlan_filtering=conf.vlan_filtering,
+        alias=ALIAS,
+    )
+    if made:
+        uplink.ignore_routers(conf.bridge)
+        _skip_dad(conf.bridge)
+    link = bridges.existing(netlink, conf.bridge)
+    if made and conf.disable_container_interface and uplink.has_ipv6(link):
+        # Without a port that has a carrier the kernel gives it none.
+        addresses.ensure(netlink, link, addresses.link_local(mac))
+    return link
+
+
+def _pin_mac(netlink: Netlink, link: Link) -> None:
+    """Have the bridge keep its MAC when ports come and go.
 
     Whoever made it may have left the choice to the kernel, which takes the lowest
-    one of the ports; setting an address once ends that.
+    one of the ports, and none when the last port goes; setting one ends that.
     """
-    link = links.existing(netlink, name)
-    if link.alias != ALIAS:
-        links.set_mac(netlink, name, link.mac)
+    has_mac = int(link.mac.replace(":", ""), 16) != 0
+    links.set_mac(netlink, link.name, link.mac if has_mac else naming.random_mac())
 
 
-def _set_sysctls(name: str) -> None:
-    """Have a link that was made just now, and is down, configured for a gateway.
+def _skip_dad(name: str) -> None:
+    """Have no duplicate detection on a link that was made just now.
 
     The kernel asks for neighbours of what it forwards from the link-local address,
-    which must not wait for duplicate detection: nobody else can have its MAC.
+    which must not wait: nobody else can have its MAC.
     """
-    sysctl.set_if_present(f"net/ipv6/conf/{name}/accept_ra", "0")
     sysctl.set_if_present(f"net/ipv6/conf/{name}/accept_dad", "0")
 
 
@@ -117,8 +134,13 @@ def _give_up(netlink: Netlink, name: str, mac: str) -> None:
             links.delete(netlink, name)
 
 
-def _revert(netlink: Netlink, before: Link, owner: Attachment) -> None:
-    """Have the bridge's flags and MAC as before, if nobody relies on it by now."""
+def _revert(
+    netlink: Netlink, before: Link, accepted: str | None, owner: Attachment
+) -> None:
+    """Have the bridge as `before`, if nobody relies on it by now.
+
+    Its MAC is the same, and stays the bridge's own.
+    """
     with locked(before.name):
         link = links.get(netlink, before.name)
         if link is None or record.others_on(before.name, owner):
@@ -127,9 +149,8 @@ def _revert(netlink: Netlink, before: Link, owner: Attachment) -> None:
             links.set_promiscuous(netlink, link.name, on=False)
         if link.is_up and not before.is_up:
             links.set_up(netlink, link.name, up=False)
-        # A bridge that loses its last port has no MAC any more.
-        if link.mac != before.mac and not links.has_ports(netlink, link):
-            links.set_mac(netlink, link.name, before.mac)
+        if accepted is not None:
+            uplink.accept_routers(link.name, accepted)
 
 
 def _revert_addresses(

@@ -70,8 +70,6 @@ def add(request: Request, conf: BridgeConf) -> Result:
         if not conf.disable_container_interface:
             veth.announce(side, pair)
         interfaces = _interfaces(side, request, conf, noted)
-        if noted.gateways:
-            network.pin_mac(side.host, conf.bridge)
         record.write(owner, replace(noted, complete=True))
         with layer3.forwarded(result.ips if noted.gateways else ()):
             request.log.step("gateway")

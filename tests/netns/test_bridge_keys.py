@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,34 @@ def test_disabled_container_interface(cni: Cni, container: Space) -> None:
     assert "UP" not in container.ip("link", "show", "eth0")[0]["flags"]
 
 
+def test_new_bridge_has_its_address_before_a_carrier(
+    cni: Cni, container: Space
+) -> None:
+    """A bridge whose only port is down has the link-local address of its MAC."""
+    wanted = layer2(disableContainerInterface=True)
+    cni.ok("bridge", "ADD", wanted, netns=container)
+    (shown,) = ip("addr", "show", "br0")
+    octets = [int(octet, 16) for octet in shown["address"].split(":")]
+    octets[0] ^= 2
+    words = bytes([*octets[:3], 0xFF, 0xFE, *octets[3:]])
+    expected = ip_address(b"\xfe\x80" + bytes(6) + words)
+    (held,) = shown["addr_info"]
+    assert "NO-CARRIER" in shown["flags"]
+    assert (held["local"], held["prefixlen"]) == (str(expected), 64)
+    assert "tentative" not in held
+    # The kernel is content with it when the carrier comes.
+    container.run("ip", "link", "set", "eth0", "up")
+    cni.ok("bridge", "ADD", layer2(), netns=container, ifname="eth1")
+    assert len(ip("-6", "addr", "show", "br0")[0]["addr_info"]) == 1
+
+
+def test_disabled_container_interface_without_ipv6(cni: Cni, container: Space) -> None:
+    """Where the host has IPv6 off, a bridge without a carrier has no address."""
+    run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+    cni.ok("bridge", "ADD", layer2(disableContainerInterface=True), netns=container)
+    assert ip("addr", "show", "br0")[0]["addr_info"] == []
+
+
 def test_disabled_container_interface_takes_no_ipam(cni: Cni, container: Space) -> None:
     """disableContainerInterface with ipam is code 7."""
     wanted = conf(disableContainerInterface=True)
@@ -100,17 +129,13 @@ def test_unknown_cni_args_are_refused(cni: Cni, container: Space) -> None:
     cni.ok("bridge", "ADD", conf(), netns=container, args="IgnoreUnknown=1;X=1")
 
 
-def test_bridge_of_the_administrator_keeps_mtu_and_accept_ra(
-    cni: Cni, container: Space
-) -> None:
-    """A bridge that was there keeps its MTU and listens to routers as before."""
+def test_bridge_of_the_administrator_keeps_its_mtu(cni: Cni, container: Space) -> None:
+    """A bridge that was there keeps its MTU."""
     run("ip", "link", "add", "br0", "mtu", "1500", "type", "bridge")
     run("ip", "link", "add", "p0", "type", "veth", "peer", "name", "p1")
     run("ip", "link", "set", "p0", "master", "br0", "up")
-    run("sysctl", "-qw", "net.ipv6.conf.br0.accept_ra=1")
     cni.ok("bridge", "ADD", conf(mtu=9000), netns=container)
     assert ip("link", "show", "br0")[0]["mtu"] == 1500
-    assert run("sysctl", "-n", "net.ipv6.conf.br0.accept_ra").strip() == "1"
 
 
 GIVEN = {"nameservers": ["192.0.2.53"], "domain": "example.org"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf, host_end
+from bridged import conf, host_end, layer2
 from lab import ip, run
 
 if TYPE_CHECKING:
@@ -80,12 +80,41 @@ def test_bridge_keeps_its_mac(cni: Cni, host: Host) -> None:
     assert len(seen) == 1
 
 
-def test_bridge_of_the_administrator_keeps_its_mac_too(cni: Cni, host: Host) -> None:
-    """A bridge that was there has its MAC pinned once it is a gateway."""
+HIGHEST = "fe:ff:ff:ff:ff:fe"  # any port of ours has a lower one
+
+
+@pytest.mark.parametrize("has_uplink", [True, False])
+@pytest.mark.parametrize("wanted", [conf(), conf(isGateway=False), layer2()])
+def test_bridge_of_the_administrator_keeps_its_mac(
+    cni: Cni, host: Host, wanted: dict[str, Any], *, has_uplink: bool
+) -> None:
+    """The MAC that a bridge had before the first port is its own from then on."""
     run("ip", "link", "add", "br0", "type", "bridge")
+    if has_uplink:
+        host.outside()
+        run("ip", "link", "set", "eth0", "address", HIGHEST)
+        run("ip", "link", "set", "eth0", "master", "br0")
+    before = ip("link", "show", "br0")[0]["address"]
+    assert not has_uplink or before == HIGHEST
+    spaces = {name: host.space() for name in ("one", "two")}
+    for name, space in spaces.items():
+        result = cni.ok("bridge", "ADD", wanted, netns=space, container_id=name)
+        assert result["interfaces"][0]["mac"] == before
+    for name, space in spaces.items():
+        cni.ok("bridge", "DEL", wanted, netns=space, container_id=name)
+        assert ip("link", "show", "br0")[0]["address"] == before
+
+
+def test_bridge_without_a_mac_gets_one_for_good(cni: Cni, host: Host) -> None:
+    """A bridge that lost its last port, and its MAC, takes none from a container."""
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "add", "v1", "master", "br0", "type", "veth", "peer", "v2")
+    run("ip", "link", "del", "v1")
+    assert ip("link", "show", "br0")[0]["address"] == "00:00:00:00:00:00"
     one, two = host.space(), host.space()
     result = cni.ok("bridge", "ADD", conf(), netns=one, container_id="one")
     first = ip("link", "show", "br0")[0]["address"]
+    assert first not in {host_end(result)["address"], "00:00:00:00:00:00"}
     assert result["interfaces"][0]["mac"] == first
     cni.ok("bridge", "ADD", conf(), netns=two, container_id="two")
     cni.ok("bridge", "DEL", conf(), netns=one, container_id="one")
