@@ -38,6 +38,7 @@ class Log:
         self._last = self._started
         self._events: list[tuple[str, str]] = []
         self._steps: dict[str, float] = {}
+        self._aloud: list[str] = []
 
     def error(self, text: str) -> None:
         """Note a failure."""
@@ -46,6 +47,11 @@ class Log:
     def warning(self, text: str) -> None:
         """Note what the administrator should know, though the call goes on."""
         self._events.append(("warning", text))
+
+    def warning_aloud(self, text: str) -> None:
+        """Note what the administrator should know at once: it is for stderr as well."""
+        self.warning(text)
+        self._aloud.append(text)
 
     def info(self, text: str) -> None:
         """Note what was chosen where the configuration leaves a choice."""
@@ -65,6 +71,10 @@ class Log:
     def warnings(self) -> list[str]:
         """Return the warnings so far."""
         return [text for level, text in self._events if level == "warning"]
+
+    def aloud(self) -> list[str]:
+        """Return the warnings for stderr."""
+        return list(self._aloud)
 
     def write(self, path: str, level: str, call: dict[str, object]) -> None:
         """Append one JSON line to `path` with what `level` lets through.

@@ -125,6 +125,8 @@ def _serve(
         request.log.error(_traceback())
         raise
     finally:
+        for text in request.log.aloud():
+            tell(stderr, f"{plugin.name}: {text}\n")
         _write_log(plugin, request, failure, stderr)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from cni_common.execute import execute
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.versions import NEWEST, OLDEST
+from cni_common.streams import tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,8 @@ class Invoker:
     ) -> bytes:
         """Return what the plugin of `conf` wrote to stdout.
 
-        Raises its own error when it fails, with its type before the message.
+        What a plugin that succeeds says on stderr is passed on. Raises its own error
+        when it fails, with its type before the message.
         """
         kind = str(gojson.member(dict(conf), "type"))
         stdin = json.dumps(conf, sort_keys=True).encode()
@@ -45,6 +48,7 @@ class Invoker:
             raise CNIError(Code.INTERNAL, msg) from error
         if status != 0:
             raise _failure(kind, stdout, stderr)
+        tell(sys.stderr, stderr.decode(errors="replace"))
         return stdout
 
     def versions(self, kind: str) -> list[str]:

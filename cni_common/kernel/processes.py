@@ -37,6 +37,23 @@ class Process:
         except OSError:
             return []
 
+    def name(self) -> str:
+        """Return what ps(1) calls it; of one that has ended it is empty."""
+        try:
+            with open(f"/proc/{self.pid}/comm", "rb") as file:
+                return os.fsdecode(file.read()).rstrip("\n")
+        except OSError:
+            return ""
+
+    def has_socket(self, inode: int) -> bool:
+        """Tell whether it has the socket open."""
+        directory = f"/proc/{self.pid}/fd"
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            return False
+        return any(_target(f"{directory}/{n}") == f"socket:[{inode}]" for n in names)
+
     def is_in_our_netns(self) -> bool:
         """Tell whether it works in the calling thread's network namespace."""
         try:
@@ -70,6 +87,13 @@ class Process:
 def numbers() -> list[int]:
     """Return the numbers of all processes that /proc shows."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
 
 
 @contextmanager

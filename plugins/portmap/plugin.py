@@ -12,7 +12,7 @@ from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
-from plugins.portmap import checks, ledger, localnet, rules, wanted
+from plugins.portmap import checks, ledger, listening, localnet, rules, wanted
 from plugins.portmap.claims import granted
 from plugins.portmap.conf import PortmapConf
 from plugins.portmap.detach import (
@@ -52,6 +52,8 @@ def add(request: Request, conf: PortmapConf) -> Result:
         ledger.restore()
         return previous
     nft.check_openable()
+    deprived = listening.deprived(claims, request.container_id)
+    request.log.step("listening")
     with ledger.lock(), Rollback() as undo:
         before = ledger.load({*claims, *ports_of(recorded)})
         after = {
@@ -71,6 +73,8 @@ def add(request: Request, conf: PortmapConf) -> Result:
         for link in earlier - links:
             localnet.release(link, attachment)
         forget(request, [*flows(before, attachment), *flows(claims, attachment)])
+        for words in deprived:
+            request.log.warning_aloud(words)
         return request.delivered(previous)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,18 @@ def test_add_check_del(operator: Operator, container: Space) -> None:
     assert operator("del", "n", container.path).stderr == ""
     assert "eth0" not in links_of(container)
     assert os.listdir("/var/lib/cni/results") == []
+
+
+def test_service_that_loses_its_port_is_named(
+    operator: Operator, container: Space
+) -> None:
+    """`cnipy add` tells which process a published port takes packets from."""
+    with socket.create_server(("0.0.0.0", 8080)):
+        added = operator("add", "n", container.path)
+    assert json.loads(added.stdout)["ips"]
+    said = f"portmap: tcp port 8080 leads past process {os.getpid()} "
+    assert added.stderr.startswith(said)
+    assert added.stderr.count("\n") == 1
 
 
 def test_check_notices_a_lost_link(operator: Operator, container: Space) -> None:

@@ -32,6 +32,7 @@ with open(os.environ["CALLS"], "a") as calls:
 if verb in os.environ.get("FAIL_" + kind, "").split(","):
     print(json.dumps({"code": 42, "msg": "not today", "details": kind}))
     sys.exit(1)
+print(os.environ.get("SAY_" + kind, ""), end="", file=sys.stderr)
 if verb == "ADD":
     result = conf.get("prevResult") or {"cniVersion": conf["cniVersion"], "ips": []}
     result["ips"].append({"address": "10.0.0.%d/24" % (len(result["ips"]) + 2)})

@@ -58,6 +58,17 @@ def test_add_prints_the_result(desk: Desk) -> None:
     assert json.loads(stdout)["ips"] == [{"address": "10.0.0.2/24"}]
 
 
+def test_warning_of_a_plugin_is_passed_on(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a plugin that succeeds says on stderr is seen, as it is."""
+    desk.conflist("first", "second")
+    desk.env["SAY_second"] = "second: mind the gap\n"
+    status, stdout, _ = cnipy(desk, "add", "n", NETNS)
+    assert (status, len(json.loads(stdout)["ips"])) == (0, 2)
+    assert capsys.readouterr() == ("", "second: mind the gap\n")
+
+
 def test_variables_reach_the_plugin(desk: Desk) -> None:
     """CNI_IFNAME, CNI_ARGS and CAP_ARGS are read."""
     capabilities = {"portMappings": True}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of the host that lose a port to a container: told, not refused.
+
+A runtime may have reasons; Podman and Docker have processes that only hold a port.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import listeners, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.kernel.listeners import Listener
+    from plugins.portmap.claims import Claim, Port
+    from plugins.portmap.ledger import Claims
+
+
+def deprived(claims: Claims, container_id: str) -> list[str]:
+    """Return a sentence on each socket of the host past which `claims` lead."""
+    found = []
+    for port, listener in _listeners(claims):
+        who = _process(listener.inode, container_id)
+        if who:
+            at = listener.addresses[0]
+            found.append(f"{port} leads past {who}, which listens at {at}")
+    return found
+
+
+def _listeners(claims: Claims) -> Iterator[tuple[Port, Listener]]:
+    for protocol in sorted({port.protocol for port in claims}):
+        numbers = {port.number: port for port in claims if port.protocol == protocol}
+        for listener in listeners.of(protocol, numbers.keys()):
+            port = numbers[listener.port]
+            if any(_takes_from(listener, claim) for claim in claims[port]):
+                yield port, listener
+
+
+def _takes_from(listener: Listener, claim: Claim) -> bool:
+    published = claim.published
+    return any(
+        address.is_unspecified or published[address.version] in {"", str(address)}
+        for address in listener.addresses
+        if address.version in published
+    )
+
+
+def _process(inode: int, container_id: str) -> str:
+    """Return who has a socket, "" if it is there for this very container.
+
+    Podman's monitor of a container keeps the ports of it bound; its command line has
+    the container's ID.
+    """
+    for number in sorted(processes.numbers()):
+        with processes.opened(number) as process:
+            if process is None or not process.has_socket(inode):
+                continue
+            if container_id in process.arguments():
+                return ""
+            return f"process {number} ({process.name()})"
+    return "a process that cannot be seen"
