@@ -69,6 +69,7 @@ class Plugin:
         status: Callable[[Request, Any], None],
         versions: tuple[str, ...] = SUPPORTED,
         is_ipam: bool = False,
+        keeps_records: bool = True,
     ) -> None:
         self.name = name
         self.conf = conf
@@ -79,6 +80,7 @@ class Plugin:
         self.status = status
         self.versions = versions
         self.is_ipam = is_ipam
+        self.keeps_records = keeps_records
 
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
@@ -96,8 +98,15 @@ class Plugin:
             case "GC":
                 self.gc(request, conf)
             case "STATUS":
-                self.status(request, conf)
+                self._status(request, conf)
         return None
+
+    def _status(self, request: Request, conf: NetConf) -> None:
+        if self.keeps_records:
+            from cni_common import readiness  # noqa: PLC0415 - for STATUS alone
+
+            readiness.check_records()
+        self.status(request, conf)
 
     def _configuration(self, request: Request) -> NetConf:
         from cni_common.spec.model import parse, parse_leniently  # noqa: PLC0415 - dear

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
@@ -82,6 +82,7 @@ class IpamConf(Ipam):
     routes: list[Route] = Field(default_factory=list)
     data_dir: AbsolutePath = DATA_DIR
     resolv_conf: AbsolutePath = ""
+    status_when_full: Literal["unavailable", "ready"] = "unavailable"
 
 
 class RuntimeConf(GoModel):

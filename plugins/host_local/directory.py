@@ -96,11 +96,3 @@ def _network_directory(parent: int, network: str, create: bool) -> int:  # noqa:
 def _keep(fds: ExitStack, fd: int) -> int:
     fds.callback(os.close, fd)
     return fd
-
-
-def is_ready(data_dir: str) -> bool:
-    """Tell whether `data_dir` is a writable directory, or could be made as one."""
-    path = data_dir
-    while not os.path.lexists(path):
-        path = os.path.dirname(path)
-    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)

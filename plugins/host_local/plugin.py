@@ -6,6 +6,7 @@ from __future__ import annotations
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
+from cni_common import readiness
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
 from cni_common.spec import gojson
@@ -15,7 +16,7 @@ from plugins.host_local import resolvconf
 from plugins.host_local.allocate import assign, is_exhausted, lease_all
 from plugins.host_local.conf import HostLocalConf, requested_addresses
 from plugins.host_local.detach import detach
-from plugins.host_local.directory import data_dir, is_ready, locked
+from plugins.host_local.directory import data_dir, locked
 from plugins.host_local.owner import Owner, owner_of
 
 if TYPE_CHECKING:
@@ -82,19 +83,39 @@ def gc(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs n
 
 
 def status(request: Request, conf: HostLocalConf) -> None:
-    """Raise code 50 unless an ADD would find an address in every range set."""
+    """Raise code 50 unless an ADD could write a lease, for every range set.
+
+    And unless it would find an address in each, if `statusWhenFull` says so.
+    """
     sets = conf.range_sets() if _gets_ranges(request) else conf.required_range_sets()
     directory = data_dir(request.document)
-    if not is_ready(directory):
+    if not readiness.takes_files(directory):
         msg = f"use dataDir {directory}: not a writable directory"
         raise CNIError(Code.NOT_AVAILABLE, msg)
-    with locked(directory, request.network, create=False) as store:
-        for number, range_set in enumerate(sets):
-            full = store is not None and is_exhausted(store, number, range_set)
-            if full or not range_set.size:
-                msg = f"allocate address for range set {number}: "
-                msg += f"no IP addresses available in range set: {range_set}"
-                raise CNIError(Code.NOT_AVAILABLE, msg)
+    try:
+        with locked(directory, request.network, create=False) as store:
+            for number, range_set in enumerate(sets):
+                if store is not None and is_exhausted(store, number, range_set):
+                    _tell_full(request, conf, number, range_set)
+                elif not range_set.size:
+                    raise _full(number, range_set)
+    except CNIError as error:
+        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def _tell_full(
+    request: Request, conf: HostLocalConf, number: int, range_set: RangeSet
+) -> None:
+    """Raise code 50, or have it logged where a full range set counts as ready."""
+    if conf.ipam.status_when_full == "unavailable":
+        raise _full(number, range_set)
+    request.log.warning(_full(number, range_set).msg)
+
+
+def _full(number: int, range_set: RangeSet) -> CNIError:
+    msg = f"allocate address for range set {number}: "
+    msg += f"no IP addresses available in range set: {range_set}"
+    return CNIError(Code.NOT_AVAILABLE, msg)
 
 
 def _owner(request: Request) -> Owner:
@@ -135,4 +156,5 @@ PLUGIN = Plugin(
     gc=gc,
     status=status,
     is_ipam=True,
+    keeps_records=False,
 )

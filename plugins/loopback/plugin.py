@@ -93,4 +93,5 @@ PLUGIN = Plugin(
     check=check,
     gc=gc,
     status=status,
+    keeps_records=False,
 )

@@ -70,4 +70,5 @@ PLUGIN = Plugin(
     gc=gc,
     status=status,
     is_ipam=True,
+    keeps_records=False,
 )

@@ -14,6 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from cni_common import readiness
 from cni_common.spec.errors import CNIError, Code
 from plugins.tuning.values import LINK_KEYS
 
@@ -94,12 +95,8 @@ def check_ready(directory: str) -> None:
     try:
         if os.path.lexists(directory):
             with _opened(directory):
-                path = directory
-        else:
-            path = os.path.dirname(directory)
-            while not os.path.lexists(path):
-                path = os.path.dirname(path)
-        if not os.path.isdir(path) or not os.access(path, os.W_OK | os.X_OK):
+                pass
+        if not readiness.takes_files(directory):
             msg = "cannot be written"
             raise PermissionError(0, msg)
     except OSError as error:

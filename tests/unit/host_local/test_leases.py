@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -314,6 +315,31 @@ def test_status_tells_exhaustion(net: Network) -> None:
     )
     net.call("DEL", conf)
     assert net.call("STATUS", conf).status == 0
+
+
+def test_full_range_is_ready_where_that_is_asked_for(net: Network) -> None:
+    """Only STATUS reads the key, and the log tells what it did not say."""
+    log = net.data_dir.parent / "log"
+    wanted = net.conf("10.2.0.0/30", statusWhenFull="ready")
+    conf = wanted | {"logFile": str(log)}
+    net.call("ADD", wanted)
+    assert net.call("STATUS", conf).status == 0
+    (event,) = json.loads(log.read_text())["events"]
+    assert event["level"] == "warning"
+    assert "no IP addresses available in range set" in event["text"]
+    assert net.call("ADD", wanted, "c2").failure[0] == 11
+    unavailable = net.conf("10.2.0.0/30", statusWhenFull="unavailable")
+    assert net.call("STATUS", unavailable).failure[0] == 50
+
+
+def test_full_range_says_nothing_about_other_faults(net: Network) -> None:
+    """A range that has no address at all, and another value of the key, are errors."""
+    pool = {"subnet": "10.2.0.0/24", "exclude": ["10.2.0.0/24"]}
+    conf = net.conf(pool, statusWhenFull="ready")
+    assert net.call("STATUS", conf).failure[0] == 50
+    failure = net.call("STATUS", net.conf("10.2.0.0/24", statusWhenFull="x")).failure
+    assert failure[0] == 7
+    assert "ipam.statusWhenFull" in failure[1]
 
 
 def test_status_finds_the_last_free_address_of_many(net: Network) -> None:
