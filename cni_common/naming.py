@@ -47,6 +47,11 @@ def host_veth(attachment: Attachment, attempt: int = 0) -> str:
     return "veth" + attachment.digest("veth", *["again"] * attempt)[:8]
 
 
+def passing(attachment: Attachment) -> str:
+    """Return the name that a link of the attachment has until it has CNI_IFNAME."""
+    return "cni" + attachment.digest("passing")[:12]
+
+
 def random_veth() -> str:
     """Return a name for a veth that belongs to no attachment."""
     return "veth" + os.urandom(4).hex()

@@ -8,23 +8,31 @@ takes to make the link. The format is that of linux/netlink.h, struct nlattr.
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HEADER = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
 _KIND = 0x3FFF  # NLA_TYPE_MASK
 
 
+def pairs(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and bytes of each attribute in `data` from `offset` on."""
+    while offset + _HEADER.size <= len(data):
+        length, kind = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size:
+            break
+        yield kind & _KIND, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
 class Attributes:
     """The attributes in `data` from `offset` on; of a repeated kind the last one."""
 
     def __init__(self, data: bytes, offset: int = 0) -> None:
-        self._found: dict[int, bytes] = {}
-        while offset + _HEADER.size <= len(data):
-            length, kind = _HEADER.unpack_from(data, offset)
-            if length < _HEADER.size:
-                break
-            self._found[kind & _KIND] = data[offset + _HEADER.size : offset + length]
-            offset += (length + 3) & ~3
+        self._found = dict(pairs(data, offset))
 
     def raw(self, kind: int) -> bytes:
         """Return the bytes of an attribute; an absent one is empty."""

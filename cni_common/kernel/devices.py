@@ -49,6 +49,18 @@ def driver(directory: str) -> str:
         return ""
 
 
+def contains(directory: str, parent: str) -> bool:
+    """Tell whether a device, given by bus and name ("virtio/virtio2"), is the one at
+    `directory`, or lies deeper.
+    """
+    bus, _, name = parent.partition("/")
+    if not name or not directory:
+        return False
+    place = os.path.realpath(os.path.join(SYSFS, "bus", bus, "devices", name))
+    top = os.path.realpath(directory)
+    return os.path.commonpath([place, top]) == top
+
+
 def links(directory: str) -> list[DeviceLink]:
     """Return the links of a device, by name; those of a virtio device lie deeper."""
     found = _links(os.path.join(directory, "net"))

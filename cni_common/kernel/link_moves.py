@@ -41,12 +41,14 @@ def move(
     _act(netlink, message, "move link", f"{link.name} to {target.path} as {name}")
 
 
-def rename(netlink: Netlink, link: Link, name: str) -> bool:
+def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
     """Have `link`, which is down, called `name`; false if another one is called so.
 
-    Raises code 999.
+    With `alias` it gets that in the same request. Raises code 999.
     """
     message = _indexed(link, ("IFLA_IFNAME", name))
+    if alias:
+        message["attrs"].append(("IFLA_IFALIAS", alias))
     try:
         netlink.act((message, links.RTM_NEWLINK, 0))
     except NetlinkError as error:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cni_common.kernel.link_answer import IFF_PROMISC, IFF_UP, Link, LinkAnswer
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
@@ -20,13 +22,19 @@ if TYPE_CHECKING:
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 GROUP_LINK = 1  # RTMGRP_LINK
+_ALIAS_MAX = 200
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
 
 
 def get(netlink: Netlink, name: str) -> Link | None:
-    """Return the link called `name`, or None when there is none."""
+    """Return the link called `name`, or None when there is none.
+
+    The kernel looks among alternative names, too, and takes long ones for those.
+    """
+    is_long = len(os.fsencode(name)) > IFNAME_MAX
+    called = "IFLA_ALT_IFNAME" if is_long else "IFLA_IFNAME"
     message = ifinfmsg()
-    message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    message["attrs"] = [(called, name), ("IFLA_EXT_MASK", _SKIP_STATISTICS)]
     return _get(netlink, message, name)
 
 
@@ -156,7 +164,7 @@ def set_mac(netlink: Netlink, name: str, mac: str) -> None:
 
 def set_alias(netlink: Netlink, name: str, alias: str) -> None:
     """Give the link a text that ip-link(8) shows (at most 255 bytes)."""
-    _change(netlink, _named(name, ("IFLA_IFALIAS", alias[:200])), name, "alias")
+    _change(netlink, _named(name, ("IFLA_IFALIAS", alias[:_ALIAS_MAX])), name, "alias")
 
 
 def announce(netlink: Netlink, link: Link) -> None:

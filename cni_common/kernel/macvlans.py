@@ -37,24 +37,29 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     name: str,
     master: Link,
     *,
+    passing: str,
     mode: str,
     mac: str,
     mtu: int = 0,
     bc_queue_len: int = 0,
     namespace: Namespace | None = None,
 ) -> None:
-    """Add the macvlan `name` on `master`, down; in `namespace` if one is given.
+    """Add a macvlan on `master`, down; in `namespace` if one is given.
 
-    The master is one of the namespace of `netlink`. The link is made where it is to
-    be, with its final name, so that it is never seen elsewhere. `mtu` in bytes, 0 is
-    the master's; `bc_queue_len` in frames, 0 is the kernel's. In mode passthru the
-    kernel gives it the master's MAC rather than `mac`. Raises code 999.
+    It is to be renamed `name`, and called `passing` until then: up to Linux 6.14 a new
+    link's name must be free in the namespace of `netlink`, too, where the master and
+    many a link of a container are called eth0. The master is one of that namespace;
+    the link is made where it is to be, so that it is never seen elsewhere.
+
+    `mtu` in bytes, 0 is the master's; `bc_queue_len` in frames, 0 is the kernel's. In
+    mode passthru the kernel gives it the master's MAC rather than `mac`. Raises code
+    999.
     """
     options: list[tuple[str, Any]] = [("IFLA_MACVLAN_MODE", mode)]
     if bc_queue_len:
         options.append(("IFLA_MACVLAN_BC_QUEUE_LEN", bc_queue_len))
     attributes: list[tuple[str, Any]] = [
-        ("IFLA_IFNAME", name),
+        ("IFLA_IFNAME", passing),
         ("IFLA_LINK", master.index),
         ("IFLA_ADDRESS", mac),
     ]
@@ -71,6 +76,12 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     except NetlinkError as error:
         msg = f"add macvlan {name} on {master.name}: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg, _hint(error, master)) from error
+
+
+def is_mac_in_use(error: Exception) -> bool:
+    """Tell whether a macvlan was refused since its master has the MAC already."""
+    cause = error.__cause__
+    return isinstance(cause, NetlinkError) and cause.errno == errno.EADDRINUSE
 
 
 def get(netlink: Netlink, name: str) -> Macvlan | None:

@@ -23,6 +23,7 @@ _REQUIRED = {
 }
 _IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
 IFNAME_MAX = 15
+ALTNAME_MAX = 127
 
 
 def verb(env: Mapping[str, str]) -> str:
@@ -69,14 +70,22 @@ def validate_network_name(value: object) -> str:
     return value
 
 
-def validate_ifname(value: str) -> None:
+def validate_existing(value: str) -> None:
+    """Raise code 4 unless a link may be found by `value`.
+
+    Alternative names (ip-link(8), "altname") may be longer than a link's own name.
+    """
+    validate_ifname(value, ALTNAME_MAX)
+
+
+def validate_ifname(value: str, longest: int = IFNAME_MAX) -> None:
     """Raise code 4 unless the kernel would take `value` as a link's name."""
     msg = ""
     details = ""
     encoded = os.fsencode(value)
-    if len(encoded) > IFNAME_MAX:
+    if len(encoded) > longest:
         msg = "interface name is too long"
-        details = "interface name should be less than 16 characters"
+        details = f"interface name should be less than {longest + 1} characters"
     elif value in {".", ".."}:
         msg = "interface name is . or .."
     elif any(c in "/:\0" or c.isspace() for c in value):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import attached, layer3, previous
-from cni_common.kernel import links
+from cni_common.kernel import identities, links
 from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
@@ -19,8 +19,10 @@ from plugins.host_device import choice, lent, release
 if TYPE_CHECKING:
     from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netlink import Netlink
     from cni_common.spec.request import Request
     from plugins.host_device.conf import HostDeviceConf
+    from plugins.host_device.lent import Lent
 
 
 def attachment(request: Request, conf: HostDeviceConf) -> None:
@@ -34,7 +36,10 @@ def attachment(request: Request, conf: HostDeviceConf) -> None:
         link = links.get(side.container, end.name)
         if link is None:
             raise _wrong(f"check interface {end.name}: it does not exist")
-        _link(link, end.mac.lower(), noted)
+        device = lent.of_document(noted.own) if noted else None
+        if device:
+            _is_device(side.container, link, device)
+        _link(link, end.mac.lower())
         ips = previous.ips_of(result, index)
         layer3.check_addresses(side.container, link, ips)
         for route in layer3.completed(result.routes, noted.routes if noted else ()):
@@ -47,11 +52,16 @@ def _is_without_link(noted: Attached | None, conf: HostDeviceConf) -> bool:
     return choice.of(conf).without_link
 
 
-def _link(link: Link, mac: str, noted: Attached | None) -> None:
+def _is_device(inside: Netlink, link: Link, device: Lent) -> None:
     what = f"check interface {link.name}"
-    device = lent.of_document(noted.own) if noted else None
-    if device is not None and link.alias != device.name:
+    if not device.is_this(link, identities.of_link(inside, link)):
+        raise _wrong(f"{what}: it is not the device {device.name} of ADD")
+    if link.alias != device.name:
         raise _wrong(f"{what}: its alias is {link.alias!r}, not {device.name!r}")
+
+
+def _link(link: Link, mac: str) -> None:
+    what = f"check interface {link.name}"
     if mac and link.mac != mac:
         raise _wrong(f"{what}: its MAC is {link.mac}, not {mac}")
     if not link.is_up:

@@ -75,6 +75,20 @@ def link(host: Netlink, choice: Choice) -> Link:
     raise CNIError(Code.INTERNAL, msg)
 
 
+def may_be(conf: HostDeviceConf, found: Link, parent: str, names: set[str]) -> bool:
+    """Tell whether hardware in a container may be what `conf` names.
+
+    `parent` is the device behind it as `identities` tells it, `names` are those it
+    has. Raises code 999 or 7 for a `conf` that means nothing.
+    """
+    chosen = of(conf)
+    if chosen.device:
+        return chosen.device in names
+    if chosen.mac:
+        return found.mac == chosen.mac
+    return devices.contains(chosen.directory, parent)
+
+
 def _by_device_id(device_id: str) -> Choice:
     address = device_id.lower()
     found = devices.on_pci(address) if is_pci(address) else None

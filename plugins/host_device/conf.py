@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cni_common import leased
 from cni_common.spec import gojson
-from cni_common.spec.environment import validate_ifname
+from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 
@@ -58,7 +58,7 @@ class HostDeviceConf(NetConf):
             cause = 'specify either "device", "hwaddr", "kernelpath" or "pciBusID"'
             raise _invalid("device", cause)
         try:
-            validate_ifname(self.device)
+            validate_existing(self.device)
         except CNIError as error:
             raise _invalid("device", f"{error.msg}: {self.device!r}") from error
         if self.hwaddr:

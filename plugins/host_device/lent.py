@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cni_common.kernel import addresses, link_moves, link_settings, links, routes
+from cni_common.kernel import (
+    addresses,
+    identities,
+    link_moves,
+    link_settings,
+    links,
+    routes,
+)
+from cni_common.kernel.identities import Identity
 from cni_common.rollback import Gather
 
 if TYPE_CHECKING:
@@ -17,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lent:
-    """What a device had on the host.
+    """What a device is, and what it had on the host.
 
     `master`, `addresses` and `routes` are the host's network configuration rather
     than the device's state: they come back if ADD fails, and otherwise are for those
-    who configured the host. `index` is that in the container.
+    who configured the host. `host_index` is that on the host; `index` and `identity`
+    are those in the container as soon as the index is not 0.
     """
 
     name: str
@@ -30,6 +39,9 @@ class Lent:
     is_up: bool
     is_promiscuous: bool
     alias: str
+    host_index: int
+    identity: Identity
+    alternative_names: tuple[str, ...] = ()
     index: int = 0
     master: str = ""
     addresses: tuple[str, ...] = ()
@@ -37,10 +49,29 @@ class Lent:
 
     def document(self) -> dict[str, Any]:
         """Return it as a record has it."""
-        return {
+        document = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(self).items()
         }
+        return {**document, "identity": vars(self.identity)}
+
+    def is_this(self, link: Link, identity: Identity) -> bool:
+        """Tell whether `link` with `identity`, found in the container, is the device.
+
+        Hardware is known by itself. A virtual link has the index that it had, and
+        leads to the same link of the same namespace: neither can be had again by who
+        deletes it and makes another one. Before ADD was complete its alias or MAC
+        must do.
+        """
+        if identity.is_hardware or self.identity.is_hardware:
+            same = (identity.kind, identity.permanent_mac, identity.parent)
+            noted = self.identity
+            return same == (noted.kind, noted.permanent_mac, noted.parent)
+        if self.index:
+            return link.index == self.index and identity == self.identity
+        if identity.kind != self.identity.kind:
+            return False
+        return link.alias == self.name or (bool(self.mac) and link.mac == self.mac)
 
 
 def of_document(document: dict[str, Any]) -> Lent | None:
@@ -54,11 +85,30 @@ def of_document(document: dict[str, Any]) -> Lent | None:
         document.get("is_up") is True,
         document.get("is_promiscuous") is True,
         str(document.get("alias", "")),
+        int(document.get("host_index", 0)),
+        _identity(document.get("identity", {})),
+        tuple(document.get("alternative_names", [])),
         int(document.get("index", 0)),
         str(document.get("master", "")),
         tuple(document.get("addresses", [])),
         tuple(document.get("routes", [])),
     )
+
+
+def _identity(document: dict[str, Any]) -> Identity:
+    return Identity(
+        str(document.get("kind", "")),
+        str(document.get("permanent_mac", "")),
+        str(document.get("parent", "")),
+        int(document.get("other", 0)),
+        int(document.get("other_netns", -1)),
+    )
+
+
+def moved(lent: Lent, inside: Netlink, link: Link) -> Lent:
+    """Return `lent` with what tells it, now that it is `link` in the container."""
+    identity = identities.of_link(inside, link)
+    return replace(lent, index=link.index, identity=identity)
 
 
 def of_link(host: Netlink, link: Link) -> Lent:
@@ -78,6 +128,9 @@ def of_link(host: Netlink, link: Link) -> Lent:
         link.is_up,
         link.is_promiscuous,
         link.alias,
+        link.index,
+        identities.of_link(host, link),
+        identities.alternative_names(host, link),
         master=master.name if master else "",
         addresses=tuple(held),
         routes=tuple(
@@ -101,6 +154,7 @@ def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
         each(link_settings.set_mtu, host, link.name, lent.mtu)
     if link.is_promiscuous != lent.is_promiscuous:
         each(links.set_promiscuous, host, link.name, on=lent.is_promiscuous)
+    each(_restore_names, host, link, lent)
     master = links.get(host, lent.master) if whole and lent.master else None
     if master is not None:
         each(link_moves.enslave, host, link, master)
@@ -115,6 +169,14 @@ def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
     if link.alias != lent.alias:
         each(links.set_alias, host, link.name, lent.alias)
     return [str(error) for error in each.errors]
+
+
+def _restore_names(host: Netlink, link: Link, lent: Lent) -> None:
+    missing = set(lent.alternative_names)
+    if missing:
+        missing -= set(identities.alternative_names(host, link))
+    for name in sorted(missing):
+        identities.add_name(host, link, name)
 
 
 def _add_route(host: Netlink, link: Link, route: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cni_common import attached, attachments, delegate, layer3, leased
 from cni_common.kernel import link_moves, links
@@ -16,7 +16,7 @@ from cni_common.skel import Plugin
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
-from plugins.host_device import checks, choice, lent, release
+from plugins.host_device import checks, choice, lent, release, unrecorded
 from plugins.host_device.conf import HostDeviceConf
 from plugins.host_device.detach import detach
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.sides import Sides
     from cni_common.spec.request import Request
+    from plugins.host_device.lent import Lent
 
 
 def add(request: Request, conf: HostDeviceConf) -> Result:
@@ -36,8 +37,8 @@ def add(request: Request, conf: HostDeviceConf) -> Result:
         refuse_existing(side, request)
         chosen = choice.of(conf)
         device = None if chosen.without_link else choice.link(side.host, chosen)
-        own = lent.of_link(side.host, device).document() if device else {}
-        noted = attached.starting(side, conf.ipam.type, own)
+        loan = lent.of_link(side.host, device) if device else None
+        noted = attached.starting(side, conf.ipam.type, _document(loan))
         undo(_forget, owner, noted, request)
         attached.write(release.PLUGIN, owner, noted)
         if device:
@@ -46,14 +47,14 @@ def add(request: Request, conf: HostDeviceConf) -> Result:
         result = leased.add(request, conf, undo)
         request.log.step("ipam")
         end = Interface(name=request.ifname, sandbox=request.netns)
-        if device:
+        if loan:
             layer3.configure(side, request.ifname, result)
             link = links.existing(side.container, request.ifname)
             link_moves.announce(side.container, link)
-            own = {**own, "index": link.index}
+            loan = lent.moved(loan, side.container, link)
             end = end.model_copy(update={"mac": link.mac, "mtu": link.mtu})
         request.log.step("addresses")
-        noted = attached.complete(replace(noted, own=own), result)
+        noted = attached.complete(replace(noted, own=_document(loan)), result)
         attached.write(release.PLUGIN, owner, noted)
         end = end.model_copy(update={"pci_id": chosen.pci_id})
         return request.delivered(result.model_copy(update={"interfaces": [end]}))
@@ -65,7 +66,7 @@ def delete(request: Request, conf: HostDeviceConf) -> None:
         return
     owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, owner, request.netns)
+        each(unrecorded.release, owner, request.netns, conf)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
         # A killed ADD may have left a record that is unfinished.
@@ -117,6 +118,10 @@ def _move_in(side: Sides, device: Link, ifname: str) -> None:
     The reference plugin's DEL, and people, find the name there.
     """
     link_moves.move(side.host, device, side.namespace, ifname, alias=device.name)
+
+
+def _document(loan: Lent | None) -> dict[str, Any]:
+    return loan.document() if loan else {}
 
 
 def _forget(owner: Attachment, noted: Attached, request: Request) -> None:

@@ -3,23 +3,26 @@
 
 The container's namespace may be gone. Then a device with hardware behind it is on the
 host again, where the kernel brought it under a name of its choice, and a virtual one
-does not exist any more.
+does not exist any more. While it lives, whoever is in it may have renamed the device,
+and have put another link in its place: names and aliases there prove nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_common import attached, attachments
-from cni_common.kernel import link_moves, links, netns
+from cni_common.kernel import identities, link_moves, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.rollback import Rollback
-from cni_common.spec.environment import validate_ifname
 from cni_common.spec.errors import CNIError, Code
 from plugins.host_device import lent
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
@@ -33,18 +36,21 @@ PLUGIN = "host-device"
 def recorded(owner: Attachment, noted: Attached, log: Log, *paths: str) -> None:
     """Have the device of a recorded attachment back, if there is a device.
 
-    `paths` are further places where its namespace may be found. Raises code 999,
-    and leaves the device in the container, when its name is taken on the host.
+    `paths` are further places where its namespace may be found. Raises code 999 when
+    its name is taken on the host, which leaves it in the container, and when the
+    namespace lives and the device is neither there nor here.
     """
     device = lent.of_document(noted.own)
     if device is None:
         return
+    path = noted.living(*paths)
     with Netlink() as host:
-        path = noted.living(*paths)
-        back = _from_container(owner, device, host, path, complete=noted.complete)
-        if not back:
-            back = _brought_by_kernel(owner, device, host, log)
-        if back:
+        back = _from_container(owner, device, host, path)
+        back = back or _brought_by_kernel(owner, device, host, log)
+        if back is None and path:
+            msg = f"bring back device {device.name}: it is not in {path}"
+            raise CNIError(Code.INTERNAL, msg, _description(device))
+        if back is not None and back.name == device.name:
             for words in lent.restore(host, device, whole=not noted.complete):
                 log.warning(f"restore device {device.name}: {words}")
 
@@ -57,82 +63,15 @@ def stale(owner: Attachment, log: Log) -> None:
         attachments.delete(PLUGIN, owner)
 
 
-def unrecorded(owner: Attachment, path: str) -> None:
-    """Have a device back that the reference plugin moved: its alias is its name.
-
-    One that another attachment has stays: the path may name the namespace of a new
-    container by now.
-    """
-    container = netns.open_living(path)
-    if container is None:
-        return
-    with container, Netlink() as host, _inside(container) as inside:
-        link = links.get(inside, owner.ifname)
-        if link is None or not _is_name(link.alias):
-            return
-        if _holder(container.identity, owner.ifname) in {None, owner}:
-            _move_out(host, inside, link, link.alias)
-            links.set_alias(host, link.alias, "")
-
-
-def is_of(device: Lent, link: Link) -> bool:
-    """Tell whether `link` is the device: by the alias of ADD, or by its MAC."""
-    return link.alias == device.name or (bool(device.mac) and link.mac == device.mac)
-
-
-def _from_container(
-    owner: Attachment, device: Lent, host: Netlink, path: str, *, complete: bool
-) -> bool:
-    """Move the device out of the container, if it is there; tell whether it was."""
-    container = netns.open_living(path)
-    if container is None:
-        return False
-    with container, _inside(container) as inside:
-        link = links.get(inside, owner.ifname)
-        if link is None or not is_of(device, link):
-            # A DEL or a move that was broken off has left it under its own name.
-            link = links.get(inside, device.name)
-            if link is None or not _was_left(device, link, complete=complete):
-                return False
-        _move_out(host, inside, link, device.name)
-        return True
-
-
-def _was_left(device: Lent, link: Link, *, complete: bool) -> bool:
-    """Tell whether `link`, which has the device's name on the host, is the device.
-
-    Before ADD was complete it may lack the alias yet.
-    """
-    return is_of(device, link) if not complete else link.alias == device.name
-
-
-def _brought_by_kernel(
-    owner: Attachment, device: Lent, host: Netlink, log: Log
-) -> bool:
-    """Give the device its name again if it came back when the namespace died.
-
-    It has its name in the container, else "dev" and its index (net/core/dev.c,
-    default_device_exit_net), or a rule of udev has named it.
-    """
-    for name in (owner.ifname, f"dev{device.index}", device.name):
-        link = links.get(host, name)
-        if link is None or link.alias != device.name:
-            continue
-        if link.name == device.name:
-            return True
-        links.set_up(host, link.name, up=False)
-        if link_moves.rename(host, link, device.name):
-            return True
-        log.warning(f"rename link {link.name} to {device.name}: the name is taken")
-        return False
-    return False
-
-
-def _move_out(host: Netlink, inside: Netlink, link: Link, name: str) -> None:
+def move_out(
+    host: Netlink, inside: Netlink, link: Link, name: str, kept: Collection[str]
+) -> Link:
     """Have `link` on the host as `name`, down; or in the container, as it was.
 
     It gets its name before it moves, while nobody but the container sees it: udev
-    and network managers would act on a device that appears under another one.
+    and network managers would act on a device that appears under another one. Of its
+    alternative names only those in `kept` come along, for the container may have
+    given it the name of any link of the host.
     """
     if links.get(host, name) is not None:
         msg = f"move link {link.name} to the host as {name}: the name is taken"
@@ -142,27 +81,98 @@ def _move_out(host: Netlink, inside: Netlink, link: Link, name: str) -> None:
         if link.is_up:
             undo(links.set_up, inside, link.name)
         links.set_up(inside, link.name, up=False)
+        for other in identities.alternative_names(inside, link):
+            if other not in kept:
+                identities.delete_name(inside, link, other)
         undo(link_moves.rename, inside, link, link.name)
         link_moves.rename(inside, link, name)
         link_moves.move(inside, link, host_space, name, alias=name)
+    return links.existing(host, name)
 
 
-def _inside(container: Namespace) -> Netlink:
+def opened(container: Namespace) -> Netlink:
+    """Return a socket in `container`."""
     with netns.entered(container):
         return Netlink()
 
 
-def _holder(identity: str, ifname: str) -> Attachment | None:
-    """Return whose device `ifname` of a namespace is, by the records."""
-    for owner, document in attachments.of_plugin(PLUGIN):
-        if owner.ifname == ifname and document.get("netnsIdentity") == identity:
-            return owner
+def _from_container(
+    owner: Attachment, device: Lent, host: Netlink, path: str
+) -> Link | None:
+    """Move the device out of the container, if it is there, and return it."""
+    container = netns.open_living(path)
+    if container is None:
+        return None
+    with ExitStack() as open_:
+        open_.enter_context(container)
+        inside = open_.enter_context(opened(container))
+        # By name it is found that a killed ADD or DEL has left on its way.
+        names = (owner.ifname, device.name)
+        for link in _candidates(inside, (device.index, device.host_index), names):
+            if device.is_this(link, identities.of_link(inside, link)):
+                kept = device.alternative_names
+                return move_out(host, inside, link, device.name, kept)
     return None
 
 
-def _is_name(alias: str) -> bool:
-    try:
-        validate_ifname(alias)
-    except CNIError:
+def _brought_by_kernel(
+    owner: Attachment, device: Lent, host: Netlink, log: Log
+) -> Link | None:
+    """Give the device its name again if it came back when the namespace died.
+
+    It has its name in the container, else "dev" and its index (net/core/dev.c,
+    default_device_exit_net), or a rule of udev has named it. Nor did it ever leave
+    where ADD failed early. One whose name is taken is returned under another one.
+    """
+    names = (device.name, owner.ifname, f"dev{device.index}")
+    for link in _candidates(host, (device.host_index, device.index), names):
+        if not _is_back(device, link, host):
+            continue
+        if link.name == device.name:
+            return link
+        links.set_up(host, link.name, up=False)
+        if link_moves.rename(host, link, device.name):
+            return replace(link, name=device.name)
+        log.warning(f"rename link {link.name} to {device.name}: the name is taken")
+        return link
+    return None
+
+
+def _is_back(device: Lent, link: Link, host: Netlink) -> bool:
+    """Tell whether `link`, which is on the host, is the device.
+
+    A container cannot have put a virtual link there, so its alias may be believed.
+    """
+    identity = identities.of_link(host, link)
+    if identity.is_hardware or device.identity.is_hardware:
+        return device.is_this(link, identity)
+    if identity.kind != device.identity.kind:
         return False
-    return bool(alias)
+    never_left = (link.index, link.name) == (device.host_index, device.name)
+    return never_left or link.alias == device.name
+
+
+def _candidates(
+    netlink: Netlink, indices: tuple[int, ...], names: tuple[str, ...]
+) -> Iterator[Link]:
+    """Yield the links that have one of the indices, or are called so."""
+    for index in filter(None, dict.fromkeys(indices)):
+        link = links.by_index(netlink, index)
+        if link is not None:
+            yield link
+    for name in dict.fromkeys(names):
+        link = links.get(netlink, name)
+        if link is not None:
+            yield link
+
+
+def _description(device: Lent) -> str:
+    """Return by what to look for a device."""
+    known = device.identity
+    words = [
+        f"index {device.index}" if device.index else "",
+        f"kind {known.kind}" if known.kind else "",
+        f"parent {known.parent}" if known.parent else "",
+        f"MAC {known.permanent_mac or device.mac}",
+    ]
+    return "it has " + ", ".join(filter(None, words))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import leased, requested_mac
 from cni_common.spec import cniargs
-from cni_common.spec.environment import validate_ifname
+from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 
@@ -58,7 +58,7 @@ class MacvlanConf(NetConf):
             cause = f"{self.bcqueuelen} is not between 0 and {QUEUE_MAX}"
             raise _invalid("bcqueuelen", cause)
         try:
-            validate_ifname(self.master)
+            validate_existing(self.master)
         except CNIError as error:
             raise _invalid("master", f"{error.msg}: {self.master!r}") from error
         leased.require_shape(request, self)

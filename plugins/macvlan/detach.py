@@ -26,7 +26,7 @@ def detach(request: Request) -> bool:
     if noted is None:
         return False
     with Gather() as each:
-        each(release.link_in, owner, noted.living(request.netns))
+        each(release.recorded, owner, noted, request.netns)
         if noted.ipam:
             each(delegate.delete, noted.ipam, request)
         if not each.errors:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_common import (
@@ -13,7 +14,7 @@ from cni_common import (
     leased,
     naming,
 )
-from cni_common.kernel import links, macvlans
+from cni_common.kernel import link_moves, links, macvlans
 from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
@@ -21,11 +22,12 @@ from cni_common.sides import refuse_existing, sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
-from plugins.macvlan import checks, master, release
+from plugins.macvlan import busy, checks, master, release
 from plugins.macvlan.conf import MacvlanConf, Mode, wanted_mac
 from plugins.macvlan.detach import detach
 
 if TYPE_CHECKING:
+    from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link
     from cni_common.sides import Sides
     from cni_common.spec.request import Request
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 def add(request: Request, conf: MacvlanConf) -> Result:
     """The container has CNI_IFNAME on the master, with its addresses and routes."""
     conf.validate_for(request)
-    mac = wanted_mac(request, conf)
+    mac = wanted_mac(request, conf) or naming.random_mac()
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
         attached.delete_remains(release.PLUGIN, side, request, detach)
@@ -42,18 +44,21 @@ def add(request: Request, conf: MacvlanConf) -> Result:
         where = side.container if conf.link_in_container else side.host
         lower = master.find(where, conf)
         conf.validate_on(lower)
-        noted = attached.starting(side, conf.ipam.type, {"master": lower.name})
+        own = {"master": lower.name, "mac": mac, "inside": conf.link_in_container}
+        noted = attached.starting(side, conf.ipam.type, own)
         undo(attachments.delete, release.PLUGIN, owner)
         attached.write(release.PLUGIN, owner, noted)
         undo(release.link, side.container, owner)
-        _add_link(side, owner, conf, lower, mac)
+        _add_link(side, request, conf, lower, noted)
         request.log.step("link")
         result = leased.add(request, conf, undo)
         request.log.step("ipam")
-        layer3.configure(side, request.ifname, result)
+        with busy.named(owner, noted, lower):
+            layer3.configure(side, request.ifname, result)
         link = links.existing(side.container, request.ifname)
         links.announce(side.container, link)
         request.log.step("addresses")
+        noted = replace(noted, own={**own, "mac": link.mac, "index": link.index})
         attached.write(release.PLUGIN, owner, attached.complete(noted, result))
         end = Interface(
             name=link.name, mac=link.mac, mtu=link.mtu, sandbox=request.netns
@@ -107,22 +112,28 @@ def status(request: Request, conf: MacvlanConf) -> None:
 
 
 def _add_link(
-    side: Sides, owner: Attachment, conf: MacvlanConf, lower: Link, mac: str
+    side: Sides, request: Request, conf: MacvlanConf, lower: Link, noted: Attached
 ) -> None:
     """Have the macvlan in the container, with its MAC and its owner as alias."""
+    owner = Attachment.of(request)
+    mac = str(noted.own["mac"])
     inside = conf.link_in_container
     macvlans.add(
         side.container if inside else side.host,
         owner.ifname,
         lower,
+        passing=naming.passing(owner),
         mode=conf.kernel_mode,
-        mac=mac or naming.random_mac(),
+        mac=mac,
         mtu=conf.mtu,
         bc_queue_len=conf.bcqueuelen,
         namespace=None if inside else side.namespace,
     )
-    links.set_alias(side.container, owner.ifname, naming.alias(owner))
-    if mac and conf.kernel_mode == Mode.PASSTHRU:
+    link = links.existing(side.container, naming.passing(owner))
+    alias = naming.alias(owner)
+    if not link_moves.rename(side.container, link, owner.ifname, alias=alias):
+        refuse_existing(side, request)
+    if wanted_mac(request, conf) and conf.kernel_mode == Mode.PASSTHRU:
         # The kernel has given it the master's, and will give the master's back.
         links.set_mac(side.container, owner.ifname, mac)
 

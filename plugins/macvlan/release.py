@@ -10,30 +10,42 @@ from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
 
 if TYPE_CHECKING:
+    from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
 
 PLUGIN = "macvlan"
 
 
-def link_in(owner: Attachment, path: str) -> None:
+def link_in(owner: Attachment, path: str, index: int = 0) -> None:
     """Have no link of the attachment in the namespace at `path`, if there is one.
 
-    The link of another attachment stays: the path may name the namespace of a new
-    container by now.
+    `index` is the link's if it is known: it may have been renamed. The link of
+    another attachment stays: the path may name the namespace of a new container by
+    now.
     """
     container = netns.open_living(path)
     if container is None:
         return
     with container, netns.entered(container), Netlink() as inside:
-        link(inside, owner)
+        link(inside, owner, index)
 
 
-def link(inside: Netlink, owner: Attachment) -> None:
+def link(inside: Netlink, owner: Attachment, index: int = 0) -> None:
     """Have no link of the attachment in the namespace of `inside`."""
-    found = links.get(inside, owner.ifname)
+    found = links.by_index(inside, index) if index else None
+    if found is None or not is_of(owner, found):
+        found = links.get(inside, owner.ifname)
+    if found is None or not is_of(owner, found):
+        # An ADD was killed before it had its name.
+        found = links.get(inside, naming.passing(owner))
     if found is not None and is_of(owner, found):
         links.delete(inside, found.name)
+
+
+def recorded(owner: Attachment, noted: Attached, *paths: str) -> None:
+    """Have no link of the attachment that `noted` tells of, wherever it lives."""
+    link_in(owner, noted.living(*paths), int(noted.own.get("index", 0)))
 
 
 def is_of(owner: Attachment, found: Link) -> bool:
@@ -50,5 +62,5 @@ def stale(owner: Attachment) -> None:
     """Have nothing of an attachment that is known from its record only."""
     noted = attached.read(PLUGIN, owner)
     if noted is not None:
-        link_in(owner, noted.living())
+        recorded(owner, noted)
         attachments.delete(PLUGIN, owner)

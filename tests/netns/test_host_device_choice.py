@@ -171,7 +171,7 @@ def test_link_of_another_namespace_is_not_taken(
         ({}, 7, 'parse device: specify either "device", "hwaddr", "kernelpath" or '),
         ({"device": "absent"}, 999, "find device absent: no such device"),
         ({"device": "../ens5"}, 7, "parse device: interface name contains /"),
-        ({"device": "a" * 16}, 7, "parse device: interface name is too long"),
+        ({"device": "a" * 128}, 7, "parse device: interface name is too long"),
         ({"device": ["ens5"]}, 7, "parse network configuration: device: "),
         ({"hwaddr": "02:00"}, 7, "parse hwaddr: '02:00' is not a MAC address"),
         ({"hwaddr": "02-00:00:00:00:01"}, 7, "parse hwaddr: "),

@@ -385,14 +385,27 @@ def test_mac_of_two_devices_is_ambiguous(
     assert [x["ifname"] for x in ip("link", "show")] == ["lo", "ens5", "ens6"]
 
 
+@pytest.mark.parametrize("name", ["rack-port-5", "enx" + "a" * 124])
 def test_device_may_be_named_by_an_alternative_name(
-    cni: Cni, wire: Space, container: Space
+    cni: Cni, wire: Space, container: Space, name: str
 ) -> None:
     """An alternative name leads to the device, which comes back with both names."""
-    run("ip", "link", "property", "add", "dev", "ens5", "altname", "rack-port-5")
+    run("ip", "link", "property", "add", "dev", "ens5", "altname", name)
     before = picture(container, wire)
-    wanted = conf(device="rack-port-5")
-    cni.ok("host-device", "ADD", wanted, netns=container)
+    wanted = conf(device=name)
+    cni.ok("host-device", "STATUS", wanted)
+    result = cni.ok("host-device", "ADD", wanted, netns=container)
     assert shown(container)["ifalias"] == "ens5"
+    cni.ok("host-device", "CHECK", with_result(wanted, result), netns=container)
     cni.ok("host-device", "DEL", wanted, netns=container)
     assert picture(container, wire) == before
+
+
+def test_alternative_name_that_nobody_has_is_no_device(
+    cni: Cni, wire: Space, container: Space
+) -> None:
+    """A long name that no link has is told as any other."""
+    del wire
+    name = "enx" + "a" * 124
+    error = cni.refused("host-device", "ADD", conf(device=name), netns=container)
+    assert error["msg"] == f"find device {name}: no such device"

@@ -131,7 +131,7 @@ def test_error_that_cannot_be_undone_can_be_retried(
 
     with monkeypatch.context() as patch:
         patch.setattr(delegate, "add", refuse)
-        patch.setattr(release, "_move_out", refuse)
+        patch.setattr(release, "move_out", refuse)
         error = cni.refused("host-device", "ADD", conf(), netns=container)
     assert "undo: refused by the test" in error["details"]
     assert names(container) == ["lo", "eth0"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bridged import held, with_result
 from lab import ip, run
-from macvlans import answers, conf, options, shown
+from macvlans import answers, conf, names, options, shown
 from pictures import picture
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ BAD: list[tuple[dict[str, Any], str, tuple[int, str]]] = [
     ({"linkInContainer": "yes"}, "", (7, "parse network configuration: linkInCon")),
     ({"master": "absent"}, "", (999, "find master absent: no such device")),
     ({"master": "../eth0"}, "", (7, "parse master: interface name contains /")),
-    ({"master": "a" * 16}, "", (7, "parse master: interface name is too long")),
+    ({"master": "a" * 128}, "", (7, "parse master: interface name is too long")),
     ({"master": "lo"}, "", (999, "add macvlan eth0 on lo: ")),
     ({"master": None}, "", (999, "find master: no default route interface found")),
     ({"mac": "nonsense"}, "", (7, "parse mac: 'nonsense' is not a MAC address")),
@@ -299,3 +299,55 @@ def test_runtime_list_of_podman(cni: Cni, host: Host, container: Space) -> None:
     fixed = {**wanted, "runtimeConfig": {"ips": ["10.99.0.200"]}}
     result = cni.ok("macvlan", "ADD", fixed, netns=container, args=args)
     assert held(container) == ["10.99.0.200/24"]
+
+
+@pytest.mark.parametrize("name", ["lan", "enx" + "a" * 124])
+def test_master_may_be_named_by_an_alternative_name(
+    cni: Cni, outside: Space, container: Space, name: str
+) -> None:
+    """Every verb finds a master by an alternative name of any length."""
+    del outside
+    run("ip", "link", "property", "add", "dev", "eth0", "altname", name)
+    wanted = conf(master=name)
+    cni.ok("macvlan", "STATUS", wanted)
+    result = cni.ok("macvlan", "ADD", wanted, netns=container)
+    (master,) = ip("link", "show", "eth0")
+    assert shown(container)["link_index"] == master["ifindex"]
+    cni.ok("macvlan", "CHECK", with_result(wanted, result), netns=container)
+    cni.ok("macvlan", "DEL", wanted, netns=container)
+    assert names(container) == ["lo"]
+
+
+def test_mac_that_another_container_has_is_named_with_its_holder(
+    cni: Cni, host: Host, outside: Space, container: Space
+) -> None:
+    """Two macvlans of a master cannot have one MAC; the error tells who has it."""
+    del outside
+    mac = "02:00:00:00:00:77"
+    cni.ok("macvlan", "ADD", conf(mac=mac), netns=container)
+    second = {"netns": host.space(), "container_id": "c2"}
+    error = cni.refused("macvlan", "ADD", conf(mac=mac), **second)
+    message = f"set up macvlan eth0 on eth0: MAC {mac} is in use by"
+    assert error["code"] == 999
+    assert error["msg"] == f"{message} container c1 interface eth0 on net"
+    cni.ok("macvlan", "DEL", conf(mac=mac), netns=container)
+    cni.ok("macvlan", "ADD", conf(mac=mac), **second)
+
+
+def test_mac_that_the_master_or_a_stranger_has_is_named(
+    cni: Cni, host: Host, outside: Space, container: Space
+) -> None:
+    """The master's own MAC is told as that, and a holder without record as unknown."""
+    del outside
+    mac, stranger = master_mac(), host.space()
+    error = cni.refused("macvlan", "ADD", conf(mac=mac), netns=container)
+    message = "set up macvlan eth0 on eth0: MAC"
+    assert error["msg"] == f"{message} {mac} is in use by eth0 itself"
+    mac = "02:00:00:00:00:77"
+    words = ("link", "eth0", "name", "m0", "netns", stranger.name, "address", mac)
+    run("ip", "link", "add", *words, "type", "macvlan", "mode", "bridge")
+    stranger.run("ip", "link", "set", "m0", "up")
+    error = cni.refused("macvlan", "ADD", conf(mac=mac), netns=container)
+    unknown = "is in use by another link on eth0 that no record tells of"
+    assert error["msg"] == f"{message} {mac} {unknown}"
+    assert names(container) == ["lo"]

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a link is told by that nobody in its namespace can change (linux/if_link.h).
+
+Its name, alternative names, alias and MAC are for whoever may configure the network
+there: they say nothing about which link it is.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import links
+from cni_common.kernel.attributes import Attributes, pairs
+from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
+
+_RTM_NEWLINKPROP, _RTM_DELLINKPROP = 108, 109
+_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
+_PREFIX = 32  # netlink header, struct ifinfomsg
+_LINK, _LINKINFO, _LINK_NETNSID, _PROP_LIST, _ALT_IFNAME = 5, 18, 37, 52, 53  # IFLA_*
+_PERM_ADDRESS, _PARENT_DEV_NAME, _PARENT_DEV_BUS_NAME = 54, 56, 57
+_INFO_KIND = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a link is: its kind, the MAC it was built with, the device behind it.
+
+    `parent` is bus and name of that device ("pci/0000:03:00.1"). A virtual link has
+    neither MAC nor parent; `other` is then the index of the link that it leads to or
+    stands on, and `other_netns` the number by which the link's namespace knows that
+    link's, or -1 if both are in the same.
+    """
+
+    kind: str
+    permanent_mac: str
+    parent: str
+    other: int
+    other_netns: int
+
+    @property
+    def is_hardware(self) -> bool:
+        """Whether nobody can make another one like it."""
+        return bool(self.parent or (self.permanent_mac and not self.kind))
+
+
+class _Answer:
+    """A message about a link, to be decoded into `identity` and `alternative_names`."""
+
+    identity: Identity
+    alternative_names: tuple[str, ...]
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    def decode(self) -> None:
+        """Have both."""
+        found = Attributes(self._message, _PREFIX)
+        bus, name = found.text(_PARENT_DEV_BUS_NAME), found.text(_PARENT_DEV_NAME)
+        netns = found.raw(_LINK_NETNSID)
+        self.identity = Identity(
+            found.nested(_LINKINFO).text(_INFO_KIND),
+            found.raw(_PERM_ADDRESS).hex(":"),
+            f"{bus}/{name}" if name else "",
+            found.number(_LINK),
+            found.number(_LINK_NETNSID) if netns else -1,
+        )
+        self.alternative_names = tuple(
+            raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+            for kind, raw in pairs(found.raw(_PROP_LIST))
+            if kind == _ALT_IFNAME
+        )
+
+
+def of_link(netlink: Netlink, link: Link) -> Identity:
+    """Return what `link` is. Raises code 999."""
+    return _ask(netlink, link).identity
+
+
+def alternative_names(netlink: Netlink, link: Link) -> tuple[str, ...]:
+    """Return the names that `link` has beside its own. Raises code 999."""
+    return _ask(netlink, link).alternative_names
+
+
+def add_name(netlink: Netlink, link: Link, name: str) -> None:
+    """Have the alternative name `name` on `link`. Raises code 999."""
+    _name(netlink, link, name, _RTM_NEWLINKPROP, CREATE | EXCLUSIVE | APPEND)
+
+
+def delete_name(netlink: Netlink, link: Link, name: str) -> None:
+    """Have no alternative name `name` on `link`. Raises code 999."""
+    _name(netlink, link, name, _RTM_DELLINKPROP, 0)
+
+
+def _name(netlink: Netlink, link: Link, name: str, kind: int, flags: int) -> None:
+    message = ifinfmsg()
+    message["index"] = link.index
+    properties = {"attrs": [("IFLA_ALT_IFNAME", name)]}
+    message["attrs"] = [("IFLA_PROP_LIST", properties)]
+    try:
+        netlink.act((message, kind, flags))
+    except NetlinkError as error:
+        if error.errno != (errno.EEXIST if flags else errno.ENOENT):
+            what = f"{link.name} altname {name}"
+            raise links.refused("set link", what, error) from error
+
+
+def _ask(netlink: Netlink, link: Link) -> _Answer:
+    message = ifinfmsg()
+    message["index"] = link.index
+    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    try:
+        found: _Answer = netlink.get(message, links.RTM_GETLINK, _Answer)
+    except NetlinkError as error:
+        raise links.refused("find link", link.name, error) from error
+    return found
