@@ -102,7 +102,8 @@ def of_link(netlink: Netlink, link: Link, parent: int) -> list[Filter]:
         msg = f"list filters of link {link.name}: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg) from error
     # The hash table in which u32 keeps filters is listed like one, without keys.
-    return [_filter(one) for one in found if one.options.raw(_SEL)]
+    listed = (one for one in found if one.kind == "u32" and one.options.raw(_SEL))
+    return [_filter(one) for one in listed]
 
 
 def _options(wanted: Filter) -> bytes:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from plugins.bandwidth.record import Record
 
 _PROTOCOLS = {4: ETH_P_IP, 6: ETH_P_IPV6}
-# One priority has one protocol, and the first that matches decides.
-_PRIORITIES = {4: 1, 6: 2}
-_LAST_PRIORITY = 3
+# One priority has one protocol, and the first that matches decides. Before them all
+# is the guard of a link with route_localnet, for what is redirected is not asked again.
+_PRIORITIES = {4: 2, 6: 3}
+_LAST_PRIORITY = 4
 
 
 def ensure(

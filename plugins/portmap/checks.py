@@ -64,6 +64,8 @@ def check_localnet(link: str) -> None:
     """Raise code 999 unless `link` lets answers to 127.0.0.1 pass."""
     if not localnet.is_on(link):
         raise _missing(f"sysctl net/ipv4/conf/{link}/route_localnet = 1")
+    if not localnet.is_guarded(link):
+        raise _missing(f"filter of link {link} for 127.0.0.0/8")
 
 
 def _listed() -> list[dict[str, Any]]:

@@ -69,7 +69,9 @@ def add(request: Request, conf: PortmapConf) -> Result:
         for link in links:
             if link not in earlier:
                 undo(localnet.release, link, attachment)
-            localnet.require(link, attachment)
+            cause = localnet.require(link, attachment)
+            if cause:
+                request.log.warning(cause)
         for link in earlier - links:
             localnet.release(link, attachment)
         forget(request, [*flows(before, attachment), *flows(claims, attachment)])
@@ -120,6 +122,7 @@ def gc(request: Request, conf: PortmapConf) -> None:
         for attachment, ports in gone.items():
             each(withdraw, request, attachment, ports)
         each(ledger.restore)
+        each(localnet.restore)
 
 
 def status(request: Request, conf: PortmapConf) -> None:

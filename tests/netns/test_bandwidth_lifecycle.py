@@ -158,7 +158,7 @@ def test_check_names_what_is_missing(
 
 SUBNET_HARM = (
     (("filter", "del", "dev", "VETH", "parent", "1:"), "missing filters u32 of link"),
-    (("filter", "del", "dev", "VETH", "ingress", "pref", "1"), "missing filters u32"),
+    (("filter", "del", "dev", "VETH", "ingress", "pref", "2"), "missing filters u32"),
     (("qdisc", "del", "dev", "VETH", "parent", "1:30"), "missing qdisc bfifo of link"),
     (
         (
