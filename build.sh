@@ -9,8 +9,9 @@ bin=$top/dist/bin
 parts=$top/dist/parts
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
-minors="3.11 3.12 3.13"
+minors="3.11 3.12 3.13 3.14"
 names=()
+tools=''
 
 usage() {
     cat <<'END'
@@ -25,8 +26,14 @@ usage: build.sh COMMAND [OPTION...]
 options of every command, before the others:
   --python PATH   absolute interpreter for the plugins (CNIPY_PYTHON, /usr/bin/python3)
   --root DIR      where a plugin extracts itself once (/var/cache/cnipy)
-  --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13")
+  --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13 3.14")
   --copies        self-standing copies in dist/bin rather than links
+
+options of test, before those of pytest:
+  --kernel SERIES run tests/netns and tests/examples on Debian's kernel 6.1 or 6.12, in a
+                  virtual machine on this machine's files; downloaded to
+                  /var/cache/cnipy-kernels (CNIPY_KERNELS)
+  --brief         there only what most kernels lack, and one whole chain
 
 options of bench:
   --quick         two minutes, to see that all of it runs
@@ -47,15 +54,26 @@ say() {
     printf 'build.sh: %s\n' "$*" >&2
 }
 
-# need PROBE=PACKAGE...: each probe is a command or an absolute path.
-need() {
-    local pair probe missing=()
+# lack PROBE=PACKAGE...: the packages whose probe, a command or an absolute path, is not
+# there, one a line.
+lack() {
+    local pair probe
     for pair in "$@"; do
         probe=${pair%%=*}
         if [[ $probe == /* ]]; then [[ -e $probe ]] && continue; fi
         if [[ $probe != /* ]] && command -v "$probe" >/dev/null; then continue; fi
-        missing+=("${pair#*=}")
+        printf '%s\n' "${pair#*=}"
     done
+}
+
+# What a command needs of the system, the interpreter included, in one round.
+need() {
+    local missing
+    mapfile -t missing < <(lack "$@")
+    if [[ $python == /usr/bin/python3 ]] &&
+        ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
+        missing+=(python3 python3-venv)
+    fi
     install_packages "${missing[@]}"
 }
 
@@ -78,22 +96,33 @@ keep_stopped() {
     systemctl cat "$1" >/dev/null 2>&1 || systemctl mask --quiet "$1"
 }
 
-# The virtual environment is made anew when its ingredients changed.
+# The virtual environment is made anew when its ingredients changed. For building it has
+# shiv; for tests and benchmarks (`tools` is set) all of constraints.txt.
 ensure_venv() {
     [[ $python == /* ]] || die "--python $python: not an absolute path"
-    if [[ $python == /usr/bin/python3 ]]; then need /usr/bin/python3=python3; fi
+    need
     [[ -x $python ]] || die "--python $python: no such interpreter"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "--python $python: Python 3.11 or newer is needed"
     local stamp
     stamp=$("$python" -VV; cat "$top/constraints.txt")
-    if [[ -f $venv/stamp && $stamp == "$(<"$venv/stamp")" ]]; then return; fi
-    "$python" -c 'import venv, ensurepip' 2>/dev/null || install_packages python3-venv
-    say "making .venv"
-    rm -rf "$venv" "$parts"
-    "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install -q --no-deps -r "$top/constraints.txt"
-    printf '%s' "$stamp" >"$venv/stamp"
+    if [[ ! -f $venv/stamp || $stamp != "$(<"$venv/stamp")" ]]; then
+        say "making .venv"
+        rm -rf "$venv" "$parts"
+        "$python" -m venv "$venv"
+        fetch -c "$top/constraints.txt" shiv
+        printf '%s' "$stamp" >"$venv/stamp"
+    fi
+    if [[ $tools && ! -f $venv/tools ]]; then
+        fetch --no-deps -r "$top/constraints.txt"
+        touch "$venv/tools"
+    fi
+}
+
+# pip install, a line for each package: it takes minutes where the network is slow.
+fetch() {
+    "$venv/bin/python" -m pip install --progress-bar off --disable-pip-version-check \
+        "$@" | sed -un 's/^Collecting \([^ ]*\).*/build.sh: fetching \1/p' >&2
 }
 
 # What the plugins need of other projects, with pydantic's compiled part for each minor.
@@ -110,8 +139,8 @@ END
     say "gathering dependencies"
     rm -rf "$parts"
     mkdir -p "$parts"
-    "$venv/bin/python" -m pip install -q --no-compile --target "$parts/common" \
-        -c "$top/constraints.txt" "${packages[@]}"
+    fetch --no-compile --target "$parts/common" -c "$top/constraints.txt" \
+        "${packages[@]}"
     core=$(grep '^pydantic_core==' "$top/constraints.txt")
     for minor in $minors; do
         if "$venv/bin/python" -m pip install -q --no-compile --no-deps \
@@ -175,27 +204,58 @@ demo() {
 }
 
 run_tests() {
+    local kernel='' brief='' wanted=() at_once=()
+    while (($#)); do
+        case $1 in
+            --kernel) kernel=${2:?--kernel needs a series, 6.1 or 6.12}; shift 2 ;;
+            --brief) brief=1; shift ;;
+            *) break ;;
+        esac
+    done
+    wanted=(nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl
+        shellcheck=shellcheck sysctl=procps tcpdump=tcpdump
+        /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
+        strace=strace dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus
+        /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
+        /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)
+    if [[ $kernel || ${CNI_TESTS_STRICT:-} ]]; then
+        wanted+=(qemu-system-x86_64=qemu-system-x86 depmod=kmod cpio=cpio)
+    fi
     if ((EUID == 0)); then keep_stopped firewalld.service; fi
-    need nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl \
-        shellcheck=shellcheck sysctl=procps tcpdump=tcpdump /bin/busybox=busybox-static \
-        podman=podman containerd=containerd runc=runc strace=strace \
-        dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus \
-        /usr/lib/cni/bridge=containernetworking-plugins go=golang-go \
-        /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev ||
-        say "tests that need what is missing are skipped"
+    need "${wanted[@]}" || say "tests that need what is missing are skipped"
+    tools=1
     build
     cd "$top"
+    if [[ $kernel ]]; then test_on_kernel "$kernel" "$brief" "$@"; return; fi
     # A part of the tests cannot reach the coverage that all of them must.
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
     fi
     # Tests wait for much of their time, so twice as many as there are cores.
-    local at_once=(-n "$(($(nproc) * 2))" --dist worksteal)
+    at_once=(-n "$(($(nproc) * 2))" --dist worksteal)
     say "with the warm server"
     CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q "${at_once[@]}" \
         tests/runtimes tests/recordings tests/examples tests/differential
     say "with cold starts"
     exec "$venv/bin/python" -m pytest "${at_once[@]}" --cov --cov-report=term
+}
+
+# test_on_kernel SERIES BRIEF PYTEST-ARGUMENT...: boots once, whatever is run.
+test_on_kernel() {
+    local series=$1 brief=$2 chosen=()
+    shift 2
+    (($#)) || set -- tests/netns tests/examples
+    if [[ $brief ]]; then
+        local marked='needs_kernel or every_kernel'
+        # Collecting them all takes a minute there, and two seconds here.
+        mapfile -t chosen < <("$venv/bin/python" -m pytest --collect-only -q \
+            -m "$marked" "$@" | sed -n 's/^\(tests[^:]*\)::.*/\1/p' | sort -u)
+        set -- -m "$marked" "${chosen[@]}"
+    fi
+    say "on Debian's kernel $series"
+    PYTHONPATH=tests "$venv/bin/python" -m kernels "$series" \
+        "$venv/bin/python" -m pytest -p no:cacheprovider \
+        -n "$(nproc)" --dist worksteal "$@"
 }
 
 # Namespaces that end with it, and what it extracts: nothing is left.
@@ -205,6 +265,7 @@ bench() {
         /usr/lib/cni/bridge=containernetworking-plugins \
         /usr/lib/podman/netavark=netavark \
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev
+    tools=1
     build
     cd "$top"
     # shellcheck disable=SC2016 # the inner shell expands them

@@ -14,6 +14,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import kernel_features
 import pytest
 from hypothesis import HealthCheck, settings
 from lab import Cni, Host, Space, lacking, run
@@ -43,6 +44,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the machine's mounts alone from the start."""
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    for line in (
+        "needs_kernel(feature): what of tests/kernel_features.py the kernel must have",
+        "every_kernel: runs on Debian's kernels too, whatever this one has",
+    ):
+        config.addinivalue_line("markers", line)
     # With `-n` the tests run in workers; the process that starts them needs nothing.
     starts_workers = config.getoption("numprocesses", default=None)
     if os.geteuid() != 0 or (starts_workers and not hasattr(config, "workerinput")):
@@ -54,6 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
         _call(_libc.mount(b"tmpfs", path, b"tmpfs", 0, b"mode=0755"), "mount tmpfs")
     os.makedirs("/run/netns")
     os.makedirs("/run/lock")
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave to another kernel what this one cannot run, if another is there."""
+    kernel_features.leave_out(config, items)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say why a test cannot run on this kernel."""
+    kernel_features.require(item)
 
 
 def _call(status: int, what: str) -> None:

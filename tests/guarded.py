@@ -8,7 +8,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from lab import lacking, need, nft_objects, run
+from lab import PATIENCE, lacking, need, nft_objects, run
 from pictures import files
 from published import Node
 
@@ -154,7 +154,7 @@ def _takes(address: str, port: int) -> bool:
     """Tell whether a connection is made; on one machine it is within milliseconds."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as client:
-        client.settimeout(0.25)
+        client.settimeout(0.25 * PATIENCE)
         return client.connect_ex((address, port)) == 0
 
 

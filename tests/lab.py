@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 STRICT = os.environ.get("CNI_TESTS_STRICT") == "1"
+# How much longer to wait for what is to happen, on a machine that is slow by nature.
+PATIENCE = float(os.environ.get("CNI_TESTS_PATIENCE", "1"))
 
 
 def need(tool: str) -> str:
@@ -70,7 +72,8 @@ def nft_objects(*command: str) -> list[dict[str, Any]]:
 
 def reaches(address: str) -> bool:
     """Tell whether an echo request to `address` is answered within a second."""
-    command = (need("busybox"), "ping", "-c1", "-W1", address)
+    seconds = f"-W{PATIENCE:.0f}"
+    command = (need("busybox"), "ping", "-c1", seconds, address)
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

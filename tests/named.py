@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridged import DUAL, conf
-from lab import need
+from lab import PATIENCE, need
 
 from cni_common import state
 
@@ -145,7 +145,7 @@ def ask(name: str, kind: int = A, at: str = GATEWAY, seconds: float = 3.0) -> Re
     question = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     header = struct.pack(">6H", number, 0x0100, 1, 0, 0, 0)
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(seconds)
+        udp.settimeout(seconds * PATIENCE)
         udp.connect((at, 53))
         udp.send(header + question + struct.pack(">2H", kind, 1))
         answer = udp.recv(65535)
@@ -241,7 +241,7 @@ def upstream(host: Host, **names: str) -> Space:
 
 def wait_for(holds: Any, seconds: float = 5.0) -> None:
     """Return when `holds()`; fail after `seconds`."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + seconds * PATIENCE
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -13,7 +13,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from lab import nft_objects, run
+from lab import PATIENCE, nft_objects, run
 
 from cni_common import state
 
@@ -130,12 +130,17 @@ def request(
 
 @contextmanager
 def serving(
-    space: Space, name: str, port: int = 80, *, udp: bool = False
+    space: Space,
+    name: str,
+    port: int = 80,
+    *,
+    udp: bool = False,
+    protocol: int = 0,
 ) -> Iterator[None]:
     """Have `name` and the asker's address answered at `port` of a container."""
     kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
     with space.entered():
-        listener = socket.socket(socket.AF_INET6, kind)
+        listener = socket.socket(socket.AF_INET6, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("::", port))
     if not udp:
@@ -173,13 +178,18 @@ def _answer(name: str, peer: Any) -> bytes:
 
 
 def ask(
-    address: str, port: int, *, udp: bool = False, source: tuple[str, int] | None = None
+    address: str,
+    port: int,
+    *,
+    udp: bool = False,
+    protocol: int = 0,
+    source: tuple[str, int] | None = None,
 ) -> str:
     """Return the answer of a server, from this namespace; "" when there is none."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
-    with socket.socket(family, kind) as client:
-        client.settimeout(1.2)
+    with socket.socket(family, kind, protocol) as client:
+        client.settimeout(1.2 * PATIENCE)
         if source is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             client.bind(source)

@@ -7,13 +7,19 @@ import pytest
 
 from tests.examples.lab import EXAMPLES, FILES, Lab, conflist
 from tests.runtimes import web
-from tests.runtimes.sandbox import kernel
 from tests.runtimes.sandbox.chain import PluginError
 
 PORT = {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}
 VLAN = "41-vlan.conflist"
 # One device for one container; test_host_device_example.py has it.
 LENT = "81-host-device.conflist"
+ATTACHED = [
+    pytest.param(name, marks=pytest.mark.needs_kernel("vlan_filtering"))
+    if name == VLAN
+    else name
+    for name in FILES
+    if name != LENT
+]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -28,23 +34,14 @@ def test_examples_do_not_share_a_network_name() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != LENT])
+@pytest.mark.parametrize("name", ATTACHED)
 def test_example_attaches_and_leaves_nothing(lab: Lab, name: str) -> None:
     """Two containers are attached, checked and detached without a trace."""
-    if name == VLAN and not kernel.has_vlan_filtering(lab.sandbox):
-        unmet_by_kernel()
     network = lab.network(name)
     with lab.attached(network, "c1") as first, lab.attached(network, "c2") as second:
         names = [interface["name"] for interface in first.result["interfaces"]]
     assert "eth0" in names
     assert lab.left(first, second) == []
-
-
-def unmet_by_kernel() -> None:
-    """Skip for good: no installation can mend it, so CI skips too."""
-    pytest.skip(
-        "this kernel's bridges cannot filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING)"
-    )
 
 
 @pytest.mark.parametrize(
@@ -136,10 +133,9 @@ def test_layer2_container_cannot_use_another_mac(lab: Lab) -> None:
     assert page == ""
 
 
+@pytest.mark.needs_kernel("vlan_filtering")
 def test_vlan_separates_networks(lab: Lab) -> None:
     """41: neighbours in VLAN 100 talk; the same bridge without the VLAN is apart."""
-    if not kernel.has_vlan_filtering(lab.sandbox):
-        unmet_by_kernel()
     network, other = lab.network(VLAN), lab.network(VLAN)
     other.conflist["name"] = "vlan-200"
     other.conflist["plugins"][0]["vlan"] = 200

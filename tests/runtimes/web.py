@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests over the wire and the small servers that answer them."""
 
+from lab import PATIENCE
+
 from tests.runtimes.sandbox.machine import Sandbox, wait_for
 
 PAGE = "hello\n"
@@ -34,7 +36,7 @@ while True:
 ASK_UDP = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(1.5)
+s.settimeout(float(sys.argv[3]))
 s.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
 print(s.recv(99).decode())
 """
@@ -45,13 +47,14 @@ def fetch(
     sandbox: Sandbox, url: str, netns: str | None = None, seconds: float = 3
 ) -> str:
     """Return the page, or an empty string when there is no answer in time."""
-    words = ["curl", "-sS", "-g", "-m", str(seconds), "--noproxy", "*", url]
+    limit = str(seconds * PATIENCE)
+    words = ["curl", "-sS", "-g", "-m", limit, "--noproxy", "*", url]
     return sandbox.run(*words, netns=netns, check=False).stdout
 
 
 def ask_udp(sandbox: Sandbox, host: str, port: int, netns: str | None = None) -> str:
     """Return the datagram that comes back, or an empty string after 1.5 s."""
-    words = [*PYTHON, ASK_UDP, host, str(port)]
+    words = [*PYTHON, ASK_UDP, host, str(port), str(1.5 * PATIENCE)]
     return sandbox.run(*words, netns=netns, check=False).stdout.strip()
 
 

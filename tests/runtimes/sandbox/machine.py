@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lab import PATIENCE
+
 from tests.runtimes.sandbox import cgroups
 
 PID1 = Path(__file__).with_name("pid1.py")
@@ -138,7 +140,7 @@ class Sandbox:
             env={**ENVIRONMENT, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=120 * PATIENCE,
             check=False,
         )
         if check and done.returncode:
@@ -186,7 +188,7 @@ class Sandbox:
 
 def wait_for(true: Callable[[], bool], what: str, seconds: float = 10) -> None:
     """Wait until the condition holds; fail naming it when time is over."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not true():
         if time.monotonic() > deadline:
             message = f"waited {seconds:g} s for {what}"

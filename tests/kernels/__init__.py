@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests on Debian's own kernels: a virtual machine on this machine's files."""

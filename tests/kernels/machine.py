@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One command on another kernel: QEMU without KVM, on this machine's own files.
+
+KVM is not asked for: a test has to run on machines that are virtual themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kernels.image import Image
+
+MEMORY = "3072"  # MiB; what tests write lies in there too
+# How much longer than elsewhere tests wait for what is to happen; see tests/lab.py.
+PATIENCE = "4"
+LIMIT = 4800.0  # seconds, after which the machine is ended
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A busy machine may not deliver the timer in time for the kernel's own test of it.
+_PATIENT = "no_timer_check tsc=reliable panic=-1"
+# Not loaded by the kernel when they are first needed.
+_LOADED = ("br_netfilter", "sctp")
+_KEPT = ("CNI_TESTS_STRICT", "CNIPY_PYTHON", "LANG")
+
+
+def run(image: Image, command: Sequence[str], directory: Path) -> int:
+    """Run `command` in `directory` on the kernel of `image`; returns its exit status.
+
+    What it prints appears here as it is printed. Nothing of what it writes is left.
+    """
+    with TemporaryDirectory() as call:
+        shared = Path(call)
+        (shared / "guest.sh").write_text(_guest(command, directory))
+        ended = subprocess.run(
+            _qemu(image, shared), stdin=subprocess.DEVNULL, timeout=LIMIT, check=False
+        )
+        status = shared / "status"
+        if status.exists():
+            return int(status.read_text())
+        console = shared / "console"
+        sys.stderr.write(console.read_text(errors="replace")[-4000:])
+        sys.stderr.write(f"the virtual machine ended early ({ended.returncode})\n")
+        return 1
+
+
+def _guest(command: Sequence[str], directory: Path) -> str:
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    settings = {"PATH": _PATH, "HOME": "/root", "TERM": "dumb", **kept}
+    settings["CNI_TESTS_PATIENCE"] = PATIENCE
+    exports = "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()
+    )
+    return (
+        f"{exports}"
+        "stty -opost </dev/hvc0\n"
+        "hostname kernel-test\n"
+        "ip link set lo up\n"
+        f"modprobe -a {' '.join(_LOADED)}\n"
+        "{\n"
+        '    printf "on Linux %s\\n" "$(uname -r)"\n'
+        f"    cd {shlex.quote(str(directory))} && {shlex.join(command)}\n"
+        "    echo $? >/mnt/status\n"
+        "} </dev/null 2>&1 | cat >/dev/hvc0\n"
+        "sync\n"
+        "echo o >/proc/sysrq-trigger\n"
+        "sleep 60\n"
+    )
+
+
+def _qemu(image: Image, shared: Path) -> list[str]:
+    processors = str(min(len(os.sched_getaffinity(0)), 4))
+    return [
+        "qemu-system-x86_64",
+        *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"),
+        *("-smp", processors, "-m", MEMORY),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
+        *("-append", f"console=ttyS0 quiet audit=0 mitigations=off {_PATIENT}"),
+        *("-serial", f"file:{shared}/console"),
+        *("-chardev", "stdio,id=printed,signal=off"),
+        *("-device", "virtio-serial-pci", "-device", "virtconsole,chardev=printed"),
+        *("-device", "virtio-rng-pci"),
+        *_share("root", "/", "readonly=on,multidevs=remap"),
+        *_share("call", str(shared), "readonly=off"),
+    ]
+
+
+def _share(tag: str, path: str, options: str) -> tuple[str, ...]:
+    return (
+        "-fsdev",
+        f"local,id={tag},path={path},security_model=none,{options}",
+        "-device",
+        f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+    )
