@@ -274,25 +274,29 @@ def test_gc_removes_what_is_not_valid(node: Node, key: str) -> None:
     assert sorted(elements("hostports4")) == ["tcp . 8082", "tcp . 8084"]
 
 
+@pytest.mark.parametrize("listed", ([], None))
 @pytest.mark.parametrize("recorded", (True, False))
-def test_gc_with_an_empty_list_removes_all(node: Node, *, recorded: bool) -> None:
-    """GC with an empty list leaves nothing, be the record there or lost."""
+def test_gc_with_an_empty_list_removes_all(
+    node: Node, listed: list[Any] | None, *, recorded: bool
+) -> None:
+    """GC with an empty list, or null, leaves nothing, be the record there or lost."""
     node.publish(node.container(2), 2, mapping(8080))
     if not recorded:
         os.unlink(f"{state.ROOT}/portmap/net/c2@eth0")
-    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", KEYS[0]: []}
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", KEYS[0]: listed}
     node.cni.ok("portmap", "GC", conf)
     assert nft_objects(*TABLE) == []
 
 
-@pytest.mark.parametrize(("listed", "status"), ((None, 0), ("all", 1), ([7], 1)))
+@pytest.mark.parametrize(("listed", "status"), (({}, 0), ("all", 1), ([7], 1)))
 def test_gc_without_a_list_deletes_nothing(
     node: Node, listed: object, status: int
 ) -> None:
     """GC with no list, or with what is none, leaves everything."""
     node.publish(node.container(2), 2, mapping(8080))
     before = nft_objects(*TABLE)
-    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", KEYS[0]: listed}
+    keys = {KEYS[0]: listed} if listed else {}
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "portmap", **keys}
     assert node.cni("portmap", "GC", conf).status == status
     assert nft_objects(*TABLE) == before
 
