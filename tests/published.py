@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from lab import PATIENCE, nft_objects, run
@@ -130,16 +130,19 @@ def request(
 
 @contextmanager
 def serving(
-    space: Space,
+    space: Space | None,
     name: str,
     port: int = 80,
     *,
     udp: bool = False,
     protocol: int = 0,
 ) -> Iterator[None]:
-    """Have `name` and the asker's address answered at `port` of a container."""
+    """Have `name` and the asker's address answered at `port` of a container.
+
+    Without a container it is the host itself, which hears of the port on any address.
+    """
     kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
-    with space.entered():
+    with space.entered() if space else nullcontext():
         listener = socket.socket(socket.AF_INET6, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("::", port))

@@ -68,6 +68,9 @@ class PortmapConf(NetConf):
     external_set_mark_chain: str = ""
     conditions_v4: list[str] = Field(default_factory=list)
     conditions_v6: list[str] = Field(default_factory=list)
+    exclude_interfaces: list[str] = Field(
+        default_factory=lambda: ["kube-ipvs0", "nodelocaldns"]
+    )
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import marks, own_tables, state
 from cni_common.kernel import nft
-from plugins.portmap import claims, conditions, elements, rules
+from plugins.portmap import claims, conditions, elements, excluded, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
@@ -72,11 +72,13 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     declared, removed = _write_down(before, after, changed)
     if not _is_any_claimed():
         nft.run(rules.removal())
+        excluded.forget()
     elif unfinished or is_first:
         nft.run(_rebuilt())
     else:
         old, new = _elements_of(before, changed), _elements_of(after, changed)
-        _change(there, declared + renewed + elements.change(old, new) + removed)
+        also = excluded.content() if held else ""
+        _change(there, declared + renewed + elements.change(old, new) + removed + also)
     marks.delete(UNFINISHED, "change")
 
 
@@ -147,7 +149,7 @@ def _rebuilt() -> str:
     contents: elements.Elements = {}
     for port, held in every.items():
         contents |= elements.of_claims(port, held)
-    return rules.rebuilt(sorted(found), contents)
+    return rules.rebuilt(sorted(found), contents) + excluded.content()
 
 
 def _elements_of(claimed: Claims, ports: Iterable[Port]) -> elements.Elements:

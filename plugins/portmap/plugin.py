@@ -12,7 +12,7 @@ from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
-from plugins.portmap import checks, ledger, listening, localnet, rules, wanted
+from plugins.portmap import checks, excluded, ledger, listening, localnet, rules, wanted
 from plugins.portmap.claims import granted
 from plugins.portmap.conf import PortmapConf
 from plugins.portmap.detach import (
@@ -62,6 +62,8 @@ def add(request: Request, conf: PortmapConf) -> Result:
         }
         undo(_restore, attachment, recorded)
         _record(attachment, claims)
+        undo(excluded.forget, excluded.noted())
+        excluded.note(conf.exclude_interfaces)
         undo(ledger.apply, after, before)
         ledger.apply(before, after, claims)
         request.log.step("rules")

@@ -61,13 +61,14 @@ def scope_declaration(scope: Scope) -> str:
     parts = _maps(scope.family, scope.id)
     parts.append(f"add chain {TABLE} {found}\n")
     parts += [_rule(found, text) for text in _dnat(scope.family, scope.id)]
+    protocol = f"meta nfproto ipv{scope.family}"
+    comment = f"conditions of {scope.network}"[:120]
     for hook in ("prerouting", "output"):
         chain = f"{found}_{hook}"
         parts.append(_base(chain, "nat", hook, _CONDITIONED_PRIORITY))
-        protocol = f"ipv{scope.family}"
-        match = f"meta nfproto {protocol} fib daddr type local {scope.text}"
-        comment = f"conditions of {scope.network}"[:120]
-        parts.append(_rule(chain, f"{match} jump {found}", comment))
+        for local in _local(hook, [scope.family]):
+            match = f"{protocol} {local} {scope.text}"
+            parts.append(_rule(chain, f"{match} jump {found}", comment))
     return "".join(parts)
 
 
@@ -81,13 +82,22 @@ def scope_removal(scope: Scope) -> str:
     return "".join(parts)
 
 
+def excluded(family: int, ranges: Iterable[str]) -> str:
+    """Return the commands that have `ranges`, and no others, not be the host's."""
+    name = f"excluded{family}"
+    listed = ", ".join(ranges)
+    flush = f"flush set {TABLE} {name}\n"
+    return flush + (f"add element {TABLE} {name} {{ {listed} }}\n" if listed else "")
+
+
 def check_conditions(scope: Scope, key: str) -> None:
     """Raise code 7 naming `key` unless the kernel takes the conditions of `scope`.
 
     They are tried in a table that exists only within the transaction.
     """
     trial = f"{TABLE}_{scope.id}"
-    declared = scope_declaration(scope).replace(f" {TABLE} ", f" {trial} ")
+    declared = _excluded_sets() + scope_declaration(scope)
+    declared = declared.replace(f" {TABLE} ", f" {trial} ")
     try:
         nft.run(f"add table {trial}\n{declared}delete table {trial}\n")
     except nft.RefusedError as error:
@@ -121,7 +131,25 @@ def _sets() -> list[str]:
         parts.append(f"add set {TABLE} hairpin{family} {{ type {key} . ifname ; }}\n")
     key = "inet_proto . inet_service . ipv4_addr"
     parts.append(f"add set {TABLE} localhost4 {{ type {key} ; }}\n")
-    return parts
+    return [*parts, _excluded_sets()]
+
+
+def _excluded_sets() -> str:
+    return "".join(
+        f"add set {TABLE} excluded{f} {{ type ipv{f}_addr ; flags interval ; }}\n"
+        for f in FAMILIES
+    )
+
+
+def _local(hook: str, families: Iterable[int] = FAMILIES) -> list[str]:
+    """Return the matches by which a packet is for an address of the host.
+
+    An address of the link by which it came always is, be it as new as can be.
+    """
+    own = [
+        f"fib daddr type local {FAMILIES[f]} daddr != @excluded{f}" for f in families
+    ]
+    return ["fib daddr . iif type local", *own] if hook == "prerouting" else own
 
 
 def _base_chains() -> str:
@@ -162,8 +190,9 @@ def _dnat(family: int, scope_id: str = "") -> list[str]:
 
 def _published() -> list[str]:
     parts = [_rule("published", text) for f in FAMILIES for text in _dnat(f)]
-    local = "fib daddr type local jump published"
-    return parts + [_rule(chain, local) for chain in ("prerouting", "output")]
+    for hook in ("prerouting", "output"):
+        parts += [_rule(hook, f"{local} jump published") for local in _local(hook)]
+    return parts
 
 
 def _masquerading() -> list[str]:

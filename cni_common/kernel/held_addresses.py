@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All addresses of this host, told apart by link (rtnetlink(7), RTM_GETADDR).
+
+By hand instead of with pyroute2, whose import would cost portmap more than its work.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import nfnetlink
+from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from cni_common.spec.fields import IPAddress
+
+_RTM_GETADDR = 22
+_HEADER, _ADDRESS = struct.Struct("=LHHLL"), struct.Struct("=BBBBL")
+_ATTRIBUTE = struct.Struct("=HH")
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_ATTEMPTS = 10
+
+
+def existing(links: Collection[str]) -> list[str]:
+    """Return those of `links` that exist."""
+    found = []
+    for link in links:
+        with suppress(OSError, ValueError):
+            socket.if_nametoindex(link)
+            found.append(link)
+    return found
+
+
+def besides(links: Collection[str]) -> list[IPAddress]:
+    """Return the addresses of all links but `links`, each once; raises code 999."""
+    apart = {socket.if_nametoindex(link) for link in existing(links)}
+    for _ in range(_ATTEMPTS):
+        with suppress(InterruptedError):  # addresses came and went meanwhile
+            return list(dict.fromkeys(_dump(apart)))
+    raise CNIError(Code.INTERNAL, "list addresses of the host: they keep changing")
+
+
+def _dump(apart: set[int]) -> Iterator[IPAddress]:
+    body = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    flags = nfnetlink.REQUEST | nfnetlink.DUMP
+    header = _HEADER.pack(_HEADER.size + len(body), _RTM_GETADDR, flags, 1, 0)
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(header + body)
+        for answer in nfnetlink.answers(netlink):
+            *_, index = _ADDRESS.unpack_from(answer)
+            if index not in apart:
+                yield _address(answer)
+
+
+def _address(answer: bytes) -> IPAddress:
+    """Return the link's own address, which for a pointed link is not IFA_ADDRESS."""
+    values = {}
+    offset = _ADDRESS.size
+    while offset + _ATTRIBUTE.size <= len(answer):
+        size, kind = _ATTRIBUTE.unpack_from(answer, offset)
+        values[kind] = answer[offset + _ATTRIBUTE.size : offset + size]
+        offset += (max(size, _ATTRIBUTE.size) + 3) & ~3
+    return ipaddress.ip_address(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])
