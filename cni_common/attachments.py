@@ -9,9 +9,11 @@ plugin at any moment.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cni_common import state
+from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
 
 if TYPE_CHECKING:
@@ -19,13 +21,19 @@ if TYPE_CHECKING:
 
 
 def write(plugin: str, attachment: Attachment, record: dict[str, Any]) -> None:
-    """Record what `plugin` does for `attachment`; replaces an earlier record."""
+    """Record what `plugin` does for `attachment`; replaces an earlier record.
+
+    Whose it is and in which namespace is recorded, too, if `record` does not say it.
+    """
     directory = state.ensure_directory(plugin, _short(attachment.network))
     identity = {
         "network": attachment.network,
         "containerID": attachment.container_id,
         "ifname": attachment.ifname,
     }
+    if attachment.netns:
+        identity["netns"] = attachment.netns
+        identity["netnsIdentity"] = netns_identity.at(attachment.netns)
     state.write(directory, _file(attachment), identity | record)
 
 
@@ -38,6 +46,26 @@ def read(plugin: str, attachment: Attachment) -> dict[str, Any] | None:
 def delete(plugin: str, attachment: Attachment) -> None:
     """Make the record absent."""
     state.delete(_directory(plugin, attachment.network), _file(attachment))
+
+
+def elsewhere(plugin: str, attachment: Attachment) -> list[Attachment]:
+    """Return under which other networks `plugin` has a record of the attachment.
+
+    Only where it is this very attachment: its namespace is the one that is meant, or
+    is gone, so that nobody can miss what is released. Networks are few; of each one
+    file is looked for.
+    """
+    found = []
+    meant = netns_identity.at(attachment.netns)
+    for network in state.names(state.path(plugin)):
+        record = state.read(state.path(plugin, network), _file(attachment))
+        if not isinstance(record, dict) or record.get("network") == attachment.network:
+            continue
+        identity = str(record.get("netnsIdentity", ""))
+        lives = netns_identity.lives(str(record.get("netns", "")), identity)
+        if identity and (identity == meant or not lives):
+            found.append(replace(attachment, network=str(record.get("network"))))
+    return found
 
 
 def of_network(

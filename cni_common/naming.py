@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,16 +16,21 @@ COMMENT_MAX = 128
 
 @dataclass(frozen=True, order=True)
 class Attachment:
-    """What an attachment is keyed by: network, container ID, interface name."""
+    """What an attachment is keyed by: network, container ID, interface name.
+
+    `netns` is the path of the namespace that it is in, where that is known.
+    """
 
     network: str
     container_id: str
     ifname: str
+    netns: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, request: Request) -> Attachment:
         """Return the attachment that `request` is about."""
-        return cls(request.network, request.container_id, request.ifname)
+        who = (request.container_id, request.ifname)
+        return cls(request.network, *who, request.netns)
 
     def digest(self, *more: str) -> str:
         """Return 64 hexadecimal digits that stand for the attachment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from cni_common.kernel.netns_identity import is_own
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.versions import (
     CHECK_SINCE,
@@ -85,7 +86,7 @@ class Plugin:
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
         gate_version(request, self.versions)
-        refuse_own_namespace(request)
+        request = settle_namespace(request)
         conf = self._configuration(request)
         request.log.step("configuration")
         match request.command:
@@ -136,18 +137,22 @@ def gate_version(request: Request, versions: tuple[str, ...]) -> None:
         raise CNIError(Code.INCOMPATIBLE_VERSION, msg, details)
 
 
-def refuse_own_namespace(request: Request) -> None:
-    """Raise code 8 when CNI_NETNS is the plugin's own namespace, before any work."""
+def settle_namespace(request: Request) -> Request:
+    """Return the request to be served: without CNI_NETNS if that is the plugin's own.
+
+    The container's namespace is gone then, and its number or path was given to the
+    host again, where nothing is the container's. Raises code 8 on ADD and CHECK, which
+    need one, before any work.
+    """
     if request.command not in _WITH_NETNS or request.netns_override:
-        return
-    try:
-        there = os.stat(request.netns)
-        here = os.stat("/proc/thread-self/ns/net")
-    except (OSError, ValueError):
-        return
-    if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
-        msg = "plugin's netns and netns from CNI_NETNS should not be the same"
-        raise CNIError(Code.INVALID_NETNS, msg, request.netns)
+        return request
+    if not request.netns or not is_own(request.netns):
+        return request
+    if request.command == "DEL":
+        request.log.warning(f"CNI_NETNS {request.netns} is the host's own")
+        return request.without_netns()
+    msg = "plugin's netns and netns from CNI_NETNS should not be the same"
+    raise CNIError(Code.INVALID_NETNS, msg, request.netns)
 
 
 def require_descriptors() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from cni_common.plugin import (
     Plugin,
     gate_version,
-    refuse_own_namespace,
     require_descriptors,
+    settle_namespace,
 )
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
 
-__all__ = ["STDIN_MAX", "Plugin", "gate_version", "refuse_own_namespace", "run"]
+__all__ = ["STDIN_MAX", "Plugin", "gate_version", "run", "settle_namespace"]
 
 
 def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams

@@ -6,9 +6,9 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from cni_common.plugin import gate_version, refuse_own_namespace
+from cni_common.plugin import gate_version, settle_namespace
 from cni_common.spec.errors import CNIError, Code
-from plugins import DETACH, REGISTER, versions_of
+from plugins import DETACH, REGISTER, WITHOUT_RECORDS, versions_of
 
 TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
@@ -32,10 +32,24 @@ class Registered:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
         if request.command == "DEL" and self.name in DETACH:
             gate_version(request, versions_of(self.name))
-            refuse_own_namespace(request)
-            if import_module(DETACH[self.name]).detach(request):
+            request = settle_namespace(request)
+            if _detach(self.name, request):
                 return None
         return load(self.name).call(request)
+
+
+def _detach(name: str, request: Request) -> bool:
+    """Have nothing left that a record tells of; false if there is none."""
+    from cni_common import renamed  # for DEL alone
+    from cni_common.rollback import Gather
+
+    detach = import_module(DETACH[name]).detach
+    served = [request]
+    if name not in WITHOUT_RECORDS:
+        served = renamed.requests(name, request)
+    with Gather() as each:
+        done = [each(detach, one) for one in served]
+    return all(done)
 
 
 def load(name: str) -> Plugin:

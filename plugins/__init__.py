@@ -40,6 +40,9 @@ DETACH: dict[str, str] = {
     "tuning": "plugins.tuning.detach",
 }
 
+# Those of them that write no record of an attachment.
+WITHOUT_RECORDS = frozenset({"host-local", "static"})
+
 # The first version that the reference plugin speaks, where it is not the oldest one.
 SINCE: dict[str, str] = {
     "bandwidth": "0.3.0",

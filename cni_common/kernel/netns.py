@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from cni_common.kernel.netns_identity import is_own, lives
 from cni_common.spec.errors import (
     CNIError,
     Code,
@@ -18,12 +19,13 @@ from cni_common.spec.errors import (
     cause_of,
     is_absence,
     is_shortage,
-    of_os,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+
+__all__ = ["is_own", "lives"]  # as others see them, beside what is defined here
 
 CLONE_NEWNET = 0x40000000
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
@@ -114,32 +116,6 @@ def _type(fd: int) -> int:
 def own() -> Namespace:
     """Return the namespace of the calling thread."""
     return open_path(_OWN)
-
-
-def is_own(path: str) -> bool:
-    """Tell whether `path` is the calling thread's namespace; absent is not."""
-    try:
-        there = os.stat(path)
-        here = os.stat(_OWN)
-    except (OSError, ValueError):
-        return False
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
-
-
-def lives(path: str, identity: str) -> bool:
-    """Tell whether the namespace that had `identity` is still found at `path`.
-
-    Raises code 5 or 11 when it cannot be told.
-    """
-    try:
-        status = os.stat(path)
-    except ValueError:
-        return False
-    except OSError as error:
-        if is_absence(error):
-            return False
-        raise of_os(f"look for network namespace {path!r}", error) from error
-    return f"{status.st_dev}:{status.st_ino}" == identity
 
 
 @contextmanager

@@ -134,14 +134,26 @@ class Request:
         env = {**self.env, "CNI_COMMAND": command}
         return replace(self, command=command, env=env, deliver=_to_nobody)
 
+    def without_netns(self) -> Request:
+        """Return the request as a runtime makes it whose namespace is gone."""
+        env = {key: value for key, value in self.env.items() if key != "CNI_NETNS"}
+        return replace(self, env=env)
+
+    def on_network(self, network: str) -> Request:
+        """Return the request with another name of the network."""
+        return replace(self._with("name", network), network=network)
+
     def with_prev_result(self, result: Result) -> Request:
         """Return the request with `result` as its prevResult."""
+        return self._with("prevResult", result.document(self.cni_version))
+
+    def _with(self, key: str, value: object) -> Request:
         document = {
-            key: value
-            for key, value in self.document.items()
-            if key.casefold() != "prevresult"
+            other: its
+            for other, its in self.document.items()
+            if other.casefold() != key.casefold()
         }
-        document["prevResult"] = result.document(self.cni_version)
+        document[key] = value
         stdin = json.dumps(document).encode()
         return replace(self, document=document, stdin=stdin)
 

@@ -120,8 +120,9 @@ def test_delete_without_a_record_removes_what_the_reference_left(
 ) -> None:
     """A macvlan without alias in the namespace goes, though there is no record."""
     before = picture(container, outside)
-    words = ("link", "eth0", "name", "eth0", "netns", container.name, "type", "macvlan")
+    words = ("link", "eth0", "name", "tmp", "netns", container.name, "type", "macvlan")
     run("ip", "link", "add", *words)
+    container.run("ip", "link", "set", "tmp", "name", "eth0")
     cni.ok("macvlan", "DEL", conf(), netns=container)
     assert picture(container, outside) == before
 

@@ -205,7 +205,7 @@ def test_error_that_cannot_be_printed_is_status_1(probe: Probe) -> None:
     assert call(probe, "VERSION", stdout=Broken()).status == 1
 
 
-@pytest.mark.parametrize("command", ["ADD", "CHECK", "DEL"])
+@pytest.mark.parametrize("command", ["ADD", "CHECK"])
 def test_own_namespace_is_refused_before_any_work(probe: Probe, command: str) -> None:
     """A CNI_NETNS that is the plugin's own gives code 8, and nothing was called."""
     answer = call(probe, command, env=OWN)
@@ -213,6 +213,12 @@ def test_own_namespace_is_refused_before_any_work(probe: Probe, command: str) ->
     msg = "plugin's netns and netns from CNI_NETNS should not be the same"
     assert answer.document["msg"] == msg
     assert probe.calls == []
+
+
+def test_own_namespace_is_none_on_delete(probe: Probe) -> None:
+    """On DEL the container's namespace is gone when its path leads to the host's."""
+    answer = call(probe, "DEL", env=OWN)
+    assert (answer.status, probe.verbs) == (0, ["DEL"])
 
 
 @pytest.mark.parametrize("value", ["1", "true", "True"])
