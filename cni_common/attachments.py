@@ -78,9 +78,16 @@ def of_network(
 
 
 def of_plugin(plugin: str) -> Iterator[tuple[Attachment, dict[str, Any]]]:
-    """Yield every recorded attachment of `plugin`; for a failed ADD only."""
+    """Yield every recorded attachment of `plugin`; for what is rare only."""
     for network in state.names(state.path(plugin)):
         yield from _in(state.path(plugin, network))
+
+
+def any_of(plugin: str) -> bool:
+    """Tell whether `plugin` has a record of any attachment."""
+    return any(
+        state.names(state.path(plugin, n)) for n in state.names(state.path(plugin))
+    )
 
 
 def stale(

@@ -6,12 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
-from plugins.firewall import nftables, protection, wanted
+from plugins.firewall import choice, nftables, protection, wanted
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.spec.result import Result
     from plugins.firewall.conf import FirewallConf
+    from plugins.firewall.protection import Protection
+
+_WAY_OUT = "the next ADD of any container, or GC, brings the rules of all there"
 
 
 def check_recorded(attachment: Attachment, conf: FirewallConf, result: Result) -> None:
@@ -28,6 +31,7 @@ def check_recorded(attachment: Attachment, conf: FirewallConf, result: Result) -
     if had.policy is not conf.ingress_policy:
         cause = f"it was attached with {had.policy}"
         raise _missing(f"ingressPolicy {conf.ingress_policy}: {cause}")
+    _check_place(had, conf, result)
     nftables.check(had, attachment)
     if had.filters:
         from plugins.firewall import iptables  # noqa: PLC0415 - only on such hosts
@@ -39,5 +43,19 @@ def check_recorded(attachment: Attachment, conf: FirewallConf, result: Result) -
         zone.check(had)
 
 
-def _missing(what: str) -> CNIError:
-    return CNIError(Code.INTERNAL, f"check firewall: missing {what}")
+def _check_place(had: Protection, conf: FirewallConf, result: Result) -> None:
+    """Raise code 999 if the host drops by now where no rule of ours is."""
+    there = choice.look(conf.backend)
+    versions = {address.version for address in wanted.addresses(result)}
+    chosen = choice.choose(there, conf.backend, conf.ingress_policy, versions)
+    absent = set(chosen.filters) - set(had.filters)
+    if absent:
+        missing = f"rules in filter table {min(absent)}: by now {chosen.why}"
+        raise _missing(missing, _WAY_OUT)
+    if chosen.firewalld and not had.zone:
+        missing = f"sources in zone {conf.zone}: by now {chosen.why}"
+        raise _missing(missing, _WAY_OUT)
+
+
+def _missing(what: str, details: str = "") -> CNIError:
+    return CNIError(Code.INTERNAL, f"check firewall: missing {what}", details)

@@ -15,17 +15,31 @@ from cni_common.iptables_command import Variant
 from cni_common.kernel import forward_chains
 from cni_common.kernel.iptables import FAMILIES, has_legacy
 from cni_common.spec.errors import CNIError, Code
-from plugins.firewall.conf import Backend
 from plugins.firewall.filter_table import FilterTable
-from plugins.firewall.protection import Policy
+from plugins.firewall.protection import Backend, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from cni_common.kernel.forward_chains import ForwardChain, Step
-    from plugins.firewall.conf import FirewallConf
 
+FIREWALLD = "firewalld"
 _VERSION_OF = {family: version for version, family in FAMILIES.items()}
+
+
+class Host(NamedTuple):
+    """What drops on this host: chains, and the variants of iptables among them.
+
+    firewalld tells whether it runs, None where it was not asked.
+    """
+
+    chains: tuple[ForwardChain, ...]
+    variants: tuple[Variant, ...]
+    firewalld: bool | None
+
+    def places(self) -> frozenset[str]:
+        """Return the places where rules of ours are needed beside nftables."""
+        return frozenset({*self.variants, *([FIREWALLD] if self.firewalld else [])})
 
 
 class Choice(NamedTuple):
@@ -45,63 +59,72 @@ class Choice(NamedTuple):
         return " and ".join(parts) or "nftables"
 
 
-def choose(conf: FirewallConf, versions: Iterable[int]) -> Choice:
-    """Return what carries the rules for addresses of the IP `versions`.
+def look(backend: Backend = Backend.AUTOMATIC) -> Host:
+    """Return what drops, as far as it matters to `backend`.
 
-    Raises code 999 when what the configuration asks for is not there.
+    Raises code 999 where firewalld is to be used and is not there, or hangs.
     """
-    used = sorted(set(versions))
-    if conf.backend is Backend.IPTABLES:
-        return _iptables(conf, used)
-    with_firewalld = conf.backend in {Backend.AUTOMATIC, Backend.FIREWALLD}
-    firewalld = with_firewalld and _firewalld_runs()
-    if conf.backend is Backend.FIREWALLD and not firewalld:
+    asked = backend in {Backend.AUTOMATIC, Backend.FIREWALLD}
+    firewalld = _firewalld_runs() if asked else None
+    if backend is Backend.FIREWALLD and not firewalld:
         msg = "use backend firewalld: firewalld is not running"
         raise CNIError(Code.INTERNAL, msg)
-    chains = list(_dropping(forward_chains.forward_chains()))
-    variants = _variants(chains)
-    out_of_reach = tuple(str(chain) for chain in chains if not _is_iptables(chain))
+    chains = tuple(_dropping(forward_chains.forward_chains()))
+    return Host(chains, tuple(sorted(_variants(chains))), firewalld)
+
+
+def choose(
+    host: Host, backend: Backend, policy: Policy, versions: Iterable[int]
+) -> Choice:
+    """Return what carries the rules for addresses of the IP `versions`.
+
+    Raises code 999 without the commands for the backend iptables.
+    """
+    used = sorted(set(versions))
+    if backend is Backend.IPTABLES:
+        return _iptables(host, policy, used)
+    firewalld = bool(host.firewalld) and backend is not Backend.NFTABLES
+    out_of_reach = tuple(str(chain) for chain in host.chains if not _is_iptables(chain))
     if firewalld:
         # Its own table ends in a reject, which the zone is the way around.
         out_of_reach = tuple(c for c in out_of_reach if " firewalld " not in c)
-    if conf.backend is Backend.NFTABLES:
-        tables = sorted(f"iptables-{v} FORWARD" for v in variants)
+    if backend is Backend.NFTABLES:
+        tables = (f"iptables-{v} FORWARD" for v in host.variants)
         why = "the configuration says so"
         return Choice((), False, why, (*out_of_reach, *tables))
-    usable = [v for v in sorted(variants) if _has_commands(v, used)]
-    unusable = (f"iptables-{v} FORWARD" for v in sorted(variants - set(usable)))
+    usable = [v for v in host.variants if _has_commands(v, used)]
+    unusable = (f"iptables-{v} FORWARD" for v in host.variants if v not in usable)
     return Choice(
-        _filters(conf, usable, used),
+        _filters(policy, usable, used),
         firewalld,
-        _reason(conf, usable, firewalld=firewalld),
+        _reason(backend, usable, firewalld=firewalld),
         (*out_of_reach, *unusable),
     )
 
 
-def _iptables(conf: FirewallConf, used: Collection[int]) -> Choice:
+def _iptables(host: Host, policy: Policy, used: Collection[int]) -> Choice:
     """Return the choice of what `iptables` means here, and what drops besides."""
     default = iptables_command.default_variant()
     if default is None:
         msg = "use backend iptables: iptables is not installed"
         raise CNIError(Code.INTERNAL, msg)
-    found = _dropping(forward_chains.forward_chains())
-    variants = sorted(_variants(found) | {default})
+    variants = sorted({*host.variants, default})
     for variant in variants:
         for version in used:
             FilterTable.open(f"{variant}{version}")
-    filters = _filters(conf, variants, used)
+    filters = _filters(policy, variants, used)
     return Choice(filters, firewalld=False, why="the configuration says so")
 
 
 def _filters(
-    conf: FirewallConf, variants: Iterable[Variant], used: Collection[int]
+    policy: Policy, variants: Iterable[Variant], used: Collection[int]
 ) -> tuple[str, ...]:
     """Return the filter tables that rules are needed in.
 
     With a policy those of both versions of IP: a container can give itself an address
     of the other one, and the bridge has a link-local one to route for it.
     """
-    guards = bool(used) and conf.ingress_policy is not Policy.OPEN
+    guards = bool(used) and policy is not Policy.OPEN
     return tuple(
         f"{variant}{version}"
         for variant in variants
@@ -115,12 +138,10 @@ def _is_usable(name: str) -> bool:
     return table is not None and table.is_usable()
 
 
-def _reason(
-    conf: FirewallConf, variants: Collection[Variant], *, firewalld: bool
-) -> str:
+def _reason(backend: Backend, variants: Collection[Variant], *, firewalld: bool) -> str:
     reasons = []
     if firewalld:
-        asked = conf.backend is Backend.FIREWALLD
+        asked = backend is Backend.FIREWALLD
         reasons.append("the configuration says so" if asked else "firewalld is running")
     reasons += [f"FORWARD of iptables-{variant} drops" for variant in variants]
     return "; ".join(reasons) or "no chain of the host drops what is forwarded"

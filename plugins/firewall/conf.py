@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator
 
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
-from plugins.firewall.protection import ADMIN_CHAIN, FIREWALLD_ZONE, Policy
+from plugins.firewall.protection import ADMIN_CHAIN, FIREWALLD_ZONE, Backend, Policy
+
+if TYPE_CHECKING:
+    from enum import StrEnum
 
 CHAIN_MAX = 28  # XT_EXTENSION_MAXNAMELEN less one
 _CHAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]*")
@@ -22,15 +24,6 @@ _TAKEN = frozenset(
     | {"ACCEPT", "DROP", "RETURN", "QUEUE", "REJECT", "LOG"}
     | {"CNI-FORWARD", "CNI-ISOLATION-STAGE-1", "CNI-ISOLATION-STAGE-2"}
 )
-
-
-class Backend(StrEnum):
-    """What carries the rules; AUTOMATIC goes by what the host has."""
-
-    AUTOMATIC = ""
-    NFTABLES = "nftables"
-    IPTABLES = "iptables"
-    FIREWALLD = "firewalld"
 
 
 def _backend(value: object) -> object:

@@ -44,7 +44,14 @@ def release(attachment: Attachment) -> None:
             if had is not None:
                 each(withdraw, had, attachment, from_zone=answers)
             if not each.errors:
-                protection.write(attachment, None)
+                forget(attachment)
+
+
+def forget(attachment: Attachment) -> None:
+    """Have no record of `attachment`; with the last goes what was marked for all."""
+    protection.write(attachment, None)
+    if not attachments.any_of(protection.NAME):
+        holders.unsettle(holders.settled())
 
 
 def admit(wanted: Protection, attachment: Attachment, *, again: bool = False) -> None:

@@ -8,6 +8,7 @@ bridge has many: what they share goes with the last. Whoever calls holds the loc
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common import marks, state
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
 
 _ROOM = "firewall-holders"
+_SETTLED = "firewall-settled"
 
 
 def lock() -> AbstractContextManager[None]:
@@ -53,6 +55,16 @@ def unneeded(
     )
 
 
+def any_of_others(place: str, attachment: Attachment | None) -> str:
+    """Return some entry of `place` that not only `attachment` needs, or ""."""
+    own = {attachment.digest()} if attachment else set()
+    with suppress(FileNotFoundError), os.scandir(state.path(_ROOM, place)) as entries:
+        for entry in entries:
+            if _has_other(entry.path, own):
+                return entry.name
+    return ""
+
+
 def is_unneeded(place: str, entry: str) -> bool:
     """Tell whether nobody needs `entry`."""
     return not marks.any_in(f"{_ROOM}/{place}/{entry}")
@@ -61,6 +73,23 @@ def is_unneeded(place: str, entry: str) -> bool:
 def is_last(place: str, leaving: Collection[str]) -> bool:
     """Tell whether nobody needs anything of `place` but `leaving`."""
     return not _has_other(state.path(_ROOM, place), leaving)
+
+
+def settled() -> set[str]:
+    """Return the places where the rules of all attachments that need them are."""
+    return set(state.names(state.path(_SETTLED)))
+
+
+def settle(places: Iterable[str]) -> None:
+    """Know that all rules are in `places`."""
+    for place in places:
+        marks.add(_SETTLED, place)
+
+
+def unsettle(places: Iterable[str]) -> None:
+    """Know that rules may be missing in `places`."""
+    for place in places:
+        marks.delete(_SETTLED, place)
 
 
 def _has_other(directory: str, names: Collection[str]) -> bool:

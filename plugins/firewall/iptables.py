@@ -77,13 +77,25 @@ def admit(wanted: Protection, attachment: Attachment, *, again: bool) -> None:
 
     Those of the attachment alone are looked for only if it is attached `again`.
     """
-    for name in wanted.filters:
+    admit_all([(attachment, wanted)], again=again)
+
+
+def admit_all(
+    admitted: Collection[tuple[Attachment, Protection]], *, again: bool
+) -> None:
+    """Have the rules of several attachments, by as many commands as for one."""
+    for name in sorted({name for _, wanted in admitted for name in wanted.filters}):
         table = FilterTable.open(name)
-        entries = _entries(wanted)
-        holders.add(name, [*entries, _admin(wanted)], attachment)
-        _ensure_chains(table, wanted)
-        shared = [rule for entry in entries for rule in isolating(entry)]
-        own = admitting(wanted, attachment, table.version)
+        own: list[Rule] = []
+        shared: dict[Rule, None] = {}
+        for attachment, wanted in admitted:
+            if name in wanted.filters:
+                entries = _entries(wanted)
+                holders.add(name, [*entries, _admin(wanted)], attachment)
+                own += admitting(wanted, attachment, table.version)
+                rules = (rule for entry in entries for rule in isolating(entry))
+                shared |= dict.fromkeys(rules)
+        _ensure_chains(table, [wanted for _, wanted in admitted])
         if again:
             own = [rule for rule in own if not table.has(rule)]
         table.restore(
@@ -116,25 +128,34 @@ def check(had: Protection, attachment: Attachment) -> None:
                 raise CNIError(Code.INTERNAL, f"check firewall: missing {missing}")
 
 
-def _ensure_chains(table: FilterTable, wanted: Protection) -> None:
-    """Have the chains and the rules that lead to them; the administrator's is first."""
-    admin = consulted(wanted.admin_chain)
+def _ensure_chains(table: FilterTable, admitted: Collection[Protection]) -> None:
+    """Have the chains and the rules that lead to them; the administrator's is first.
+
+    Where one of those rules is missing, somebody may have flushed those of others too.
+    """
+    chains = dict.fromkeys(wanted.admin_chain for wanted in admitted)
+    guards = any(wanted.guarded for wanted in admitted)
     if not table.has(ENTRY):
+        holders.unsettle([table.variant])
         table.add_chain(ADMITTED)
-        _ensure_isolation(table, admin)
+        _ensure_isolation(table, [])
         table.insert(ENTRY)
-    if not table.has(admin):
-        table.add_chain(wanted.admin_chain)
-        table.insert(admin)
-    if wanted.guarded:
-        _ensure_isolation(table, admin)
+    for chain in chains:
+        if not table.has(consulted(chain)):
+            holders.unsettle([table.variant])
+            table.add_chain(chain)
+            table.insert(consulted(chain))
+    if guards:
+        _ensure_isolation(table, chains)
 
 
-def _ensure_isolation(table: FilterTable, admin: Rule) -> None:
+def _ensure_isolation(table: FilterTable, admin_chains: Collection[str]) -> None:
+    """Have isolation consulted, behind the administrator's chains."""
     if not table.has(ISOLATION):
         for chain in (STAGE_1, STAGE_2):
             table.add_chain(chain)
-        table.insert(ISOLATION, 2 if table.has(admin) else 1)
+        before = sum(table.has(consulted(chain)) for chain in admin_chains)
+        table.insert(ISOLATION, 1 + before)
 
 
 def _withdraw(name: str, had: Protection, attachment: Attachment) -> None:

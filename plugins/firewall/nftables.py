@@ -51,6 +51,25 @@ def _declared(entries: Collection[str], ports: Collection[str]) -> dict[str, str
     return inet | bridge
 
 
+def renew(moved: Iterable[tuple[Attachment, Protection, Protection]]) -> None:
+    """Have for attachments the elements of what they have now, and no earlier ones.
+
+    To be called with what they had and have, the latter recorded, in one transaction
+    for all of them.
+    """
+    changes = list(moved)
+    for attachment, had, wanted in changes:
+        old, new = rules.of_protection(had), rules.of_protection(wanted)
+        holders.add(_INET, new, attachment)
+        holders.delete(_INET, set(old) - set(new), attachment)
+    if changes:
+        rebuilt = _rebuilt()
+        if rules.TABLE not in rebuilt:
+            kept = _administrators()
+            rebuilt += rules.declaration() if kept else rules.table_removal()
+        nft.run(rebuilt)
+
+
 def withdraw(had: Protection, attachment: Attachment) -> None:
     """Have no element in the kernel that nobody but `attachment` needed.
 

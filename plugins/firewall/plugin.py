@@ -17,6 +17,7 @@ from plugins.firewall import (
     checks,
     choice,
     detach,
+    following,
     holders,
     protection,
     wanted,
@@ -36,7 +37,8 @@ def add(request: Request, conf: FirewallConf) -> Result:
     """What the container sends and its answers are forwarded; prevResult is kept."""
     result = previous.required(request, MISSING)
     conf.check_names()
-    chosen = choice.choose(conf, (a.version for a in wanted.addresses(result)))
+    there = choice.look(conf.backend)
+    chosen = _choice(there, conf, result)
     _tell(request, chosen)
     protected = wanted.protection(conf, result, chosen)
     request.log.step("wanted")
@@ -52,6 +54,7 @@ def add(request: Request, conf: FirewallConf) -> Result:
             undo(_take_back, attachment, protected, recorded)
         protection.write(attachment, protected)
         detach.admit(protected, attachment, again=recorded == protected)
+        _follow(request, there, attachment)
         request.log.step("rules")
         return request.delivered(result)
 
@@ -61,7 +64,10 @@ def _take_back(
 ) -> None:
     """Have no rule of `protected`, and only then the record as it was before."""
     detach.withdraw(protected, attachment)
-    protection.write(attachment, recorded)
+    if recorded is None:
+        detach.forget(attachment)
+    else:
+        protection.write(attachment, recorded)
 
 
 def delete(request: Request, conf: FirewallConf) -> None:
@@ -85,6 +91,10 @@ def gc(request: Request, conf: FirewallConf) -> None:
         with Gather() as each:
             for attachment in attachments.stale(NAME, request.network, valid):
                 each(detach.release, attachment)
+    if attachments.any_of(NAME):
+        there = choice.look()
+        with holders.lock():
+            _follow(request, there)
 
 
 def status(request: Request, conf: FirewallConf) -> None:
@@ -92,11 +102,27 @@ def status(request: Request, conf: FirewallConf) -> None:
     del request
     conf.check_names()
     try:
-        chosen = choice.choose(conf, (4,))
+        there = choice.look(conf.backend)
+        chosen = choice.choose(there, conf.backend, conf.ingress_policy, (4,))
         if not chosen.filters:
             nft.check_writable()
     except CNIError as error:
         raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def _choice(there: choice.Host, conf: FirewallConf, result: Result) -> choice.Choice:
+    versions = (address.version for address in wanted.addresses(result))
+    return choice.choose(there, conf.backend, conf.ingress_policy, versions)
+
+
+def _follow(
+    request: Request, there: choice.Host, but: Attachment | None = None
+) -> None:
+    """Have the rules of the others where the host drops; what fails is a warning."""
+    each = Gather()
+    each(following.follow, there, but)
+    for error in each.errors:
+        request.log.warning(f"bring rules of other containers up to date: {error}")
 
 
 def _tell(request: Request, chosen: choice.Choice) -> None:

@@ -22,6 +22,15 @@ ADMIN_CHAIN = "CNI-ADMIN"
 FIREWALLD_ZONE = "trusted"
 
 
+class Backend(StrEnum):
+    """What carries the rules; AUTOMATIC goes by what the host has."""
+
+    AUTOMATIC = ""
+    NFTABLES = "nftables"
+    IPTABLES = "iptables"
+    FIREWALLD = "firewalld"
+
+
 class Policy(StrEnum):
     """ingressPolicy: who may open connections to a container by forwarding."""
 
@@ -36,7 +45,8 @@ class Protection:
 
     links: the host's links towards the container; ports: its ports of bridges. filters
     are tables of iptables such as "nft4" and "legacy6"; without any, the rules are in
-    the nftables table. zone is "" where firewalld has no part.
+    the nftables table. zone is "" where firewalld has no part, home_zone the one that
+    it would be. backend is what the configuration asked for.
     """
 
     addresses: tuple[IPAddress, ...]
@@ -46,6 +56,8 @@ class Protection:
     filters: tuple[str, ...] = ()
     admin_chain: str = ADMIN_CHAIN
     zone: str = ""
+    backend: Backend = Backend.AUTOMATIC
+    home_zone: str = FIREWALLD_ZONE
 
     @property
     def guarded(self) -> tuple[str, ...]:
@@ -78,6 +90,9 @@ class Protection:
             policy=Policy(document["policy"]),
             admin_chain=document["admin_chain"],
             zone=document["zone"],
+            # Records of earlier builds have not these two.
+            backend=Backend(document.get("backend", Backend.AUTOMATIC)),
+            home_zone=document.get("home_zone", FIREWALLD_ZONE),
             **{key: tuple(document[key]) for key in lists},
         )
 

@@ -45,6 +45,8 @@ def protection(conf: FirewallConf, previous: Result, choice: Choice) -> Protecti
         filters=choice.filters,
         admin_chain=conf.admin_chain,
         zone=conf.zone if choice.firewalld else "",
+        backend=conf.backend,
+        home_zone=conf.zone,
     )
 
 

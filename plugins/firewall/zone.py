@@ -6,6 +6,7 @@ The sources are firewalld's runtime configuration, and go when firewalld is rest
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from cni_common.rollback import Gather
@@ -42,6 +43,20 @@ def admit(wanted: Protection, attachment: Attachment) -> None:
     holders.add(_PLACE, _entries(wanted), attachment)
     for address in wanted.addresses:
         firewalld.add_source(wanted.zone, address)
+
+
+def is_forgotten(but: Attachment | None) -> bool:
+    """Tell whether firewalld has lost its sources, by one that `but` does not need.
+
+    It has all of them until it is reloaded or restarted, and then none.
+    """
+    entry = holders.any_of_others(_PLACE, but)
+    if not entry:
+        return False
+    from cni_common import firewalld  # noqa: PLC0415 - only where firewalld runs
+
+    name, _, address = entry.partition(" ")
+    return not firewalld.has_source(name.replace(":", "/"), ip_address(address))
 
 
 def withdraw(had: Protection, attachment: Attachment) -> None:

@@ -273,14 +273,16 @@ def test_gc_removes_what_is_not_valid(node: Guarded, key: str) -> None:
     assert not any("/net/" in path for path in left())
 
 
-@pytest.mark.parametrize(("listed", "status"), ((None, 0), ("all", 1), ([7], 1)))
+@pytest.mark.parametrize(
+    ("listed", "status"), (({}, 0), ({KEYS[0]: "all"}, 1), ({KEYS[0]: [7]}, 1))
+)
 def test_gc_without_a_list_deletes_nothing(
-    node: Guarded, listed: object, status: int
+    node: Guarded, listed: dict[str, Any], status: int
 ) -> None:
     """GC with no list, or with what is none, leaves everything."""
     node.ok("ADD", node.container(2), 2)
     before = touched()
-    conf = {"cniVersion": "1.1.0", "name": "net", "type": "firewall", KEYS[0]: listed}
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "firewall", **listed}
     assert node.cni("firewall", "GC", conf).status == status
     assert touched() == before
 

@@ -129,3 +129,32 @@ def _in_child(node: Guarded, call: tuple[str, Any, int], place: str) -> int:
             answer.write(node.call(*call).stdout)
         os._exit(0)
     return child
+
+
+def test_firewalld_that_starts_later_or_forgets(
+    host: Host, cni: Cni, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When firewalld comes, or is reloaded, the next ADD brings everybody's sources."""
+    monkeypatch.delenv(system_bus.ADDRESS, raising=False)
+    node = Guarded(host, cni)
+    one, two = node.container(2), node.container(3)
+    node.ok("ADD", one, 2, **GUARDED)
+    bus = private_firewalld.system_bus(tmp_path)
+    with bus, private_firewalld.running(tmp_path) as firewall:
+        error = node.refused("CHECK", one, 2, **GUARDED)
+        missing = "missing sources in zone trusted: by now firewalld is running"
+        assert error["msg"] == f"check firewall: {missing}"
+        assert not one.reaches("198.51.100.2")
+        node.ok("ADD", two, 3, **GUARDED)
+        assert one.reaches("198.51.100.2")
+        whole = firewall.sources()
+        assert whole == {"10.1.0.2/32", "10.1.0.3/32", "fd01::2/128", "fd01::3/128"}
+        firewall.command("--reload")
+        assert firewall.sources() == set()
+        node.ok("ADD", node.container(4), 4, **GUARDED)
+        assert firewall.sources() > whole
+        for number in (2, 3):
+            node.ok("CHECK", (one, two)[number - 2], number, **GUARDED)
+        for number in (2, 3, 4):
+            node.ok("DEL", "", number)
+        assert (firewall.sources(), left()) == (set(), [])
