@@ -107,11 +107,13 @@ def test_umask_directory_and_environment_are_the_callers(
 ) -> None:
     """A delegate executed by a warm call finds its caller's surroundings."""
     spy = tmp_path / "spy"
-    spy.write_text(f"#!/bin/sh\n{{ umask; pwd; echo $MARK; }} >{tmp_path}/seen\n")
+    words = '$TRACEPARENT "$TRACESTATE"'
+    spy.write_text(f"#!/bin/sh\n{{ umask; pwd; echo {words}; }} >{tmp_path}/seen\n")
     spy.chmod(0o755)
     (tmp_path / "bridge").symlink_to(packed)
     conf = json.dumps({**BRIDGE, "ipam": {"type": "spy"}}).encode()
-    env = {**environment(""), "CNI_PATH": str(tmp_path), "MARK": "mine"}
+    trace = {"TRACEPARENT": "00-0af7-b7ad-01", "TRACESTATE": "vendor=1, other=2"}
+    env = {**environment(""), "CNI_PATH": str(tmp_path), **trace}
     script = f"umask 027; cd /usr/lib; exec {tmp_path}/bridge"
     subprocess.run(
         ["sh", "-c", script],
@@ -119,7 +121,8 @@ def test_umask_directory_and_environment_are_the_callers(
         env={"CNI_COMMAND": "DEL", "PATH": "/bin", **env},
         check=True,
     )
-    assert (tmp_path / "seen").read_text() == "0027\n/usr/lib\nmine\n"
+    given = "00-0af7-b7ad-01 vendor=1, other=2"
+    assert (tmp_path / "seen").read_text() == f"0027\n/usr/lib\n{given}\n"
     assert warm.poll() is None
 
 
