@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
 COMMENT_MAX = 128
+BRIDGE_ALIAS = "cni bridge"
 
 
 @dataclass(frozen=True, order=True)
@@ -72,6 +73,11 @@ def random_mac() -> str:
 def alias(attachment: Attachment) -> str:
     """Return the owner of a host veth as ip-link(8) shows it."""
     return f"cni {comment(attachment)}"
+
+
+def is_ours(alias: str) -> bool:
+    """Tell whether a link of the host with `alias` was made for containers."""
+    return alias.startswith("cni ")
 
 
 def comment(attachment: Attachment) -> str:

@@ -123,6 +123,6 @@ def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
 
 def _is_of_another(host: Netlink, link: Link, owner: Attachment) -> bool:
     other = links.by_index(host, link.peer) if link.kind == "veth" else None
-    if other is None or not other.alias.startswith("cni "):
+    if other is None or not naming.is_ours(other.alias):
         return False
     return other.alias != naming.alias(owner)

@@ -44,10 +44,15 @@ class Assigned:
 
 def of_link(netlink: Netlink, link: Link) -> list[Assigned]:
     """Return the addresses of `link`, both families."""
-    message = ifaddrmsg()
-    message["index"] = link.index
-    answers = netlink.dump(message, RTM_GETADDR, ifaddrmsg)
-    return [_assigned(answer) for answer in answers if answer["index"] == link.index]
+    return [held for index, held in _listed(netlink, link.index) if index == link.index]
+
+
+def of_others(netlink: Netlink, link: Link) -> list[tuple[int, Assigned]]:
+    """Return the addresses of all links but `link`, with the index of each.
+
+    The kernel lists every link: not for a call that happens with each container.
+    """
+    return [(index, held) for index, held in _listed(netlink) if index != link.index]
 
 
 def add(
@@ -121,6 +126,13 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
                 raise CNIError(Code.INTERNAL, msg, f"after {seconds:.0f} seconds")
             if select.select([events], [], [], left)[0]:
                 events.receive()
+
+
+def _listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
+    message = ifaddrmsg()
+    message["index"] = index
+    answers = netlink.dump(message, RTM_GETADDR, ifaddrmsg)
+    return [(answer["index"], _assigned(answer)) for answer in answers]
 
 
 def _flags(

@@ -10,19 +10,55 @@ import ipaddress
 import os
 import socket
 import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _RTM_GETADDR, _RTM_GETROUTE, _ERROR, _REQUEST = 22, 26, 2, 1
-_RTA_DST, _RTA_OIF = 1, 4  # IFA_ADDRESS has the number of RTA_DST
+# IFA_ADDRESS has the number of RTA_DST.
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
+_BEYOND = {_RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA}
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
-_TYPE, _LOCAL = 7, 2  # rtm_type in _ROUTE, RTN_LOCAL
+_LENGTH, _PROTOCOL, _TYPE = 1, 5, 7  # rtm_dst_len and others in _ROUTE
+_UNICAST, _LOCAL, _KERNEL = 1, 2, 2  # RTN_UNICAST, RTN_LOCAL, RTPROT_KERNEL
 _HEADER = struct.Struct("=LHHLL")
 _ROUTE = struct.Struct("=BBBBBBBBL")
 _ADDRESS = struct.Struct("=BBBBL")
 _ATTRIBUTE = struct.Struct("=HH")
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A destination that is on a link itself, without a gateway.
+
+    `is_own` tells that the kernel made the route for an address of the link.
+    """
+
+    dst: IPNetwork
+    link: str
+    is_own: bool
+
+
+def connected(address: IPAddress) -> Connected | None:
+    """Return what the calling thread's namespace is connected to that has `address`;
+    None where it is beyond a gateway, nowhere, or the host's own.
+    """
+    answer = _ask(address, _FIB_MATCH)
+    if _is_error(answer):
+        return None
+    route = _ROUTE.unpack_from(answer, _HEADER.size)
+    found = dict(_attributes(answer))
+    if route[_TYPE] != _UNICAST or found.keys() & _BEYOND or _RTA_OIF not in found:
+        return None
+    dst = ipaddress.ip_network((address, route[_LENGTH]), strict=False)
+    return Connected(dst, _link_of(answer, address), route[_PROTOCOL] == _KERNEL)
 
 
 def link_towards(address: IPAddress) -> str:
@@ -77,16 +113,21 @@ def _is_error(answer: bytes) -> bool:
 
 
 def _link_of(answer: bytes, address: IPAddress) -> str:
-    length, *_ = _HEADER.unpack_from(answer)
     if _is_error(answer):
         (number,) = struct.unpack_from("=i", answer, _HEADER.size)
         cause = os.strerror(-number).lower()
         raise CNIError(Code.INTERNAL, f"find route to {address}: {cause}")
+    for attribute, value in _attributes(answer):
+        if attribute == _RTA_OIF:
+            return socket.if_indextoname(*struct.unpack("=L", value))
+    raise CNIError(Code.INTERNAL, f"find route to {address}: it names no link")
+
+
+def _attributes(answer: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the attributes of an answer that is a route."""
+    length, *_ = _HEADER.unpack_from(answer)
     offset = _HEADER.size + _ROUTE.size
     while offset + _ATTRIBUTE.size <= length:
         size, attribute = _ATTRIBUTE.unpack_from(answer, offset)
-        if attribute == _RTA_OIF:
-            (index,) = struct.unpack_from("=L", answer, offset + _ATTRIBUTE.size)
-            return socket.if_indextoname(index)
+        yield attribute, answer[offset + _ATTRIBUTE.size : offset + size]
         offset += (max(size, _ATTRIBUTE.size) + 3) & ~3
-    raise CNIError(Code.INTERNAL, f"find route to {address}: it names no link")

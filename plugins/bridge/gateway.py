@@ -7,7 +7,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cni_common import layer3
+from cni_common import layer3, overlaps
 from cni_common.kernel import addresses, links
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
@@ -71,27 +71,34 @@ def addresses_of(ips: Sequence[IP]) -> list[IPInterface]:
 def ensure_addresses(
     netlink: Netlink,
     link: Link,
-    wanted: Sequence[IPInterface],
+    ips: Sequence[IP],
     changes: Changes,
     *,
     force: bool,
 ) -> None:
-    """Have `link` hold the addresses `wanted`; `changes` tells what that took.
+    """Have `link` hold the gateways' addresses; `changes` tells what that took.
 
     Any other IPv4 address, and any other IPv6 address in an overlapping subnet, is
     in conflict: it is deleted with `force`, else code 999 is raised and nothing
-    added.
+    added. So it is, whatever `force` says, where another link has such a subnet.
     """
+    wanted = addresses_of(ips)
     present = layer3.held(netlink, link)
     missing = [address for address in wanted if address not in present]
+    if missing:
+        overlaps.refuse_subnets(netlink, link, ips)
+        overlaps.refuse_gateways(netlink, ips, own=link.name)
     for other in present:
         if other in wanted or not any(_conflict(other, new) for new in missing):
             continue
         if not force:
             msg = f'set address {missing[0]} of bridge {link.name}: "{link.name}"'
             cause = "already has an IP address different from"
+            remedy = f"set forceAddress, or: ip address delete {other} dev {link.name}"
             raise CNIError(
-                Code.INTERNAL, f"{msg} {cause} {missing[0]}", f"it has {other}"
+                Code.INTERNAL,
+                f"{msg} {cause} {missing[0]}",
+                f"it has {other}; name that as gateway, {remedy}",
             )
         changes.deleted.append(other)
         addresses.delete(netlink, link, other)

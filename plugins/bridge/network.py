@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from cni_common.kernel.netlink import Netlink
     from cni_common.naming import Attachment
     from cni_common.rollback import Rollback
-    from cni_common.spec.fields import IPInterface
+    from cni_common.spec.result import IP
     from plugins.bridge.conf import BridgeConf
-
-ALIAS = "cni bridge"
 
 
 def locked(name: str) -> AbstractContextManager[None]:
@@ -47,7 +45,7 @@ def ensure(
     undo(_revert, netlink, link, uplink.accepted(link), owner)
     if not uplink.keeps_routers(netlink, link, is_gateway=conf.gateway):
         uplink.ignore_routers(link.name)
-    if link.alias != ALIAS:
+    if link.alias != naming.BRIDGE_ALIAS:
         _pin_mac(netlink, link)
     if conf.promisc_mode and not link.is_promiscuous:
         links.set_promiscuous(netlink, link.name)
@@ -59,11 +57,11 @@ def ensure(
 def be_gateway(
     netlink: Netlink,
     conf: BridgeConf,
-    wanted: Sequence[IPInterface],
+    ips: Sequence[IP],
     owner: Attachment,
     undo: Rollback,
 ) -> None:
-    """Have the addresses `wanted` on the bridge, or on its foot in the VLAN."""
+    """Have the gateways of `ips` on the bridge, or on its foot in the VLAN."""
     changes = gateway.Changes()
     with locked(conf.bridge):
         undo(_revert_addresses, netlink, conf, owner, changes)
@@ -78,7 +76,7 @@ def be_gateway(
         gateway.ensure_addresses(
             netlink,
             links.existing(netlink, vlans.gateway_name(conf)),
-            wanted,
+            ips,
             changes,
             force=conf.force_address,
         )
@@ -94,7 +92,7 @@ def _make(netlink: Netlink, conf: BridgeConf, undo: Rollback) -> Link:
         mac,
         mtu=conf.mtu,
         vlan_filtering=conf.vlan_filtering,
-        alias=ALIAS,
+        alias=naming.BRIDGE_ALIAS,
     )
     if made:
         uplink.ignore_routers(conf.bridge)

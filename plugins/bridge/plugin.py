@@ -11,6 +11,7 @@ from cni_common import (
     delegate,
     layer3,
     masquerade,
+    overlaps,
     requested_mac,
     spoofcheck,
     veth_pair,
@@ -58,10 +59,11 @@ def add(request: Request, conf: BridgeConf) -> Result:
         result = _layer3(conf, leased)
         noted = _with_layer3(noted, conf, result)
         record.write(owner, noted)
+        overlaps.refuse_own(result.ips, link=vlans.gateway_name(conf))
         if not conf.disable_container_interface:
             veth.configure(side, pair, conf, result)
         if noted.gateways:
-            network.be_gateway(side.host, conf, noted.gateways, owner, undo)
+            network.be_gateway(side.host, conf, result.ips, owner, undo)
         request.log.step("addresses")
         if noted.masquerade:
             undo(masquerade.release, owner, noted.masquerade)

@@ -76,6 +76,7 @@ def ensure_gateway(netlink: Netlink, conf: BridgeConf, mac: str) -> bool:
             mtu=conf.mtu,
             master=bridges.existing(netlink, conf.bridge),
         )
+    links.set_alias(netlink, name, naming.BRIDGE_ALIAS)
     port = links.existing(netlink, port_name)
     bridges.delete_vlans(netlink, port, {bridges.DEFAULT_VLAN})
     bridges.add_vlans(netlink, port, (), pvid=conf.vlan)

@@ -11,6 +11,7 @@ from cni_common import (
     delegate,
     layer3,
     masquerade,
+    overlaps,
     requested_mac,
     veth_pair,
 )
@@ -51,6 +52,8 @@ def add(request: Request, conf: PtpConf) -> Result:
         # Leased before the link is made, for it is given back after that is gone.
         result = _layer3(conf, delegate.lease(conf.ipam.type, request, undo))
         request.log.step("ipam")
+        overlaps.refuse_gateways(side.host, result.ips)
+        overlaps.refuse_own(result.ips)
         noted = _with_layer3(noted, conf, result)
         record.write(owner, noted)
         undo(veth_pair.delete_host_end, owner, pair.host, pair.host_mac)

@@ -155,7 +155,10 @@ def test_other_ipv4_address_of_the_bridge_is_an_error(
         'set address 10.1.2.1/24 of bridge br0: "br0" already has an IP address'
         " different from 10.1.2.1/24"
     )
-    assert error["details"] == "it has 10.9.9.9/24"
+    assert error["details"] == (
+        "it has 10.9.9.9/24; name that as gateway, set forceAddress, or:"
+        " ip address delete 10.9.9.9/24 dev br0"
+    )
     assert addresses("br0") == ["10.9.9.9/24"]
 
 
