@@ -46,22 +46,23 @@ def test_gc_keeps_the_valid(cni: Cni, host: Host, three: list[str], key: str) ->
     assert nft_objects("table", "inet", "cnipy_masquerade") != []
 
 
+@pytest.mark.parametrize("listed", [[], None])
 @pytest.mark.parametrize("lost", [False, True])
 def test_gc_of_an_empty_list_deletes_all(
-    cni: Cni, host: Host, three: list[str], *, lost: bool
+    cni: Cni, host: Host, three: list[str], listed: Any, *, lost: bool
 ) -> None:
-    """An empty list means that no attachment is valid, be the namespaces gone."""
+    """An empty list, or null, means that no attachment is valid; namespaces may be."""
     if lost:
         for space in host.spaces:
             space.delete()
-    cni.ok("ptp", "GC", {**WANTED, VALID: []})
+    cni.ok("ptp", "GC", {**WANTED, VALID: listed})
     assert left() == NOTHING
     assert len(three) == 3
 
 
 @pytest.mark.parametrize(
     ("listed", "status"),
-    [(None, 0), ("x", 1), ({}, 1), ([5], 1), ([{"containerID": "one"}], 1)],
+    [("x", 1), ({}, 1), ([5], 1), ([{"containerID": "one"}], 1)],
 )
 def test_gc_without_a_list_deletes_nothing(
     cni: Cni, three: list[str], listed: Any, status: int
