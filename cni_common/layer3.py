@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cni_common import state
-from cni_common.kernel import addresses, forwarding, links, netns, routes, sysctl
+from cni_common.kernel import addresses, forwarding, ipv6, links, netns, routes, sysctl
 from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
@@ -164,15 +164,15 @@ def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) ->
 
 
 def _set_sysctls(ifname: str, detect_duplicates: bool, *, has_ipv6: bool) -> None:  # noqa: FBT001 - private, one caller
-    ipv6 = f"net/ipv6/conf/{ifname}"
+    conf = f"net/ipv6/conf/{ifname}"
     sysctl.set_if_present(f"net/ipv4/conf/{ifname}/arp_notify", "1")
-    sysctl.set_if_present(f"{ipv6}/accept_dad", "1" if detect_duplicates else "0")
+    sysctl.set_if_present(f"{conf}/accept_dad", "1" if detect_duplicates else "0")
     if detect_duplicates:
-        sysctl.set_if_present(f"{ipv6}/enhanced_dad", "1")
+        sysctl.set_if_present(f"{conf}/enhanced_dad", "1")
     if has_ipv6:
         # Not without need: a bridge copies each announcement to each of its ports.
-        sysctl.set_if_present(f"{ipv6}/ndisc_notify", "1")
+        sysctl.set_if_present(f"{conf}/ndisc_notify", "1")
         # Runtimes disable IPv6 in containers; `lo` needs it for the own addresses.
-        sysctl.set_value("net/ipv6/conf/lo/disable_ipv6", "0")
-        sysctl.set_value(f"{ipv6}/disable_ipv6", "0")
-        sysctl.set_if_present(f"{ipv6}/keep_addr_on_down", "1")
+        ipv6.enable("lo")
+        ipv6.enable(ifname)
+        sysctl.set_if_present(f"{conf}/keep_addr_on_down", "1")

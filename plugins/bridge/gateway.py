@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cni_common import layer3, overlaps
-from cni_common.kernel import addresses, links
+from cni_common.kernel import addresses, ipv6, links
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
 
@@ -27,10 +27,14 @@ _DEFAULT: dict[int, IPNetwork] = {
 
 @dataclass
 class Changes:
-    """The addresses that this call gave to a link, and those it took from it."""
+    """The addresses that this call gave to a link, and those it took from it.
+
+    `enabled_ipv6` tells that the link had IPv6 off before.
+    """
 
     added: list[IPInterface] = field(default_factory=list)
     deleted: list[IPInterface] = field(default_factory=list)
+    enabled_ipv6: bool = False
 
 
 def with_gateway(ip: IP, *, is_gateway: bool, interface: int) -> IP:
@@ -102,6 +106,8 @@ def ensure_addresses(
             )
         changes.deleted.append(other)
         addresses.delete(netlink, link, other)
+    if any(address.version == 6 for address in missing):  # noqa: PLR2004 - the family's number
+        changes.enabled_ipv6 = ipv6.enable(link.name)
     # All of them: with an IPv4 address the kernel deletes its secondary ones.
     for address in wanted if missing else ():
         if addresses.ensure(netlink, link, address):
@@ -121,6 +127,8 @@ def revert(
         addresses.delete(netlink, link, address)
     for address in changes.deleted:
         addresses.ensure(netlink, link, address)
+    if changes.enabled_ipv6:
+        ipv6.disable(link.name)
 
 
 def _conflict(other: IPInterface, new: IPInterface) -> bool:

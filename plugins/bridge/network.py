@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import layer3, naming, state
-from cni_common.kernel import addresses, bridges, links, sysctl
+from cni_common.kernel import addresses, bridges, ipv6, links, sysctl
 from plugins.bridge import gateway, record, uplink, vlans
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _make(netlink: Netlink, conf: BridgeConf, undo: Rollback) -> Link:
         uplink.ignore_routers(conf.bridge)
         _skip_dad(conf.bridge)
     link = bridges.existing(netlink, conf.bridge)
-    if made and conf.disable_container_interface and uplink.has_ipv6(link):
+    if made and conf.disable_container_interface and ipv6.is_enabled(link.name):
         # Without a port that has a carrier the kernel gives it none.
         addresses.ensure(netlink, link, addresses.link_local(mac))
     return link

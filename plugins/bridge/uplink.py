@@ -47,10 +47,5 @@ def accept_routers(name: str, value: str) -> None:
     sysctl.set_if_present(_parameter(name), value)
 
 
-def has_ipv6(bridge: Link) -> bool:
-    """Tell whether IPv6 is in use on `bridge`."""
-    return sysctl.shown(f"net/ipv6/conf/{bridge.name}/disable_ipv6") == "0"
-
-
 def _parameter(name: str) -> str:
     return f"net/ipv6/conf/{name}/accept_ra"

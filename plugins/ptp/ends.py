@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import layer3
-from cni_common.kernel import addresses, links, netns, route_get, sysctl
+from cni_common.kernel import addresses, ipv6, links, netns, route_get, sysctl
 from cni_common.kernel.routes import TakenError
 from plugins.ptp import hops, record, release
 
@@ -33,11 +33,10 @@ def add(side: Sides, pair: Pair, conf: PtpConf, *, has_ipv6: bool) -> None:
     # The other end is down still, so that the kernel has done nothing with IPv6 yet.
     # It asks for neighbours from the link-local address, which must not wait for
     # duplicate detection: nobody else can have its MAC.
-    ipv6 = f"net/ipv6/conf/{pair.host}"
-    sysctl.set_if_present(f"{ipv6}/accept_ra", "0")
-    sysctl.set_if_present(f"{ipv6}/accept_dad", "0")
+    sysctl.set_if_present(f"net/ipv6/conf/{pair.host}/accept_ra", "0")
+    sysctl.set_if_present(f"net/ipv6/conf/{pair.host}/accept_dad", "0")
     if has_ipv6:
-        sysctl.set_value(f"{ipv6}/disable_ipv6", "0")
+        ipv6.enable(pair.host)
 
 
 def configure(side: Sides, pair: Pair, result: Result) -> None:
