@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cni_common import state
+from cni_common import naming, state
 from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
 
@@ -90,14 +90,23 @@ def any_of(plugin: str) -> bool:
     )
 
 
+def identities(
+    network: str, valid: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return the `valid` ones, and as whom they are known after a record was lost."""
+    known = [naming.recalled(Attachment(network, *identity)) for identity in valid]
+    return {*valid, *((item.container_id, item.ifname) for item in known)}
+
+
 def stale(
     plugin: str, network: str, valid: Collection[tuple[str, str]]
 ) -> list[Attachment]:
     """Return the recorded attachments that are none of the `valid` ones."""
+    kept = identities(network, valid)
     return [
         attachment
         for attachment, _ in of_network(plugin, network)
-        if (attachment.container_id, attachment.ifname) not in valid
+        if (attachment.container_id, attachment.ifname) not in kept
     ]
 
 

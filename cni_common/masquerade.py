@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cni_common import own_tables, state
+from cni_common import attachments, naming, own_tables, state
 from cni_common.kernel import nft, rule_list
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from cni_common.naming import Attachment
     from cni_common.spec.fields import IPNetwork
@@ -47,6 +48,35 @@ def validate_backend(name: str) -> None:
         raise CNIError(Code.INVALID_CONFIG, msg)
 
 
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Hold the lock; who uses what is on record again if that was lost."""
+    with state.lock(_ROOM):
+        if own_tables.is_lost(TABLE):
+            _recall()
+        yield
+
+
+def _recall() -> None:
+    """Have each attachment that lives use each subnet that has a rule.
+
+    The rules do not say who needs them. Too many users keep a rule too long, and too
+    few would take it from the living.
+    """
+    from cni_common.kernel import links  # noqa: PLC0415 - only after a loss
+    from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - likewise
+
+    with Netlink() as host:
+        aliases = [link.alias for link in links.of_kind(host, "veth")]
+    owners = [naming.of_alias(alias) for alias in aliases if alias.startswith("cni ")]
+    for rule in rule_list.rules(TABLE):
+        kind, _, text = rule.comment.partition(" ")
+        if kind == "subnet":
+            for owner in owners:
+                _register(owner, ipaddress.ip_network(text))
+    _apply(_in_use())
+
+
 def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
     """Have what leaves `subnets` masqueraded, on behalf of `attachment`.
 
@@ -55,7 +85,7 @@ def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
     have taken nevertheless is for `release` to take back.
     """
     wanted = set(subnets)
-    with state.lock(_ROOM):
+    with _lock():
         added = [subnet for subnet in wanted if not _uses(attachment, subnet)]
         for subnet in added:
             _register(attachment, subnet)
@@ -80,20 +110,22 @@ def release(attachment: Attachment, subnets: Iterable[IPNetwork] | None = None) 
 
     Without `subnets` they are looked for.
     """
-    with state.lock(_ROOM):
+    with _lock():
         candidates = _in_use() if subnets is None else subnets
-        _drop([(subnet, attachment.digest()) for subnet in candidates])
+        members = {attachment.digest(), naming.recalled(attachment).digest()}
+        _drop([(subnet, member) for subnet in candidates for member in members])
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
     """Drop what attachments of `network` use that are none of the `valid` ones."""
-    with state.lock(_ROOM):
+    kept = attachments.identities(network, valid)
+    with _lock():
         stale = []
         for subnet in _in_use():
             for member in _users(subnet):
                 user = state.read(_directory(subnet), member) or {}
                 identity = (user.get("container_id"), user.get("ifname"))
-                if user.get("network") == network and identity not in valid:
+                if user.get("network") == network and identity not in kept:
                     stale.append((subnet, member))
         _drop(stale)
 
@@ -137,8 +169,9 @@ def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
 def _apply(subnets: Collection[IPNetwork]) -> None:
     if subnets:
         nft.run(rules(subnets))
+        own_tables.remember(TABLE)
     else:
-        nft.run(f"add table {TABLE}; delete table {TABLE}")
+        own_tables.remove(TABLE)
 
 
 def _register(attachment: Attachment, subnet: IPNetwork) -> None:

@@ -93,3 +93,22 @@ def comment(attachment: Attachment) -> str:
         return text
     tail = " " + attachment.digest("comment")[:16]
     return encoded[: COMMENT_MAX - 1 - len(tail)].decode("utf-8", "ignore") + tail
+
+
+def of_comment(text: str) -> Attachment:
+    """Return an attachment whose comment is `text`.
+
+    It is the owner, or what stands for one whose names were too long.
+    """
+    network, _, rest = text.partition(" ")
+    return Attachment(network, *rest.partition(" ")[::2])
+
+
+def of_alias(text: str) -> Attachment:
+    """Return an attachment whose alias is `text`, as `of_comment`."""
+    return of_comment(text.removeprefix("cni "))
+
+
+def recalled(attachment: Attachment) -> Attachment:
+    """Return as whom the attachment is known after its record was lost."""
+    return of_comment(comment(attachment))

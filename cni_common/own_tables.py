@@ -4,23 +4,40 @@
 Anybody may flush a ruleset, a table or a chain. What is written down says what there
 has to be; whoever relies on a table asks whether its rules are there, at a cost that
 does not grow with its elements (docs/decisions/0024).
+
+A mark beside the records says that they tell of all elements of a table. Where it is
+missing the records are lost, and who holds the table's lock reads them back from what
+the elements say about their owners.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cni_common import marks, state
 from cni_common.kernel import nft, rule_list
 from cni_common.kernel.rule_list import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 _RULE = re.compile(
     r'^add rule (\w+ \w+) (\S+) .*?(?: comment "([^"]*)")?$', re.MULTILINE
 )
+
+
+_ROOM = "tables"
+
+
+class Element(NamedTuple):
+    """An element as nft lists it: parts of its key, of its value, and its comment."""
+
+    key: tuple[str, ...]
+    value: tuple[str, ...]
+    comment: str
 
 
 def is_whole(table: str, declaration: str) -> bool:
@@ -37,6 +54,40 @@ def is_whole(table: str, declaration: str) -> bool:
     return not declared - Counter(rule_list.rules(table))
 
 
+def is_lost(table: str) -> bool:
+    """Tell whether there is a `table` of which nobody remembers the elements."""
+    return not _is_remembered(table) and rule_list.table_exists(table)
+
+
+def remember(table: str) -> None:
+    """Know that the records tell of all elements of `table`."""
+    if not _is_remembered(table):
+        marks.add(_ROOM, _name(table))
+
+
+def remove(table: str) -> None:
+    """Have no `table`, whether it was there; raises code 999."""
+    nft.run(f"add table {table}\ndelete table {table}\n")
+    forget(table)
+
+
+def forget(table: str) -> None:
+    """Know of no elements of `table`, which is gone or holds nobody's."""
+    marks.delete(_ROOM, _name(table))
+
+
+def elements(listed: list[dict[str, Any]], name: str) -> Iterator[Element]:
+    """Yield the elements of the set or map `name` among the objects of a table."""
+    for item in listed:
+        described = item.get("map") or item.get("set") or {}
+        if described.get("name") == name:
+            for element in described.get("elem", []):
+                key, value = element if "map" in item else (element, None)
+                inner = key["elem"] if isinstance(key, dict) and "elem" in key else {}
+                found = _parts(inner.get("val", key))
+                yield Element(found, _parts(value), inner.get("comment", ""))
+
+
 def change(
     transaction: str, declared: dict[str, str], rebuilt: Callable[[], str]
 ) -> None:
@@ -49,9 +100,31 @@ def change(
         try:
             if transaction:
                 nft.run(transaction)
+            _remember_all(declared)
         except nft.RefusedError as refused:
             if not nft.nothing_done(refused):
                 raise
         else:
             return
     nft.run(rebuilt())
+    _remember_all(declared)
+
+
+def _remember_all(tables: Iterable[str]) -> None:
+    for table in tables:
+        remember(table)
+
+
+def _is_remembered(table: str) -> bool:
+    return os.path.lexists(state.path(_ROOM, _name(table)))
+
+
+def _name(table: str) -> str:
+    return table.replace(" ", "-")
+
+
+def _parts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    parts = value["concat"] if isinstance(value, dict) else [value]
+    return tuple(map(str, parts))

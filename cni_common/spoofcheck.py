@@ -3,14 +3,21 @@
 
 Two rules, whatever the number of ports: frames whose link and source address are in
 the set `bound` pass, other frames of a link in the set `guarded` are dropped. The
-members are written down in /run/cni/cnipy/spoofcheck/<link>.
+members are written down in /run/cni/cnipy/spoofcheck/<link>; an element says whose.
 """
 
 from __future__ import annotations
 
-from cni_common import own_tables, state
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cni_common import naming, own_tables, state
 from cni_common.kernel import nft
+from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 TABLE = "bridge cnipy_spoofcheck"
 _ROOM = "spoofcheck"
@@ -28,17 +35,36 @@ add rule {TABLE} prerouting iifname @guarded drop
 """
 
 
-def ensure(link: str, mac: str) -> None:
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Hold the lock; what the elements tell is on record again if it was lost."""
+    with state.lock(_ROOM):
+        if own_tables.is_lost(TABLE):
+            _recall(nft.list_json(f"list table {TABLE}"))
+            own_tables.remember(TABLE)
+        yield
+
+
+def _recall(listed: list[dict[str, Any]]) -> None:
+    directory = state.ensure_directory(_ROOM)
+    for element in own_tables.elements(listed, "bound"):
+        link, mac = element.key
+        if state.read(directory, link) is None:
+            state.write(directory, link, {"mac": mac, "owner": element.comment})
+
+
+def ensure(link: str, mac: str, owner: Attachment) -> None:
     """Have frames that come in by `link` dropped unless they are from `mac`.
 
     Raises code 999 and guards nothing when nft refuses. What the kernel may have taken
     nevertheless is for `release` to take back.
     """
-    with state.lock(_ROOM):
+    with _lock():
         directory = state.ensure_directory(_ROOM)
-        state.write(directory, link, {"mac": mac})
+        whose = naming.comment(owner)
+        state.write(directory, link, {"mac": mac, "owner": whose})
         try:
-            added = _elements("add", link, mac)
+            added = _elements("add", link, mac, whose)
             own_tables.change(added, {TABLE: _DECLARATION}, _rebuilt)
         except CNIError as error:
             if nft.nothing_done(error):
@@ -48,7 +74,7 @@ def ensure(link: str, mac: str) -> None:
 
 def release(link: str) -> None:
     """Have nothing guard `link` any more."""
-    with state.lock(_ROOM):
+    with _lock():
         directory = state.path(_ROOM)
         member = state.read(directory, link)
         if member is None:
@@ -56,10 +82,22 @@ def release(link: str) -> None:
             return
         # The rules go first, because a call that failed or was killed is repeated.
         if state.names(directory) == [link]:
-            nft.run(f"add table {TABLE}; delete table {TABLE}")
+            own_tables.remove(TABLE)
         else:
             _delete(link, member["mac"])
         state.delete(directory, link)
+
+
+def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
+    """Have no port guarded for an attachment of `network` that is none of `valid`."""
+    kept = {naming.comment(Attachment(network, *identity)) for identity in valid}
+    directory = state.path(_ROOM)
+    with _lock():
+        members = {link: state.read(directory, link) for link in state.names(directory)}
+    for link, member in members.items():
+        owner = str((member or {}).get("owner", ""))
+        if owner.startswith(f"{network} ") and owner not in kept:
+            release(link)
 
 
 def check(link: str, mac: str) -> None:
@@ -68,20 +106,23 @@ def check(link: str, mac: str) -> None:
         listed = nft.list_json(f"list table {TABLE}")
     except nft.RefusedError:
         listed = []
-    sets = {item["set"]["name"]: item["set"] for item in listed if "set" in item}
-    guarded = link in sets.get("guarded", {}).get("elem", [])
-    bound = {"concat": [link, mac]} in sets.get("bound", {}).get("elem", [])
+    found = {
+        name: {element.key for element in own_tables.elements(listed, name)}
+        for name in ("guarded", "bound")
+    }
+    guarded, bound = (link,) in found["guarded"], (link, mac) in found["bound"]
     rules = sum("rule" in item for item in listed)
     if not (guarded and bound and rules == _DECLARATION.count("add rule")):
         msg = f"check spoof protection of {link}: a rule or an element is missing"
         raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")
 
 
-def _elements(verb: str, link: str, mac: str) -> str:
+def _elements(verb: str, link: str, mac: str, owner: str = "") -> str:
     name = nft.quote(link)
+    said = f" comment {nft.quote(owner)}" if owner else ""
     return (
         f"{verb} element {TABLE} guarded {{ {name} }}\n"
-        f"{verb} element {TABLE} bound {{ {name} . {mac} }}\n"
+        f"{verb} element {TABLE} bound {{ {name} . {mac}{said} }}\n"
     )
 
 
@@ -101,5 +142,6 @@ def _rebuilt() -> str:
     for link in state.names(directory):
         member = state.read(directory, link)
         if member is not None:
-            transaction += _elements("add", link, member["mac"])
+            owner = str(member.get("owner", ""))
+            transaction += _elements("add", link, member["mac"], owner)
     return transaction

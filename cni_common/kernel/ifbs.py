@@ -8,12 +8,13 @@ if they had just come in by the first link.
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from cni_common.kernel import links
-from cni_common.kernel.link_answer import Link, LinkAnswer
 from cni_common.kernel.netlink import Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
-from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
 
 KIND = "ifb"
 
@@ -40,12 +41,4 @@ def get(netlink: Netlink, name: str) -> Link | None:
 
 def of_host(netlink: Netlink) -> list[Link]:
     """Return every ifb; for GC only."""
-    described = [("IFLA_INFO_KIND", KIND)]
-    message = ifinfmsg()
-    message["attrs"] = [("IFLA_LINKINFO", {"attrs": described})]
-    try:
-        found = netlink.dump(message, links.RTM_GETLINK, LinkAnswer)
-    except NetlinkError as error:
-        msg = f"list links: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
-    return [answer.link for answer in found if answer.link.kind == KIND]
+    return links.of_kind(netlink, KIND)

@@ -66,6 +66,18 @@ def has_ports(netlink: Netlink, master: Link) -> bool:
     return any(port.get_attr("IFLA_MASTER") == master.index for port in ports)
 
 
+def of_kind(netlink: Netlink, kind: str) -> list[Link]:
+    """Return every link of a kind; for GC and lost records only. Raises code 999."""
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})]
+    try:
+        found = netlink.dump(message, RTM_GETLINK, LinkAnswer)
+    except NetlinkError as error:
+        msg = f"list links: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    return [answer.link for answer in found if answer.link.kind == kind]
+
+
 def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
     netlink: Netlink,
     host: str,

@@ -84,6 +84,11 @@ def list_json(command: str) -> list[dict[str, Any]]:
     return [item for item in listed if "metainfo" not in item]
 
 
+def list_text(command: str) -> str:
+    """Return what a list command prints, in nft's own language."""
+    return _command(command)
+
+
 def check_writable() -> None:
     """Raise code 50 unless the kernel takes a transaction from us: for STATUS."""
     try:

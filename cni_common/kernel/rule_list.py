@@ -15,8 +15,8 @@ from cni_common.kernel import nfnetlink
 from cni_common.kernel.attributes import Attributes
 from cni_common.spec.errors import CNIError, Code
 
-_GET_RULE = 0xA07  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
-_TABLE, _CHAIN, _USER_DATA = 1, 2, 7  # NFTA_RULE_*
+_GET_TABLE, _GET_RULE = 0xA01, 0xA07  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GET*
+_TABLE, _CHAIN, _USER_DATA = 1, 2, 7  # NFTA_RULE_*, NFTA_TABLE_NAME
 _COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
 _FAMILIES = {"inet": 1, "ip": socket.AF_INET, "bridge": socket.AF_BRIDGE}
 _ATTEMPTS = 100
@@ -46,13 +46,33 @@ def rules(table: str) -> list[Rule]:
     raise CNIError(Code.INTERNAL, f"list rules of table {table}: {cause}")
 
 
+def table_exists(table: str) -> bool:
+    """Tell whether there is a `table`, named "inet name"; raises code 999."""
+    try:
+        with nfnetlink.opened() as link:
+            flags = nfnetlink.REQUEST | nfnetlink.ACK
+            link.send(_question(_GET_TABLE, flags, table))
+            list(nfnetlink.answers(link))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        msg = f"look for table {table}: {cause}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    return True
+
+
 def _listed(table: str) -> list[Rule]:
-    family, _, name = table.partition(" ")
-    which = nfnetlink.attribute(_TABLE, name.encode() + b"\0")
     flags = nfnetlink.REQUEST | nfnetlink.DUMP
     with nfnetlink.opened() as link:
-        link.send(nfnetlink.message(_GET_RULE, flags, _FAMILIES[family], which))
+        link.send(_question(_GET_RULE, flags, table))
         return [_rule(body) for body in nfnetlink.answers(link)]
+
+
+def _question(kind: int, flags: int, table: str) -> bytes:
+    family, _, name = table.partition(" ")
+    which = nfnetlink.attribute(_TABLE, name.encode() + b"\0")
+    return nfnetlink.message(kind, flags, _FAMILIES[family], which)
 
 
 def _rule(body: bytes) -> Rule:

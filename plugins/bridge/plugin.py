@@ -107,6 +107,7 @@ def gc(request: Request, conf: BridgeConf) -> None:
         if valid is not None:
             for stale in attachments.stale(record.PLUGIN, request.network, valid):
                 each(release.stale, stale)
+            each(spoofcheck.collect, request.network, valid)
             each(masquerade.collect, request.network, valid)
         if conf.ipam.type:
             each(delegate.gc, conf.ipam.type, request)
@@ -147,7 +148,7 @@ def _plug_in(
     vlans.set_port(side.host, bridge, pair.host, conf)
     if conf.macspoofchk:
         undo(spoofcheck.release, pair.host)
-        spoofcheck.ensure(pair.host, pair.mac)
+        spoofcheck.ensure(pair.host, pair.mac, owner)
 
 
 def _layer3(conf: BridgeConf, leased: Result) -> Result:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import attachments
+from cni_common import attachments, naming
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from plugins.firewall import holders, nftables, protection
@@ -21,7 +21,10 @@ def detach(request: Request) -> bool:
     """Have no rule for the attachment; false if there is no record of it."""
     attachment = Attachment.of(request)
     if attachments.read(protection.NAME, attachment) is None:
-        return False
+        holders.recall()
+        attachment = naming.recalled(attachment)
+        if attachments.read(protection.NAME, attachment) is None:
+            return False
     release(attachment)
     request.log.step("rules")
     return True

@@ -8,25 +8,47 @@ bridge has many: what they share goes with the last. Whoever calls holds the loc
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cni_common import marks, state
+from cni_common import marks, own_tables, state
 from plugins.firewall.protection import NAME
+from plugins.firewall.rules import PORTS_TABLE, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from contextlib import AbstractContextManager
+    from collections.abc import Collection, Iterable, Iterator
 
     from cni_common.naming import Attachment
 
 _ROOM = "firewall-holders"
 _SETTLED = "firewall-settled"
+# Where holders of entries are known, for the inet and for the bridge table.
+INET, PORTS = "nftables", "ports"
 
 
-def lock() -> AbstractContextManager[None]:
-    """Return the lock under which marks and rules are read and changed."""
-    return state.lock(NAME)
+@contextmanager
+def lock() -> Iterator[None]:
+    """Hold the lock under which marks and rules are read and changed.
+
+    Records and marks that were lost are there again.
+    """
+    with state.lock(NAME):
+        if _is_lost():
+            from plugins.firewall import recall  # noqa: PLC0415 - only after a loss
+
+            recall.recall()
+        yield
+
+
+def recall() -> None:
+    """Have lost records again; takes the lock only where there are such."""
+    if _is_lost():
+        with lock():
+            pass
+
+
+def _is_lost() -> bool:
+    return any(own_tables.is_lost(table) for table in (TABLE, PORTS_TABLE))
 
 
 def add(place: str, entries: Iterable[str], attachment: Attachment) -> None:

@@ -9,6 +9,7 @@ from cni_common import attachments, own_tables
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders, protection, rules
+from plugins.firewall.holders import INET, PORTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from plugins.firewall.protection import Protection
     from plugins.firewall.rules import Element
-
-# Where holders of entries are known, for the inet and for the bridge table.
-_INET, _PORTS = "nftables", "ports"
 
 
 def admit(wanted: Protection, attachment: Attachment, *, again: bool) -> None:
@@ -31,10 +29,10 @@ def admit(wanted: Protection, attachment: Attachment, *, again: bool) -> None:
     if not entries and not ports:
         return
     # An address that had another holder gets its new owner's comment.
-    passed = set(entries) - set(holders.unneeded(_INET, entries, attachment))
+    passed = set(entries) - set(holders.unneeded(INET, entries, attachment))
     renewed = [entry for entry in passed if entry.startswith("address ")]
-    holders.add(_INET, entries, attachment)
-    holders.add(_PORTS, ports, attachment)
+    holders.add(INET, entries, attachment)
+    holders.add(PORTS, ports, attachment)
     added = rules.elements((*entries, *ports), attachment)
     if again:
         transaction = rules.renewal(added)
@@ -60,14 +58,18 @@ def renew(moved: Iterable[tuple[Attachment, Protection, Protection]]) -> None:
     changes = list(moved)
     for attachment, had, wanted in changes:
         old, new = rules.of_protection(had), rules.of_protection(wanted)
-        holders.add(_INET, new, attachment)
-        holders.delete(_INET, set(old) - set(new), attachment)
+        holders.add(INET, new, attachment)
+        holders.delete(INET, set(old) - set(new), attachment)
     if changes:
         rebuilt = _rebuilt()
-        if rules.TABLE not in rebuilt:
-            kept = _administrators()
-            rebuilt += rules.declaration() if kept else rules.table_removal()
+        is_needed = rules.TABLE in rebuilt
+        if not is_needed and _administrators():
+            rebuilt, is_needed = rebuilt + rules.declaration(), True
         nft.run(rebuilt)
+        if is_needed:
+            own_tables.remember(rules.TABLE)
+        else:
+            own_tables.remove(rules.TABLE)
 
 
 def withdraw(had: Protection, attachment: Attachment) -> None:
@@ -76,14 +78,14 @@ def withdraw(had: Protection, attachment: Attachment) -> None:
     With the last one the tables go, the administrator's chain only if it is empty.
     """
     entries, ports = rules.of_protection(had), rules.of_ports(had)
-    unneeded = holders.unneeded(_INET, entries, attachment)
-    alone = holders.unneeded(_PORTS, ports, attachment)
+    unneeded = holders.unneeded(INET, entries, attachment)
+    alone = holders.unneeded(PORTS, ports, attachment)
     if unneeded:
-        _remove(unneeded, attachment, last=holders.is_last(_INET, unneeded))
+        _remove(unneeded, attachment, last=holders.is_last(INET, unneeded))
     if alone:
-        _remove_ports(alone, attachment, last=holders.is_last(_PORTS, alone))
-    holders.delete(_INET, entries, attachment)
-    holders.delete(_PORTS, ports, attachment)
+        _remove_ports(alone, attachment, last=holders.is_last(PORTS, alone))
+    holders.delete(INET, entries, attachment)
+    holders.delete(PORTS, ports, attachment)
 
 
 def check(had: Protection, attachment: Attachment) -> None:
@@ -98,9 +100,11 @@ def check(had: Protection, attachment: Attachment) -> None:
 
 def _remove(entries: Iterable[str], attachment: Attachment, *, last: bool) -> None:
     if last and not _administrators():
-        nft.run(rules.table_removal())
-    else:
-        _remove_elements(entries, attachment)
+        own_tables.remove(rules.TABLE)
+        return
+    _remove_elements(entries, attachment)
+    if last:
+        own_tables.forget(rules.TABLE)
 
 
 def _administrators() -> bool:
@@ -121,7 +125,7 @@ def _remove_ports(
     entries: Iterable[str], attachment: Attachment, *, last: bool
 ) -> None:
     if last:
-        nft.run(rules.ports_table_removal())
+        own_tables.remove(rules.PORTS_TABLE)
     else:
         _remove_elements(entries, attachment)
 

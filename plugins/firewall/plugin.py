@@ -89,6 +89,7 @@ def gc(request: Request, conf: FirewallConf) -> None:
     valid = request.valid_attachments
     if valid is not None:
         with Gather() as each:
+            each(holders.recall)
             for attachment in attachments.stale(NAME, request.network, valid):
                 each(detach.release, attachment)
     if attachments.any_of(NAME):

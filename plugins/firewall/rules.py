@@ -155,16 +155,6 @@ flush set {PORTS_TABLE} isolated
 """
 
 
-def table_removal() -> str:
-    """Return the commands after which the inet table is absent."""
-    return f"add table {TABLE}\ndelete table {TABLE}\n"
-
-
-def ports_table_removal() -> str:
-    """Return the commands after which the bridge table is absent."""
-    return f"add table {PORTS_TABLE}\ndelete table {PORTS_TABLE}\n"
-
-
 def expected_rules() -> dict[tuple[str, str], int]:
     """Return how many rules each of our chains has, by table and chain."""
     found = dict.fromkeys([(PORTS_TABLE, "forward")], 1)

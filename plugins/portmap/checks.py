@@ -12,12 +12,13 @@ from cni_common import attachments
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap import elements, ledger, localnet, rules
+from plugins.portmap.claims import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.naming import Attachment
-    from plugins.portmap.claims import Claim, Port
+    from plugins.portmap.claims import Port
     from plugins.portmap.elements import Elements
 
 _RULE = re.compile(rf"^add rule {elements.TABLE} (\S+) ", re.MULTILINE)
@@ -46,7 +47,7 @@ def check_published(attachment: Attachment, wanted: dict[Port, list[Claim]]) -> 
     expected: Elements = {}
     for port, claims in wanted.items():
         own = [claim for claim in held[port] if claim.attachment == attachment]
-        if [claim.without_conditions() for claim in own] != claims:
+        if len(own) != len(claims) or not all(map(Claim.is_as, own, claims)):
             raise _missing(f"claim of {attachment} on {port}")
         expected |= elements.of_claims(port, held[port])
     listed = _listed()

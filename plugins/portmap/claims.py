@@ -111,8 +111,21 @@ class Claim:
         return [ipaddress.ip_address(address) for address in both]
 
     def lives(self) -> bool:
-        """Tell whether the holder's network namespace still exists."""
-        return netns.lives(self.netns, self.identity)
+        """Tell whether the holder's network namespace still exists.
+
+        One that is not known, because the record was lost, is taken for that.
+        """
+        return not self.identity or netns.lives(self.netns, self.identity)
+
+    def is_as(self, wanted: Claim) -> bool:
+        """Tell whether this is what `wanted` says, whose conditions are its own matter.
+
+        The namespace may be unknown.
+        """
+        known = self.without_conditions()
+        if not known.identity:
+            known = replace(known, netns=wanted.netns, identity=wanted.identity)
+        return known == wanted
 
     def has_any(self, addresses: list[IPAddress]) -> bool:
         """Tell whether the holder's network namespace has one of `addresses` now."""

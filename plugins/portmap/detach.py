@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import attachments
+from cni_common import attachments, naming
 from cni_common.kernel import conntrack
 from cni_common.naming import Attachment
 from plugins.portmap import ledger, localnet
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from plugins.portmap.claims import Port
     from plugins.portmap.ledger import Claims
 
-NAME = "portmap"
+NAME = ledger.NAME
 
 
 def detach(request: Request) -> bool:
     """Have no port lead to the attachment; false if there is no record of it."""
     attachment = Attachment.of(request)
     if attachments.read(NAME, attachment) is None:
-        return False
+        ledger.recall()
+        attachment = naming.recalled(attachment)
+        if attachments.read(NAME, attachment) is None:
+            return False
     withdraw(request, attachment, ())
     return True
 

@@ -9,7 +9,7 @@ process may be killed at any moment.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cni_common import marks, own_tables, state
@@ -19,17 +19,26 @@ from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator
 
+NAME = "portmap"
 CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"
 
 Claims = dict[Port, list[Claim]]
 
 
-def lock() -> AbstractContextManager[None]:
-    """Return the lock under which claims and elements are read and changed."""
-    return state.lock("portmap")
+@contextmanager
+def lock() -> Iterator[None]:
+    """Hold the lock under which claims and elements are read and changed.
+
+    Claims that were lost are on record again.
+    """
+    with state.lock(NAME):
+        if own_tables.is_lost(elements.TABLE):
+            from plugins.portmap import recall  # noqa: PLC0415 - only after a loss
+
+            recall.recall()
+        yield
 
 
 def load(ports: Iterable[Port]) -> Claims:
@@ -69,17 +78,25 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     is_first = not _is_any_claimed()
     there = "" if is_first or unfinished else _declaration()
     marks.add(UNFINISHED, "change")
-    declared, removed = _write_down(before, after, changed)
+    declared, removed = write_down(before, after, changed)
     if not _is_any_claimed():
-        nft.run(rules.removal())
+        own_tables.remove(elements.TABLE)
         excluded.forget()
     elif unfinished or is_first:
         nft.run(_rebuilt())
+        own_tables.remember(elements.TABLE)
     else:
         old, new = _elements_of(before, changed), _elements_of(after, changed)
         also = excluded.content() if held else ""
         _change(there, declared + renewed + elements.change(old, new) + removed + also)
     marks.delete(UNFINISHED, "change")
+
+
+def recall() -> None:
+    """Have lost claims on record again; takes the lock only where there are such."""
+    if own_tables.is_lost(elements.TABLE):
+        with lock():
+            pass
 
 
 def restore() -> None:
@@ -159,7 +176,7 @@ def _elements_of(claimed: Claims, ports: Iterable[Port]) -> elements.Elements:
     return found
 
 
-def _write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, str]:
+def write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, str]:
     """Write the claims; return the commands for scopes that appear and disappear."""
     declared, removed = "", ""
     for port in sorted(changed):

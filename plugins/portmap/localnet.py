@@ -49,9 +49,14 @@ def guard(link: str) -> str:
         made = loopback_filter.ensure(link)
     except OSError as error:
         return f"guard {link} by a filter: {(error.strerror or str(error)).lower()}"
-    for part in [_FILTER, _DISCIPLINE] if made else [_FILTER]:
-        marks.add(f"{GUARDS}/{link}", part)
+    note_guard(link, discipline=made)
     return ""
+
+
+def note_guard(link: str, *, discipline: bool = True) -> None:
+    """Know that the filter at `link` is ours, and maybe the `discipline` around it."""
+    for part in [_FILTER, _DISCIPLINE] if discipline else [_FILTER]:
+        marks.add(f"{GUARDS}/{link}", part)
 
 
 def restore() -> None:

@@ -112,13 +112,15 @@ def gc(request: Request, conf: PortmapConf) -> None:
     valid = request.valid_attachments
     if valid is None:
         return
+    ledger.recall()
+    kept = attachments.identities(request.network, valid)
     gone: dict[Attachment, set[Port]] = {
         item: set() for item in attachments.stale(NAME, request.network, valid)
     }
     for port, claims in ledger.load_all().items():
         for holder in (claim.attachment for claim in claims):
             key = (holder.container_id, holder.ifname)
-            if holder.network == request.network and key not in valid:
+            if holder.network == request.network and key not in kept:
                 gone.setdefault(holder, set()).add(port)
     with Gather() as each:
         for attachment, ports in gone.items():

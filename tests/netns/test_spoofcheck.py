@@ -11,11 +11,13 @@ from bridged import layer2
 from lab import nft_objects, run
 
 from cni_common import spoofcheck
+from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
     from lab import Cni, Host
 
+OWNER = Attachment("net", "c1", "eth0")
 FIRST, SECOND = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
@@ -42,13 +44,13 @@ def test_rules_do_not_grow_with_ports(cni: Cni, host: Host) -> None:
 @pytest.mark.usefixtures("host")
 def test_flushed_ruleset_is_restored_by_the_next() -> None:
     """After `nft flush ruleset` the next port brings back those of all."""
-    spoofcheck.ensure("veth1", FIRST)
+    spoofcheck.ensure("veth1", FIRST, OWNER)
     run("nft", "flush", "ruleset")
-    spoofcheck.ensure("veth2", SECOND)
+    spoofcheck.ensure("veth2", SECOND, OWNER)
     assert elements("guarded") == ["veth1", "veth2"]
     assert elements("bound") == [
-        {"concat": ["veth1", FIRST]},
-        {"concat": ["veth2", SECOND]},
+        {"elem": {"val": {"concat": [link, mac]}, "comment": "net c1 eth0"}}
+        for link, mac in (("veth1", FIRST), ("veth2", SECOND))
     ]
     assert rules() == 2
 
@@ -56,8 +58,8 @@ def test_flushed_ruleset_is_restored_by_the_next() -> None:
 @pytest.mark.usefixtures("host")
 def test_release_leaves_the_other_ports() -> None:
     """One port is released, the other stays guarded; the last one takes the table."""
-    spoofcheck.ensure("veth1", FIRST)
-    spoofcheck.ensure("veth2", SECOND)
+    spoofcheck.ensure("veth1", FIRST, OWNER)
+    spoofcheck.ensure("veth2", SECOND, OWNER)
     spoofcheck.release("veth1")
     assert elements("guarded") == ["veth2"]
     spoofcheck.release("veth2")
@@ -67,9 +69,9 @@ def test_release_leaves_the_other_ports() -> None:
 @pytest.mark.usefixtures("host")
 def test_release_of_what_is_gone() -> None:
     """Elements or tables that somebody deleted before are no error."""
-    spoofcheck.ensure("veth1", FIRST)
-    spoofcheck.ensure("veth2", SECOND)
-    spoofcheck.ensure("veth3", SECOND)
+    spoofcheck.ensure("veth1", FIRST, OWNER)
+    spoofcheck.ensure("veth2", SECOND, OWNER)
+    spoofcheck.ensure("veth3", SECOND, OWNER)
     run("nft", "delete element bridge cnipy_spoofcheck guarded { veth1 }")
     spoofcheck.release("veth1")
     run("nft", "flush", "ruleset")
@@ -83,11 +85,11 @@ def test_release_of_what_is_gone() -> None:
 @pytest.mark.usefixtures("host")
 def test_unreadable_member_does_not_keep_others_unguarded() -> None:
     """A broken file of one port does not keep the rest from being restored."""
-    spoofcheck.ensure("veth1", FIRST)
+    spoofcheck.ensure("veth1", FIRST, OWNER)
     with open("/run/cni/cnipy/spoofcheck/veth9", "w", encoding="utf-8") as file:
         file.write("{")
     run("nft", "flush", "ruleset")
-    spoofcheck.ensure("veth2", SECOND)
+    spoofcheck.ensure("veth2", SECOND, OWNER)
     assert elements("guarded") == ["veth1", "veth2"]
 
 
@@ -95,7 +97,7 @@ def test_unreadable_member_does_not_keep_others_unguarded() -> None:
 def test_refused_port_is_not_remembered() -> None:
     """What nft refuses is code 999 and leaves no file."""
     with pytest.raises(CNIError) as refused:
-        spoofcheck.ensure("veth1", "no MAC")
+        spoofcheck.ensure("veth1", "no MAC", OWNER)
     assert refused.value.code == 999
     assert not os.path.exists("/run/cni/cnipy/spoofcheck/veth1")
 

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protections that were lost, read back from the elements in the kernel.
+
+An address says whose it is. A link that is guarded does not; it is held for those
+whose addresses the host reaches by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from cni_common import naming, own_tables
+from cni_common.kernel import nft, route_get
+from cni_common.spec.errors import CNIError
+from plugins.firewall import holders, protection, rules
+from plugins.firewall.protection import Policy, Protection
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cni_common.spec.fields import IPAddress
+
+
+@dataclass
+class _Found:
+    """What the tables tell of one attachment."""
+
+    addresses: list[IPAddress] = field(default_factory=list)
+    ports: list[str] = field(default_factory=list)
+
+
+def recall() -> None:
+    """Have a record for each attachment that an element says it is of."""
+    found: dict[str, _Found] = {}
+    listed = _listed(rules.TABLE)
+    for name in ("containers4", "containers6"):
+        for element in own_tables.elements(listed, name):
+            one = found.setdefault(element.comment, _Found())
+            one.addresses.append(ip_address(element.key[0]))
+    for element in own_tables.elements(_listed(rules.PORTS_TABLE), "isolated"):
+        found.setdefault(element.comment, _Found()).ports.append(element.key[0])
+    guarded, isolated = (
+        {element.key[0] for element in own_tables.elements(listed, name)}
+        for name in ("guarded", "isolated")
+    )
+    for comment, one in found.items():
+        if comment:
+            _write(comment, _protection(one, guarded, isolated))
+    for table in (rules.TABLE, rules.PORTS_TABLE):
+        if found and own_tables.is_lost(table):
+            own_tables.remember(table)
+
+
+def _listed(table: str) -> list[dict[str, object]]:
+    return nft.list_json(f"list table {table}") if own_tables.is_lost(table) else []
+
+
+def _protection(
+    found: _Found, guarded: Collection[str], isolated: Collection[str]
+) -> Protection:
+    towards = {link for address in found.addresses for link in _links(address)}
+    links = tuple(sorted(towards & set(guarded)))
+    policy = Policy.OPEN
+    if links:
+        apart = found.ports or set(links) & set(isolated)
+        policy = Policy.ISOLATED if apart else Policy.SAME_BRIDGE
+    return Protection(tuple(found.addresses), policy, links, tuple(found.ports))
+
+
+def _links(address: IPAddress) -> list[str]:
+    try:
+        return [route_get.link_towards(address)]
+    except CNIError:  # there is no route by now
+        return []
+
+
+def _write(comment: str, had: Protection) -> None:
+    owner = naming.of_comment(comment)
+    if protection.read(owner) is None:
+        protection.write(owner, had)
+    entries, ports = rules.of_protection(had), rules.of_ports(had)
+    holders.add(holders.INET, entries, owner)
+    holders.add(holders.PORTS, ports, owner)

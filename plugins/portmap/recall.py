@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Claims that were lost, read back from the elements in the kernel.
+
+An element says where a port leads and whose it is. It does not tell the holder's
+network namespace; such a holder counts as living until DEL or GC names it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cni_common import attachments, marks, naming, own_tables
+from cni_common.kernel import loopback_filter, nft
+from plugins.portmap import ledger, localnet
+from plugins.portmap.claims import Claim, Port, Target
+from plugins.portmap.elements import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cni_common.naming import Attachment
+    from cni_common.own_tables import Element
+
+_MAP = re.compile(r"(hostports|hostip_ports)([46])(?:_([0-9a-f]{16}))?")
+_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+_CONDITIONS = re.compile(r"fib daddr type local (.*) jump conditioned")
+
+Key = tuple[str, Port, str, int]
+
+
+@dataclass
+class _Found:
+    """What the table tells: links and masquerading of ports, and who is published."""
+
+    hairpins: dict[tuple[str, ...], str] = field(default_factory=dict)
+    masqueraded: set[tuple[str, ...]] = field(default_factory=set)
+    targets: dict[Key, list[Target]] = field(default_factory=dict)
+
+
+def recall() -> None:
+    """Have a claim and a record for each published port that says whose it is."""
+    listed = nft.list_json(f"list table {TABLE}")
+    found = _Found()
+    for family in (4, 6):
+        for element in own_tables.elements(listed, f"hairpin{family}"):
+            found.hairpins[element.key[:3]] = element.key[3]
+        every = own_tables.elements(listed, f"masq_all{family}")
+        found.masqueraded |= {element.key for element in every}
+    for name in (item["map"]["name"] for item in listed if "map" in item):
+        _add_targets(found, name, own_tables.elements(listed, name))
+    held: dict[Port, list[Claim]] = {}
+    for key, targets in found.targets.items():
+        held.setdefault(key[1], []).append(_claim(found, key, targets))
+    _write(held)
+    own_tables.remember(TABLE)
+
+
+def _add_targets(found: _Found, name: str, elements: Iterable[Element]) -> None:
+    matched = _MAP.fullmatch(name)
+    if matched is None:
+        return
+    kind, family, scope_id = matched.groups()
+    conditions = _conditions(family, scope_id) if scope_id else ""
+    for element in elements:
+        at = element.key[0] if kind == "hostip_ports" else ""
+        protocol, number = element.key[-2:]
+        address, container_port = element.value
+        link = found.hairpins.get((protocol, number, address), "")
+        port = Port(_PROTOCOLS.get(protocol, protocol), int(number))
+        if element.comment:
+            key = (element.comment, port, at, int(container_port))
+            target = Target(address, link, conditions)
+            found.targets.setdefault(key, []).append(target)
+
+
+def _conditions(family: str, scope_id: str) -> str:
+    """Return a network's conditions as nft prints them, which it reads as well."""
+    chain = f"conditioned{family}_{scope_id}_prerouting"
+    matched = _CONDITIONS.search(nft.list_text(f"list chain {TABLE} {chain}"))
+    return matched[1] if matched else ""
+
+
+def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
+    comment, port, at, container_port = key
+    owner = naming.of_comment(comment)
+    number = next(n for n, name in _PROTOCOLS.items() if name == port.protocol)
+    return Claim(
+        host_ip=at,
+        network=owner.network,
+        container_id=owner.container_id,
+        ifname=owner.ifname,
+        netns="",
+        identity="",
+        container_port=container_port,
+        targets=tuple(targets),
+        snat=any(target.link for target in targets),
+        masq_all=any(
+            (number, str(port.number), target.address) in found.masqueraded
+            for target in targets
+        ),
+    )
+
+
+def _write(held: dict[Port, list[Claim]]) -> None:
+    present = ledger.load(held)
+    records: dict[Attachment, dict[str, set[str]]] = {}
+    for port, claims in held.items():
+        known = {claim.attachment for claim in present[port]}
+        lost = [claim for claim in claims if claim.attachment not in known]
+        ledger.write_down({port: present[port]}, {port: present[port] + lost}, {port})
+        for claim in lost:
+            record = records.setdefault(claim.attachment, {})
+            record.setdefault("ports", set()).add(ledger.file_name(port))
+            for target in claim.targets:
+                record.setdefault("addresses", set()).add(target.address)
+        for link, owner in _links_needed(lost):
+            records[owner].setdefault("links", set()).add(link)
+            _require(link, owner)
+    if any(ledger.scopes(claims) for claims in held.values()):
+        # As nft prints them they have another digest; the table is to be made anew.
+        marks.add(ledger.UNFINISHED, "change")
+    for owner, record in records.items():
+        lists = {name: sorted(values) for name, values in record.items()}
+        attachments.write(ledger.NAME, owner, {"addresses": [], "links": [], **lists})
+
+
+def _links_needed(claims: Iterable[Claim]) -> Iterator[tuple[str, Attachment]]:
+    for claim in claims:
+        for target in claim.targets:
+            if claim.snat and target.link and target.family == 4:  # noqa: PLR2004 - the family's number
+                yield target.link, claim.attachment
+
+
+def _require(link: str, owner: Attachment) -> None:
+    """Know who needs route_localnet, and that its filter is ours.
+
+    The discipline is taken for ours too; it stays when it has filters of others.
+    """
+    if localnet.is_on(link):
+        marks.add(f"{localnet.USERS}/{link}", owner.digest())
+        if loopback_filter.is_there(link):
+            localnet.note_guard(link)
