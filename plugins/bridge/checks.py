@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import layer3, masquerade, previous, spoofcheck, veth_pair
+from cni_common import (
+    layer3,
+    masquerade,
+    previous,
+    spoofcheck,
+    veth_pair,
+)
 from cni_common.kernel import bridges, forwarding, links
 from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
-from plugins.bridge import gateway, record, vlans
+from plugins.bridge import duplicates, gateway, record, vlans
 
 if TYPE_CHECKING:
     from cni_common.kernel.bridges import PortVlans
@@ -36,12 +42,14 @@ def attachment(request: Request, conf: BridgeConf) -> None:
         _port_flags(side.host, port, conf)
         if conf.macspoofchk:
             spoofcheck.check(port.name, link.mac)
+        noted = record.read(Attachment.of(request))
+        if noted and noted.duplicates:
+            duplicates.check(noted.duplicates)
         if conf.disable_container_interface:
             return
         _usable(port, link)
         ips = previous.ips_of(result, index)
         layer3.check_addresses(side.container, link, ips)
-        noted = record.read(Attachment.of(request))
         documents = noted.routes if noted else ()
         for route in layer3.completed(result.routes, documents):
             layer3.check_route(side.container, link, route, ips)

@@ -23,7 +23,16 @@ from cni_common.sides import sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
-from plugins.bridge import checks, gateway, network, record, release, veth, vlans
+from plugins.bridge import (
+    checks,
+    duplicates,
+    gateway,
+    network,
+    record,
+    release,
+    veth,
+    vlans,
+)
 from plugins.bridge.conf import BridgeConf
 from plugins.bridge.detach import detach
 from plugins.bridge.record import Record
@@ -52,6 +61,9 @@ def add(request: Request, conf: BridgeConf) -> Result:
         noted = _record(side, conf, pair)
         record.write(owner, noted)
         _plug_in(side, conf, pair, owner, undo)
+        if noted.duplicates:
+            undo(duplicates.release, noted.duplicates)
+            duplicates.ensure(noted.duplicates)
         request.log.step("link")
         ipam = conf.ipam.type
         leased = delegate.lease(ipam, request, undo) if ipam else Result()
@@ -134,6 +146,7 @@ def _record(side: Sides, conf: BridgeConf, pair: Pair) -> Record:
         host_veth=pair.host,
         host_mac=pair.host_mac,
         spoofcheck=conf.macspoofchk,
+        duplicates=pair.mac if conf.promisc_mode and duplicates.are_likely() else "",
     )
 
 

@@ -21,11 +21,13 @@ PLUGIN = "bridge"
 class Record(PairRecord):
     """What ADD does for a port of `bridge`.
 
-    `gateways` are the addresses of the bridge that the attachment relies on.
+    `gateways` are the addresses of the bridge that the attachment relies on,
+    `duplicates` is the MAC whose packets a rule keeps from coming twice, if any.
     """
 
     bridge: str
     spoofcheck: bool = False
+    duplicates: str = ""
     gateways: tuple[IPInterface, ...] = ()
 
 
@@ -35,6 +37,7 @@ def write(owner: Attachment, record: Record) -> None:
         **record.document(),
         "bridge": record.bridge,
         "spoofcheck": record.spoofcheck,
+        "duplicates": record.duplicates,
         "gateways": [str(address) for address in record.gateways],
     }
     attachments.write(PLUGIN, owner, document)
@@ -67,5 +70,6 @@ def _record(document: dict[str, Any]) -> Record:
         **PairRecord.members(document),
         bridge=str(document.get("bridge", "")),
         spoofcheck=bool(document.get("spoofcheck")),
+        duplicates=str(document.get("duplicates", "")),
         gateways=tuple(ipaddress.ip_interface(text) for text in gateways),
     )

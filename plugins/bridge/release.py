@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cni_common import masquerade, naming, spoofcheck, veth_pair
 from cni_common.kernel import netns
 from cni_common.rollback import Gather
-from plugins.bridge import record
+from plugins.bridge import duplicates, record
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
@@ -37,6 +37,8 @@ def recorded(owner: Attachment, noted: Record) -> None:
     with Gather() as each:
         if noted.spoofcheck:
             each(spoofcheck.release, noted.host_veth)
+        if noted.duplicates:
+            each(duplicates.release, noted.duplicates)
         if noted.masquerade:
             each(masquerade.release, owner, noted.masquerade)
         each(veth_pair.delete_host_end, owner, noted.host_veth, noted.host_mac)
