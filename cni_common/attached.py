@@ -10,17 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cni_common import attachments
+from cni_common import attachments, shapes
 from cni_common.kernel import links, netns
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from cni_common.shapes import Shape, Table
     from cni_common.sides import Sides
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
+
+
+_TABLE: Table = {
+    "netns": (shapes.text, ""),
+    "netnsIdentity": (shapes.text, ""),
+    "ipam": (shapes.text, ""),
+    "routes": (shapes.listed(shapes.ROUTE), ()),
+    "complete": (shapes.flag, False),
+}
 
 
 @dataclass(frozen=True)
@@ -61,22 +71,32 @@ def write(plugin: str, owner: Attachment, record: Attached) -> None:
     attachments.write(plugin, owner, document)
 
 
-def read(plugin: str, owner: Attachment) -> Attached | None:
-    """Return the record of `owner`, or None when there is none."""
-    document = attachments.read(plugin, owner)
-    return None if document is None else of_document(document)
+def read(
+    plugin: str, owner: Attachment, own: Shape = shapes.mapping
+) -> Attached | None:
+    """Return the record of `owner`, or None when there is none; `own` reads its own."""
+    document = attachments.read(plugin, owner, _table(own))
+    return None if document is None else _of_document(document)
 
 
-def of_document(document: dict[str, Any]) -> Attached:
-    """Return the record that `document` is."""
-    own = document.get("own")
+def of_plugin(plugin: str, own: Shape) -> Iterator[tuple[Attachment, Attached]]:
+    """Yield every record of `plugin`; for what is rare only."""
+    for owner, document in attachments.of_plugin(plugin, _table(own)):
+        yield owner, _of_document(document)
+
+
+def _table(own: Shape) -> Table:
+    return {**_TABLE, "own": (own, {})}
+
+
+def _of_document(document: dict[str, Any]) -> Attached:
     return Attached(
-        str(document.get("netns", "")),
-        str(document.get("netnsIdentity", "")),
-        str(document.get("ipam", "")),
-        own if isinstance(own, dict) else {},
-        tuple(document.get("routes", [])),
-        document.get("complete") is True,
+        document["netns"],
+        document["netnsIdentity"],
+        document["ipam"],
+        document["own"],
+        document["routes"],
+        document["complete"],
     )
 
 

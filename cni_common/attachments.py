@@ -3,7 +3,8 @@
 
 One JSON file a plugin and attachment, /run/cni/cnipy/<plugin>/<network>/<cid>@<if>.
 The record is written before what it describes is made, for a runtime may kill the
-plugin at any moment.
+plugin at any moment. One that is damaged, or that says it is another attachment's, is
+told and passed over: for finding what there is, that is as if there were none.
 """
 
 from __future__ import annotations
@@ -12,12 +13,20 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cni_common import naming, state
+from cni_common import naming, shapes, state
 from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
+from cni_common.spec import environment
+from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from cni_common.rollback import Gather
+    from cni_common.shapes import Table
+
+_IDENTITY = dict.fromkeys(("network", "containerID", "ifname"), (shapes.text, ""))
+_NAMESPACE = dict.fromkeys(("netns", "netnsIdentity"), (shapes.text, ""))
 
 
 def write(plugin: str, attachment: Attachment, record: dict[str, Any]) -> None:
@@ -37,10 +46,11 @@ def write(plugin: str, attachment: Attachment, record: dict[str, Any]) -> None:
     state.write(directory, _file(attachment), identity | record)
 
 
-def read(plugin: str, attachment: Attachment) -> dict[str, Any] | None:
-    """Return the record, or None when there is none."""
-    record = state.read(_directory(plugin, attachment.network), _file(attachment))
-    return record if isinstance(record, dict) else None
+def read(plugin: str, attachment: Attachment, table: Table) -> dict[str, Any] | None:
+    """Return what the record has of `table`, or None when there is none to believe."""
+    directory = _directory(plugin, attachment.network)
+    found = _read(directory, _file(attachment), table)
+    return found[1] if found else None
 
 
 def delete(plugin: str, attachment: Attachment) -> None:
@@ -58,29 +68,24 @@ def elsewhere(plugin: str, attachment: Attachment) -> list[Attachment]:
     found = []
     meant = netns_identity.at(attachment.netns)
     for network in state.names(state.path(plugin)):
-        record = state.read(state.path(plugin, network), _file(attachment))
-        if not isinstance(record, dict) or record.get("network") == attachment.network:
+        read = _read(state.path(plugin, network), _file(attachment), _NAMESPACE)
+        if read is None or read[0].network == attachment.network:
             continue
-        identity = str(record.get("netnsIdentity", ""))
-        lives = netns_identity.lives(str(record.get("netns", "")), identity)
+        identity = read[1]["netnsIdentity"]
+        lives = netns_identity.lives(read[1]["netns"], identity)
         if identity and (identity == meant or not lives):
-            found.append(replace(attachment, network=str(record.get("network"))))
+            found.append(replace(attachment, network=read[0].network))
     return found
 
 
-def of_network(
-    plugin: str, network: str
-) -> Iterator[tuple[Attachment, dict[str, Any]]]:
-    """Yield every recorded attachment of `plugin` on `network`; for GC only."""
-    for attachment, record in _in(_directory(plugin, network)):
-        if attachment.network == network:
-            yield attachment, record
-
-
-def of_plugin(plugin: str) -> Iterator[tuple[Attachment, dict[str, Any]]]:
+def of_plugin(plugin: str, table: Table) -> Iterator[tuple[Attachment, dict[str, Any]]]:
     """Yield every recorded attachment of `plugin`; for what is rare only."""
     for network in state.names(state.path(plugin)):
-        yield from _in(state.path(plugin, network))
+        directory = state.path(plugin, network)
+        for name in state.names(directory):
+            found = _read(directory, name, table)
+            if found:
+                yield found
 
 
 def any_of(plugin: str) -> bool:
@@ -99,25 +104,51 @@ def identities(
 
 
 def stale(
-    plugin: str, network: str, valid: Collection[tuple[str, str]]
+    plugin: str, network: str, valid: Collection[tuple[str, str]], each: Gather
 ) -> list[Attachment]:
-    """Return the recorded attachments that are none of the `valid` ones."""
-    kept = identities(network, valid)
-    return [
-        attachment
-        for attachment, _ in of_network(plugin, network)
-        if (attachment.container_id, attachment.ifname) not in kept
-    ]
+    """Return the recorded attachments that are none of the `valid` ones.
+
+    Also those whose record is damaged. One that cannot be told by its name, and not
+    read either, is an error of `each`, and passed over.
+    """
+    directory = _directory(plugin, network)
+    known = identities(network, valid)
+    kept = {_file(Attachment(network, *identity)) for identity in known}
+    found = []
+    for name in each(state.names, directory) or []:
+        if name not in kept:
+            owner = _of_name(network, name) or each(_of_content, directory, name)
+            if owner is not None:
+                found.append(owner)
+    return found
 
 
-def _in(directory: str) -> Iterator[tuple[Attachment, dict[str, Any]]]:
-    for name in state.names(directory):
-        record = state.read(directory, name)
-        if not isinstance(record, dict):
-            continue
-        identity = [record.get(key) for key in ("network", "containerID", "ifname")]
-        if all(isinstance(part, str) for part in identity):
-            yield Attachment(*map(str, identity)), record
+def _of_name(network: str, name: str) -> Attachment | None:
+    container_id, at, ifname = name.partition("@")
+    try:
+        environment.validate_container_id(container_id)
+        environment.validate_ifname(ifname)
+    except CNIError:
+        return None
+    return Attachment(network, container_id, ifname) if at and ifname else None
+
+
+def _of_content(directory: str, name: str) -> Attachment | None:
+    found = _read(directory, name, {})
+    return found[0] if found else None
+
+
+def _read(
+    directory: str, name: str, table: Table
+) -> tuple[Attachment, dict[str, Any]] | None:
+    document = state.read_table(directory, name, _IDENTITY | dict(table))
+    if document is None:
+        return None
+    owner = Attachment(*(document[key] for key in _IDENTITY))
+    if _file(owner) != name or not directory.endswith(f"/{_short(owner.network)}"):
+        state.distrust(directory, name, "it says that it is of another attachment")
+        return None
+    return owner, document
 
 
 def _directory(plugin: str, network: str) -> str:

@@ -26,6 +26,22 @@ _FLAGS = (
 )
 
 
+# What was found in passing, where no call's log is at hand.
+_remarks: dict[str, None] = {}
+
+
+def remark(text: str) -> None:
+    """Note what the administrator must know, for the end of the call, once."""
+    _remarks[text] = None
+
+
+def remarks() -> list[str]:
+    """Return what was remarked, and forget it."""
+    found = list(_remarks)
+    _remarks.clear()
+    return found
+
+
 class Log:
     """Collects what happens in one call and writes it when the call ends.
 

@@ -1,22 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Marks: empty files that say who needs something; an empty directory says nobody.
+"""Marks: empty files that say who needs something; without any nobody does.
 
-Counting is thereby one rmdir(2). They are made in one step, so that a process that is
-killed leaves no half of one. Whoever calls holds the lock of what they are about.
+They are made in one step, so that a process that is killed leaves no half of one.
+Their names are digests, ports or "change", so that what else lies in a directory is
+not taken for one. Whoever calls holds the lock of what they are about.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from typing import TYPE_CHECKING
 
 from cni_common import state
+from cni_common.spec.errors import of_os
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_NAME = re.compile(r"[0-9a-f]{64}|[a-z]+-[0-9]{1,5}|change")
 
 
 def add(directory: str, name: str) -> None:
     """Have the mark `name` below `directory`, a path under the state's root."""
     path = os.path.join(state.ensure_directory(directory), name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(path, flags, 0o600))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        raise of_os(f"write {path}", error) from error
 
 
 def delete(directory: str, name: str) -> bool:
@@ -25,18 +37,17 @@ def delete(directory: str, name: str) -> bool:
     if not os.path.lexists(os.path.join(path, name)):
         return False
     state.delete(path, name)
-    return not os.path.isdir(path)
+    return not any_in(directory)
 
 
-def any_in(directory: str) -> bool:
-    """Tell whether somebody has a mark in `directory`."""
-    return os.path.isdir(state.path(directory))
+def any_in(directory: str, but: Collection[str] = ()) -> bool:
+    """Tell whether anybody has a mark in `directory`, those named in `but` apart."""
+    return bool(any_of(directory, but))
 
 
-def any_of(directory: str) -> str:
+def any_of(directory: str, but: Collection[str] = ()) -> str:
     """Return some mark in `directory`, the first that is found; "" without any."""
-    try:
-        with os.scandir(state.path(directory)) as entries:
-            return next((entry.name for entry in entries if entry.name[0] != "."), "")
-    except FileNotFoundError:
-        return ""
+    return state.any_name(
+        state.path(directory),
+        lambda name: name not in but and _NAME.fullmatch(name),
+    )

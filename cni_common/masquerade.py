@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cni_common import attachments, naming, own_tables, state
+from cni_common import attachments, marks, naming, own_tables, shapes, state
 from cni_common.kernel import nft, rule_list
 from cni_common.spec.errors import CNIError, Code
 
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
     from cni_common.spec.fields import IPNetwork
 
 TABLE = "inet cnipy_masquerade"
 _ROOM = "masquerade"
+_USER: Table = dict.fromkeys(
+    ("network", "container_id", "ifname"), (shapes.text, shapes.REQUIRED)
+)
 _BACKENDS = ("", "nftables", "iptables")
 
 _DECLARATION = f"""\
@@ -123,9 +127,10 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
         stale = []
         for subnet in _in_use():
             for member in _users(subnet):
-                user = state.read(_directory(subnet), member) or {}
-                identity = (user.get("container_id"), user.get("ifname"))
-                if user.get("network") == network and identity not in kept:
+                user = state.read_table(_directory(subnet), member, _USER)
+                if user is None or user["network"] != network:
+                    continue
+                if (user["container_id"], user["ifname"]) not in kept:
                     stale.append((subnet, member))
         _drop(stale)
 
@@ -192,8 +197,12 @@ def _users(subnet: IPNetwork) -> list[str]:
 
 
 def _in_use() -> list[IPNetwork]:
-    names = state.names(state.path(_ROOM))
-    subnets = [ipaddress.ip_network(name.replace("_", "/")) for name in names]
+    subnets = []
+    for name in state.names(state.path(_ROOM)):
+        try:
+            subnets.append(ipaddress.ip_network(name.replace("_", "/")))
+        except ValueError:
+            state.distrust(state.path(_ROOM), name, "it is no subnet")
     return [subnet for subnet in subnets if _is_used(subnet)]
 
 
@@ -202,11 +211,7 @@ def _is_used(subnet: IPNetwork, but: Collection[str] = ()) -> bool:
 
     Looks no further than the first such user, for there may be a thousand.
     """
-    try:
-        with os.scandir(_directory(subnet)) as entries:
-            return any(e.name[0] != "." and e.name not in but for e in entries)
-    except FileNotFoundError:
-        return False
+    return marks.any_in(f"{_ROOM}/{_name(subnet)}", but)
 
 
 def _directory(subnet: IPNetwork) -> str:

@@ -3,12 +3,26 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cni_common import shapes
+
 if TYPE_CHECKING:
+    from cni_common.shapes import Table
     from cni_common.spec.fields import IPNetwork
+
+
+TABLE: Table = {
+    "netns": (shapes.text, ""),
+    "netnsIdentity": (shapes.text, ""),
+    "ipam": (shapes.text, ""),
+    "hostVeth": (shapes.link, ""),
+    "hostMac": (shapes.mac, ""),
+    "masquerade": (shapes.listed(shapes.network), ()),
+    "routes": (shapes.listed(shapes.ROUTE), ()),
+    "complete": (shapes.flag, False),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +58,14 @@ class PairRecord:
 
     @staticmethod
     def members(document: dict[str, Any]) -> dict[str, Any]:
-        """Return the members above, by name, that `document` tells."""
-        networks = document.get("masquerade", [])
+        """Return the members above, by name, of what was read by TABLE."""
         return {
-            "netns": str(document.get("netns", "")),
-            "netns_identity": str(document.get("netnsIdentity", "")),
-            "ipam": str(document.get("ipam", "")),
-            "host_veth": str(document.get("hostVeth", "")),
-            "host_mac": str(document.get("hostMac", "")),
-            "masquerade": tuple(ipaddress.ip_network(text) for text in networks),
-            "routes": tuple(document.get("routes", [])),
-            "complete": document.get("complete") is True,
+            "netns": document["netns"],
+            "netns_identity": document["netnsIdentity"],
+            "ipam": document["ipam"],
+            "host_veth": document["hostVeth"],
+            "host_mac": document["hostMac"],
+            "masquerade": document["masquerade"],
+            "routes": document["routes"],
+            "complete": document["complete"],
         }

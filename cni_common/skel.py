@@ -125,9 +125,18 @@ def _serve(
         request.log.error(_traceback())
         raise
     finally:
+        _tell_remarks(request, stderr)
         for text in request.log.aloud():
             tell(stderr, f"{plugin.name}: {text}\n")
         _write_log(plugin, request, failure, stderr)
+
+
+def _tell_remarks(request: Request, stderr: TextIO) -> None:
+    from cni_common.log import remarks  # noqa: PLC0415 - not for VERSION
+
+    for text in remarks():
+        request.log.warning(text)
+        tell(stderr, f"{text}\n")
 
 
 def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cni_common import naming, own_tables, state
+from cni_common import naming, own_tables, shapes, state
 from cni_common.kernel import nft
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
@@ -19,8 +19,14 @@ from cni_common.spec.errors import CNIError, Code
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from cni_common.shapes import Table
+
 TABLE = "bridge cnipy_spoofcheck"
 _ROOM = "spoofcheck"
+_MEMBER: Table = {
+    "mac": (shapes.mac, shapes.REQUIRED),
+    "owner": (shapes.text, ""),
+}
 
 _DECLARATION = f"""\
 add table {TABLE}
@@ -65,7 +71,8 @@ def ensure(link: str, mac: str, owner: Attachment) -> None:
         state.write(directory, link, {"mac": mac, "owner": whose})
         try:
             added = _elements("add", link, mac, whose)
-            own_tables.change(added, {TABLE: _DECLARATION}, _rebuilt)
+            declared = {TABLE: _DECLARATION}
+            own_tables.change(added, declared, lambda: _rebuilt() + added)
         except CNIError as error:
             if nft.nothing_done(error):
                 state.delete(directory, link)
@@ -76,16 +83,10 @@ def release(link: str) -> None:
     """Have nothing guard `link` any more."""
     with _lock():
         directory = state.path(_ROOM)
-        member = state.read(directory, link)
-        if member is None:
-            state.delete(directory, link)  # a draft of a killed ADD may be there
-            return
         # The rules go first, because a call that failed or was killed is repeated.
-        if state.names(directory) == [link]:
-            own_tables.remove(TABLE)
-        else:
-            _delete(link, member["mac"])
-        state.delete(directory, link)
+        if link in state.names(directory):
+            _release(link, (_member(link) or {}).get("mac", ""))
+        state.delete(directory, link)  # or the draft of a killed ADD
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
@@ -93,9 +94,9 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
     kept = {naming.comment(Attachment(network, *identity)) for identity in valid}
     directory = state.path(_ROOM)
     with _lock():
-        members = {link: state.read(directory, link) for link in state.names(directory)}
+        members = {link: _member(link) for link in state.names(directory)}
     for link, member in members.items():
-        owner = str((member or {}).get("owner", ""))
+        owner = member["owner"] if member else ""
         if owner.startswith(f"{network} ") and owner not in kept:
             release(link)
 
@@ -126,6 +127,17 @@ def _elements(verb: str, link: str, mac: str, owner: str = "") -> str:
     )
 
 
+def _release(link: str, mac: str) -> None:
+    """Have no element of `link`; where its MAC is lost, by making the others anew."""
+    directory = state.path(_ROOM)
+    if not state.any_name(directory, lambda name: name != link and _member(name)):
+        own_tables.remove(TABLE)
+    elif mac:
+        _delete(link, mac)
+    else:
+        nft.run(_rebuilt())
+
+
 def _delete(link: str, mac: str) -> None:
     try:
         # Adding first makes it harmless that somebody has deleted them already.
@@ -140,8 +152,12 @@ def _rebuilt() -> str:
     directory = state.path(_ROOM)
     transaction = _DECLARATION
     for link in state.names(directory):
-        member = state.read(directory, link)
-        if member is not None:
-            owner = str(member.get("owner", ""))
-            transaction += _elements("add", link, member["mac"], owner)
+        member = _member(link)
+        if member:
+            transaction += _elements("add", link, member["mac"], member["owner"])
     return transaction
+
+
+def _member(link: str) -> dict[str, Any] | None:
+    """Return MAC and owner that are written down for `link`, if anything is."""
+    return state.read_table(state.path(_ROOM), link, _MEMBER)

@@ -4,19 +4,39 @@
 The directory lies on a tmpfs, so it vanishes at a reboot together with links and
 rules. Directories have mode 0700, files 0600, but for what another program is made to
 read; symbolic links are not followed.
+
+What is absent, and what is none of ours, is told apart from what cannot be looked at
+just now: that is code 5, or 11 where the next call may succeed.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
-import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from cni_common import shapes
+from cni_common.log import remark
+from cni_common.own_files import (
+    DIRECTORY,
+    READ,
+    exclusively,
+    is_there,
+    refusal,
+    remove,
+    removed,
+    set_mode,
+    strange,
+)
+from cni_common.spec.errors import is_absence, of_os
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from cni_common.shapes import Table
 
 ROOT = "/run/cni/cnipy"
 NAME_MAX = 200
@@ -25,6 +45,7 @@ _PASSABLE, _READABLE = 0o711, 0o755
 # One name in each directory, so that a killed process leaves nothing that nobody
 # would find. Who holds the lock on the directory may write it, or remove it.
 _UNFINISHED = ".unfinished"
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def path(*parts: str) -> str:
@@ -35,7 +56,8 @@ def path(*parts: str) -> str:
 def ensure_directory(*parts: str) -> str:
     """Return the path of a directory that exists now, with all above it."""
     full = path(*parts)
-    _ensure(full)
+    with refusal(f"make directory {full}"):
+        _ensure(full)
     return full
 
 
@@ -46,11 +68,12 @@ def ensure_readable_directory(*parts: str) -> str:
     by every user, but not be listed.
     """
     full = ensure_directory(*parts)
-    # The reference's tuning makes /run/cni with mode 0600, and a umask may as well.
-    _set_mode(os.path.dirname(ROOT), _PASSABLE, at_least=True)
-    for depth in range(len(parts)):
-        _set_mode(path(*parts[:depth]), _PASSABLE)
-    _set_mode(full, _READABLE)
+    with refusal(f"make directory {full} readable"):
+        # The reference's tuning makes /run/cni with mode 0600, and a umask may too.
+        set_mode(os.path.dirname(ROOT), _PASSABLE, at_least=True)
+        for depth in range(len(parts)):
+            set_mode(path(*parts[:depth]), _PASSABLE)
+        set_mode(full, _READABLE)
     return full
 
 
@@ -65,40 +88,80 @@ def write(directory: str, name: str, document: object) -> None:
 def write_text(directory: str, name: str, text: str, mode: int = 0o600) -> None:
     """Replace `name` in `directory` by `text` as `write` does, with `mode`."""
     content = text.encode()
-    while True:
-        try:
-            with _exclusively(directory) as place:
-                _replace(place, name, content, mode)
-        except FileNotFoundError:
-            _ensure(directory)
-        else:
-            return
+    with refusal(f"write {os.path.join(directory, name)}"):
+        while True:
+            try:
+                with exclusively(directory) as place:
+                    _replace(place, name, content, mode)
+            except FileNotFoundError:
+                _ensure(directory)
+            else:
+                return
 
 
 def read(directory: str, name: str) -> Any:
-    """Return the JSON document in `name`, or None when it is absent or unreadable."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    """Return the JSON document in `name`, or None without one.
+
+    What is there but no document of ours is told to the administrator.
+    """
+    content = read_bytes(directory, name)
     try:
-        fd = os.open(os.path.join(directory, name), flags)
-    except (OSError, ValueError):
+        return None if content is None else json.loads(content)
+    except (ValueError, RecursionError):
+        distrust(directory, name, "it is no JSON document")
+        return None
+
+
+def read_table(directory: str, name: str, table: Table) -> dict[str, Any] | None:
+    """Return what the document in `name` has of `table`, or None as `read` does."""
+    document = read(directory, name)
+    try:
+        if document is not None:
+            return shapes.members(shapes.mapping(document), table)
+    except ValueError as error:
+        distrust(directory, name, str(error))
+    return None
+
+
+def read_bytes(directory: str, name: str) -> bytes | None:
+    """Return what `name` has, or None when there is no file of ours by that name."""
+    full = os.path.join(directory, name)
+    try:
+        fd = os.open(full, READ)
+    except ValueError:
+        return None
+    except OSError as error:
+        if not is_absence(error):
+            raise of_os(f"read {full}", error) from error
+        if os.path.lexists(full):
+            distrust(directory, name, "it is no file")
         return None
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        cause = strange(found)
+        if cause:
+            distrust(directory, name, cause)
             return None
-        with open(fd, "rb", closefd=False) as file:
-            return json.loads(file.read())
-    except (OSError, ValueError, RecursionError):
-        return None
+        with refusal(f"read {full}"), open(fd, "rb", closefd=False) as file:
+            return file.read()
     finally:
         os.close(fd)
 
 
-def delete(directory: str, name: str) -> None:
+def distrust(directory: str, name: str, cause: str) -> None:
+    """Have it told that a thing among ours is passed over, and why."""
+    remark(f"pass over {os.path.join(directory, name)!r}: {cause}")
+
+
+def delete(directory: str, name: str = "") -> None:
     """Make `name` absent, and `directory` too if it is empty then."""
-    with suppress(FileNotFoundError), _exclusively(directory) as place:
-        for each in (name, _UNFINISHED):
-            with suppress(FileNotFoundError):
-                os.unlink(each, dir_fd=place)
+    with (
+        refusal(f"remove {os.path.join(directory, name)}", absence=True),
+        exclusively(directory) as place,
+    ):
+        for each in filter(None, (name, _UNFINISHED)):
+            if is_there(each, place) and not removed(each, place):
+                distrust(directory, each, "it is a directory with something in it")
         remove_if_empty(directory)
 
 
@@ -115,23 +178,64 @@ def remove_if_empty(directory: str) -> bool:
 
 def names(directory: str) -> list[str]:
     """Return the names in `directory`, without temporary ones; absent means none."""
-    try:
-        return sorted(name for name in os.listdir(directory) if name[0] != ".")
-    except FileNotFoundError:
-        return []
+    with refusal(f"list {directory}", absence=True):
+        place = os.open(directory, DIRECTORY)
+        try:
+            return sorted(name for name in os.listdir(place) if name[0] != ".")
+        finally:
+            os.close(place)
+    return []
+
+
+def any_name(directory: str, is_ours: Callable[[str], object]) -> str:
+    """Return a name in `directory` that is ours, the first that is found; "" without.
+
+    There may be thousands.
+    """
+    with refusal(f"list {directory}", absence=True):
+        place = os.open(directory, DIRECTORY)
+        try:
+            with os.scandir(place) as entries:
+                found = (entry.name for entry in entries if is_ours(entry.name))
+                return next(found, "")
+        finally:
+            os.close(place)
+    return ""
 
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
     """Hold the lock `name`; the kernel lets go of it when the process ends."""
-    directory = ensure_directory("locks")
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(os.path.join(directory, name), flags, 0o600)
+    full = path("locks", name)
+    with refusal(f"lock {full}"):
+        fd = _lock_file(full)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        with refusal(f"lock {full}"):
+            fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def _lock_file(full: str) -> int:
+    """Open a lock, made if need be.
+
+    Where nothing can be written nobody can begin anything either: there it is a lock
+    to open the directory above, and a DEL that has nothing to do succeeds.
+    """
+    try:
+        return os.open(full, READ)
+    except FileNotFoundError:
+        pass
+    try:
+        _ensure(os.path.dirname(full))
+        return os.open(full, READ | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+    while not os.path.isdir(full):
+        full = os.path.dirname(full)
+    return os.open(full, DIRECTORY)
 
 
 def _ensure(directory: str) -> None:
@@ -149,39 +253,27 @@ def _ensure(directory: str) -> None:
         _ensure(directory)
 
 
-def _set_mode(directory: str, mode: int, *, at_least: bool = False) -> None:
-    """Give a directory `mode`, or, with `at_least`, what it lacks of it."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(directory, flags)
+def _new(place: int) -> int:
+    """Open the unfinished file, made anew."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        present = stat.S_IMODE(os.fstat(fd).st_mode)
-        wanted = mode | present if at_least else mode
-        if present != wanted:
-            os.fchmod(fd, wanted)
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _exclusively(directory: str) -> Iterator[int]:
-    """Hold a lock on `directory` and give its descriptor."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    place = os.open(directory, flags)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX)
-        yield place
-    finally:
-        os.close(place)
+        return os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
+    except FileExistsError:  # what a killed process left, or nothing of ours
+        remove(_UNFINISHED, place)
+        return os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
 
 
 def _replace(place: int, name: str, content: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
+    fd = _new(place)
     try:
         with open(fd, "wb") as file:
             file.write(content)
             os.fchmod(fd, mode)
-        os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
+        try:
+            os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
+        except IsADirectoryError:
+            os.rmdir(name, dir_fd=place)
+            os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
     except OSError:
         with suppress(OSError):
             os.unlink(_UNFINISHED, dir_fd=place)

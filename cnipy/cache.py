@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import environment
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, is_absence, of_os
 from cnipy.attachment import Attachment
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Cache:
         return os.path.join(self.results, key)
 
     def read(self, network: str, attachment: Attachment) -> Entry | None:
-        """Return what is kept of an attachment; None if absent or unreadable.
+        """Return what is kept of an attachment; None if absent or damaged.
 
         libcni takes a damaged file for an absent one too, so that a DEL can go on.
         """
@@ -128,7 +128,11 @@ def _entry(path: str) -> Entry | None:
             config=base64.b64decode(document.get("config") or ""),
             result=document.get("result") or {},
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:
+        if is_absence(error):
+            return None
+        raise of_os(f"read {path}", error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

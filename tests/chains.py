@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CHAIN = ("bridge", "portmap", "firewall", "tuning", "bandwidth", "dnsname")
 ALONE = ("ptp", "macvlan", "host-device")
+_POINTED = {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]}
 VALID = "cni.dev/valid-attachments"
 
 
@@ -44,7 +45,7 @@ def conf(plugin: str, number: int) -> Document:
             "egressBurst": 800_000,
         },
         "dnsname": {"domainName": "dns.podman"},
-        "ptp": pointed.conf(name="pointed", ipMasq=True),
+        "ptp": pointed.conf(name="pointed", ipam=_POINTED, ipMasq=True),
         "macvlan": macvlans.conf(name="shared", ipam=lending.IPV4),
         "host-device": lending.conf(name="lent", device=f"ens{number}"),
     }

@@ -7,12 +7,15 @@ so what is found out while it is open is true of the process that gets the signa
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import is_absence, of_os
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +37,10 @@ class Process:
         try:
             with open(f"/proc/{self.pid}/cmdline", "rb") as file:
                 return os.fsdecode(file.read()).split("\0")[:-1]
-        except OSError:
-            return []
+        except OSError as error:
+            if is_absence(error) or isinstance(error, ProcessLookupError):
+                return []
+            raise of_os(f"look at process {self.pid}", error) from error
 
     def name(self) -> str:
         """Return what ps(1) calls it; of one that has ended it is empty."""
@@ -59,8 +64,10 @@ class Process:
         try:
             there = os.stat(f"/proc/{self.pid}/ns/net")
             here = os.stat("/proc/thread-self/ns/net")
-        except OSError:
-            return False
+        except OSError as error:
+            if is_absence(error) or isinstance(error, ProcessLookupError):
+                return False
+            raise of_os(f"look at process {self.pid}", error) from error
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
     def send(self, number: signal.Signals) -> None:
@@ -98,10 +105,19 @@ def _target(link: str) -> str:
 
 @contextmanager
 def opened(pid: int) -> Iterator[Process | None]:
-    """Yield the process that has the number `pid` now, or None when there is none."""
+    """Yield the process that has the number `pid` now, or None when there is none.
+
+    Raises code 5 or 11 when it cannot be told.
+    """
     try:
         fd = os.pidfd_open(pid)
-    except (OSError, OverflowError):
+    except OverflowError:
+        fd = -1
+    except OSError as error:
+        if error.errno not in {errno.ESRCH, errno.EINVAL}:
+            raise of_os(f"open process {pid}", error) from error
+        fd = -1
+    if fd < 0:
         yield None
         return
     try:

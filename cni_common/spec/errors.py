@@ -15,6 +15,7 @@ _ABSENCE = frozenset(
         errno.ENAMETOOLONG,
         errno.ENXIO,
         errno.ENODEV,
+        errno.EISDIR,
     }
 )
 _SHORTAGE = frozenset(

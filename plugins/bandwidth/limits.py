@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cni_common import shapes
 from cni_common.kernel.token_bucket import U32_MAX, Bucket
+
+if TYPE_CHECKING:
+    from cni_common.shapes import Table
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -62,19 +66,27 @@ class Limits:
         }
 
     @classmethod
-    def read(cls, document: dict[str, Any]) -> Limits:
-        """Return the limits that `document` holds."""
-        return cls(
-            _limit(document.get("ingress")),
-            _limit(document.get("egress")),
-            tuple(map(ipaddress.ip_network, document.get("subnets", []))),
-            bool(document.get("only")),
-        )
+    def read(cls, document: object) -> Limits:
+        """Return the limits that `document` holds; raises ValueError for none."""
+        return cls(**shapes.members(shapes.mapping(document), _TABLE))
 
 
 def _pair(limit: Limit | None) -> list[int] | None:
     return None if limit is None else [limit.rate, limit.burst]
 
 
-def _limit(pair: list[int] | None) -> Limit | None:
-    return Limit(*pair) if pair else None
+def _limit(pair: object) -> Limit:
+    try:
+        rate, burst = shapes.listed(shapes.number)(pair)
+    except ValueError as error:
+        msg = "not a rate and a burst"
+        raise ValueError(msg) from error
+    return Limit(rate, burst)
+
+
+_TABLE: Table = {
+    "ingress": (shapes.optional(_limit), None),
+    "egress": (shapes.optional(_limit), None),
+    "subnets": (shapes.listed(shapes.network), ()),
+    "only": (shapes.flag, False),
+}

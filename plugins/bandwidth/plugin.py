@@ -90,9 +90,16 @@ def gc(request: Request, conf: BandwidthConf) -> None:
     from plugins.bandwidth import unrecorded  # noqa: PLC0415 - rare
 
     with Gather() as each:
-        for owner in attachments.stale(NAME, request.network, valid):
-            each(recorded, owner)
+        for owner in attachments.stale(NAME, request.network, valid, each):
+            each(_release, owner)
         each(unrecorded.collect, request.network, valid)
+
+
+def _release(owner: Attachment) -> None:
+    if not recorded(owner):
+        from plugins.bandwidth import unrecorded  # noqa: PLC0415 - rare
+
+        unrecorded.release(owner, "")
 
 
 def status(request: Request, conf: BandwidthConf) -> None:

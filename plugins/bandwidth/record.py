@@ -6,13 +6,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cni_common import attachments
+from cni_common import attachments, shapes
 from plugins.bandwidth.limits import Limits
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
 
 PLUGIN = "bandwidth"
+_TABLE: Table = {
+    "hostVeth": (shapes.link, ""),
+    "index": (shapes.number, 0),
+    "mtu": (shapes.number, 0),
+    "ifbs": (shapes.listed(shapes.link), ()),
+    "ifbMac": (shapes.mac, ""),
+    "limits": (Limits.read, Limits()),
+}
 
 
 @dataclass(frozen=True)
@@ -46,16 +55,16 @@ def write(owner: Attachment, record: Record) -> None:
 
 def read(owner: Attachment) -> Record | None:
     """Return the record of `owner`, or None when there is none."""
-    document = attachments.read(PLUGIN, owner)
+    document = attachments.read(PLUGIN, owner, _TABLE)
     if document is None:
         return None
     return Record(
-        str(document.get("hostVeth", "")),
-        int(document.get("index", 0)),
-        int(document.get("mtu", 0)),
-        tuple(document.get("ifbs", [])),
-        str(document.get("ifbMac", "")),
-        Limits.read(document.get("limits", {})),
+        document["hostVeth"],
+        document["index"],
+        document["mtu"],
+        document["ifbs"],
+        document["ifbMac"],
+        document["limits"],
     )
 
 

@@ -97,11 +97,12 @@ def delete(request: Request, conf: BridgeConf) -> None:
         return
     owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, owner, request)
+        each(release.unrecorded, owner, request.netns)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may not have finished writing it.
-        each(record.delete, owner)
+        # A killed ADD may not have finished writing it, or it is damaged.
+        if not each.errors:
+            each(record.delete, owner)
 
 
 def check(request: Request, conf: BridgeConf) -> None:
@@ -117,7 +118,7 @@ def gc(request: Request, conf: BridgeConf) -> None:
     valid = request.valid_attachments
     with Gather() as each:
         if valid is not None:
-            for stale in attachments.stale(record.PLUGIN, request.network, valid):
+            for stale in attachments.stale(record.PLUGIN, request.network, valid, each):
                 each(release.stale, stale)
             each(spoofcheck.collect, request.network, valid)
             each(masquerade.collect, request.network, valid)

@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cni_common import attachments
-from cni_common.pair_record import PairRecord
+from cni_common import attachments, shapes
+from cni_common.pair_record import TABLE, PairRecord
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
     from cni_common.spec.fields import IPInterface
 
 PLUGIN = "bridge"
+_TABLE: Table = {
+    **TABLE,
+    "bridge": (shapes.link, ""),
+    "spoofcheck": (shapes.flag, False),
+    "duplicates": (shapes.text, ""),
+    "gateways": (shapes.listed(shapes.interface), ()),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +52,7 @@ def write(owner: Attachment, record: Record) -> None:
 
 def read(owner: Attachment) -> Record | None:
     """Return the record of `owner`, or None when there is none."""
-    document = attachments.read(PLUGIN, owner)
+    document = attachments.read(PLUGIN, owner, _TABLE)
     return None if document is None else _record(document)
 
 
@@ -58,18 +65,17 @@ def others_on(bridge: str, owner: Attachment) -> list[Record]:
     """Return the records of all other attachments to `bridge`; for a failed ADD."""
     records = [
         _record(document)
-        for other, document in attachments.of_plugin(PLUGIN)
+        for other, document in attachments.of_plugin(PLUGIN, _TABLE)
         if other != owner
     ]
     return [record for record in records if record.bridge == bridge]
 
 
 def _record(document: dict[str, Any]) -> Record:
-    gateways = document.get("gateways", [])
     return Record(
         **PairRecord.members(document),
-        bridge=str(document.get("bridge", "")),
-        spoofcheck=bool(document.get("spoofcheck")),
-        duplicates=str(document.get("duplicates", "")),
-        gateways=tuple(ipaddress.ip_interface(text) for text in gateways),
+        bridge=document["bridge"],
+        spoofcheck=document["spoofcheck"],
+        duplicates=document["duplicates"],
+        gateways=document["gateways"],
     )

@@ -25,11 +25,16 @@ def rules_and_link(owner: Attachment, request: Request, noted: Record) -> None:
 
 
 def stale(owner: Attachment) -> None:
-    """Have nothing of an attachment that is known from its record only."""
+    """Have nothing of an attachment that is known from its record only.
+
+    Of one whose record is damaged, what is found without.
+    """
     noted = record.read(owner)
     if noted is not None:
         recorded(owner, noted)
-        record.delete(owner)
+    else:
+        unrecorded(owner, "")
+    record.delete(owner)
 
 
 def recorded(owner: Attachment, noted: Record) -> None:
@@ -44,7 +49,7 @@ def recorded(owner: Attachment, noted: Record) -> None:
         each(veth_pair.delete_host_end, owner, noted.host_veth, noted.host_mac)
 
 
-def unrecorded(owner: Attachment, request: Request) -> None:
+def unrecorded(owner: Attachment, path: str) -> None:
     """Have nothing of an attachment that we do not remember.
 
     It was deleted before, or its record is lost, or the reference plugin made it.
@@ -52,7 +57,7 @@ def unrecorded(owner: Attachment, request: Request) -> None:
     from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
     with Gather() as each:
-        held = each(veth_pair.delete_inside, owner, request.netns) or []
+        held = each(veth_pair.delete_inside, owner, path) or []
         name = naming.host_veth(owner)
         each(veth_pair.delete_host_end, owner, name)
         each(spoofcheck.release, name)

@@ -41,5 +41,5 @@ def _await_removed(request: Request, owner: Attachment, noted: record.Record) ->
         if process is None:
             return
     if not answers.await_removed(owner.network, noted):
-        name = noted.names[0]
+        name = noted.names[0] if noted.names else str(owner)
         request.log.warning(f"dnsmasq of {owner.network} still knows {name}")

@@ -90,7 +90,7 @@ def gc(request: Request, conf: DnsnameConf) -> None:
         return
     network = request.network
     with Gather() as each:
-        for owner in attachments.stale(record.PLUGIN, network, valid):
+        for owner in attachments.stale(record.PLUGIN, network, valid, each):
             each(withdraw, request, owner)
         with server.lock():
             each(server.collect, network, [Attachment(network, *key) for key in valid])

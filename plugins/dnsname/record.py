@@ -5,18 +5,23 @@ are asked for.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cni_common import attachments, naming
+from cni_common import attachments, naming, shapes
 from plugins.dnsname import names
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress
 
 PLUGIN = "dnsname"
+_TABLE: Table = {
+    "names": (shapes.listed(shapes.word), ()),
+    "addresses": (shapes.listed(shapes.address), ()),
+    "servers": (shapes.listed(shapes.address), ()),
+}
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,10 @@ def write(owner: Attachment, record: Record) -> None:
 
 def read(owner: Attachment) -> Record | None:
     """Return the record of `owner`, or None when there is none."""
-    document = attachments.read(PLUGIN, owner)
+    document = attachments.read(PLUGIN, owner, _TABLE)
     if document is None:
         return None
-    return Record(
-        tuple(document.get("names", ())),
-        tuple(ipaddress.ip_address(text) for text in document.get("addresses", ())),
-        tuple(ipaddress.ip_address(text) for text in document.get("servers", ())),
-    )
+    return Record(document["names"], document["addresses"], document["servers"])
 
 
 def delete(owner: Attachment) -> None:

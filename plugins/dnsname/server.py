@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cni_common import naming, state
+from cni_common import naming, shapes, state
 from cni_common.kernel import processes
-from cni_common.spec.errors import CNIError
+from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.dnsname import dnsmasq
 from plugins.dnsname.dnsmasq import Service
 
@@ -27,9 +28,16 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.processes import Process
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
 
 ROOM = "dnsname-servers"
 _SERVICE, _HOSTS, _INHERITED = "service", "hosts", "inherited"
+_TABLE: Table = {
+    "links": (shapes.listed(shapes.link), ()),
+    "domain": (shapes.word, ""),
+    "remoteServers": (shapes.listed(shapes.word), ()),
+}
+_HOSTS_FILE = re.compile(rf"[0-9a-f]{{64}}|{_INHERITED}")
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
 _IN_USE = os.strerror(errno.EADDRINUSE)
@@ -43,14 +51,10 @@ def lock() -> AbstractContextManager[None]:
 
 def service(network: str) -> Service | None:
     """Return what the network's dnsmasq was started for, or None if it was not."""
-    document = state.read(_directory(network), _SERVICE)
-    if not isinstance(document, dict):
+    document = state.read_table(_directory(network), _SERVICE, _TABLE)
+    if document is None:
         return None
-    return Service(
-        tuple(document.get("links", ())),
-        str(document.get("domain", "")),
-        tuple(document.get("remoteServers", ())),
-    )
+    return Service(document["links"], document["domain"], document["remoteServers"])
 
 
 def ensure(network: str, wanted: Service, env: Mapping[str, str]) -> None:
@@ -126,9 +130,10 @@ def stop_if_unused(network: str) -> None:
     """Have no dnsmasq, and no file of it, if nothing is served on `network`."""
     directory = _directory(network)
     _remove(network, ".unfinished")
-    if not state.remove_if_empty(hosts_directory(network)):
+    if is_used(network):
         return
     _stop(network)
+    state.remove_if_empty(hosts_directory(network))
     for name in ("pid", "dnsmasq.conf", _SERVICE):
         state.delete(directory, name)
     state.remove_if_empty(directory)
@@ -137,7 +142,8 @@ def stop_if_unused(network: str) -> None:
 
 def is_used(network: str) -> bool:
     """Tell whether anything is served on `network`."""
-    return os.path.isdir(hosts_directory(network))
+    hosts = hosts_directory(network)
+    return bool(state.any_name(hosts, _HOSTS_FILE.fullmatch))
 
 
 def reload(network: str) -> None:
@@ -239,17 +245,12 @@ def _start_alone(executable: str, path: str) -> None:
 
 
 def _content(network: str, name: str) -> str | None:
-    try:
-        path = os.path.join(hosts_directory(network), name)
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError:
-        return None
+    content = state.read_bytes(hosts_directory(network), name)
+    return None if content is None else content.decode("utf-8", "replace")
 
 
 def _remove(network: str, name: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(hosts_directory(network), name))
+    state.delete(hosts_directory(network), name)
 
 
 def _pid(network: str) -> int:
@@ -258,8 +259,12 @@ def _pid(network: str) -> int:
     try:
         with open(path, "rb") as file:
             return int(file.read(_PID_DIGITS))
-    except (OSError, ValueError):
+    except ValueError:
         return 0
+    except OSError as error:
+        if is_absence(error):
+            return 0
+        raise of_os(f"read {path}", error) from error
 
 
 def _configuration(network: str) -> str:

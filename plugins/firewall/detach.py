@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def detach(request: Request) -> bool:
     """Have no rule for the attachment; false if there is no record of it."""
     attachment = Attachment.of(request)
-    if attachments.read(protection.NAME, attachment) is None:
+    if protection.read(attachment) is None:
         holders.recall()
         attachment = naming.recalled(attachment)
-        if attachments.read(protection.NAME, attachment) is None:
+        if protection.read(attachment) is None:
             return False
     release(attachment)
     request.log.step("rules")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cni_common import attachments
 from cni_common.rollback import Gather
 from plugins.firewall import choice, holders, nftables, protection, zone
 
@@ -60,9 +59,8 @@ def _bring(host: Host, but: Attachment | None) -> None:
 
 
 def _recorded(but: Attachment | None) -> Iterator[tuple[Attachment, Protection]]:
-    for attachment, record in attachments.of_plugin(protection.NAME):
-        had = protection.of_record(record)
-        if had is not None and attachment != but:
+    for attachment, had in protection.recorded():
+        if attachment != but:
             yield attachment, had
 
 

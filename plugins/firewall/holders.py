@@ -7,8 +7,7 @@ bridge has many: what they share goes with the last. Whoever calls holds the loc
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cni_common import marks, own_tables, state
@@ -73,18 +72,17 @@ def unneeded(
     return tuple(
         entry
         for entry in entries
-        if not _has_other(state.path(_ROOM, place, entry), own)
+        if not marks.any_in(f"{_ROOM}/{place}/{entry}", but=own)
     )
 
 
 def any_of_others(place: str, attachment: Attachment | None) -> str:
     """Return some entry of `place` that not only `attachment` needs, or ""."""
     own = {attachment.digest()} if attachment else set()
-    with suppress(FileNotFoundError), os.scandir(state.path(_ROOM, place)) as entries:
-        for entry in entries:
-            if _has_other(entry.path, own):
-                return entry.name
-    return ""
+    return state.any_name(
+        state.path(_ROOM, place),
+        lambda entry: marks.any_in(f"{_ROOM}/{place}/{entry}", but=own),
+    )
 
 
 def is_unneeded(place: str, entry: str) -> bool:
@@ -93,8 +91,11 @@ def is_unneeded(place: str, entry: str) -> bool:
 
 
 def is_last(place: str, leaving: Collection[str]) -> bool:
-    """Tell whether nobody needs anything of `place` but `leaving`."""
-    return not _has_other(state.path(_ROOM, place), leaving)
+    """Tell whether nobody needs anything of `place` but `leaving`; looks no further."""
+    return not state.any_name(
+        state.path(_ROOM, place),
+        lambda entry: entry not in leaving and not is_unneeded(place, entry),
+    )
 
 
 def settled() -> set[str]:
@@ -112,12 +113,3 @@ def unsettle(places: Iterable[str]) -> None:
     """Know that rules may be missing in `places`."""
     for place in places:
         marks.delete(_SETTLED, place)
-
-
-def _has_other(directory: str, names: Collection[str]) -> bool:
-    """Tell whether `directory` has an entry not in `names`; looks no further."""
-    try:
-        with os.scandir(directory) as entries:
-            return any(e.name[0] != "." and e.name not in names for e in entries)
-    except FileNotFoundError:
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common import attachments, own_tables
+from cni_common import own_tables
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders, protection, rules
@@ -145,9 +145,8 @@ def _rebuilt(without: Attachment | None = None) -> str:
     """Return the transaction that makes the tables anew with all that is recorded."""
     inet: list[Element] = []
     ports: list[Element] = []
-    for attachment, record in attachments.of_plugin(protection.NAME):
-        had = protection.of_record(record)
-        if had is None or attachment == without:
+    for attachment, had in protection.recorded():
+        if attachment == without:
             continue
         inet += rules.elements(rules.of_protection(had), attachment)
         ports += rules.elements(rules.of_ports(had), attachment)

@@ -73,7 +73,10 @@ def _take_back(
 def delete(request: Request, conf: FirewallConf) -> None:
     """There is no rule for the attachment, whatever the configuration says by now."""
     if not detach.detach(request):
-        _delete_inherited(request, conf)
+        with Gather() as each:
+            each(_delete_inherited, request, conf)
+            if not each.errors:  # one that is damaged
+                each(attachments.delete, NAME, Attachment.of(request))
 
 
 def check(request: Request, conf: FirewallConf) -> None:
@@ -90,7 +93,7 @@ def gc(request: Request, conf: FirewallConf) -> None:
     if valid is not None:
         with Gather() as each:
             each(holders.recall)
-            for attachment in attachments.stale(NAME, request.network, valid):
+            for attachment in attachments.stale(NAME, request.network, valid, each):
                 each(detach.release, attachment)
     if attachments.any_of(NAME):
         there = choice.look()

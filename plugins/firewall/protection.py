@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from cni_common import attachments
+from cni_common import attachments, shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress
 
 NAME = "firewall"
@@ -37,6 +39,29 @@ class Policy(StrEnum):
     OPEN = "open"
     SAME_BRIDGE = "same-bridge"
     ISOLATED = "isolated"
+
+
+def _policy(value: object) -> Policy:
+    return Policy(shapes.text(value))
+
+
+def _backend(value: object) -> Backend:
+    return Backend(shapes.text(value))
+
+
+_LINKS = (shapes.listed(shapes.link), shapes.REQUIRED)
+TABLE: Table = {
+    "addresses": (shapes.listed(shapes.address), shapes.REQUIRED),
+    "policy": (_policy, shapes.REQUIRED),
+    "links": _LINKS,
+    "ports": _LINKS,
+    "filters": (shapes.listed(shapes.word), shapes.REQUIRED),
+    "admin_chain": (shapes.word, shapes.REQUIRED),
+    "zone": (shapes.word, shapes.REQUIRED),
+    # Records of earlier builds have not these two.
+    "backend": (_backend, Backend.AUTOMATIC),
+    "home_zone": (shapes.word, FIREWALLD_ZONE),
+}
 
 
 @dataclass(frozen=True)
@@ -81,33 +106,21 @@ class Protection:
             "addresses": [str(address) for address in self.addresses],
         }
 
-    @classmethod
-    def of_document(cls, document: dict[str, Any]) -> Protection:
-        """Return the protection that `document` says."""
-        lists = ("links", "ports", "filters")
-        return cls(
-            addresses=tuple(ip_address(text) for text in document["addresses"]),
-            policy=Policy(document["policy"]),
-            admin_chain=document["admin_chain"],
-            zone=document["zone"],
-            # Records of earlier builds have not these two.
-            backend=Backend(document.get("backend", Backend.AUTOMATIC)),
-            home_zone=document.get("home_zone", FIREWALLD_ZONE),
-            **{key: tuple(document[key]) for key in lists},
-        )
-
 
 def read(attachment: Attachment) -> Protection | None:
     """Return what is recorded of `attachment`, or None."""
-    return of_record(attachments.read(NAME, attachment))
+    record = attachments.read(NAME, attachment, TABLE)
+    return None if record is None else _of_record(record)
 
 
-def of_record(record: dict[str, Any] | None) -> Protection | None:
-    """Return the protection that a record says; None for what is none of ours."""
-    try:
-        return None if record is None else Protection.of_document(record)
-    except (KeyError, TypeError, ValueError):
-        return None
+def recorded() -> Iterator[tuple[Attachment, Protection]]:
+    """Yield all that is recorded."""
+    for attachment, record in attachments.of_plugin(NAME, TABLE):
+        yield attachment, _of_record(record)
+
+
+def _of_record(record: dict[str, Any]) -> Protection:
+    return Protection(**{key: record[key] for key in TABLE})
 
 
 def write(attachment: Attachment, protection: Protection | None) -> None:

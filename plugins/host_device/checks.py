@@ -29,7 +29,7 @@ def attachment(request: Request, conf: HostDeviceConf) -> None:
     """Raise code 999 for the first thing that is not as ADD left it."""
     result = previous.required(request)
     end, index = previous.container_end(request, result)
-    noted = attached.read(release.PLUGIN, Attachment.of(request))
+    noted = attached.read(release.PLUGIN, Attachment.of(request), lent.own)
     if _is_without_link(noted, conf):
         return
     with sides(request.netns) as side:

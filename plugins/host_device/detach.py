@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cni_common import attached, attachments, delegate
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
-from plugins.host_device import release
+from plugins.host_device import lent, release
 
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
@@ -22,7 +22,7 @@ def detach(request: Request) -> bool:
     The device goes home, then the lease; who gave the address takes it back.
     """
     owner = Attachment.of(request)
-    noted = attached.read(release.PLUGIN, owner)
+    noted = attached.read(release.PLUGIN, owner, lent.own)
     if noted is None:
         return False
     with Gather() as each:

@@ -7,6 +7,7 @@ import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cni_common import shapes
 from cni_common.kernel import (
     addresses,
     identities,
@@ -21,6 +22,37 @@ from cni_common.rollback import Gather
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
+    from cni_common.shapes import Table
+
+_ROUTE = shapes.table(
+    {
+        "dst": (shapes.network, shapes.REQUIRED),
+        "gw": (lambda value: value == "" or shapes.address(value), ""),
+        "priority": (shapes.number, 0),
+    }
+)
+_IDENTITY: Table = {
+    "kind": (shapes.word, ""),
+    "permanent_mac": (shapes.mac, ""),
+    "parent": (shapes.word, ""),
+    "other": (shapes.number, 0),
+    "other_netns": (lambda value: -1 if value == -1 else shapes.number(value), -1),
+}
+_TABLE: Table = {
+    "name": (shapes.link, ""),
+    "mac": (shapes.mac, ""),
+    "mtu": (shapes.number, 0),
+    "is_up": (shapes.flag, False),
+    "is_promiscuous": (shapes.flag, False),
+    "alias": (shapes.text, ""),
+    "host_index": (shapes.number, 0),
+    "identity": (shapes.table(_IDENTITY), shapes.members({}, _IDENTITY)),
+    "alternative_names": (shapes.listed(shapes.word), ()),
+    "index": (shapes.number, 0),
+    "master": (shapes.link, ""),
+    "addresses": (shapes.listed(shapes.same(shapes.interface)), ()),
+    "routes": (shapes.listed(shapes.same(_ROUTE)), ()),
+}
 
 
 @dataclass(frozen=True)
@@ -74,35 +106,20 @@ class Lent:
         return link.alias == self.name or (bool(self.mac) and link.mac == self.mac)
 
 
+def own(value: object) -> dict[str, Any]:
+    """Return what a record has of a device, by name; nothing when none was lent.
+
+    Raises ValueError for what is no such thing.
+    """
+    document = shapes.mapping(value)
+    return shapes.members(document, _TABLE) if document else {}
+
+
 def of_document(document: dict[str, Any]) -> Lent | None:
-    """Return what a record has; None when no link was lent."""
+    """Return the device that `own` returned; None when no link was lent."""
     if not document.get("name"):
         return None
-    return Lent(
-        str(document["name"]),
-        str(document.get("mac", "")),
-        int(document.get("mtu", 0)),
-        document.get("is_up") is True,
-        document.get("is_promiscuous") is True,
-        str(document.get("alias", "")),
-        int(document.get("host_index", 0)),
-        _identity(document.get("identity", {})),
-        tuple(document.get("alternative_names", [])),
-        int(document.get("index", 0)),
-        str(document.get("master", "")),
-        tuple(document.get("addresses", [])),
-        tuple(document.get("routes", [])),
-    )
-
-
-def _identity(document: dict[str, Any]) -> Identity:
-    return Identity(
-        str(document.get("kind", "")),
-        str(document.get("permanent_mac", "")),
-        str(document.get("parent", "")),
-        int(document.get("other", 0)),
-        int(document.get("other_netns", -1)),
-    )
+    return Lent(**{**document, "identity": Identity(**document["identity"])})
 
 
 def moved(lent: Lent, inside: Netlink, link: Link) -> Lent:

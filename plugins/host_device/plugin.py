@@ -69,8 +69,9 @@ def delete(request: Request, conf: HostDeviceConf) -> None:
         each(unrecorded.release, owner, request.netns, conf)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may have left a record that is unfinished.
-        each(attachments.delete, release.PLUGIN, owner)
+        # A killed ADD may have left a record that is unfinished, or it is damaged.
+        if not each.errors:
+            each(attachments.delete, release.PLUGIN, owner)
 
 
 def check(request: Request, conf: HostDeviceConf) -> None:
@@ -86,7 +87,9 @@ def gc(request: Request, conf: HostDeviceConf) -> None:
     valid = request.valid_attachments
     with Gather() as each:
         if valid is not None:
-            for stale in attachments.stale(release.PLUGIN, request.network, valid):
+            for stale in attachments.stale(
+                release.PLUGIN, request.network, valid, each
+            ):
                 each(release.stale, stale, request.log)
         if conf.ipam.type:
             each(delegate.gc, conf.ipam.type, request)

@@ -57,10 +57,10 @@ def recorded(owner: Attachment, noted: Attached, log: Log, *paths: str) -> None:
 
 def stale(owner: Attachment, log: Log) -> None:
     """Have nothing of an attachment that is known from its record only."""
-    noted = attached.read(PLUGIN, owner)
+    noted = attached.read(PLUGIN, owner, lent.own)
     if noted is not None:
         recorded(owner, noted, log)
-        attachments.delete(PLUGIN, owner)
+    attachments.delete(PLUGIN, owner)
 
 
 def move_out(

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import attachments
+from cni_common import attached
 from cni_common.kernel import identities, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.environment import validate_ifname
 from cni_common.spec.errors import CNIError
-from plugins.host_device import choice
+from plugins.host_device import choice, lent
 from plugins.host_device.release import PLUGIN, move_out, opened
 
 if TYPE_CHECKING:
@@ -66,12 +66,10 @@ def _is_meant(
 
 def _is_of_another(owner: Attachment, identity: str, name: str) -> bool:
     """Tell whether a record says that another attachment has the device."""
-    for holder, document in attachments.of_plugin(PLUGIN):
-        own = document.get("own")
-        same_place = document.get("netnsIdentity") == identity
+    for holder, noted in attached.of_plugin(PLUGIN, lent.own):
+        same_place = noted.netns_identity == identity
         same_link = same_place and holder.ifname == owner.ifname
-        lent = isinstance(own, dict) and own.get("name") == name
-        if holder != owner and (same_link or lent):
+        if holder != owner and (same_link or noted.own.get("name") == name):
             return True
     return False
 

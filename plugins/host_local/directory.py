@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import gojson
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import of_os
 from plugins.host_local import index
 from plugins.host_local.store import Store
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 DATA_DIR = "/var/lib/cni/networks"
 LOCK = "lock"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_UNWRITABLE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Somebody who keeps removing the directory is not to keep the caller for ever.
 _ATTEMPTS = 20
@@ -42,17 +46,16 @@ def locked(parent: str, network: str, *, create: bool) -> Iterator[Store | None]
 
     None if the directory is absent and not to be created. `parent` may be a
     symbolic link, the network's directory and what lies in it may not. Every
-    OSError, also one from inside the `with`, becomes code 5.
+    OSError, also one from inside the `with`, becomes code 5, or 11 for one that may be
+    over at once.
     """
     try:
         with ExitStack() as stack:
             yield _open(stack, parent, network, create=create)
     except OSError as error:
-        path = os.path.join(parent, network)
-        cause = (error.strerror or str(error)).lower()
-        details = os.fsdecode(error.filename) if error.filename else ""
-        msg = f"use lease directory {path}: {cause}"
-        raise CNIError(Code.IO_FAILURE, msg, details) from error
+        refused = of_os(f"use lease directory {os.path.join(parent, network)}", error)
+        refused.details = os.fsdecode(error.filename) if error.filename else ""
+        raise refused from error
 
 
 def _open(
@@ -65,10 +68,9 @@ def _open(
                     os.makedirs(data_dir, mode=0o755, exist_ok=True)
                 parent = _keep(fds, os.open(data_dir, _DIRECTORY))
                 directory = _keep(fds, _network_directory(parent, network, create))
-                lock = _keep(fds, os.open(LOCK, _LOCK, 0o750, dir_fd=directory))
+                lock = _keep(fds, _lock_file(directory, create=create))
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                found = os.stat(LOCK, dir_fd=directory, follow_symlinks=False)
-                if not os.path.samestat(found, os.fstat(lock)):
+                if not _is_at(LOCK, lock, directory):
                     continue
                 stack.enter_context(fds.pop_all())
         except FileNotFoundError:
@@ -91,6 +93,30 @@ def _network_directory(parent: int, network: str, create: bool) -> int:  # noqa:
         with suppress(FileExistsError):
             os.mkdir(network, 0o755, dir_fd=parent)
     return os.open(network, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+
+
+def _lock_file(directory: int, *, create: bool) -> int:
+    """Open the lock; to release what may be nothing, one that cannot be written will
+    do, or the directory itself.
+    """
+    try:
+        return os.open(LOCK, _LOCK, 0o750, dir_fd=directory)
+    except OSError as error:
+        if create or error.errno not in _UNWRITABLE:
+            raise
+    try:
+        return os.open(LOCK, _READ, dir_fd=directory)
+    except FileNotFoundError:
+        return os.open(".", _DIRECTORY, dir_fd=directory)
+
+
+def _is_at(name: str, fd: int, directory: int) -> bool:
+    """Tell whether `fd` is still what has the name, or is the directory."""
+    held = os.fstat(fd)
+    if stat.S_ISDIR(held.st_mode):
+        return True
+    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return os.path.samestat(found, held)
 
 
 def _keep(fds: ExitStack, fd: int) -> int:

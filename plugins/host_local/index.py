@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common import state
+from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ class Index:
         self._directory = directory
         self._root = -1
         self.complete = False
-        with suppress(OSError):
+        with suppress(OSError, CNIError):
             self._root = _open(state.ensure_directory(*_place(path)))
             self.complete = self._read(_STAMP) == self._mark()
 

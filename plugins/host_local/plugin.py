@@ -77,7 +77,7 @@ def gc(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs n
     ):
         if store is None:
             return
-        for name, content in store.leases().items():
+        for name, content in store.leases(each).items():
             if _is_stale(content, valid):
                 each(store.release, name)
 

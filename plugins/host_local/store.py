@@ -13,6 +13,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from cni_common.spec.errors import is_absence
 from plugins.host_local import boot
 from plugins.host_local.draft import Draft, Place
 from plugins.host_local.index import Index
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address
 
+    from cni_common.rollback import Gather
     from plugins.host_local.owner import Owner
 
     IPAddress = IPv4Address | IPv6Address
@@ -52,22 +54,24 @@ class Store:
         leases = self.leases()
         return [name for name, content in leases.items() if content == owner.content]
 
-    def leases(self) -> dict[str, bytes]:
+    def leases(self, each: Gather | None = None) -> dict[str, bytes]:
         """Return the content of every lease by its name; reads them all.
 
-        The side index says the same afterwards.
+        The side index says the same afterwards. With `each`, a lease that cannot be
+        read is an error of that, and passed over.
         """
         found: dict[str, bytes] = {}
         owners: dict[str, list[str]] = {}
-        for name in os.listdir(self._fd):
-            content = self.content(name) if _is_address(name) else None
+        for name in filter(_is_address, os.listdir(self._fd)):
+            content = each(self.content, name) if each else self.content(name)
             if content is None:
                 continue
             found[name] = content
             owner = owner_of(content)
             if owner is not None:
                 owners.setdefault(owner.key, []).append(name)
-        self._index.rebuild(owners)
+        if not (each and each.errors):
+            self._index.rebuild(owners)
         self._changed = True
         return found
 
@@ -86,16 +90,15 @@ class Store:
     def content(self, name: str) -> bytes | None:
         """Return the content of a lease without white space around it.
 
-        None for what is absent, unreadable, no regular file or too long to be one:
-        such things are nobody's lease, yet they occupy their name.
+        None for what is absent, no regular file or too long to be one: such things are
+        nobody's lease, yet they occupy their name. Raises OSError for what cannot be
+        read, since nobody knows whose that is.
         """
         fd, size = self._open_lease(name)
         if fd < 0:
             return None
         try:
             return os.read(fd, size).strip() if size <= _CONTENT_MAX else None
-        except OSError:
-            return None
         finally:
             os.close(fd)
 
@@ -103,25 +106,29 @@ class Store:
         """Tell whether a lease can be reclaimed: empty, or of an earlier boot.
 
         Whoever creates a lease holds the lock, so that an empty one here is what a
-        crash left, not what somebody is about to write.
+        crash left, not what somebody is about to write. What cannot be read is not.
         """
-        fd, size = self._open_lease(name)
-        if fd < 0:
-            return False
+        fd = -1
         try:
+            fd, size = self._open_lease(name)
+            if fd < 0:
+                return False
             empty = size <= _CONTENT_MAX and not os.read(fd, size).strip()
             return empty or boot.is_from_earlier(fd)
         except OSError:
             return False
         finally:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
 
     def _open_lease(self, name: str) -> tuple[int, int]:
         """Return a regular file's descriptor and size; -1 for anything else."""
         try:
             fd = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=self._fd)
-        except OSError:
-            return -1, 0
+        except OSError as error:
+            if is_absence(error):
+                return -1, 0
+            raise
         found = os.fstat(fd)
         if stat.S_ISREG(found.st_mode):
             return fd, found.st_size
@@ -172,7 +179,7 @@ class Store:
         """Return the address that range set `number` leased last, if it is known."""
         try:
             return ip_address((self.content(f"{LAST}{number}") or b"").decode())
-        except ValueError:
+        except (OSError, ValueError):
             return None
 
     def set_last_reserved(self, number: int, address: IPAddress | None) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cni_common import attached, attachments
+from cni_common import attached
 from cni_common.kernel import macvlans
 from cni_common.spec.errors import CNIError, Code
-from plugins.macvlan.release import PLUGIN
+from plugins.macvlan.release import PLUGIN, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,7 @@ def _holder(owner: Attachment, noted: Attached, lower: Link) -> str:
     """Return who has the MAC on the master; the kernel tells of no link elsewhere."""
     if noted.own["mac"] == lower.mac:
         return f"{lower.name} itself"
-    for other, document in attachments.of_plugin(PLUGIN):
-        theirs = attached.of_document(document)
+    for other, theirs in attached.of_plugin(PLUGIN, own):
         if other != owner and _is_same(theirs, noted) and theirs.living():
             return str(other)
     return f"another link on {lower.name} that no record tells of"

@@ -27,7 +27,7 @@ def attachment(request: Request, conf: MacvlanConf) -> None:
     result = previous.required(request)
     end, index = previous.container_end(request, result)
     owner = Attachment.of(request)
-    noted = attached.read(release.PLUGIN, owner)
+    noted = attached.read(release.PLUGIN, owner, release.own)
     with sides(request.netns) as side:
         lower = master.of(side, conf, noted)
         link = links.get(side.container, end.name)

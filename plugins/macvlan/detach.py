@@ -22,7 +22,7 @@ def detach(request: Request) -> bool:
     Link, then lease; who gave the address takes it back.
     """
     owner = Attachment.of(request)
-    noted = attached.read(release.PLUGIN, owner)
+    noted = attached.read(release.PLUGIN, owner, release.own)
     if noted is None:
         return False
     with Gather() as each:

@@ -75,8 +75,9 @@ def delete(request: Request, conf: MacvlanConf) -> None:
         each(release.link_in, owner, request.netns)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may have left a record that is unfinished.
-        each(attachments.delete, release.PLUGIN, owner)
+        # A killed ADD may have left a record that is unfinished, or it is damaged.
+        if not each.errors:
+            each(attachments.delete, release.PLUGIN, owner)
 
 
 def check(request: Request, conf: MacvlanConf) -> None:
@@ -92,7 +93,9 @@ def gc(request: Request, conf: MacvlanConf) -> None:
     valid = request.valid_attachments
     with Gather() as each:
         if valid is not None:
-            for stale in attachments.stale(release.PLUGIN, request.network, valid):
+            for stale in attachments.stale(
+                release.PLUGIN, request.network, valid, each
+            ):
                 each(release.stale, stale)
         if conf.ipam.type:
             each(delegate.gc, conf.ipam.type, request)

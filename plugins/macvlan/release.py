@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import attached, attachments, naming
+from cni_common import attached, attachments, naming, shapes
 from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
 
 PLUGIN = "macvlan"
+own = shapes.table(
+    {
+        "master": (shapes.link, ""),
+        "mac": (shapes.mac, ""),
+        "inside": (shapes.flag, False),
+        "index": (shapes.number, 0),
+    }
+)
 
 
 def link_in(owner: Attachment, path: str, index: int = 0) -> None:
@@ -45,7 +53,7 @@ def link(inside: Netlink, owner: Attachment, index: int = 0) -> None:
 
 def recorded(owner: Attachment, noted: Attached, *paths: str) -> None:
     """Have no link of the attachment that `noted` tells of, wherever it lives."""
-    link_in(owner, noted.living(*paths), int(noted.own.get("index", 0)))
+    link_in(owner, noted.living(*paths), noted.own["index"])
 
 
 def is_of(owner: Attachment, found: Link) -> bool:
@@ -60,7 +68,7 @@ def is_of(owner: Attachment, found: Link) -> bool:
 
 def stale(owner: Attachment) -> None:
     """Have nothing of an attachment that is known from its record only."""
-    noted = attached.read(PLUGIN, owner)
+    noted = attached.read(PLUGIN, owner, own)
     if noted is not None:
         recorded(owner, noted)
-        attachments.delete(PLUGIN, owner)
+    attachments.delete(PLUGIN, owner)

@@ -8,10 +8,9 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from cni_common import attachments
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
-from plugins.portmap import elements, ledger, localnet, rules
+from plugins.portmap import detach, elements, ledger, localnet, rules
 from plugins.portmap.claims import Claim
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def check_published(attachment: Attachment, wanted: dict[Port, list[Claim]]) -> 
     this one, so its element is not expected.
     """
     held = ledger.load(wanted)
-    if attachments.read("portmap", attachment) is None:
+    if detach.read(attachment) is None:
         raise _missing(f"record of {attachment}")
     expected: Elements = {}
     for port, claims in wanted.items():

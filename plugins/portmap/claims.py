@@ -7,15 +7,16 @@ nft cannot say who owns an element, nor whether its owner still lives. A claim c
 from __future__ import annotations
 
 import ipaddress
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cni_common import shapes
 from cni_common.kernel import netns, route_get
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
+    from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress
 
 
@@ -27,6 +28,24 @@ class Port(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.protocol} port {self.number}"
+
+
+_TARGET: Table = {
+    "address": (shapes.same(shapes.address), shapes.REQUIRED),
+    "link": (shapes.link, shapes.REQUIRED),
+    "conditions": (shapes.text, ""),
+}
+_CLAIM: Table = {
+    "host_ip": (shapes.same(lambda value: value == "" or shapes.address(value)), ""),
+    **dict.fromkeys(
+        ("network", "container_id", "ifname", "netns", "identity"),
+        (shapes.text, shapes.REQUIRED),
+    ),
+    "container_port": (shapes.number, shapes.REQUIRED),
+    "targets": (shapes.listed(shapes.table(_TARGET)), shapes.REQUIRED),
+    "snat": (shapes.flag, True),
+    "masq_all": (shapes.flag, False),
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +85,11 @@ class Claim:
     masq_all: bool = False
 
     @classmethod
-    def of_document(cls, document: dict[str, Any]) -> Claim:
-        """Return the claim that `document` says."""
-        targets = tuple(Target(**target) for target in document["targets"])
-        return cls(**{**document, "targets": targets})
+    def of_document(cls, document: object) -> Claim:
+        """Return the claim that `document` says, or raise ValueError."""
+        found = shapes.members(shapes.mapping(document), _CLAIM)
+        targets = tuple(Target(**target) for target in found["targets"])
+        return cls(**{**found, "targets": targets})
 
     def document(self) -> dict[str, Any]:
         """Return the claim as JSON values."""
@@ -139,13 +159,17 @@ class Claim:
                 return any(route_get.holder(address) for address in addresses)
 
 
-def read(document: object) -> list[Claim]:
-    """Return the claims that `document` says; what is none of ours is left out."""
-    found = []
-    for item in document if isinstance(document, list) else []:
-        with suppress(KeyError, TypeError, ValueError):
+def read(document: object) -> tuple[list[Claim], str]:
+    """Return the claims that `document` says, and why one is left out, if any is."""
+    if not isinstance(document, list):
+        return [], "it is no list of claims"
+    found, cause = [], ""
+    for item in document:
+        try:
             found.append(Claim.of_document(item))
-    return found
+        except ValueError as error:
+            cause = str(error)
+    return found, cause
 
 
 def granted(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import attachments, naming
+from cni_common import attachments, naming, shapes
 from cni_common.kernel import conntrack
 from cni_common.naming import Attachment
 from plugins.portmap import ledger, localnet
@@ -17,20 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from cni_common.shapes import Table
     from cni_common.spec.request import Request
     from plugins.portmap.claims import Port
     from plugins.portmap.ledger import Claims
 
 NAME = ledger.NAME
+_TABLE: Table = {
+    "ports": (shapes.listed(shapes.same(ledger.port_of)), ()),
+    "addresses": (shapes.listed(shapes.same(shapes.address)), ()),
+    "links": (shapes.listed(shapes.link), ()),
+}
 
 
 def detach(request: Request) -> bool:
     """Have no port lead to the attachment; false if there is no record of it."""
     attachment = Attachment.of(request)
-    if attachments.read(NAME, attachment) is None:
+    if read(attachment) is None:
         ledger.recall()
         attachment = naming.recalled(attachment)
-        if attachments.read(NAME, attachment) is None:
+        if read(attachment) is None:
             return False
     withdraw(request, attachment, ())
     return True
@@ -38,7 +44,7 @@ def detach(request: Request) -> bool:
 
 def withdraw(request: Request, attachment: Attachment, ports: Iterable[Port]) -> None:
     with ledger.lock():
-        recorded = attachments.read(NAME, attachment)
+        recorded = read(attachment)
         before = ledger.load({*ports, *ports_of(recorded)})
         after = {
             port: granted(port, present, attachment, [])
@@ -51,12 +57,17 @@ def withdraw(request: Request, attachment: Attachment, ports: Iterable[Port]) ->
     forget(request, flows(before, attachment))
 
 
+def read(attachment: Attachment) -> dict[str, Any] | None:
+    """Return what is recorded of `attachment`, or None."""
+    return attachments.read(NAME, attachment, _TABLE)
+
+
 def ports_of(recorded: dict[str, Any] | None) -> list[Port]:
-    return [ledger.port_of(name) for name in (recorded or {}).get("ports", [])]
+    return list(map(ledger.port_of, recorded["ports"])) if recorded else []
 
 
 def links_of(recorded: dict[str, Any] | None) -> list[str]:
-    return list((recorded or {}).get("links", []))
+    return list(recorded["links"]) if recorded else []
 
 
 def links_needed(claims: Claims) -> list[str]:

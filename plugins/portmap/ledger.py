@@ -9,10 +9,11 @@ process may be killed at any moment.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cni_common import marks, own_tables, state
+from cni_common import marks, own_tables, shapes, state
 from cni_common.kernel import nft
 from plugins.portmap import claims, conditions, elements, excluded, rules
 from plugins.portmap.claims import Claim, Port
@@ -21,10 +22,13 @@ from plugins.portmap.rules import Scope
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cni_common.rollback import Gather
+
 NAME = "portmap"
 CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"
 
 Claims = dict[Port, list[Claim]]
+_PORT = re.compile("(tcp|udp|sctp)-([0-9]{1,5})")
 
 
 @contextmanager
@@ -43,13 +47,25 @@ def lock() -> Iterator[None]:
 
 def load(ports: Iterable[Port]) -> Claims:
     """Return the claims on `ports`."""
-    directory = state.path(CLAIMS)
-    return {port: claims.read(state.read(directory, file_name(port))) for port in ports}
+    return {port: _claims_on(port) for port in ports}
 
 
-def load_all() -> Claims:
-    """Return the claims on all ports: for GC, and to make the table anew."""
-    return load(map(port_of, state.names(state.path(CLAIMS))))
+def load_all(each: Gather | None = None) -> Claims:
+    """Return the claims on all ports: for GC, and to make the table anew.
+
+    With `each`, what cannot be read is an error of that, and passed over.
+    """
+    found = {}
+    for name in state.names(state.path(CLAIMS)):
+        try:
+            port = port_of(name)
+        except ValueError as error:
+            state.distrust(state.path(CLAIMS), name, str(error))
+            continue
+        held = each(_claims_on, port) if each else _claims_on(port)
+        if held is not None:
+            found[port] = held
+    return found
 
 
 def file_name(port: Port) -> str:
@@ -57,10 +73,13 @@ def file_name(port: Port) -> str:
     return f"{port.protocol}-{port.number}"
 
 
-def port_of(name: str) -> Port:
-    """Return the port that is written down as `name`."""
-    protocol, _, number = name.partition("-")
-    return Port(protocol, int(number))
+def port_of(name: object) -> Port:
+    """Return the port that is written down as `name`; raises ValueError for none."""
+    found = _PORT.fullmatch(shapes.text(name))
+    if found is None:
+        msg = "it is no port"
+        raise ValueError(msg)
+    return Port(found[1], int(found[2]))
 
 
 def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
@@ -70,8 +89,10 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     and is made anew, for everybody, when the kernel has not what `before` says: rules
     are looked for, and the elements of the ports in `held`, which do not change.
     """
-    changed = {port for port in after if after[port] != before[port]}
-    unfinished = marks.any_in(UNFINISHED)
+    lost = {port for port in after if not before[port] and _is_written_down(port)}
+    changed = {port for port in after if after[port] != before[port]} | lost
+    # Whose elements those are, of which the claims are damaged, nobody knows any more.
+    unfinished = bool(lost) or marks.any_in(UNFINISHED)
     renewed = elements.renewal(_elements_of(after, set(held) - changed))
     if not changed and not unfinished and not renewed:
         return
@@ -135,15 +156,25 @@ def _is_any_claimed() -> bool:
 
     Where none is, the halves of files that killed processes left are removed.
     """
-    directory = state.path(CLAIMS)
-    with suppress(FileNotFoundError):
-        with os.scandir(directory) as entries:
-            if any(entry.name[0] != "." for entry in entries):
-                return True
-        for half in os.listdir(directory):
-            os.unlink(os.path.join(directory, half))
-        state.remove_if_empty(directory)
+    if marks.any_in(CLAIMS):
+        return True
+    state.delete(state.path(CLAIMS))
     return False
+
+
+def _is_written_down(port: Port) -> bool:
+    return os.path.lexists(state.path(CLAIMS, file_name(port)))
+
+
+def _claims_on(port: Port) -> list[Claim]:
+    directory, name = state.path(CLAIMS), file_name(port)
+    document = state.read(directory, name)
+    if document is None:
+        return []
+    found, cause = claims.read(document)
+    if cause:
+        state.distrust(directory, name, cause)
+    return found
 
 
 def _change(declared: str, transaction: str) -> None:

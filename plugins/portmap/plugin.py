@@ -23,6 +23,7 @@ from plugins.portmap.detach import (
     links_needed,
     links_of,
     ports_of,
+    read,
     withdraw,
 )
 
@@ -47,7 +48,7 @@ def add(request: Request, conf: PortmapConf) -> Result:
     claims = wanted.claims(request, conf, previous)
     _check_conditions(claims)
     request.log.step("wanted")
-    recorded = attachments.read(NAME, attachment)
+    recorded = read(attachment)
     if not claims and recorded is None:
         ledger.restore()
         return previous
@@ -92,6 +93,8 @@ def delete(request: Request, conf: PortmapConf) -> None:
         if ports:
             each(withdraw, request, attachment, ports)
         each(_delete_inherited, request, attachment)
+        if not each.errors:
+            each(attachments.delete, NAME, attachment)  # one that is damaged
 
 
 def check(request: Request, conf: PortmapConf) -> None:
@@ -112,17 +115,18 @@ def gc(request: Request, conf: PortmapConf) -> None:
     valid = request.valid_attachments
     if valid is None:
         return
-    ledger.recall()
-    kept = attachments.identities(request.network, valid)
-    gone: dict[Attachment, set[Port]] = {
-        item: set() for item in attachments.stale(NAME, request.network, valid)
-    }
-    for port, claims in ledger.load_all().items():
-        for holder in (claim.attachment for claim in claims):
-            key = (holder.container_id, holder.ifname)
-            if holder.network == request.network and key not in kept:
-                gone.setdefault(holder, set()).add(port)
     with Gather() as each:
+        each(ledger.recall)
+        kept = attachments.identities(request.network, valid)
+        gone: dict[Attachment, set[Port]] = {
+            item: set()
+            for item in attachments.stale(NAME, request.network, valid, each)
+        }
+        for port, claims in ledger.load_all(each).items():
+            for holder in (claim.attachment for claim in claims):
+                key = (holder.container_id, holder.ifname)
+                if holder.network == request.network and key not in kept:
+                    gone.setdefault(holder, set()).add(port)
         for attachment, ports in gone.items():
             each(withdraw, request, attachment, ports)
         each(ledger.restore)

@@ -79,11 +79,12 @@ def delete(request: Request, conf: PtpConf) -> None:
         return
     owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, owner, request)
+        each(release.unrecorded, owner, request.netns)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may not have finished writing it.
-        each(record.delete, owner)
+        # A killed ADD may not have finished writing it, or it is damaged.
+        if not each.errors:
+            each(record.delete, owner)
 
 
 def check(request: Request, conf: PtpConf) -> None:
@@ -98,7 +99,7 @@ def gc(request: Request, conf: PtpConf) -> None:
     valid = request.valid_attachments
     with Gather() as each:
         if valid is not None:
-            for stale in attachments.stale(record.PLUGIN, request.network, valid):
+            for stale in attachments.stale(record.PLUGIN, request.network, valid, each):
                 each(release.stale, stale)
             each(masquerade.collect, request.network, valid)
         if conf.ipam.type:

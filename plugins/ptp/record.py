@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import attachments
-from cni_common.pair_record import PairRecord
+from cni_common.pair_record import TABLE, PairRecord
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
@@ -21,7 +21,7 @@ def write(owner: Attachment, record: PairRecord) -> None:
 
 def read(owner: Attachment) -> PairRecord | None:
     """Return the record of `owner`, or None when there is none."""
-    document = attachments.read(PLUGIN, owner)
+    document = attachments.read(PLUGIN, owner, TABLE)
     return None if document is None else PairRecord(**PairRecord.members(document))
 
 
@@ -32,7 +32,7 @@ def delete(owner: Attachment) -> None:
 
 def holder_of(host_veth: str) -> tuple[Attachment, PairRecord] | None:
     """Return whose the link is, and its record; for an ADD that it is in the way of."""
-    for owner, document in attachments.of_plugin(PLUGIN):
-        if document.get("hostVeth") == host_veth:
+    for owner, document in attachments.of_plugin(PLUGIN, TABLE):
+        if document["hostVeth"] == host_veth:
             return owner, PairRecord(**PairRecord.members(document))
     return None

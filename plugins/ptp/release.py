@@ -25,14 +25,19 @@ def rules_and_link(owner: Attachment, request: Request, noted: PairRecord) -> No
 
 
 def stale(owner: Attachment) -> None:
-    """Have nothing of an attachment that is known from its record only."""
+    """Have nothing of an attachment that is known from its record only.
+
+    Of one whose record is damaged, what is found without.
+    """
     noted = record.read(owner)
     if noted is not None:
         _recorded(owner, noted)
-        record.delete(owner)
+    else:
+        unrecorded(owner, "")
+    record.delete(owner)
 
 
-def unrecorded(owner: Attachment, request: Request) -> None:
+def unrecorded(owner: Attachment, path: str) -> None:
     """Have nothing of an attachment that we do not remember.
 
     It was deleted before, or its record is lost, or the reference plugin made it.
@@ -40,7 +45,7 @@ def unrecorded(owner: Attachment, request: Request) -> None:
     from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
     with Gather() as each:
-        held = each(veth_pair.delete_inside, owner, request.netns) or []
+        held = each(veth_pair.delete_inside, owner, path) or []
         each(veth_pair.delete_host_end, owner, naming.host_veth(owner))
         each(masquerade.release, owner)
         each(inherited.masquerade, owner, held)

@@ -14,8 +14,8 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cni_common import readiness
-from cni_common.spec.errors import CNIError, Code
+from cni_common import readiness, shapes
+from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.tuning.values import LINK_KEYS
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> Non
 
 
 def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
-    """Return what was written down of the link, or None without a trusted file."""
+    """Return what was written down of the link, or None without a trusted file.
+
+    Raises code 5 or 11 for one that cannot be read just now.
+    """
     try:
         with _opened(directory) as place:
             fd = os.open(_name(owner), _READ, dir_fd=place)
@@ -72,9 +75,23 @@ def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     return None
                 content = file.read(_SIZE_MAX)
-    except OSError:
+    except _NOT_OURS:
         return None
+    except OSError as error:
+        if is_absence(error):
+            return None
+        raise _refused(directory, error) from error
     return _settings(content)
+
+
+def settings(value: object) -> dict[str, Setting]:
+    """Return the settings that `value` is, or raise ValueError."""
+    document = shapes.mapping(value)
+    for key, setting in document.items():
+        if key not in LINK_KEYS or not _is_valid(key, setting):
+            msg = f"{key!r:.40}: {setting!r:.40} is no setting"
+            raise ValueError(msg)
+    return document
 
 
 def delete(directory: str, owner: Attachment) -> None:
@@ -147,5 +164,4 @@ def _is_valid(key: str, value: object) -> bool:
 
 
 def _refused(directory: str, error: OSError) -> CNIError:
-    cause = (error.strerror or str(error)).lower()
-    return CNIError(Code.IO_FAILURE, f"use dataDir {directory}: {cause}")
+    return of_os(f"use dataDir {directory}", error)

@@ -60,10 +60,16 @@ def gc(request: Request, conf: TuningConf) -> None:
     if valid is None:
         return
     with Gather() as each:
-        for stale in attachments.stale(record.PLUGIN, request.network, valid):
-            noted = record.read(stale)
-            if noted is not None:
-                each(release, request.log, stale, noted)
+        for stale in attachments.stale(record.PLUGIN, request.network, valid, each):
+            each(_release, request, stale)
+
+
+def _release(request: Request, stale: Attachment) -> None:
+    noted = record.read(stale)
+    if noted is not None:
+        release(request.log, stale, noted)
+    else:
+        attachments.delete(record.PLUGIN, stale)
 
 
 def status(request: Request, conf: TuningConf) -> None:

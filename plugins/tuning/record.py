@@ -6,14 +6,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cni_common import attachments
+from cni_common import attachments, shapes
 from plugins.tuning import backup
 from plugins.tuning.values import Values
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
+    from cni_common.shapes import Table
 
 PLUGIN = "tuning"
+
+
+def _parameter(value: object) -> str:
+    """Return the path of a parameter below /proc/sys."""
+    name = shapes.text(value)
+    if not name.startswith("net/") or ".." in name.split("/"):
+        msg = f"{name!r:.40} is no parameter"
+        raise ValueError(msg)
+    return name
+
+
+def _data_dir(value: object) -> str:
+    directory = shapes.text(value)
+    if directory and not backup.is_acceptable(directory):
+        msg = f"{directory!r:.40} is no directory"
+        raise ValueError(msg)
+    return directory
+
+
+_TABLE: Table = {
+    "netns": (shapes.text, ""),
+    "netnsIdentity": (shapes.text, ""),
+    "index": (shapes.number, 0),
+    "dataDir": (_data_dir, ""),
+    "link": (backup.settings, {}),
+    "sysctl": (shapes.mapped(_parameter, shapes.text), {}),
+}
 
 
 @dataclass(frozen=True)
@@ -33,15 +61,15 @@ class Record:
 
 def read(owner: Attachment) -> Record | None:
     """Return the record of `owner`, or None when there is none."""
-    document = attachments.read(PLUGIN, owner)
+    document = attachments.read(PLUGIN, owner, _TABLE)
     if document is None:
         return None
     return Record(
-        str(document.get("netns", "")),
-        str(document.get("netnsIdentity", "")),
-        int(document.get("index", 0)),
-        str(document.get("dataDir", "")),
-        Values(dict(document.get("link", {})), dict(document.get("sysctl", {}))),
+        document["netns"],
+        document["netnsIdentity"],
+        document["index"],
+        document["dataDir"],
+        Values(document["link"], document["sysctl"]),
     )
 
 

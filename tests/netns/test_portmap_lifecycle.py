@@ -141,7 +141,7 @@ def test_half_written_claim_goes_with_the_last_port(node: Node) -> None:
     """What a killed process left of a claim's file does not keep the table."""
     conf, options = request(node.container(2), 2, mapping(8080))
     node.cni.ok("portmap", "ADD", conf, **options)
-    with open(f"{state.ROOT}/portmap-claims/.1.tcp-8081", "w") as file:
+    with open(f"{state.ROOT}/portmap-claims/.unfinished", "w") as file:
         file.write("[{")
     node.cni.ok("portmap", "DEL", conf, **options)
     assert (nft_objects(*TABLE), left()) == ([], [])

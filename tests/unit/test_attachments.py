@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cni_common import attachments, state
+from cni_common import attachments, log, shapes, state
 from cni_common.naming import Attachment
+from cni_common.rollback import Gather
 
 ONE = Attachment("n", "c1", "eth0")
+TABLE = {"a": (shapes.number, 0)}
 HUGE = Attachment("n" * 500, "c" * 10_000, "é" * 7)
 
 
@@ -21,6 +23,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Records lie in a directory of the test's own."""
     monkeypatch.setattr(state, "ROOT", str(tmp_path / "cnipy"))
     return Path(state.ROOT)
+
+
+def stale(network: str, *valid: tuple[str, str]) -> list[Attachment]:
+    """Return whose records GC would find, where nothing is refused."""
+    with Gather() as each:
+        return attachments.stale("p", network, valid, each)
 
 
 def files(root: Path) -> list[str]:
@@ -43,27 +51,28 @@ def test_record_lies_where_an_operator_looks(root: Path) -> None:
 @pytest.mark.parametrize("one", [ONE, HUGE, Attachment("n", "c", "a@b")])
 def test_record_is_read_and_deleted(root: Path, one: Attachment) -> None:
     """Names of any length have a record, and after delete no file mentions them."""
-    assert attachments.read("p", one) is None
+    assert attachments.read("p", one, TABLE) is None
     attachments.write("p", one, {"a": 1})
-    record = attachments.read("p", one)
+    record = attachments.read("p", one, TABLE)
     assert record is not None
     assert (record["a"], record["containerID"]) == (1, one.container_id)
-    assert list(attachments.of_network("p", one.network)) == [(one, record)]
+    assert list(attachments.of_plugin("p", TABLE)) == [(one, record)]
+    assert stale(one.network) == [one]
     attachments.delete("p", one)
     attachments.delete("p", one)
-    assert attachments.read("p", one) is None
+    assert attachments.read("p", one, TABLE) is None
     assert files(root) == ["p"]
 
 
 def test_plugins_and_networks_are_apart() -> None:
     """The same container in another plugin or network is another attachment."""
     attachments.write("p", ONE, {})
-    assert attachments.read("q", ONE) is None
+    assert attachments.read("q", ONE, {}) is None
     other = Attachment("m", "c1", "eth0")
-    assert attachments.read("p", other) is None
+    assert attachments.read("p", other, {}) is None
     attachments.delete("p", other)
     attachments.delete("q", ONE)
-    assert attachments.read("p", ONE) is not None
+    assert attachments.read("p", ONE, {}) is not None
 
 
 def test_stale_are_those_that_are_not_valid() -> None:
@@ -73,12 +82,12 @@ def test_stale_are_those_that_are_not_valid() -> None:
             attachments.write("p", Attachment("n", cid, ifname), {})
     attachments.write("p", Attachment("other", "a", "eth0"), {})
     valid = {("a", "eth0"), ("b", "eth1")}
-    assert attachments.stale("p", "n", valid) == [
+    assert stale("n", *valid) == [
         Attachment("n", "a", "eth1"),
         Attachment("n", "b", "eth0"),
     ]
-    assert len(attachments.stale("p", "n", set())) == 4
-    assert attachments.stale("p", "absent", set()) == []
+    assert len(stale("n")) == 4
+    assert stale("absent") == []
 
 
 @pytest.mark.parametrize(
@@ -95,15 +104,25 @@ def test_stale_are_those_that_are_not_valid() -> None:
     ],
 )
 def test_hostile_record_is_passed_over(root: Path, content: str) -> None:
-    """A record of another shape, or of another network, is nobody's."""
+    """A record of another shape, or of another attachment, is told and not believed.
+
+    Whose it is can be seen by its name, so that GC removes what is left of it.
+    """
     attachments.write("p", ONE, {})
     (root / "p/n/c2@eth0").write_text(content)
     os.mkdir(root / "p/n/directory")
-    assert attachments.stale("p", "n", set()) == [ONE]
+    other = Attachment("n", "c2", "eth0")
+    assert stale("n") == [ONE, other]
+    assert stale("n", ("c2", "eth0")) == [ONE]
+    assert attachments.read("p", other, {}) is None
+    assert [owner for owner, _ in attachments.of_plugin("p", {})] == [ONE]
+    told = log.remarks()
+    assert any("c2@eth0" in text for text in told)
+    assert any("n/directory" in text for text in told)
 
 
 def test_record_that_is_no_object_is_none(root: Path) -> None:
     """A list where a record should be is no record."""
     attachments.write("p", ONE, {})
     (root / "p/n/c1@eth0").write_text("[]")
-    assert attachments.read("p", ONE) is None
+    assert attachments.read("p", ONE, {}) is None

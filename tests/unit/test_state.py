@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cni_common import state
+from cni_common import log, state
+from cni_common.spec.errors import CNIError
 
 
 @pytest.fixture(autouse=True)
@@ -122,9 +124,10 @@ def test_full_disk_keeps_the_earlier_document() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "rename", refuse)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(CNIError, match="no space") as raised:
             state.write(directory, "a", "after")
     assert os.rename is real
+    assert raised.value.code == 5
     assert state.read(directory, "a") == "before"
     assert os.listdir(directory) == ["a"]
 
@@ -140,18 +143,18 @@ def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
     state.write(directory, "a", 8)
     assert (target / "a").read_text() == "7"
     os.symlink(target, f"{directory}/link")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(CNIError, match="not a directory"):
         state.write(f"{directory}/link", "b", 9)
     assert os.listdir(target) == ["a"]
 
 
 def test_unfinished_file_is_not_written_through_a_link(tmp_path: Path) -> None:
-    """A link in the place of the unfinished file is refused."""
+    """A link in the place of the unfinished file is replaced, not followed."""
     directory = state.ensure_directory("x")
     os.symlink(tmp_path / "target", f"{directory}/.unfinished")
-    with pytest.raises(OSError, match="symbolic links"):
-        state.write(directory, "a", 1)
+    state.write(directory, "a", 1)
     assert not (tmp_path / "target").exists()
+    assert (os.listdir(directory), state.read(directory, "a")) == (["a"], 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000])
@@ -220,6 +223,84 @@ def test_readable_directory_is_not_a_link(root: Path, tmp_path: Path) -> None:
     target.mkdir(0o700)
     state.ensure_directory("names")
     (root / "names" / "hosts").symlink_to(target)
-    with pytest.raises(OSError, match="Not a directory"):
+    with pytest.raises(CNIError, match="not a directory"):
         state.ensure_readable_directory("names", "hosts")
     assert mode(target) == 0o700
+
+
+class Refusing:
+    """An open(2) that is refused for one path."""
+
+    def __init__(self, path: str, number: int) -> None:
+        self.path, self.number = path, number
+        self.real = os.open
+
+    def __call__(self, path: str, *args: int, **kwargs: int) -> int:
+        if path == self.path:
+            raise OSError(self.number, os.strerror(self.number))
+        return self.real(path, *args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.EMFILE, 11),
+        (errno.ENFILE, 11),
+        (errno.ENOMEM, 11),
+        (errno.EIO, 5),
+        (errno.EACCES, 5),
+    ],
+)
+def test_what_cannot_be_read_is_not_absent(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    """A file or directory that is refused is an error, which a retry may mend."""
+    directory = state.ensure_directory("x")
+    state.write(directory, "a", 1)
+    looks = ((f"{directory}/a", state.read, "a"), (directory, state.names))
+    for path, look, *names in looks:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", Refusing(path, number))
+            with pytest.raises(CNIError) as raised:
+                look(directory, *names)
+        assert raised.value.code == code
+        assert path in raised.value.msg
+    assert state.read(directory, "a") == 1
+
+
+def test_descriptors_that_ran_out_are_no_absence() -> None:
+    """The kernel's own refusal: a process that may open nothing more."""
+    directory = state.ensure_directory("x")
+    state.write(directory, "a", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(CNIError, match="too many open files") as raised:
+            state.read(directory, "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised.value.code == 11
+
+
+def test_stray_thing_is_told_and_goes_with_its_name() -> None:
+    """Directory, pipe, link and another's file are no records, and can be removed."""
+    directory = state.ensure_directory("x")
+    state.write(directory, "kept", 1)
+    os.mkdir(f"{directory}/d")
+    os.mkfifo(f"{directory}/p")
+    os.symlink("/nowhere", f"{directory}/l")
+    state.write(directory, "f", 1)
+    names = ["d", "p", "l"]
+    if os.geteuid() == 0:
+        os.chown(f"{directory}/f", 12345, 12345)
+        names.append("f")
+    log.remarks()
+    for name in names:
+        assert state.read(directory, name) is None
+        assert f"{directory}/{name}" in log.remarks()[0]
+        state.delete(directory, name)
+    state.delete(directory, "f")
+    assert os.listdir(directory) == ["kept"]
+    os.mkdir(f"{directory}/kept2")
+    state.write(directory, "kept2", 2)
+    assert state.read(directory, "kept2") == 2

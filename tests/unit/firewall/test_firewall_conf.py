@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from cni_common import shapes
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import parse
 from plugins.firewall.conf import Backend, FirewallConf
-from plugins.firewall.protection import Policy, Protection, of_record
+from plugins.firewall.protection import TABLE, Policy, Protection
 
 
 def conf(**keys: Any) -> FirewallConf:
@@ -77,8 +79,9 @@ def test_record_is_read_as_it_was_written() -> None:
         filters=("nft4", "nft6"),
         zone="trusted",
     )
-    assert of_record(protection.document()) == protection
+    document = json.loads(json.dumps(protection.document()))
+    assert Protection(**shapes.members(document, TABLE)) == protection
     assert protection.isolated_ports == ("veth1",)
-    assert of_record({}) is None
-    assert of_record({**protection.document(), "policy": "x"}) is None
-    assert of_record({**protection.document(), "addresses": ["x"]}) is None
+    for damage in ({}, {**document, "policy": "x"}, {**document, "addresses": ["x"]}):
+        with pytest.raises(ValueError, match=r"policy|addresses"):
+            shapes.members(damage, TABLE)

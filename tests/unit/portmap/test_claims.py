@@ -69,7 +69,7 @@ def test_overlap(one: dict[str, Any], other: dict[str, Any], *, overlap: bool) -
 def test_claims_survive_being_written() -> None:
     """A claim read back is the claim that was written."""
     written = claim(targets=(replace(V4, conditions="iifname eth0"), V6))
-    assert claims.read([written.document()]) == [written]
+    assert claims.read([written.document()]) == ([written], "")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,9 @@ def test_claims_survive_being_written() -> None:
 )
 def test_what_is_no_claim_is_left_out(document: object) -> None:
     """A file of claims that somebody damaged holds nobody's claim."""
-    assert claims.read(document) == []
+    found, cause = claims.read(document)
+    assert found == []
+    assert cause
 
 
 def test_living_holder_refuses() -> None:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and directories that are ours alone: nothing is followed, and nothing of
+somebody else's is taken for ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cni_common.spec.errors import is_absence, of_os
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTENT_MAX = 1 << 20  # bytes
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@contextmanager
+def refusal(doing: str, *, absence: bool = False) -> Iterator[None]:
+    """Raise what the system refuses in the block as code 5 or 11, saying `doing`.
+
+    With `absence`, that something is not there ends the block, and is no error.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        shortage = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        raise of_os(doing, shortage) from error
+    except OSError as error:
+        if not (absence and is_absence(error)):
+            raise of_os(doing, error) from error
+
+
+def strange(found: os.stat_result) -> str:
+    """Return why a file is none of ours, or nothing."""
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no file"
+    if found.st_uid != os.geteuid():
+        return f"it belongs to user {found.st_uid}"
+    return "it is too long" if found.st_size > CONTENT_MAX else ""
+
+
+def is_there(name: str, place: int) -> bool:
+    """Tell whether the directory `place` has something by that name."""
+    try:
+        os.stat(name, dir_fd=place, follow_symlinks=False)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def removed(name: str, place: int) -> bool:
+    """Have nothing by that name; false for a directory that is not empty."""
+    try:
+        remove(name, place)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True
+
+
+def remove(name: str, place: int) -> None:
+    """Have nothing by that name; raises OSError."""
+    try:
+        os.unlink(name, dir_fd=place)
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        os.rmdir(name, dir_fd=place)
+
+
+def set_mode(directory: str, mode: int, *, at_least: bool = False) -> None:
+    """Give a directory `mode`, or, with `at_least`, what it lacks of it."""
+    fd = os.open(directory, DIRECTORY)
+    try:
+        present = stat.S_IMODE(os.fstat(fd).st_mode)
+        wanted = mode | present if at_least else mode
+        if present != wanted:
+            os.fchmod(fd, wanted)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def exclusively(directory: str) -> Iterator[int]:
+    """Hold a lock on `directory` and give its descriptor."""
+    place = os.open(directory, DIRECTORY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield place
+    finally:
+        os.close(place)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the values of a record may be: tables of members, each with a shape.
+
+A record describes what stands in the kernel, and DEL acts on it as root. So it is
+believed as a whole or not at all; and it is read without a library of models, which
+would cost DEL more than its work. A shape takes a value of JSON and returns it as a
+value of Python, or raises ValueError saying what it is not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Shape = Callable[[object], Any]
+    # Key -> shape, and what an absent member stands for.
+    Table = Mapping[str, tuple[Shape, Any]]
+
+REQUIRED = object()  # in place of what an absent member stands for
+_TEXT_MAX = 1 << 18  # what an environment variable can hold, and more
+_LINK_MAX = 15  # IFNAMSIZ
+_NUMBER_MAX = 2**63
+_NO_WORD = re.compile(r"[\s\0-\x1f\x7f]")
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+
+
+def text(value: object) -> str:
+    """Return a text without the byte that ends one in the kernel."""
+    if isinstance(value, str) and "\0" not in value and len(value) <= _TEXT_MAX:
+        return value
+    raise _unlike("a text", value)
+
+
+def word(value: object) -> str:
+    """Return a text without white space, and so without the end of a line."""
+    if _NO_WORD.search(text(value)):
+        raise _unlike("a word", value)
+    return str(value)
+
+
+def link(value: object) -> str:
+    """Return a link's name, or nothing."""
+    name = word(value)
+    if len(name.encode("utf-8", "surrogateescape")) > _LINK_MAX or "/" in name:
+        raise _unlike("the name of a link", value)
+    if name in {".", ".."}:
+        raise _unlike("the name of a link", value)
+    return name
+
+
+def mac(value: object) -> str:
+    """Return a hardware address, or nothing."""
+    if value == "" or _MAC.fullmatch(text(value)):
+        return str(value)
+    raise _unlike("a hardware address", value)
+
+
+def number(value: object) -> int:
+    """Return a whole number that is not negative."""
+    if type(value) is int and 0 <= value < _NUMBER_MAX:
+        return value
+    raise _unlike("a number", value)
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """Return an object, whatever its members are."""
+    if isinstance(value, dict):
+        return value
+    raise _unlike("an object", value)
+
+
+def flag(value: object) -> bool:
+    """Return true or false."""
+    if isinstance(value, bool):
+        return value
+    raise _unlike("true or false", value)
+
+
+def address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an IP address."""
+    return ipaddress.ip_address(text(value))
+
+
+def interface(value: object) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+    """Return an IP address with its prefix length."""
+    return ipaddress.ip_interface(text(value))
+
+
+def network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return an IP network."""
+    return ipaddress.ip_network(text(value))
+
+
+def same(shape: Shape) -> Shape:
+    """Return the shape of a value that is kept as JSON has it."""
+
+    def checked(value: object) -> object:
+        shape(value)
+        return value
+
+    return checked
+
+
+def optional(shape: Shape) -> Shape:
+    """Return the shape of a value that may be null."""
+    return lambda value: None if value is None else shape(value)
+
+
+def listed(shape: Shape) -> Shape:
+    """Return the shape of a list, read as a tuple."""
+
+    def read(value: object) -> tuple[Any, ...]:
+        if isinstance(value, list):
+            return tuple(shape(item) for item in value)
+        raise _unlike("a list", value)
+
+    return read
+
+
+def mapped(key: Shape, shape: Shape) -> Shape:
+    """Return the shape of an object whose keys are not known beforehand."""
+
+    def read(value: object) -> dict[str, Any]:
+        return {key(name): shape(item) for name, item in mapping(value).items()}
+
+    return read
+
+
+def table(wanted: Table) -> Shape:
+    """Return the shape of an object that has the members of `wanted`, and no others."""
+
+    def read(value: object) -> dict[str, Any]:
+        return members(mapping(value), wanted)
+
+    return read
+
+
+def members(document: Mapping[str, Any], wanted: Table) -> dict[str, Any]:
+    """Return what `wanted` names of `document`; raises ValueError naming the first
+    member that has another shape.
+    """
+    found = {}
+    for key, (shape, default) in wanted.items():
+        try:
+            if default is REQUIRED and key not in document:
+                raise ValueError("it is missing")
+            found[key] = shape(document[key]) if key in document else default
+        except ValueError as error:
+            msg = f"{key}: {error}"
+            raise ValueError(msg) from error
+    return found
+
+
+# A route of a result, kept as the result has it.
+ROUTE = same(
+    table(
+        {
+            "dst": (interface, REQUIRED),
+            "gw": (optional(address), None),
+            **dict.fromkeys(("mtu", "advmss", "priority"), (number, 0)),
+            **dict.fromkeys(("table", "scope"), (optional(number), None)),
+        }
+    )
+)
+
+
+def _unlike(what: str, value: object) -> ValueError:
+    return ValueError(f"{value!r:.40} is not {what}")
