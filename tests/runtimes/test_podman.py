@@ -8,7 +8,7 @@ import pytest
 
 from tests.runtimes import web
 from tests.runtimes.podman import Podman
-from tests.runtimes.sandbox import Sandbox, need, remains
+from tests.runtimes.sandbox import Sandbox, need_podman, remains
 from tests.runtimes.sandbox.chain import Plugins
 from tests.runtimes.sandbox.requirements import REPOSITORY
 
@@ -21,7 +21,7 @@ LISTS = ("20-podman.conflist", "30-dual-stack.conflist")
 @pytest.fixture(scope="module")
 def podman(sandbox: Sandbox, plugins: Plugins) -> Podman:
     """Podman with its default network and a dual stack network of ours."""
-    need("podman", "runc")
+    need_podman("runc")
     conflists = {name: (EXAMPLES / name).read_text() for name in LISTS}
     return Podman(sandbox, plugins, conflists)
 

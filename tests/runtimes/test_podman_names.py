@@ -10,7 +10,7 @@ import pytest
 
 from tests.runtimes import web
 from tests.runtimes.podman import IMAGE, Podman
-from tests.runtimes.sandbox import Sandbox, need, remains
+from tests.runtimes.sandbox import Sandbox, need_podman, remains
 from tests.runtimes.sandbox.chain import Plugins
 from tests.runtimes.sandbox.machine import wait_for
 
@@ -44,7 +44,7 @@ NETWORK = {
 @pytest.fixture(scope="module")
 def podman(sandbox: Sandbox, plugins: Plugins) -> Podman:
     """Podman with a network that has names."""
-    need("podman", "runc", "dnsmasq")
+    need_podman("runc", "dnsmasq")
     return Podman(sandbox, plugins, {"named.conflist": json.dumps(NETWORK)})
 
 

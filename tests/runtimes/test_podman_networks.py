@@ -12,7 +12,7 @@ import pytest
 from plugins import REGISTER
 from tests.runtimes import web
 from tests.runtimes.podman import NETWORKS, Podman
-from tests.runtimes.sandbox import Sandbox, need, remains
+from tests.runtimes.sandbox import Sandbox, need_podman, remains
 from tests.runtimes.sandbox.chain import Plugins
 
 PLAIN = ("--subnet", "10.78.0.0/24")
@@ -32,7 +32,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def podman(sandbox: Sandbox, plugins: Plugins) -> Podman:
     """Podman without any list of ours: its default network is built in."""
-    need("podman", "runc", "dnsmasq")
+    need_podman("runc", "dnsmasq")
     return Podman(sandbox, plugins, {})
 
 

@@ -2,6 +2,6 @@
 """A throw-away machine for tests: own network, mounts, process ids and client."""
 
 from tests.runtimes.sandbox.machine import Sandbox
-from tests.runtimes.sandbox.requirements import need, unmet
+from tests.runtimes.sandbox.requirements import need, need_podman, unmet
 
-__all__ = ["Sandbox", "need", "unmet"]
+__all__ = ["Sandbox", "need", "need_podman", "unmet"]

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,6 +32,20 @@ def need(*programs: str) -> None:
         unmet(f"not installed: {', '.join(missing)}")
     if os.geteuid() != 0:
         unmet("needs root: mounts and network namespaces")
+
+
+def need_podman(*programs: str) -> None:
+    """A Podman that calls CNI plugins is there, and every program.
+
+    Podman 5 has netavark only, which no installation mends: skipped in CI too.
+    """
+    need("podman", *programs)
+    said = subprocess.run(
+        ("podman", "--version"), capture_output=True, text=True, check=False
+    ).stdout
+    version = said.split()[-1] if said.split() else "?"
+    if version.partition(".")[0] not in {"3", "4"}:
+        pytest.skip(f"Podman {version} has no CNI (4 was the last)")
 
 
 def plugin_directory() -> Path:
