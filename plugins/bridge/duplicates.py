@@ -82,5 +82,4 @@ def _element(verb: str, mac: str) -> str:
 
 
 def _rebuilt() -> str:
-    macs = state.names(state.path(_ROOM))
-    return _DECLARATION + "".join(_element("add", mac) for mac in macs)
+    return _DECLARATION + "".join(_element("add", mac) for mac in marks.names(_ROOM))

@@ -19,7 +19,7 @@ _TABLE: Table = {
     **TABLE,
     "bridge": (shapes.link, ""),
     "spoofcheck": (shapes.flag, False),
-    "duplicates": (shapes.text, ""),
+    "duplicates": (shapes.mac, ""),
     "gateways": (shapes.listed(shapes.interface), ()),
 }
 
