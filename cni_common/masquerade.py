@@ -4,23 +4,33 @@
 What leaves a subnet for anywhere else, multicast apart, gets the address of the link
 by which it leaves. It is a property of the network: the first attachment of a subnet
 brings the rule, the last one takes it away. Who uses a subnet is written down in
-/run/cni/cnipy/masquerade/<subnet>/<attachment>.
+/run/cni/cnipy/masquerade/<subnet>/<attachment>, what it exempts in `exemptions`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 from contextlib import contextmanager
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from cni_common import attachments, marks, naming, own_tables, shapes, state
+from cni_common import (
+    attachments,
+    exemptions,
+    marks,
+    naming,
+    own_tables,
+    shapes,
+    state,
+)
 from cni_common.kernel import nft, rule_list
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from cni_common.naming import Attachment
     from cni_common.shapes import Table
@@ -32,6 +42,7 @@ _USER: Table = dict.fromkeys(
     ("network", "container_id", "ifname"), (shapes.text, shapes.REQUIRED)
 )
 _BACKENDS = ("", "nftables", "iptables")
+_NOBODY: Mapping[IPNetwork, Collection[str]] = MappingProxyType({})
 
 _DECLARATION = f"""\
 add table {TABLE}
@@ -74,25 +85,35 @@ def _recall() -> None:
         aliases = [link.alias for link in links.of_kind(host, "veth")]
     owners = [naming.of_alias(alias) for alias in aliases if alias.startswith("cni ")]
     for rule in rule_list.rules(TABLE):
-        kind, _, text = rule.comment.partition(" ")
-        if kind == "subnet":
+        told = rule.comment.split()
+        if told[:1] == ["subnet"]:
+            subnet = ipaddress.ip_network(told[1])
+            # Behind "except"; of a list that is too long there is but a digest.
+            exempted = [ipaddress.ip_network(text) for text in told[3:] if "/" in text]
             for owner in owners:
-                _register(owner, ipaddress.ip_network(text))
+                _register(owner, subnet)
+                exemptions.add(subnet, exempted, owner.digest())
     _apply(_in_use())
 
 
-def ensure(attachment: Attachment, subnets: Iterable[IPNetwork]) -> None:
+def ensure(
+    attachment: Attachment,
+    subnets: Iterable[IPNetwork],
+    exempt: Collection[IPNetwork] = (),
+) -> None:
     """Have what leaves `subnets` masqueraded, on behalf of `attachment`.
 
-    Afterwards every subnet in use has its rule, even if somebody flushed the ruleset
-    since. Raises code 999 and registers nothing when nft refuses; what the kernel may
-    have taken nevertheless is for `release` to take back.
+    `exempt` is reached with the true source. Afterwards every subnet in use has its
+    rule, even if somebody flushed the ruleset since. Raises code 999 and registers
+    nothing when nft refuses; what the kernel may have taken nevertheless is for
+    `release` to take back.
     """
     wanted = set(subnets)
     with _lock():
         added = [subnet for subnet in wanted if not _uses(attachment, subnet)]
         for subnet in added:
             _register(attachment, subnet)
+            exemptions.add(subnet, exempt, attachment.digest())
         try:
             restore()
         except CNIError as error:
@@ -135,25 +156,45 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
         _drop(stale)
 
 
-def check(subnets: Iterable[IPNetwork]) -> None:
-    """Raise code 999 unless each of `subnets` is masqueraded."""
+def check(subnets: Iterable[IPNetwork], exempt: Collection[IPNetwork] = ()) -> None:
+    """Raise code 999 unless each of `subnets` is masqueraded, but towards `exempt`."""
     present = {rule.comment for rule in rule_list.rules(TABLE)}
     for subnet in subnets:
-        if _key(subnet) not in present:
+        exempted = exemptions.of_subnet(subnet)
+        if _key(subnet, exempted) not in present:
             msg = f"check masquerade of {subnet}: its rule is missing"
             raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")
+        for network in exemptions.of_family(exempt, subnet):
+            if network not in exempted:
+                msg = f"check masquerade of {subnet}: {network} is not exempted"
+                raise CNIError(Code.INTERNAL, msg)
 
 
-def rules(subnets: Iterable[IPNetwork]) -> str:
-    """Return the transaction after which exactly `subnets` are masqueraded."""
+def rules(
+    subnets: Iterable[IPNetwork], without: Mapping[IPNetwork, Collection[str]] = _NOBODY
+) -> str:
+    """Return the transaction after which exactly `subnets` are masqueraded.
+
+    What only those in `without` exempted, by subnet, is exempted no longer.
+    """
     lines = [_DECLARATION]
     for subnet in subnets:
-        ip = "ip" if subnet.version == 4 else "ip6"  # noqa: PLR2004 - the family's number
-        lines.append(
-            f"add rule {TABLE} postrouting {ip} saddr {subnet} {ip} daddr != {subnet}"
-            f" masquerade comment {nft.quote(_key(subnet))}\n"
-        )
+        exempted = exemptions.of_subnet(subnet, without.get(subnet, ()))
+        rule = f"add rule {TABLE} postrouting {_statements(subnet, exempted)}"
+        lines.append(f"{rule} comment {nft.quote(_key(subnet, exempted))}\n")
     return "".join(lines)
+
+
+def _statements(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:
+    """Return match and verdict of a subnet's rule."""
+    ip = "ip" if subnet.version == 4 else "ip6"  # noqa: PLR2004 - the family's number
+    # Of one version; that is what mypy cannot know.
+    kept = list(ipaddress.collapse_addresses([subnet, *exempted]))  # type: ignore[type-var]
+    if not kept[0].prefixlen:
+        return f"{ip} saddr {subnet} continue"  # the family is not masqueraded at all
+    targets = ", ".join(map(str, kept))
+    some = targets if len(kept) == 1 else f"{{ {targets} }}"
+    return f"{ip} saddr {subnet} {ip} daddr != {some} masquerade"
 
 
 def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
@@ -165,15 +206,23 @@ def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
     for subnet, member in uses:
         leaving.setdefault(subnet, set()).add(member)
     unused = {s for s, m in leaving.items() if _is_used(s) and not _is_used(s, but=m)}
-    if unused:
-        _apply([subnet for subnet in _in_use() if subnet not in unused])
+    changed = [
+        subnet
+        for subnet, members in leaving.items()
+        if exemptions.of_subnet(subnet) != exemptions.of_subnet(subnet, members)
+    ]
+    if unused or changed:
+        _apply([subnet for subnet in _in_use() if subnet not in unused], leaving)
     for subnet, member in uses:
         _unregister(member, subnet)
 
 
-def _apply(subnets: Collection[IPNetwork]) -> None:
+def _apply(
+    subnets: Collection[IPNetwork],
+    without: Mapping[IPNetwork, Collection[str]] = _NOBODY,
+) -> None:
     if subnets:
-        nft.run(rules(subnets))
+        nft.run(rules(subnets, without))
         own_tables.remember(TABLE)
     else:
         own_tables.remove(TABLE)
@@ -185,6 +234,7 @@ def _register(attachment: Attachment, subnet: IPNetwork) -> None:
 
 
 def _unregister(member: str, subnet: IPNetwork) -> None:
+    exemptions.delete(subnet, member)
     state.delete(_directory(subnet), member)
 
 
@@ -197,13 +247,7 @@ def _users(subnet: IPNetwork) -> list[str]:
 
 
 def _in_use() -> list[IPNetwork]:
-    subnets = []
-    for name in state.names(state.path(_ROOM)):
-        try:
-            subnets.append(ipaddress.ip_network(name.replace("_", "/")))
-        except ValueError:
-            state.distrust(state.path(_ROOM), name, "it is no subnet")
-    return [subnet for subnet in subnets if _is_used(subnet)]
+    return [s for s in exemptions.networks_in(_ROOM) if _is_used(s)]
 
 
 def _is_used(subnet: IPNetwork, but: Collection[str] = ()) -> bool:
@@ -222,5 +266,12 @@ def _name(subnet: IPNetwork) -> str:
     return str(subnet).replace("/", "_")
 
 
-def _key(subnet: IPNetwork) -> str:
-    return f"subnet {subnet}"
+def _key(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:
+    """Return the comment by which a subnet's rule with its exemptions is known."""
+    key, listed = f"subnet {subnet}", " ".join(map(str, exempted))
+    if not listed:
+        return key
+    whole = f"{key} except {listed}"
+    if len(whole) < naming.COMMENT_MAX:
+        return whole
+    return f"{key} except {hashlib.sha256(listed.encode()).hexdigest()}"

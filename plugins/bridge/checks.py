@@ -56,7 +56,8 @@ def attachment(request: Request, conf: BridgeConf) -> None:
         if conf.gateway and ips:
             _gateway(side.host, conf, ips)
         if conf.ip_masq:
-            masquerade.check(sorted({ip.address.network for ip in ips}, key=str))
+            subnets = sorted({ip.address.network for ip in ips}, key=str)
+            masquerade.check(subnets, conf.ip_masq_except or ())
 
 
 def _bridge(host: Netlink, conf: BridgeConf, result: Result) -> Link:

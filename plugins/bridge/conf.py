@@ -10,6 +10,7 @@ from pydantic import Field
 from cni_common import masquerade, veth_pair
 from cni_common.spec.environment import IFNAME_MAX, validate_ifname
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.versions import at_least
@@ -55,6 +56,7 @@ class BridgeConf(NetConf):
     force_address: bool = False
     ip_masq: bool = False
     ip_masq_backend: str = ""
+    ip_masq_except: list[Subnet] | None = None
     mtu: int = 0
     hairpin_mode: bool = False
     promisc_mode: bool = False

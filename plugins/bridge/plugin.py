@@ -79,7 +79,8 @@ def add(request: Request, conf: BridgeConf) -> Result:
         request.log.step("addresses")
         if noted.masquerade:
             undo(masquerade.release, owner, noted.masquerade)
-            masquerade.ensure(owner, noted.masquerade)
+            exempt = conf.ip_masq_except or ()
+            masquerade.ensure(owner, noted.masquerade, exempt)
         request.log.step("masquerade")
         if not conf.disable_container_interface:
             veth.announce(side, pair)

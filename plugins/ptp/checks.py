@@ -45,7 +45,8 @@ def attachment(request: Request, conf: PtpConf) -> None:
             layer3.check_route(side.container, link, route, ips)
         _host(side.host, outside, routed)
     if conf.ip_masq:
-        masquerade.check(sorted({ip.address.network for ip in routed}, key=str))
+        subnets = sorted({ip.address.network for ip in routed}, key=str)
+        masquerade.check(subnets, conf.ip_masq_except or ())
 
 
 def _host_end(host: Netlink, link: Link, result: Result, conf: PtpConf) -> Link:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.netconf import NetConf
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class PtpConf(NetConf):
 
     ip_masq: bool = False
     ip_masq_backend: str = ""
+    ip_masq_except: list[Subnet] | None = None
     mtu: int = 0
 
     def validate_for(self, request: Request) -> None:

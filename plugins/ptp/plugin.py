@@ -64,7 +64,8 @@ def add(request: Request, conf: PtpConf) -> Result:
         request.log.step("addresses")
         if noted.masquerade:
             undo(masquerade.release, owner, noted.masquerade)
-            masquerade.ensure(owner, noted.masquerade)
+            exempt = conf.ip_masq_except or ()
+            masquerade.ensure(owner, noted.masquerade, exempt)
         request.log.step("masquerade")
         interfaces = _interfaces(side, request, pair)
         record.write(owner, replace(noted, complete=True))

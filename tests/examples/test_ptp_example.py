@@ -25,6 +25,30 @@ def test_containers_reach_each_other_and_the_outside(lab: Lab) -> None:
     assert lab.left(first, second) == []
 
 
+def test_two_networks_see_the_containers(lab: Lab) -> None:
+    """80: what ipMasqExcept lists is reached with the container's own address."""
+    network = lab.network(NAME)
+    web.serve_source(lab.sandbox, "client")
+    elsewhere = {"10.98.0.2": web.CLIENT, "fd98::2": web.CLIENT6}
+    lengths = ("32", "128")
+    for (address, via), length in zip(elsewhere.items(), lengths, strict=True):
+        lab.sandbox.run(
+            *("ip", "-n", "client", "addr", "add", f"{address}/{length}"),
+            *("dev", "lo", "nodad") if ":" in address else ("dev", "lo"),
+        )
+        lab.sandbox.run("ip", "route", "replace", f"{address}/{length}", "via", via)
+    backs = (("10.80.0.0/24", web.HOST), ("fd00:80::/64", web.HOST6))
+    for subnet, via in backs:
+        lab.sandbox.run("ip", "-n", "client", "route", "replace", subnet, "via", via)
+    with lab.attached(network, "c1") as attached:
+        seen = [
+            lab.page(f"http://[{a}]:8000/" if ":" in a else f"http://{a}:8000/", "c1")
+            for a in elsewhere
+        ]
+    assert seen == attached.addresses
+    assert lab.left(attached) == []
+
+
 def test_published_port_answers_everybody(lab: Lab) -> None:
     """80: outside, host and neighbour reach the port at the host's addresses."""
     network = lab.network(NAME)

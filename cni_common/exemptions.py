@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ipMasqExcept: what is reached from a subnet without masquerading, and who asked.
+
+A network exempts a destination for as long as it has an attachment of a subnet; of
+several networks that share the subnet each gets what it asked for. One mark an
+attachment: /run/cni/cnipy/masquerade-except/<subnet>/<destination>/<attachment>.
+Whoever calls holds the lock of masquerading.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from cni_common import marks, state
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from cni_common.spec.fields import IPNetwork
+
+_ROOM = "masquerade-except"
+
+
+def of_family(exempt: Iterable[IPNetwork], subnet: IPNetwork) -> list[IPNetwork]:
+    """Return those of `exempt` that can be reached from `subnet`."""
+    return [network for network in exempt if network.version == subnet.version]
+
+
+def add(subnet: IPNetwork, exempt: Iterable[IPNetwork], member: str) -> None:
+    """Have `exempt`, as far as it is of its family, exempted for `subnet`."""
+    for network in of_family(exempt, subnet):
+        marks.add(_place(subnet, _name(network)), member)
+
+
+def of_subnet(subnet: IPNetwork, but: Collection[str] = ()) -> list[IPNetwork]:
+    """Return what is exempted for `subnet` by others than the members in `but`."""
+    return [
+        network
+        for network in networks_in(_place(subnet))
+        if marks.any_in(_place(subnet, _name(network)), but)
+    ]
+
+
+def delete(subnet: IPNetwork, member: str) -> None:
+    """Have nothing exempted for `subnet` on behalf of `member`."""
+    for network in networks_in(_place(subnet)):
+        marks.delete(_place(subnet, _name(network)), member)
+    state.remove_if_empty(state.path(_place(subnet)))
+    state.remove_if_empty(state.path(_ROOM))
+
+
+def networks_in(directory: str) -> list[IPNetwork]:
+    """Return the networks after which things in `directory` are called."""
+    found = []
+    for name in state.names(state.path(directory)):
+        try:
+            found.append(ipaddress.ip_network(name.replace("_", "/")))
+        except ValueError:
+            state.distrust(state.path(directory), name, "it is no network")
+    return found
+
+
+def _place(subnet: IPNetwork, *more: str) -> str:
+    return "/".join((_ROOM, _name(subnet), *more))
+
+
+def _name(network: IPNetwork) -> str:
+    return str(network).replace("/", "_")
