@@ -41,6 +41,11 @@ def node(host: Host, cni: Cni) -> Guarded:
     return Guarded(host, cni)
 
 
+def passes(space: Space, address: str) -> bool:
+    """Tell whether an echo request gets through; a busy machine may need another."""
+    return any(space.reaches(address) for _ in range(5))
+
+
 def again(node: Guarded, space: Space) -> None:
     """Repeat the ADD of the container itself."""
     node.ok("ADD", space, 2)
@@ -81,7 +86,7 @@ def test_traffic_passes_again(
     )
     assert "next ADD of any container" in error["details"]
     mend(node, space)
-    assert all(space.reaches(address) for address in OUTSIDE)
+    assert all(passes(space, address) for address in OUTSIDE)
     node.ok("CHECK", space, 2)
     node.ok("DEL", space, 2)
     node.ok("DEL", "", 7, bridge="br1")
@@ -98,7 +103,7 @@ def test_networks_stay_apart(node: Guarded, variant: str) -> None:
     drop_forwarded(variant)
     node.ok("ADD", node.container(3), 3)
     for space in (one, other):
-        assert all(space.reaches(address) for address in OUTSIDE)
+        assert all(passes(space, address) for address in OUTSIDE)
     assert not other.reaches("10.1.0.2")
     assert not one.reaches("10.2.0.2")
     assert not one.reaches("fd02::2")
@@ -136,7 +141,7 @@ def test_flushed_iptables_come_back_for_all(node: Guarded) -> None:
     node.ok("ADD", spaces[4], 4, **SAME)
     assert [line for line in whole if line not in saved()] == []
     for number in (2, 3):
-        assert spaces[number].reaches(OUTSIDE[0])
+        assert passes(spaces[number], OUTSIDE[0])
         node.ok("CHECK", spaces[number], number, **SAME)
 
 
@@ -151,7 +156,7 @@ def test_host_that_drops_twice(node: Guarded) -> None:
     assert members("containers4") == ["10.1.0.3"]
     drop_forwarded()
     node.ok("ADD", node.container(4), 4)
-    assert all(space.reaches(address) for address in OUTSIDE)
+    assert all(passes(space, address) for address in OUTSIDE)
 
 
 def test_records_are_read_once(
@@ -189,7 +194,7 @@ def test_what_cannot_be_brought_is_a_warning(
     assert [event["level"] for event in events] == ["info", "warning"]
     assert not one.reaches(OUTSIDE[0])
     node.ok("ADD", node.container(4), 4)
-    assert one.reaches(OUTSIDE[0])
+    assert passes(one, OUTSIDE[0])
 
 
 def test_record_of_an_earlier_build(node: Guarded) -> None:
@@ -206,7 +211,7 @@ def test_record_of_an_earlier_build(node: Guarded) -> None:
         json.dump(earlier, file)
     drop_forwarded()
     node.ok("ADD", node.container(3), 3)
-    assert space.reaches(OUTSIDE[0])
+    assert passes(space, OUTSIDE[0])
 
 
 def test_check_changes_nothing(node: Guarded) -> None:
