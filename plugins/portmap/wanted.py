@@ -51,9 +51,9 @@ def claims(
             family = (
                 "an" if mapping.host_ip is None else f"an IPv{mapping.host_ip.version}"
             )
-            request.log.warning(
-                f"{mapping.port} is not published: container has not {family} address"
-            )
+            # A family may be missing for good; without any, the list is wrong.
+            warn = request.log.warning if targets else request.log.warning_aloud
+            warn(f"{mapping.port} is not published: container has not {family} address")
     return found
 
 

@@ -133,10 +133,14 @@ def test_addresses_of_others_are_not_targets(node: Node, keys: dict[str, Any]) -
 
 
 def test_no_address_publishes_nothing(node: Node) -> None:
-    """Without any address of the container ADD succeeds, and no port leads nowhere."""
+    """Without any address of the container ADD succeeds, and says so on stderr."""
     conf, options = request(node.container(2), 2, mapping(8080))
     conf["prevResult"]["ips"] = []
-    node.cni.ok("portmap", "ADD", conf, **options)
+    answer = node.cni("portmap", "ADD", conf, **options)
+    assert (answer.status, answer.stderr) == (
+        0,
+        "portmap: tcp port 8080 is not published: container has not an address\n",
+    )
     assert nft_objects(*TABLE) == []
 
 
