@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 # As strace shows them, by name or, on a socket it has not seen opened, by number.
 LINKS = r"RTM_GETLINK|0x12 "
 ELEMENTS = r"NFT_MSG_GETSETELEM|0xa0d "
+# Before any change of elements libnftables reads sets of ranges. portmap's hold what
+# lies between the addresses of the host, and nothing of containers.
+RANGES = tuple(
+    "".join(f"\\x{byte:02x}" for byte in name) for name in (b"excluded4", b"excluded6")
+)
 DUMP = r"NLM_F_DUMP|0x300|0x301"
 CHAIN = [
     {
@@ -75,4 +80,5 @@ def test_chain_lists_neither_links_nor_elements(
         # The last one's DEL looks for rules of the administrator, among elements that
         # are all its own.
         if number > 1:
-            assert dumps(text, ELEMENTS) == []
+            listed = dumps(text, ELEMENTS)
+            assert [line for line in listed if not any(r in line for r in RANGES)] == []
