@@ -43,13 +43,23 @@ class Rollback:
             try:
                 undo(*args, **kwargs)
             except Exception as failure:  # noqa: BLE001 - the rest must be undone too
-                failures.append(f"undo: {failure}")
+                failures.append(str(failure))
+        failures = _told_once(failures, str(error))
         if not failures:
             return
         if isinstance(error, CNIError):
-            error.details = "; ".join(filter(None, [error.details, *failures]))
+            undone = [f"undo: {text}" for text in failures]
+            error.details = "; ".join(filter(None, [error.details, *undone]))
         else:
-            error.add_note("; ".join(failures))
+            error.add_note("; ".join(f"undo: {text}" for text in failures))
+
+
+def _told_once(failures: list[str], told: str) -> list[str]:
+    """Return what `failures` say beyond what is `told` already, each once.
+
+    One refusal, such as that of a namespace, meets every step in turn.
+    """
+    return [text for text in dict.fromkeys(failures) if text not in told]
 
 
 class Gather:
@@ -86,6 +96,6 @@ class Gather:
             if not rest:
                 raise first
             first = CNIError(Code.INTERNAL, str(first))
-        others = [str(other) for other in rest]
+        others = _told_once([str(other) for other in rest], str(first))
         details = "; ".join(filter(None, [first.details, *others]))
         raise CNIError(first.code, first.msg, details) from self.errors[0]

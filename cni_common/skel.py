@@ -7,6 +7,9 @@ unlike it, the identity of the namespace before any work is done.
 
 from __future__ import annotations
 
+import errno
+import os
+
 from cni_common.plugin import (
     Plugin,
     gate_version,
@@ -84,7 +87,32 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
         failure = CNIError(Code.INTERNAL, msg)
     else:
         return 0
-    return 1 if given else _fail(stdout, failure, text)
+    if given:
+        return 1
+    _say_who_may(failure)
+    return _fail(stdout, failure, text)
+
+
+def _say_who_may(failure: CNIError) -> None:
+    """Add to a refusal that this process lacks privileges, if it does."""
+    told = str(failure).lower()
+    refused = any(os.strerror(number).lower() in told for number in _REFUSALS)
+    if refused and not _is_privileged():
+        hint = "run as root: plugins need CAP_NET_ADMIN and CAP_SYS_ADMIN"
+        failure.details = f"{failure.details}; {hint}" if failure.details else hint
+
+
+def _is_privileged() -> bool:
+    """Tell whether this process may configure networks and enter namespaces."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        with open("/proc/thread-self/status", encoding="utf-8") as file:
+            lines = dict(line.rstrip().partition(":")[::2] for line in file)
+    except OSError:
+        return True
+    held = int(lines["CapEff"], 16)
+    return all(held >> number & 1 for number in _CAPABILITIES)
 
 
 def _serve(
@@ -159,6 +187,8 @@ def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -
         tell(stderr, f"write log {path!r}: {cause.lower()}\n")
 
 
+_REFUSALS = (errno.EPERM, errno.EACCES)
+_CAPABILITIES = (12, 21)  # CAP_NET_ADMIN, CAP_SYS_ADMIN (linux/capability.h)
 _LEVELS = ("error", "warning", "info", "debug")
 
 

@@ -31,12 +31,13 @@ class RefusedError(CNIError):
     """
 
     def __init__(self, transaction: str, cause: str) -> None:
-        first = cause.strip().splitlines()[0] if cause.strip() else "no cause given"
+        first, *rest = cause.strip().splitlines() or ["no cause given"]
         first = first.partition("Error: ")[2] or first
+        rest.append(f"in transaction: {transaction.strip()}")
         super().__init__(
             Code.INTERNAL,
             f"apply nftables transaction: {first.lower()}",
-            f"{cause.strip()} in transaction: {transaction.strip()}",
+            "\n".join(rest),
         )
         self.cause = cause
 

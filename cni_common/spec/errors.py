@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
+# Longer texts hold a value of somebody's that nobody reads to its end.
+_MSG_MAX, _DETAILS_MAX = 600, 4000  # characters
 # What cannot be there, at a path that another kind of thing may have.
 _ABSENCE = frozenset(
     {
@@ -61,18 +63,46 @@ class CNIError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        return f"{self.msg}: {self.details}" if self.details else self.msg
+        msg, details = self._shown()
+        return f"{msg}: {details}" if details else msg
 
     def document(self, cni_version: str) -> dict[str, object]:
         """Return the error object in the form that goes to stdout."""
+        msg, details = self._shown()
         document: dict[str, object] = {
             "cniVersion": cni_version,
             "code": self.code,
-            "msg": self.msg,
+            "msg": msg,
         }
-        if self.details:
-            document["details"] = self.details
+        if details:
+            document["details"] = details
         return document
+
+    def _shown(self) -> tuple[str, str]:
+        """Return msg and details as they may stand in anybody's log."""
+        msg, details = _printed(self.msg), _printed(self.details, "\n\t")
+        return _cut(msg, _MSG_MAX), _cut(details, _DETAILS_MAX)
+
+
+def _printed(text: str, kept: str = "") -> str:
+    """Return `text` with what a terminal or a log would act on in Python's escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    """Return `text`, or of one that is too long its beginning and its end.
+
+    What the message is about stands at the beginning, and the cause at the end.
+    """
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end]}… ({len(text)} characters) …{text[-end:]}"
 
 
 class StrandedError(BaseException):

@@ -52,6 +52,22 @@ def test_failing_undo_does_not_stop_the_others() -> None:
     assert raised.value.details == "d; undo: odd; undo: delete link x: busy"
 
 
+def test_cause_is_told_once() -> None:
+    """What meets the undoing is not repeated when it is what ended the block."""
+    refused = "enter network namespace '/x': operation not permitted"
+    with pytest.raises(CNIError) as raised, Rollback() as undo:
+        for _ in range(3):
+            undo(fail, CNIError(8, refused))
+        undo(fail, CNIError(999, "delete link x: busy"))
+        undo(fail, CNIError(999, "delete link x: busy"))
+        raise CNIError(8, refused)
+    assert str(raised.value) == f"{refused}: undo: delete link x: busy"
+    with pytest.raises(CNIError) as raised, Gather() as each:
+        for _ in range(3):
+            each(fail, CNIError(8, refused))
+    assert str(raised.value) == refused
+
+
 def test_failing_undo_is_noted_on_any_error() -> None:
     """An error without details carries it as a note, which the traceback shows."""
     with pytest.raises(ValueError, match="v") as raised, Rollback() as undo:
