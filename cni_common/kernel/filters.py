@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import struct
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import (
+    RTM_DELTFILTER,
     RTM_GETTFILTER,
     RTM_NEWTFILTER,
     TcAnswer,
@@ -19,7 +21,7 @@ from cni_common.kernel.tc_message import (
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cni_common.kernel.attributes import Attributes
     from cni_common.kernel.link_answer import Link
@@ -36,6 +38,7 @@ _SELECTOR = struct.Struct("=BBBxHHhhI")
 _KEY = struct.Struct("=4s4sii")
 _MIRRED = struct.Struct("=IIiiiiI")
 _WORD = 4
+_ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
 _NUMBER = struct.Struct("=I")
 # Offset of an address from the start of the IP header, by family: source, destination.
 _OFFSETS = {4: (12, 16), 6: (8, 24)}
@@ -92,18 +95,43 @@ def add(netlink: Netlink, link: Link, parent: int, wanted: Sequence[Filter]) -> 
         raise CNIError(Code.INTERNAL, msg) from error
 
 
+def delete(
+    netlink: Netlink, link: Link, parent: int, unwanted: Iterable[tuple[int, int]]
+) -> None:
+    """Have no filter of a priority and protocol of `unwanted`. Raises code 999."""
+    requests = [
+        (TcRequest(link.index, parent=parent, priority=priority, protocol=protocol),)
+        for priority, protocol in sorted(set(unwanted))
+    ]
+    for error in netlink.outcomes([(*one, RTM_DELTFILTER, 0) for one in requests]):
+        if error is not None and error.errno not in _ABSENT:
+            msg = f"delete filter u32 of link {link.name}: {error.strerror}"
+            raise CNIError(Code.INTERNAL, msg) from error
+
+
+def is_any(netlink: Netlink, link: Link, parent: int) -> bool:
+    """Tell whether the discipline `parent` of `link` has a filter of any kind."""
+    return bool(_dump(netlink, link, parent))
+
+
 def of_link(netlink: Netlink, link: Link, parent: int) -> list[Filter]:
     """Return the u32 filters at the discipline `parent` of `link`."""
+    # The hash table in which u32 keeps filters is listed like one, without keys.
+    return [
+        _filter(one)
+        for one in _dump(netlink, link, parent)
+        if one.kind == "u32" and one.options.raw(_SEL)
+    ]
+
+
+def _dump(netlink: Netlink, link: Link, parent: int) -> list[TcAnswer]:
+    """Return all that is at the discipline `parent` of `link`."""
+    request = TcRequest(link.index, parent=parent)
     try:
-        found: list[TcAnswer] = netlink.dump(
-            TcRequest(link.index, parent=parent), RTM_GETTFILTER, TcAnswer
-        )
+        return netlink.dump(request, RTM_GETTFILTER, TcAnswer)
     except NetlinkError as error:
         msg = f"list filters of link {link.name}: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg) from error
-    # The hash table in which u32 keeps filters is listed like one, without keys.
-    listed = (one for one in found if one.kind == "u32" and one.options.raw(_SEL))
-    return [_filter(one) for one in listed]
 
 
 def _options(wanted: Filter) -> bytes:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOT, _INGRESS_PARENT = 0xFFFFFFFF, 0xFFFFFFF1  # TC_H_ROOT, TC_H_INGRESS
 ROOT_HANDLE, INGRESS_HANDLE = 0x00010000, 0xFFFF0000  # 1: and ffff:
+# Filters of what comes in, be the discipline ingress or clsact (TC_H_MIN_INGRESS).
+INGRESS = 0xFFFFFFF2
 LIMITED = 0x00010030  # class 1:30
 LEAF_HANDLE = 0x00300000  # 30:
 _LIMITED_MINOR = LIMITED & 0xFFFF
@@ -100,9 +102,26 @@ def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
 def add_ingress(netlink: Netlink, link: Link) -> None:
     """Have a place for filters of what comes in by `link`; raises code 999.
 
-    A link that has such a place already, be it for somebody else, is refused.
+    A link that has such a place already is refused; `has_ingress` tells.
     """
     _add(netlink, link, "ingress", INGRESS_HANDLE, _INGRESS_PARENT, b"")
+
+
+def has_ingress(netlink: Netlink, link: Link) -> bool:
+    """Tell whether something filters what comes in by `link`.
+
+    It is of the kind ingress or clsact; a link has one of them.
+    """
+    request = TcRequest(link.index, handle=INGRESS_HANDLE, parent=_INGRESS_PARENT)
+    try:
+        # The answer itself goes to those who listen to all changes.
+        netlink.act((request, tc.RTM_GETQDISC, 0))
+    except NetlinkError as error:
+        if error.errno in _ABSENT:
+            return False
+        msg = f"find qdisc ingress of link {link.name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
+    return True
 
 
 def delete_root(netlink: Netlink, link: Link, kind: str) -> None:

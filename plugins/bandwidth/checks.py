@@ -38,9 +38,10 @@ def limited(host: Netlink, veth: Link, noted: Record, limits: Limits) -> None:
         if not ifb.is_up:
             raise _failed(f"ifb {ifb.name} is down")
         _check_tbf(host, ifb, limits.egress.bucket(noted.mtu))
-        _find(host, veth, "ingress", qdiscs.INGRESS_HANDLE)
+        if not qdiscs.has_ingress(host, veth):
+            raise _failed(f"missing qdisc ingress of link {veth.name}")
         wanted = shaping.egress_filters(limits, ifb)
-        _check_filters(host, veth, qdiscs.INGRESS_HANDLE, wanted)
+        _check_filters(host, veth, qdiscs.INGRESS, wanted)
 
 
 def _check_tbf(host: Netlink, link: Link, bucket: Bucket) -> None:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cni_common import attachments, naming
-from cni_common.kernel import ifbs, netns
+from cni_common.kernel import ifbs, netns, qdiscs
 from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from cni_common.previous import required
@@ -43,13 +44,15 @@ def add(request: Request, conf: BandwidthConf) -> Result:
         return previous
     with sides(request.netns) as side, Rollback() as undo:
         veth = host_end.find(side, request, previous)
-        noted = _planned(owner, veth, limits)
-        _warn_of_bursts(request, noted)
         if earlier is None:
             undo(record.delete, owner)
         else:
             undo(_restore, side.host, owner, earlier)
             shaping.release(side.host, earlier)
+        noted = _planned(owner, veth, limits)
+        if limits.egress is not None and qdiscs.has_ingress(side.host, veth):
+            noted = replace(noted, adds_ingress=False)
+        _warn_of_bursts(request, noted)
         record.write(owner, noted)
         request.log.step("record")
         ifb = shaping.ensure(side.host, owner, noted, undo)

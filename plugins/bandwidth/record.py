@@ -21,6 +21,7 @@ _TABLE: Table = {
     "ifbs": (shapes.listed(shapes.link), ()),
     "ifbMac": (shapes.mac, ""),
     "limits": (Limits.read, Limits()),
+    "addsIngress": (shapes.flag, True),
 }
 
 
@@ -29,7 +30,8 @@ class Record:
     """What ADD does: to which host end, by which ifb, and the limits.
 
     `veth` has `index` and `mtu`; the ifb has one of the names `ifbs`, and `ifb_mac`
-    by which it is told from another's.
+    by which it is told from another's. `adds_ingress` tells whether the discipline
+    for its filters is ours: an agent of the host may have one there.
     """
 
     veth: str
@@ -38,6 +40,7 @@ class Record:
     ifbs: tuple[str, ...]
     ifb_mac: str
     limits: Limits
+    adds_ingress: bool = True
 
 
 def write(owner: Attachment, record: Record) -> None:
@@ -49,6 +52,7 @@ def write(owner: Attachment, record: Record) -> None:
         "ifbs": list(record.ifbs),
         "ifbMac": record.ifb_mac,
         "limits": record.limits.document(),
+        "addsIngress": record.adds_ingress,
     }
     attachments.write(PLUGIN, owner, document)
 
@@ -65,6 +69,7 @@ def read(owner: Attachment) -> Record | None:
         document["ifbs"],
         document["ifbMac"],
         document["limits"],
+        document["addsIngress"],
     )
 
 

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from plugins.bandwidth.record import Record
 
 _PROTOCOLS = {4: ETH_P_IP, 6: ETH_P_IPV6}
-# One priority has one protocol, and the first that matches decides. Before them all
-# is the guard of a link with route_localnet, for what is redirected is not asked again.
-_PRIORITIES = {4: 2, 6: 3}
-_LAST_PRIORITY = 4
+# One priority has one protocol, and the first that matches decides.
+_PRIORITIES = {4: 1, 6: 2}
+# Of what comes in, behind the filters of all others, such as the guard of a link with
+# route_localnet: what they drop must not get round them, and what is redirected is not
+# asked again.
+_LAST_PRIORITIES = {4: 0xFF01, 6: 0xFF02, 0: 0xFF03}
 
 
 def ensure(
@@ -55,10 +57,10 @@ def ensure(
         return None
     ifb = _add_ifb(host, owner, noted, undo)
     qdiscs.add_tbf(host, ifb, limits.egress.bucket(noted.mtu))
-    qdiscs.add_ingress(host, veth)
-    undo(qdiscs.delete_ingress, host, veth)
-    wanted = egress_filters(limits, ifb)
-    filters.add(host, veth, qdiscs.INGRESS_HANDLE, wanted)
+    if noted.adds_ingress:
+        qdiscs.add_ingress(host, veth)
+    undo(_stop_redirecting, host, veth, noted)
+    filters.add(host, veth, qdiscs.INGRESS, egress_filters(limits, ifb))
     return ifb
 
 
@@ -71,7 +73,7 @@ def release(host: Netlink, noted: Record) -> None:
     with Gather() as each:
         veth = each(host_end, host, noted)
         if veth is not None and limits.egress is not None:
-            each(qdiscs.delete_ingress, host, veth)
+            each(_stop_redirecting, host, veth, noted)
         if veth is not None and limits.ingress is not None:
             each(qdiscs.delete_root, host, veth, root_kind(limits))
         if limits.egress is not None:
@@ -117,7 +119,7 @@ def egress_filters(limits: Limits, ifb: Link) -> list[Filter]:
     redirect = ifb.index if limits.only else 0
     found = [
         Filter(
-            _PRIORITIES[network.version],
+            _LAST_PRIORITIES[network.version],
             _PROTOCOLS[network.version],
             filters.keys(network, source=False),
             redirect=redirect,
@@ -125,8 +127,30 @@ def egress_filters(limits: Limits, ifb: Link) -> list[Filter]:
         for network in limits.subnets
     ]
     if not limits.only:
-        found.append(Filter(_LAST_PRIORITY, ETH_P_ALL, redirect=ifb.index))
+        last = _LAST_PRIORITIES[0]
+        found.append(Filter(last, ETH_P_ALL, redirect=ifb.index))
     return found
+
+
+def delete_filters(host: Netlink, veth: Link) -> None:
+    """Have none of the filters that lead what comes in by `veth` to an ifb."""
+    protocols = {0: ETH_P_ALL, **_PROTOCOLS}
+    ours = [(_LAST_PRIORITIES[key], protocol) for key, protocol in protocols.items()]
+    filters.delete(host, veth, qdiscs.INGRESS, ours)
+
+
+def delete_ingress_if_empty(host: Netlink, veth: Link) -> None:
+    """Have no ingress discipline, unless somebody has filters in it."""
+    if not filters.is_any(host, veth, qdiscs.INGRESS):
+        qdiscs.delete_ingress(host, veth)
+
+
+def _stop_redirecting(host: Netlink, veth: Link, noted: Record) -> None:
+    """Have nothing of ours where `veth` is filtered, and all that is of others."""
+    if qdiscs.has_ingress(host, veth):
+        delete_filters(host, veth)
+        if noted.adds_ingress:
+            delete_ingress_if_empty(host, veth)
 
 
 def _add_ifb(host: Netlink, owner: Attachment, noted: Record, undo: Rollback) -> Link:

@@ -11,7 +11,7 @@ from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from cni_common.sides import sides
-from plugins.bandwidth import names, record
+from plugins.bandwidth import names, record, shaping
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,9 +64,13 @@ def _release_veth(owner: Attachment, path: str, ifb: Link) -> None:
         veth = _host_end(side, owner)
         if veth is None:
             return
-        listed = filters.of_link(side.host, veth, qdiscs.INGRESS_HANDLE)
-        if any(one.redirect == ifb.index for one in listed):
-            qdiscs.delete_ingress(side.host, veth)
+        listed = filters.of_link(side.host, veth, qdiscs.INGRESS)
+        leading = [one for one in listed if one.redirect == ifb.index]
+        if leading:
+            found = [(one.priority, one.protocol) for one in leading]
+            filters.delete(side.host, veth, qdiscs.INGRESS, found)
+            shaping.delete_filters(side.host, veth)
+            shaping.delete_ingress_if_empty(side.host, veth)
             for kind in ("tbf", "htb"):
                 qdiscs.delete_root(side.host, veth, kind)
 
@@ -75,4 +79,6 @@ def _host_end(side: Sides, owner: Attachment) -> Link | None:
     end = links.get(side.container, owner.ifname)
     if end is None or end.kind != "veth":
         return None
-    return links.by_index(side.host, end.peer)
+    other = links.by_index(side.host, end.peer)
+    # An index alone could be that of a link in any namespace.
+    return other if other is not None and other.peer == end.index else None
