@@ -234,7 +234,7 @@ CALLS = [
         ACCEPTED,
         NETNS,
         "version 1.1.1 attaches the host to itself; later ones refuse it afterwards",
-        env={"CNI_NETNS": "/proc/self/ns/net"},
+        env={"CNI_NETNS": "/proc/self/ns/net", "CNI_IFNAME": "net1"},
     ),
 ]
 BAD_INPUTS = [*ENVIRONMENTS, *DOCUMENTS, *CONFIGURATIONS, *CALLS]
