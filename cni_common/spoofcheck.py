@@ -8,6 +8,7 @@ members are written down in /run/cni/cnipy/spoofcheck/<link>; an element says wh
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,36 @@ def ensure(link: str, mac: str, owner: Attachment) -> None:
         except CNIError as error:
             if nft.nothing_done(error):
                 state.delete(directory, link)
+            raise
+
+
+def rebind(link: str, mac: str, owner: Attachment) -> None:
+    """Have `link`, if it is guarded for `owner`, bound to `mac` and to no other.
+
+    Raises code 999 and leaves it bound as it was when nft refuses.
+    """
+    directory = state.path(_ROOM)
+    if not os.path.lexists(os.path.join(directory, link)):
+        return
+    with _lock():
+        member = _member(link)
+        whose = naming.comment(owner)
+        if member is None or member["owner"] != whose or member["mac"] == mac:
+            return
+        state.write(directory, link, {**member, "mac": mac})
+        old = member["mac"]
+        try:
+            own_tables.change(
+                # Adding first makes it harmless that somebody has deleted them already.
+                _elements("add", link, old)
+                + _elements("delete", link, old)
+                + _elements("add", link, mac, whose),
+                {TABLE: _DECLARATION},
+                _rebuilt,
+            )
+        except CNIError as error:
+            if nft.nothing_done(error):
+                state.write(directory, link, member)
             raise
 
 

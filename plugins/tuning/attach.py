@@ -56,6 +56,11 @@ def tuned(
             undo(_put_back, container, request.ifname, now.of(to_set))
             changes.apply(netlink, request.ifname, to_set)
             request.log.step("settings")
+        if link is not None and "mac" in target.link:
+            from plugins.tuning import guard  # noqa: PLC0415 - only for another MAC
+
+            undo(guard.follow, owner, link, str(now.link["mac"]))
+            guard.follow(owner, link, str(target.link["mac"]))
         # Outside, for the way back may be barred, and a result cannot be taken back.
         yield
 

@@ -91,5 +91,9 @@ def _put_back(
                 each(changes.set_link, netlink, link.name, key, value)
         for name, value in [*values.sysctl.items()] * 2:  # one may change another
             each(changes.set_parameters, {name: value})
+    if link is not None and index in {0, link.index} and "mac" in values.link:
+        from plugins.tuning import guard  # noqa: PLC0415 - only for another MAC
+
+        each(guard.follow, owner, link, str(values.link["mac"]))
     for cause in dict.fromkeys(str(error) for error in each.errors):
         log.warning(f"put back: {cause}")
