@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
+from plugins.host_local.owner import owner_of
 from plugins.host_local.store import PROBES
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from plugins.host_local.owner import Owner
     from plugins.host_local.ranges import RangeSet
     from plugins.host_local.store import Store
+
+# Leases that a message names.
+_SHOWN = 5
 
 
 def assign(
@@ -41,7 +45,9 @@ def assign(
     if rest:
         listed = " ".join(str(item) for item in rest)
         msg = f"allocate addresses: failed to allocate all requested IPs: {listed}"
-        raise CNIError(Code.INVALID_CONFIG, msg)
+        given = "; ".join(str(range_set) for range_set in sets)
+        hint = f"each of the ranges gives one address: {given}"
+        raise CNIError(Code.INVALID_CONFIG, msg, hint)
     return wanted
 
 
@@ -95,17 +101,37 @@ def _lease(
     requested: IPAddress | None,
     owner: Owner,
 ) -> IPAddress:
-    if requested is not None:
-        found = store.lease(lambda: [requested], owner)
-        cause = f"requested IP address {requested} is not available"
-        cause += f" in range set {range_set}"
-    else:
-        last = store.last_reserved(number)
-        found = store.lease(lambda: range_set.candidates(last), owner)
+    last = store.last_reserved(number)
+    wanted = [] if requested is None else [requested]
+    found = store.lease(lambda: wanted or range_set.candidates(last), owner)
+    if found is not None:
+        return found
+    if requested is None:
         cause = f"no IP addresses available in range set: {range_set}"
-    if found is None:
-        raise _failure(Code.TRY_AGAIN_LATER, number, cause)
-    return found
+        raise _failure(Code.TRY_AGAIN_LATER, number, cause, _holders(store, range_set))
+    cause = f"requested IP address {requested} is not available in range set"
+    holder = f"it is leased {_holder(store, str(requested))}"
+    raise _failure(Code.TRY_AGAIN_LATER, number, f"{cause} {range_set}", holder)
+
+
+def _holders(store: Store, range_set: RangeSet) -> str:
+    """Return who has addresses of the set, a few of them, and what frees some."""
+    held = sorted(a for a in map(_address, store.names()) if a and a in range_set)
+    few = ", ".join(f"{a} {_holder(store, str(a))}" for a in held[:_SHOWN])
+    more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+    return f"leased: {few}{more}; `cnipy gc` frees those of containers that are gone"
+
+
+def _holder(store: Store, name: str) -> str:
+    owner = owner_of(store.content(name) or b"")
+    return f"to {owner.container_id} {owner.ifname}".rstrip() if owner else "to nobody"
+
+
+def _address(name: str) -> IPAddress | None:
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None
 
 
 def is_exhausted(store: Store, number: int, range_set: RangeSet) -> bool:
@@ -121,5 +147,6 @@ def is_exhausted(store: Store, number: int, range_set: RangeSet) -> bool:
     return taken.issuperset(names) and not any(store.is_dead(name) for name in names)
 
 
-def _failure(code: Code, number: int, cause: str) -> CNIError:
-    return CNIError(code, f"allocate address for range set {number}: {cause}")
+def _failure(code: Code, number: int, cause: str, details: str = "") -> CNIError:
+    msg = f"allocate address for range set {number}: {cause}"
+    return CNIError(code, msg, details)

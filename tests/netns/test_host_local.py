@@ -155,3 +155,32 @@ def test_a_lease_outlives_a_failed_container_of_another(cni: Cni) -> None:
     refused(cni, "ADD", configuration, "c2")
     cni.ok("host-local", "DEL", configuration, container_id="c2")
     assert (DIRECTORY / "10.2.0.2").read_bytes() == b"c1\r\neth0"
+
+
+def test_full_range_says_who_has_its_addresses(cni: Cni) -> None:
+    """Who is refused an address learns of the holders, and how some come free."""
+    add(cni, conf("10.9.0.0/30"), "c1")
+    options = {"container_id": "c2", "netns": "/run/netns/none"}
+    error = cni.refused("host-local", "ADD", conf("10.9.0.0/30"), **options)
+    way_out = "`cnipy gc` frees those of containers that are gone"
+    assert error["code"] == 11
+    assert error["details"] == f"leased: 10.9.0.2 to c1 eth0; {way_out}"
+
+
+def test_taken_address_says_who_has_it(cni: Cni) -> None:
+    """An address that is asked for and leased names its holder alone."""
+    add(cni, conf("10.9.0.0/24"), "c1")
+    asked = conf("10.9.0.0/24") | {"args": {"cni": {"ips": ["10.9.0.2"]}}}
+    options = {"container_id": "c2", "netns": "/run/netns/none"}
+    error = cni.refused("host-local", "ADD", asked, **options)
+    assert (error["code"], error["details"]) == (11, "it is leased to c1 eth0")
+
+
+def test_address_outside_says_which_ranges_there_are(cni: Cni) -> None:
+    """An address that no range has is refused with the ranges."""
+    asked = conf("10.9.0.0/24") | {"args": {"cni": {"ips": ["10.8.0.2"]}}}
+    error = cni.refused("host-local", "ADD", asked, netns="/run/netns/none")
+    assert (error["code"], error["details"]) == (
+        7,
+        "each of the ranges gives one address: 10.9.0.1-10.9.0.254",
+    )
