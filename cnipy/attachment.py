@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_IFNAME = "eth0"
+NAMED = "/run/netns"  # where ip-netns(8) has its names
 DIGITS = 20
 
 
@@ -42,10 +43,10 @@ def container_id_of(netns: str) -> str:
 def from_environment(netns: str, env: Mapping[str, str]) -> Attachment:
     """Return the attachment that cnitool's variables describe.
 
-    CNI_IFNAME, CNI_ARGS and CAP_ARGS (a JSON object) are read; `netns` may be
-    relative. Raises code 4 for a variable that cannot be understood.
+    CNI_IFNAME, CNI_ARGS and CAP_ARGS (a JSON object) are read. Raises code 4 for a
+    variable that cannot be understood.
     """
-    path = os.path.abspath(netns)
+    path = path_of(netns)
     return Attachment(
         container_id=container_id_of(path),
         netns=path,
@@ -53,6 +54,32 @@ def from_environment(netns: str, env: Mapping[str, str]) -> Attachment:
         args=_pairs(env.get("CNI_ARGS", "")),
         capability_args=_capability_args(env.get("CAP_ARGS", "")),
     )
+
+
+def path_of(netns: str) -> str:
+    """Return the absolute path of a namespace: of a name, a process ID, or a path."""
+    if "/" in netns:
+        return os.path.abspath(netns)
+    path = os.path.join(NAMED, netns)
+    if netns.isdecimal() and not os.path.lexists(path):
+        return f"/proc/{netns}/ns/net"
+    return path
+
+
+def check_exists(netns: str, attachment: Attachment) -> None:
+    """Raise code 8, saying which names there are, if `netns` is a name of none.
+
+    A path is left to the plugins, as the runtimes leave it.
+    """
+    if "/" in netns or os.path.lexists(attachment.netns):
+        return
+    try:
+        there = sorted(os.listdir(NAMED))
+    except FileNotFoundError:
+        there = []
+    msg = f"find network namespace {netns}: there is no {attachment.netns}"
+    hint = f"`ip netns add {netns}` makes it; there are: {' '.join(there) or 'none'}"
+    raise CNIError(Code.INVALID_NETNS, msg, hint)
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:

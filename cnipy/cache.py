@@ -37,6 +37,11 @@ class Entry:
     config: bytes
     result: dict[str, Any]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Container ID and interface name."""
+        return self.attachment.container_id, self.attachment.ifname
+
 
 class Cache:
     """The directory `results` below a cache directory."""
@@ -70,12 +75,16 @@ class Cache:
 
     def entries(self, network: str) -> list[Entry]:
         """Return all that is kept of a network, in the order of the files' names."""
+        return [entry for entry in self.all_entries() if entry.network == network]
+
+    def all_entries(self) -> list[Entry]:
+        """Return all that is kept, in the order of the files' names."""
         try:
             names = sorted(os.listdir(self.results))
         except FileNotFoundError:
             return []
         found = (_entry(os.path.join(self.results, name)) for name in names)
-        return [entry for entry in found if entry and entry.network == network]
+        return [entry for entry in found if entry]
 
     def write(
         self, network: Network, attachment: Attachment, result: dict[str, Any]

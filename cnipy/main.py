@@ -6,7 +6,6 @@ Exit status: 0 success, 1 failure (one line on stderr), 2 wrong usage.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from typing import TYPE_CHECKING, BinaryIO, TextIO
@@ -14,27 +13,22 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 from cni_common.spec.errors import CNIError, Code
 from cnipy import attachment as attachments
 from cnipy import network as networks
-from cnipy.cache import DEFAULT as CACHE
 from cnipy.cache import Cache
+from cnipy.command_line import CONF_DIRECTORY, PLUGIN_DIRECTORY, parser
+from cnipy.doubts import doubts
 from cnipy.invoke import Invoker
 from cnipy.runtime import Runtime
 from cnipy.valid import listed_in_file, living, named
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping, Sequence
 
     from cnipy.attachment import Attachment
     from cnipy.network import Network
+    from cnipy.suite import Suite
 
-CONF_DIRECTORY = "/etc/cni/net.d"
-PLUGIN_DIRECTORY = "/opt/cni/bin"
-ENVIRONMENT = f"""environment, as for cnitool:
-  CNI_PATH      directories of the plugins ({PLUGIN_DIRECTORY})
-  NETCONFPATH   directory of the configurations ({CONF_DIRECTORY})
-  CNI_IFNAME    name of the link in the container (eth0)
-  CNI_ARGS      KEY=VALUE;... for the plugins
-  CAP_ARGS      JSON object of capability values, such as portMappings
-"""
+_FOR_ANYBODY = frozenset({"version", "serve"})
 
 
 def main(
@@ -42,91 +36,70 @@ def main(
     env: Mapping[str, str],
     stdout: BinaryIO,
     stderr: TextIO,
-    serve: Callable[[str, str], object],
+    suite: Suite,
 ) -> int:
-    """Run one verb; return the exit status. argv[0] is the path of the command.
+    """Run one verb; return the exit status. argv[0] is the path of the command."""
 
-    `serve` is the warm server, called with that path and where to listen.
-    """
-    options = _parser().parse_args(argv[1:])
+    def tell(line: str) -> None:
+        stderr.write(f"cnipy: {line}\n")
+
+    options = parser().parse_args(argv[1:])
+    if suite.uid != 0 and not _is_for_anybody(options):
+        tell(f"{options.verb}: run as root, not as uid {suite.uid}")
+        return 1
+    # The command may be a link in a directory of PATH.
+    beside = os.path.dirname(os.path.realpath(argv[0]))
     try:
         if options.verb == "demo":
             from cnipy.demo import run  # noqa: PLC0415 - for this verb only
 
-            # The command may be a link in a directory of PATH.
-            beside = os.path.dirname(os.path.realpath(argv[0]))
             return run(beside, options.conf, env)
         if options.verb == "serve":
-            serve(argv[0], options.socket)
-        text = _answer(options, env)
+            suite.serve(argv[0], options.socket)
+        elif options.verb == "uninstall":
+            from cnipy.uninstall import uninstall  # noqa: PLC0415 - for this verb only
+
+            directory = os.path.realpath(options.bin_dir or beside)
+            uninstall(directory, options.unit_dir, suite.names, tell)
+            return 0
+        text = _answer(options, env, suite, tell)
     except CNIError as error:
-        line = " ".join(f"{error} (code {error.code})".split())
-        stderr.write(f"cnipy: {line}\n")
+        tell(" ".join(f"{error} (code {error.code})".split()))
         return 1
     except OSError as error:
-        stderr.write(f"cnipy: {error}\n")
+        tell(str(error))
         return 1
     stdout.write(text.encode())
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnipy",
-        description="Attach containers to CNI networks, look after them, detach them.",
-        epilog=ENVIRONMENT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--cache-dir", default=CACHE, help=f"where results are kept ({CACHE})"
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb, sentence in (
-        ("add", "attach the container of NETNS to NETWORK and print the result"),
-        ("del", "detach it; repeating it is harmless"),
-        ("check", "tell whether the attachment is still as add made it"),
-        ("gc", "remove what belongs to no valid attachment of NETWORK"),
-        ("status", "tell whether the plugins of NETWORK are ready to add"),
-        ("version", "print the CNI versions that each plugin of NETWORK supports"),
-    ):
-        command = verbs.add_parser(verb, help=sentence, description=sentence)
-        command.add_argument("network", metavar="NETWORK")
-        optional = "?" if verb in {"gc", "status", "version"} else None
-        command.add_argument("netns", metavar="NETNS", nargs=optional)
-        if verb == "gc":
-            _add_valid_options(command)
-    demo = verbs.add_parser("demo", help="two containers talk in a throw-away network")
-    demo.add_argument("--conf", help="another conflist of bridge and portmap")
-    warm = verbs.add_parser("serve", help="be the warm server (docs/warm.md)")
-    warm.add_argument("--socket", default="", help="where to listen, for a trial")
-    return parser
+def _is_for_anybody(options: argparse.Namespace) -> bool:
+    looks = options.verb == "status" and not options.network
+    return looks or options.verb in _FOR_ANYBODY
 
 
-def _add_valid_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--keep",
-        action="append",
-        metavar="ID/IFNAME",
-        help="a valid attachment; repeatable. Without it, and without a file, those "
-        "cached attachments are valid whose network namespace exists",
-    )
-    command.add_argument(
-        "--attachments-file",
-        metavar="FILE",
-        help='valid attachments as JSON: [{"containerID": ..., "ifname": ...}]',
-    )
-
-
-def _answer(options: argparse.Namespace, env: Mapping[str, str]) -> str:
+def _answer(
+    options: argparse.Namespace,
+    env: Mapping[str, str],
+    suite: Suite,
+    tell: Callable[[str], None],
+) -> str:
     cache = Cache(options.cache_dir)
     path = env.get("CNI_PATH") or PLUGIN_DIRECTORY
     runtime = Runtime(Invoker(tuple(filter(None, path.split(":"))), env), cache)
+    directory = env.get("NETCONFPATH") or CONF_DIRECTORY
+    if not options.network:
+        return _node_verb(runtime, directory, options, suite, tell)
     if options.verb in {"gc", "status", "version"}:
-        network = networks.load(_conf_directory(env), options.network)
+        network = networks.load(directory, options.network)
+        if options.verb == "status":
+            _warn(suite, network, directory, {}, tell)
         return _network_verb(runtime, network, options)
     attachment = attachments.from_environment(options.netns, env)
-    network = _network(options, env, cache, attachment)
+    network = _network(options, directory, cache, attachment)
     if options.verb == "add":
+        attachments.check_exists(options.netns, attachment)
+        _warn(suite, network, directory, attachment.capability_args, tell)
         return json.dumps(runtime.add(network, attachment), indent=4) + "\n"
     if options.verb == "check":
         runtime.check(network, attachment)
@@ -135,20 +108,54 @@ def _answer(options: argparse.Namespace, env: Mapping[str, str]) -> str:
     return ""
 
 
+def _warn(
+    suite: Suite,
+    network: Network,
+    directory: str,
+    given: Mapping[str, object],
+    tell: Callable[[str], None],
+) -> None:
+    for doubt in doubts(suite, network, networks.listed(directory), given):
+        tell(f"warning: {doubt}")
+
+
+def _node_verb(
+    runtime: Runtime,
+    directory: str,
+    options: argparse.Namespace,
+    suite: Suite,
+    tell: Callable[[str], None],
+) -> str:
+    if options.verb == "status":
+        from cnipy.node import status  # noqa: PLC0415 - for this verb only
+
+        return status(runtime.invoker.path, directory, suite)
+    from cnipy.dead import collect  # noqa: PLC0415 - for this verb only
+
+    if options.keep is not None or options.attachments_file:
+        msg = "gc: --keep and --attachments-file are about one network: name it"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    lines = collect(runtime, directory, suite.names, tell, dry_run=options.dry_run)
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _network_verb(
     runtime: Runtime, network: Network, options: argparse.Namespace
 ) -> str:
     if options.verb == "status":
-        runtime.status(network)
-        return ""
+        return "".join(f"{line}\n" for line in runtime.status(network))
     if options.verb == "version":
         return _versions(runtime, network)
+    entries = runtime.cache.entries(network.name)
     if options.attachments_file:
         valid = listed_in_file(options.attachments_file)
     elif options.keep is not None:
         valid = named(options.keep)
     else:
-        valid = living(runtime.cache.entries(network.name))
+        valid = living(entries)
+    if options.dry_run:
+        stale = [] if network.disable_gc else [e for e in entries if e.key not in valid]
+        return "".join(f"would delete {'/'.join(entry.key)}\n" for entry in stale)
     return "".join(f"deleted {key}\n" for key in runtime.gc(network, valid))
 
 
@@ -163,21 +170,13 @@ def _versions(runtime: Runtime, network: Network) -> str:
 
 
 def _network(
-    options: argparse.Namespace,
-    env: Mapping[str, str],
-    cache: Cache,
-    attachment: Attachment,
+    options: argparse.Namespace, directory: str, cache: Cache, attachment: Attachment
 ) -> Network:
     """Return the network from disk, or for DEL and CHECK as it was when added."""
     try:
-        return networks.load(_conf_directory(env), options.network)
+        return networks.load(directory, options.network)
     except networks.NotFoundError:
         entry = cache.read(options.network, attachment)
         if options.verb == "add" or entry is None:
             raise
-        source = os.path.join(_conf_directory(env), "cached list")
-        return networks.parse(entry.config, source)
-
-
-def _conf_directory(env: Mapping[str, str]) -> str:
-    return env.get("NETCONFPATH") or CONF_DIRECTORY
+        return networks.parse(entry.config, os.path.join(directory, "cached list"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.versions import NEWEST, OLDEST
 
 FLAGS = {"true": True, "false": False}
+_LISTS, _SINGLE = (".conflist",), (".conf", ".json")
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,42 @@ def load(directory: str, name: str) -> Network:
     which hold a single plugin; the first whose name matches is taken. Raises
     NotFoundError, or code 6 or 7 for a malformed file that comes before it.
     """
-    for file in _files(directory, (".conflist",)):
+    for file in _files(directory, _LISTS):
         network = parse(_content(file), file)
         if network.name == name:
             return network
-    for file in _files(directory, (".conf", ".json")):
+    for file in _files(directory, _SINGLE):
         single = gojson.load_object(_content(file), file)
         if gojson.member(single, "type") is None:
-            raise CNIError(Code.INVALID_CONFIG, f"read {file}: missing type")
+            raise CNIError(
+                Code.INVALID_CONFIG, f"read {file}: missing type", _hint(single, file)
+            )
         if gojson.member(single, "name") == name:
             return _upconverted(single, file)
     msg = f"find network {name}: no configuration of that name in {directory}"
-    raise NotFoundError(Code.INVALID_CONFIG, msg)
+    there = " ".join(dict.fromkeys(found for found, _ in listed(directory)))
+    raise NotFoundError(Code.INVALID_CONFIG, msg, f"there are: {there or 'none'}")
+
+
+def listed(directory: str) -> list[tuple[str, str]]:
+    """Return name and file of every network, in the order in which they are looked at.
+
+    A malformed file is passed over: whoever loads what comes after it is told.
+    """
+    found = []
+    for file in (*_files(directory, _LISTS), *_files(directory, _SINGLE)):
+        with suppress(CNIError):
+            name = gojson.member(gojson.load_object(_content(file), file), "name")
+            if isinstance(name, str) and name:
+                found.append((name, file))
+    return found
+
+
+def _hint(single: dict[str, Any], file: str) -> str:
+    if gojson.member(single, "plugins") is None:
+        return ""
+    base = os.path.splitext(os.path.basename(file))[0]
+    return f"it is a list of plugins: such a file is called {base}.conflist"
 
 
 def parse(text: bytes, source: str) -> Network:
@@ -62,7 +88,11 @@ def parse(text: bytes, source: str) -> Network:
     if not _flag(document, "loadOnlyInlinedPlugins", source):
         plugins += _beside(source, name)
     if not plugins:
-        raise CNIError(Code.INVALID_CONFIG, f"read {source}: no plugins in list")
+        msg, hint = f"read {source}: no plugins in list", ""
+        if gojson.member(document, "type") is not None:
+            base = os.path.splitext(os.path.basename(source))[0]
+            hint = f"it is a single plugin: such a file is called {base}.conf"
+        raise CNIError(Code.INVALID_CONFIG, msg, hint)
     return Network(
         name=name,
         version=_version(document, source),

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cni_common.delegate import find
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.versions import CHECK_SINCE, GC_AND_STATUS_SINCE
+from cni_common.spec.versions import CHECK_SINCE, GC_AND_STATUS_SINCE, OLDEST
 from cnipy.cache import check_key
 from cnipy.network import version_numbers
 
@@ -49,15 +50,14 @@ class Runtime:
                 self.cache.write(network, attachment, result)
             except (CNIError, OSError) as error:
                 left = self._delete_plugins(network, attachment, {})
-                undone = [CNIError(e.code, f"undo: {e.msg}", e.details) for e in left]
-                raise _joined([_as_cni_error(error), *undone]) from error
+                raise joined([_as_cni_error(error)], undoing=left) from error
         return result
 
     def delete(self, network: Network, attachment: Attachment) -> None:
         """Detach a container, in reverse order; all errors are reported together."""
         check_key(network.name, attachment)
         with self.cache.locked(alone=False):
-            self._delete(network, attachment)
+            self.detach(network, attachment)
 
     def check(self, network: Network, attachment: Attachment) -> None:
         """Raise unless the attachment is as its ADD left it."""
@@ -92,7 +92,7 @@ class Runtime:
                 if key in valid:
                     continue
                 failures = len(errors)
-                _gather(errors, partial(self._delete, network, entry.attachment))
+                gather(errors, partial(self.detach, network, entry.attachment))
                 if len(errors) == failures:
                     deleted.append("/".join(key))
             if _since(network, GC_AND_STATUS_SINCE):
@@ -100,23 +100,43 @@ class Runtime:
                 keys = dict.fromkeys(ATTACHMENT_KEYS, listed)
                 for plugin in network.plugins:
                     conf = {**_request(network, plugin, None, None), **keys}
-                    _gather(errors, partial(self.invoker.run, "GC", conf, None))
+                    gather(errors, partial(self.invoker.run, "GC", conf, None))
         if errors:
-            raise _joined(errors)
+            raise joined(errors)
         return deleted
 
-    def status(self, network: Network) -> None:
-        """Raise unless every plugin of the list is ready for an ADD."""
-        if not _since(network, GC_AND_STATUS_SINCE):
-            return
+    def status(self, network: Network) -> list[str]:
+        """Raise unless every plugin of the list is ready for an ADD.
+
+        Returns a line for each. A list of before STATUS asks those that know it by
+        now; a plugin that does not must at least be there, with its IPAM plugin.
+        """
+        told = []
         for plugin in network.plugins:
             conf = _request(network, plugin, None, None)
+            kind = str(gojson.member(conf, "type"))
+            if not _since(network, GC_AND_STATUS_SINCE):
+                speaks = self.invoker.versions(kind)
+                if GC_AND_STATUS_SINCE not in speaks:
+                    self._find_ipam(plugin)
+                    newest = max(speaks, key=version_numbers, default=OLDEST)
+                    told.append(f"{kind}: not asked, it speaks no more than {newest}")
+                    continue
+                conf["cniVersion"] = GC_AND_STATUS_SINCE
             self.invoker.run("STATUS", conf, None)
+            told.append(f"{kind}: ready")
+        return told
 
     def versions(self, network: Network) -> dict[str, list[str]]:
         """Return the versions that each plugin of the list supports."""
         kinds = [str(gojson.member(plugin, "type")) for plugin in network.plugins]
         return {kind: self.invoker.versions(kind) for kind in kinds}
+
+    def _find_ipam(self, plugin: Mapping[str, Any]) -> None:
+        ipam = gojson.member(dict(plugin), "ipam")
+        kind = gojson.member(ipam, "type") if isinstance(ipam, dict) else None
+        if kind:
+            find(str(kind), self.invoker.path)
 
     def _add_plugins(self, network: Network, attachment: Attachment) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -127,7 +147,8 @@ class Runtime:
             result.setdefault("cniVersion", network.version)
         return result
 
-    def _delete(self, network: Network, attachment: Attachment) -> None:
+    def detach(self, network: Network, attachment: Attachment) -> None:
+        """Do what `delete` does, for a caller that holds the lock of the cache."""
         entry = self.cache.read(network.name, attachment)
         result = {}
         if entry and _since(network, CHECK_SINCE):
@@ -139,7 +160,7 @@ class Runtime:
             attachment = replace(attachment, args=entry.attachment.args)
         errors = self._delete_plugins(network, attachment, result)
         if errors:
-            raise _joined(errors)
+            raise joined(errors)
         self.cache.delete(network.name, attachment)
 
     def _delete_plugins(
@@ -148,7 +169,7 @@ class Runtime:
         errors: list[CNIError] = []
         for plugin in reversed(network.plugins):
             conf = _request(network, plugin, attachment, result)
-            _gather(errors, partial(self.invoker.run, "DEL", conf, attachment))
+            gather(errors, partial(self.invoker.run, "DEL", conf, attachment))
         return errors
 
 
@@ -186,7 +207,8 @@ def _since(network: Network, version: str) -> bool:
     return version_numbers(network.version) >= version_numbers(version)
 
 
-def _gather(errors: list[CNIError], step: Callable[[], object]) -> None:
+def gather(errors: list[CNIError], step: Callable[[], object]) -> None:
+    """Run `step`; its failure is one more of `errors`."""
     try:
         step()
     except (CNIError, OSError) as error:
@@ -199,7 +221,13 @@ def _as_cni_error(error: CNIError | OSError) -> CNIError:
     return CNIError(Code.IO_FAILURE, str(error))
 
 
-def _joined(errors: list[CNIError]) -> CNIError:
+def joined(errors: list[CNIError], undoing: Collection[CNIError] = ()) -> CNIError:
+    """Return the first error with the others as details, each cause once."""
     first, *more = errors
-    details = "; ".join([first.details] * bool(first.details) + [str(e) for e in more])
-    return CNIError(first.code, first.msg, details)
+    told = str(first)
+    parts = [first.details] if first.details else []
+    for error, prefix in [(e, "") for e in more] + [(e, "undo: ") for e in undoing]:
+        if error.msg not in told:
+            parts.append(f"{prefix}{error}")
+            told += str(error)
+    return CNIError(first.code, first.msg, "; ".join(parts))

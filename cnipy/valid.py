@@ -22,9 +22,9 @@ def living(entries: Iterable[Entry]) -> set[tuple[str, str]]:
     since nobody can tell.
     """
     return {
-        (entry.attachment.container_id, entry.attachment.ifname)
+        entry.key
         for entry in entries
-        if not entry.attachment.netns or _is_netns(entry.attachment.netns)
+        if not entry.attachment.netns or is_container(entry.attachment.netns)
     }
 
 
@@ -65,10 +65,15 @@ def listed_in_file(file: str) -> set[tuple[str, str]]:
     return found
 
 
-def _is_netns(path: str) -> bool:
-    """A file left where a namespace was mounted is no namespace."""
+def is_container(path: str) -> bool:
+    """Tell whether `path` is a network namespace, and not the caller's own.
+
+    A file left where a namespace was mounted is none. /proc/PID/ns/net is that of the
+    host when the process ID has passed to one of its processes.
+    """
     try:
         found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return False
-    return found.st_dev == os.stat("/proc/self/ns/net").st_dev
+    own = os.stat("/proc/self/ns/net")
+    return found.st_dev == own.st_dev and found.st_ino != own.st_ino

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import BinaryIO, NoReturn, TextIO
 
+    from cnipy.suite import Suite
+
 COMMAND = "cnipy"
 
 
@@ -34,7 +36,7 @@ def main(
     if name == COMMAND:
         from cnipy.main import main as operate
 
-        return operate(argv, env, stdout, stderr, _serve)
+        return operate(argv, env, stdout, stderr, _suite())
     if name not in REGISTER:
         stderr.write(f"{name}: not one of {COMMAND}, {', '.join(sorted(REGISTER))}\n")
         return 1
@@ -53,6 +55,20 @@ def main(
         ours=found,
         versions=versions_of(name),
         release=release_of(name),
+    )
+
+
+def _suite() -> Suite:
+    from cnipy.suite import Suite
+    from launcher import keys, probe
+
+    return Suite(
+        names=tuple(REGISTER),
+        serve=_serve,
+        unread=keys.unread,
+        doubts=keys.doubts,
+        warm=probe.warm,
+        uid=os.geteuid(),
     )
 
 

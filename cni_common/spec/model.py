@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,9 @@ from pydantic import (
 import cni_common.spec.lean_pydantic  # noqa: F401 - for what it does
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 # Context of a validation whose input came from outside: there, a key is a key of
 # JSON, and the Python name of a field is none.
@@ -80,6 +83,48 @@ class GoModel(BaseModel):
         """Return the keys of `document` that no field of the model reads."""
         known = cls.keys()
         return [name for name in document if name.casefold() not in known]
+
+    @classmethod
+    def unread(
+        cls, document: Mapping[str, Any]
+    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the path of each key that no field reads, in objects and lists too.
+
+        With it come the keys that are read in its place.
+        """
+        known = cls.keys()
+        for name, value in document.items():
+            alias = known.get(name.casefold())
+            if alias is None:
+                yield name, tuple(known.values())
+                continue
+            inner = _model_in(cls._annotation(alias))
+            for item in _objects(value) if inner else ():
+                for path, keys in inner.unread(item) if inner else ():
+                    yield f"{name}.{path}", keys
+
+    @classmethod
+    def _annotation(cls, alias: str) -> Any:
+        fields = cls.model_fields.items()
+        return next(f.annotation for n, f in fields if (f.alias or n) == alias)
+
+
+def _model_in(annotation: Any) -> type[GoModel] | None:
+    """Return the model in an annotation such as `list[list[Range]] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, GoModel):
+        return annotation
+    # Values of a mapping have names of their own, which are no keys.
+    if get_origin(annotation) is dict:
+        return None
+    found = (_model_in(part) for part in get_args(annotation))
+    return next((model for model in found if model), None)
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for item in value if isinstance(value, list) else ():
+        yield from _objects(item)
 
 
 def build_all() -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from cni_common.spec.model import GoModel
 from cni_common.spec.result import Dns
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Ipam(GoModel):
@@ -40,3 +43,10 @@ class NetConf(GoModel):
     prev_result: Document | None = None
     log_file: str = ""
     log_level: Literal["error", "warning", "info", "debug"] = "info"
+
+    def doubts(self, declared: Collection[str]) -> list[str]:  # noqa: ARG002 - for models that have any
+        """Return what has no effect in this configuration, for the operator's eyes.
+
+        `declared` are the capabilities that its entry in the list asks for.
+        """
+        return []

@@ -16,6 +16,8 @@ from cni_common.spec.netconf import NetConf
 from cni_common.spec.versions import at_least
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cni_common.spec.request import Request
 
 VLAN_MAX = 4094
@@ -77,6 +79,18 @@ class BridgeConf(NetConf):
     def vlan_filtering(self) -> bool:
         """Whether the bridge has to tell VLANs apart."""
         return self.vlan != 0 or self.vlan_trunk is not None
+
+    def doubts(self, declared: Collection[str]) -> list[str]:  # noqa: ARG002 - as the base's
+        """Return the keys that do nothing without addresses."""
+        if self.ipam.type or self.disable_container_interface:
+            return []
+        keys = {
+            "isGateway": self.is_gateway,
+            "isDefaultGateway": self.is_default_gateway,
+            "ipMasq": self.ip_masq,
+        }
+        idle = [key for key, value in keys.items() if value]
+        return [f"{' '.join(idle)} without ipam: no address, no effect"] if idle else []
 
     def trunk(self) -> set[int]:
         """Return the VLANs that the port carries tagged."""

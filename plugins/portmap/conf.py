@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -13,6 +13,9 @@ from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from plugins.portmap import conditions
 from plugins.portmap.claims import Port
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PORT_MAX = 65535
 
@@ -77,6 +80,12 @@ class PortmapConf(NetConf):
     def mappings(self) -> list[PortMapping]:
         """The port mappings that the runtime asks for, each once."""
         return list(dict.fromkeys(self.runtime_config.port_mappings))
+
+    def doubts(self, declared: Collection[str]) -> list[str]:
+        """Return that no runtime sends ports, if none will."""
+        if "portMappings" in declared or self.mappings:
+            return []
+        return ['no runtime sends ports without "capabilities": {"portMappings": true}']
 
     def conditions(self) -> dict[int, str]:
         """Return the conditions of both families as nft text, "" for none.

@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import need
+from lab import need, run
 from packed_file import TOP
+from warm_server import served, wait_until
 
+from cnipy.attachment import container_id_of
 from cnipy.demo import stage
+from plugins import REGISTER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab import Host, Space
 
 CONFLIST = {
@@ -129,6 +132,137 @@ def test_gc_collects_a_container_that_vanished(
     leases = [n for n in os.listdir("/var/lib/cni/networks/n") if n[0].isdigit()]
     assert leases == ["10.9.0.2"]
     assert operator("check", "n", container.path).stderr == ""
+
+
+def replace_list(operator: Operator) -> None:
+    """Have another network in the place of n, as an administrator would."""
+    conf_dir = Path(operator.env["NETCONFPATH"])
+    (conf_dir / "10-n.conflist").unlink()
+    document = CONFLIST | {"name": "m"}
+    (conf_dir / "10-m.conflist").write_text(json.dumps(document))
+
+
+def leases(network: str) -> list[str]:
+    """Return the addresses that are leased in a network."""
+    listed = os.listdir(f"/var/lib/cni/networks/{network}")
+    return sorted(name for name in listed if name[0].isdigit())
+
+
+def left_by(container_id: str) -> list[str]:
+    """Return what rules, records, leases and results still say of a container."""
+    rules = run("nft", "list", "ruleset").splitlines()
+    found = [line.strip() for line in rules if container_id in line]
+    for top in ("/run/cni", "/var/lib/cni"):
+        for path in Path(top).rglob("*"):
+            text = path.read_text() if path.is_file() else ""
+            if container_id in f"{path.name}{text}" and "host-local" not in path.parts:
+                found.append(str(path))
+    return found
+
+
+def vanish(space: Space, host: Host, heir: Space) -> None:
+    """Have a namespace gone, and its number with a living container's.
+
+    The kernel gives it to the next namespace that is made, which may be another test's.
+    """
+    ours, theirs = (
+        f"{found.st_dev}:{found.st_ino}"
+        for found in (os.stat(space.path), os.stat(heir.path))
+    )
+    for record in Path("/run/cni/cnipy").glob("*/n/*@eth0"):
+        record.write_text(record.read_text().replace(ours, theirs))
+    space.delete()
+    host.spaces.remove(space)
+
+
+@pytest.mark.parametrize("with_results", [True, False])
+def test_gc_of_the_node_collects_what_a_replaced_list_left(
+    with_results: bool,  # noqa: FBT001 - a parameter of the test
+    operator: Operator,
+    host: Host,
+    container: Space,
+) -> None:
+    """Of a network that no list names any more, the dead go and the living stay.
+
+    Without the cached result the records alone are enough.
+    """
+    vanished = host.space()
+    operator("add", "n", vanished.path)
+    operator.env["CAP_ARGS"] = "{}"
+    assert operator("add", "n", container.path).returncode == 0
+    replace_list(operator)
+    if not with_results:
+        shutil.rmtree("/var/lib/cni/results")
+    dead, living = map(container_id_of, (vanished.path, container.path))
+    vanish(vanished, host, container)
+    before = left_by(dead)
+    planned = operator("gc", "--dry-run")
+    assert planned.stdout.startswith(f"would delete n {dead}/eth0: record of bridge")
+    assert left_by(dead) == before != []
+    collected = operator("gc")
+    assert collected.stderr == ""
+    assert collected.stdout == planned.stdout.replace("would delete", "deleted")
+    assert left_by(dead) == []
+    assert leases("n") == ["10.9.0.3"]
+    assert left_by(living)
+    assert operator("gc").stdout == ""
+
+
+def test_gc_of_the_node_keeps_a_container_whose_name_is_gone(
+    operator: Operator, host: Host, container: Space
+) -> None:
+    """A namespace that only a process still has is no dead one, whatever its path."""
+    assert host
+    operator("add", "n", container.path)
+    sleeper = subprocess.Popen(
+        ["ip", "netns", "exec", container.name, "busybox", "sleep", "60"]
+    )
+    try:
+        there = os.stat(container.path).st_ino
+        inside = f"/proc/{sleeper.pid}/ns/net"
+        wait_until(lambda: os.stat(inside).st_ino == there)
+        container.delete()
+        host.spaces.remove(container)
+        assert operator("gc").stdout == ""
+        assert leases("n") == ["10.9.0.2"]
+        assert f"process {sleeper.pid} has a network" in operator("gc").stderr
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    wait_until(lambda: operator("gc").stdout.startswith("deleted n "), 60)
+    assert leases("n") == []
+
+
+def test_gc_of_the_node_tells_what_nobody_can_tell_about(operator: Operator) -> None:
+    """A lease without record or result is kept, and said with the ways out."""
+    place = Path("/var/lib/cni/networks/old")
+    place.mkdir(parents=True)
+    (place / "10.8.0.9").write_text("stranger\r\neth0")
+    (place / "last_reserved_ip.0").write_text("10.8.0.9")
+    collected = operator("gc")
+    assert (collected.returncode, collected.stdout) == (0, "")
+    assert f"kept leases in {place}" in collected.stderr
+    assert "10.8.0.9 (stranger); `cnipy gc old`" in collected.stderr
+    assert leases("old") == ["10.8.0.9"]
+
+
+def test_status_of_the_node_tells_builds_and_server(
+    operator: Operator, packed: Path, build: str
+) -> None:
+    """Which build lies in CNI_PATH, and whether a warm server takes its calls."""
+    told = operator("status").stdout
+    assert f"{operator.env['CNI_PATH']}: build {build}: bandwidth bridge" in told
+    assert "warm server: nobody listens at /run/cnipy/warm.sock" in told
+    with served(packed):
+        assert f"warm server: serves build {build}\n" in operator("status").stdout
+    other = Path(operator.env["CNI_PATH"])
+    for name in REGISTER:
+        (other / name).unlink()
+        head = f"# cnipy, build {'0' * 32}\n"
+        (other / name).write_text(f"#!/bin/sh\n{head}exit 1\n")
+    with served(packed):
+        told = operator("status").stdout
+    assert f"warm server: serves build {build} only, calls start cold" in told
 
 
 def test_status_and_version(operator: Operator) -> None:

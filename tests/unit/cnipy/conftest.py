@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from cnipy.attachment import Attachment
 from cnipy.cache import Cache
 from cnipy.invoke import Invoker
+from cnipy.main import main
 from cnipy.runtime import Runtime
+from cnipy.suite import Suite, Warm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +41,14 @@ if verb == "ADD":
     result["ips"].append({"address": "10.0.0.%d/24" % (len(result["ips"]) + 2)})
     print(json.dumps(result))
 if verb == "VERSION":
-    print(json.dumps({"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}))
+    speaks = os.environ.get("SPEAKS_" + kind, "0.4.0 1.0.0").split()
+    print(json.dumps({"cniVersion": "1.0.0", "supportedVersions": speaks}))
 """
+
+
+def refused(*arguments: object) -> Any:
+    """Stand for what no verb here asks for."""
+    raise AssertionError(arguments)
 
 
 @dataclass
@@ -48,6 +57,17 @@ class Desk:
 
     directory: Path
     env: dict[str, str]
+
+    # Plugins that are not of the suite, and no server.
+    suite: Suite = field(
+        default_factory=lambda: Suite(
+            names=(),
+            serve=refused,
+            unread=refused,
+            doubts=refused,
+            warm=lambda _: Warm("/nowhere", listening=False, serves=False, builds=()),
+        )
+    )
 
     @property
     def conf_dir(self) -> Path:
@@ -77,6 +97,19 @@ class Desk:
     def order(self) -> list[str]:
         """The same, as "VERB type"."""
         return [f"{call['verb']} {call['type']}" for call in self.calls]
+
+    def cnipy(self, *arguments: str, **env: str) -> tuple[int, str, str]:
+        """Run the command; return its status, stdout and stderr."""
+        stdout, stderr = io.BytesIO(), io.StringIO()
+        variables = {
+            **self.env,
+            "CNI_PATH": str(self.directory / "bin"),
+            "NETCONFPATH": str(self.conf_dir),
+            **env,
+        }
+        argv = ["cnipy", "--cache-dir", str(self.directory / "cache"), *arguments]
+        status = main(argv, variables, stdout, stderr, self.suite)
+        return status, stdout.getvalue().decode(), stderr.getvalue()
 
     def conflist(self, *kinds: str, file: str = "10-n.conflist", **keys: Any) -> None:
         """Write a list of plugins called n, of version 1.1.0 unless `keys` say so."""

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packed files, known by their first bytes: which build, which root, whose."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = "cnipy"
+# The launcher says where its trees lie: first where it was built for, then this.
+SECOND_ROOT = "/run/cnipy"
+_FIRST_BYTES = 4096
+_ROOT = re.compile(rb"^for root in '([^']+)' ", re.MULTILINE)
+_BUILD = re.compile(rb"^# cnipy, build ([0-9a-f]{32})$", re.MULTILINE)
+
+
+def build_of(path: str) -> str:
+    """Return the build of the packed file that `path` leads to, empty for another."""
+    found = _BUILD.search(_head(path))
+    return found[1].decode() if found else ""
+
+
+def roots_of(path: str) -> list[str]:
+    """Return where the packed file at `path` extracts itself."""
+    return [os.fsdecode(found) for found in _ROOT.findall(_head(path))] + [SECOND_ROOT]
+
+
+def is_ours(path: str) -> bool:
+    """Tell whether install made `path`: a packed file, or a link to one beside it.
+
+    The link counts by its text, whatever has been written through it since.
+    """
+    with suppress(OSError):
+        if os.readlink(path) == COMMAND:
+            return os.path.basename(path) != COMMAND
+    return bool(build_of(path))
+
+
+def running_from(tree: str) -> Iterator[int]:
+    """Yield the processes, this one apart, that were started from an extracted tree.
+
+    In a mount namespace of its own, a process may mean another tree by this path.
+    """
+    start = os.path.join(tree, "start.py")
+    for name in os.listdir("/proc"):
+        if not name.isdecimal() or int(name) == os.getpid():
+            continue
+        with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+            named = os.fsencode(start) in file.read().split(b"\0")
+            if named and os.path.samefile(f"/proc/{name}/root{start}", start):
+                yield int(name)
+
+
+def _head(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(_FIRST_BYTES)
+    except OSError:
+        pass
+    return b""

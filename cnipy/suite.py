@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command is given of the floor above it, which knows the plugins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A key of a configuration that its plugin does not read.
+
+    `known` are those that it reads in the same object.
+    """
+
+    path: str
+    known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Warm:
+    """The warm server as a caller finds it.
+
+    listening: a socket is there; serves: it took a call of this build; builds: those
+    of the servers that run.
+    """
+
+    socket: str
+    listening: bool
+    serves: bool
+    builds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The plugins' names, and what else only the floor above can say or do.
+
+    serve: be the warm server of a packed file, listening at a path; unread: keys of a
+    configuration of a type that its plugin does not read; doubts: what in it has no
+    effect, with the capabilities that it declares; warm: how the server of a build is
+    found.
+    """
+
+    names: tuple[str, ...]
+    serve: Callable[[str, str], object]
+    unread: Callable[[str, Mapping[str, Any]], list[Unread]]
+    doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
+    warm: Callable[[str], Warm]
+    uid: int = 0
