@@ -22,6 +22,7 @@ usage: build.sh COMMAND [OPTION...]
   test      build, then run all checks and tests; further arguments go to pytest
   bench     build, then measure beside the reference plugins and netavark, as root
   install   build, then copy into a plugin directory
+  uninstall have a plugin directory as it was before install
 
 options of every command, before the others:
   --python PATH   absolute interpreter for the plugins (CNIPY_PYTHON, /usr/bin/python3)
@@ -40,8 +41,13 @@ options of bench:
   --only NAME...  calls, chain, at-once, growth, memory, traffic
 
 options of install:
+  --force         keep files of others beside ours as NAME.reference
+  --conf-dir DIR  made for network configurations (/etc/cni/net.d)
+  --warm          have systemd start the warm server (docs/warm.md)
+
+options of install and uninstall:
   --bin-dir DIR   the plugin directory (/opt/cni/bin)
-  --force         move files of others aside to NAME.reference
+  --unit-dir DIR  units of systemd (/etc/systemd/system, where systemd runs)
 END
 }
 
@@ -274,20 +280,28 @@ bench() {
         "$(dirname "$root")" "$venv/bin/python" -m benchmarks "$@"
 }
 
+# A packed file, or a link to the one beside it, whatever was written through it.
 is_ours() {
-    head -c 1024 "$1" | grep -aq '^# cnipy, build '
+    if [[ ${1##*/} != cnipy && $(readlink "$1") == cnipy ]]; then return; fi
+    head -c 1024 "$1" 2>/dev/null | grep -aq '^# cnipy, build '
 }
 
 # What the administrator put there is theirs: keep it beside ours, or refuse.
 keep_foreign() {
-    local target=$1
-    [[ -e $target || -L $target ]] || return 0
-    if is_ours "$target"; then return; fi
-    [[ $force ]] ||
-        die "install $target: a file of others is there; --force keeps it as ${target##*/}.reference"
-    if [[ -e $target.reference ]]; then return; fi
-    cp -a --no-dereference "$target" "$target.reference"
-    say "kept $target.reference"
+    local directory=$1 name foreign=()
+    for name in cnipy "${names[@]}"; do
+        rm -f "$directory/.$name."[0-9]*
+        [[ -e $directory/$name || -L $directory/$name ]] || continue
+        is_ours "$directory/$name" || foreign+=("$name")
+    done
+    ((${#foreign[@]})) || return 0
+    [[ $force ]] || die "install $directory: files of others are there: ${foreign[*]};" \
+        "--force keeps each as NAME.reference, and uninstall puts it back"
+    for name in "${foreign[@]}"; do
+        cp -aT --no-dereference "$directory/$name" "$directory/.$name.$$"
+        mv -fT "$directory/.$name.$$" "$directory/$name.reference"
+        say "kept $directory/$name.reference"
+    done
 }
 
 # The build before this one stays extracted, for calls that are under way.
@@ -299,25 +313,53 @@ prune() {
     done
 }
 
+# What starts the warm server where systemd is: its socket, when --warm asks for it.
+install_units() {
+    local directory=$1 units=$2 runs=''
+    if [[ -d /run/systemd/system ]]; then runs=1; fi
+    if [[ ! $units && $runs ]]; then units=/etc/systemd/system; fi
+    if [[ ! $units ]]; then
+        [[ ! $warm ]] || die "install --warm: systemd does not run here; start" \
+            "$directory/cnipy serve by other means"
+        return 0
+    fi
+    install -d -m 0755 "$units"
+    sed "s|^ExecStart=.*|ExecStart=$directory/cnipy serve|" \
+        "$top/launcher/systemd/cnipy-warm.service" >"$units/.cnipy-warm.service"
+    chmod 0644 "$units/.cnipy-warm.service"
+    mv -fT "$units/.cnipy-warm.service" "$units/cnipy-warm.service"
+    install -m 0644 "$top/launcher/systemd/cnipy-warm.socket" "$units/"
+    say "installed cnipy-warm.socket and cnipy-warm.service in $units"
+    if [[ $runs && $units == /etc/systemd/system ]]; then
+        systemctl daemon-reload
+        if [[ $warm ]]; then systemctl enable --quiet --now cnipy-warm.socket; fi
+        # One of an earlier build would have every call start cold.
+        systemctl try-restart cnipy-warm.service
+    fi
+}
+
 install_plugins() {
-    local directory=/opt/cni/bin force='' name before='' now
+    local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=''
+    local name before='' now
     while (($#)); do
         case $1 in
             --bin-dir) directory=${2:?--bin-dir needs a directory}; shift 2 ;;
+            --conf-dir) configurations=${2:?--conf-dir needs a directory}; shift 2 ;;
+            --unit-dir) units=${2:?--unit-dir needs a directory}; shift 2 ;;
             --force) force=1; shift ;;
+            --warm) warm=1; shift ;;
             *) usage >&2; die "install: unknown option $1" ;;
         esac
     done
-    ((EUID == 0)) || die "install $directory: root is needed"
+    ((EUID == 0)) || die "install $directory: run as root"
     build
     now=$(<"$top/dist/build")
     install -d -m 0755 -o root -g root "$directory"
+    directory=$(realpath "$directory")
     if [[ -f $directory/cnipy ]] && is_ours "$directory/cnipy"; then
         before=$(head -c 1024 "$directory/cnipy" | sed -n 's/^# cnipy, build //p')
     fi
-    for name in cnipy "${names[@]}"; do
-        keep_foreign "$directory/$name"
-    done
+    keep_foreign "$directory"
     install -m 0755 -o root -g root "$bin/cnipy" "$directory/.cnipy.$$"
     mv -fT "$directory/.cnipy.$$" "$directory/cnipy"
     for name in "${names[@]}"; do
@@ -327,6 +369,40 @@ install_plugins() {
     env -i CNI_COMMAND=VERSION "$directory/loopback" </dev/null >/dev/null
     prune "$now" "$before"
     say "installed cnipy ${names[*]} in $directory, extracted to $root/$now"
+    install_units "$directory" "$units"
+    [[ -d $configurations ]] || install -d -m 0755 "$configurations"
+    what_next "$directory" "$configurations"
+}
+
+what_next() {
+    local directory=$1 configurations=$2 file has=''
+    for file in "$configurations"/*.{conflist,conf,json}; do
+        if [[ -f $file ]]; then has=1; fi
+    done
+    say "next:"
+    if [[ ! $has ]]; then
+        say "  cp $top/conf-examples/10-containerd-bridge.conflist $configurations/"
+        say "    or another of them: conf-examples/README.md says which is for what"
+    fi
+    say "  ln -s $directory/cnipy /usr/local/sbin/cnipy; cnipy status"
+    say "  docs/runtimes.md says how each runtime finds plugins and networks"
+}
+
+# The command does it, so that a node without a checkout can; here from the sources.
+uninstall_plugins() {
+    local directory=/opt/cni/bin units=()
+    while (($#)); do
+        case $1 in
+            --bin-dir) directory=${2:?--bin-dir needs a directory}; shift 2 ;;
+            --unit-dir) units=("$1" "${2:?--unit-dir needs a directory}"); shift 2 ;;
+            *) usage >&2; die "uninstall: unknown option $1" ;;
+        esac
+    done
+    [[ -x $python ]] || die "--python $python: no such interpreter"
+    "$python" -I -S -B -c 'import sys
+sys.path.insert(0, sys.argv.pop(1))
+from launcher.entry import run
+run(sys.argv[1:])' "$top" cnipy uninstall --bin-dir "$directory" "${units[@]}"
 }
 
 main() {
@@ -347,6 +423,7 @@ main() {
         test) run_tests "$@" ;;
         bench) bench "$@" ;;
         install) install_plugins "$@" ;;
+        uninstall) uninstall_plugins "$@" ;;
         help | -h | --help) usage ;;
         *) usage >&2; exit 2 ;;
     esac

@@ -39,7 +39,7 @@ def privately(script: str, *arguments: object) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,  # where a build waits for others'
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

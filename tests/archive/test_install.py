@@ -12,7 +12,7 @@ from plugins import REGISTER
 if TYPE_CHECKING:
     from pathlib import Path
 
-INSTALL = f'{TOP}/build.sh install --bin-dir "$0"'
+INSTALL = f'{TOP}/build.sh install --bin-dir "$0" --conf-dir "$0.d" --unit-dir "$0.u"'
 
 
 def test_install_places_one_archive_and_links(packed: Path, tmp_path: Path) -> None:
@@ -53,3 +53,27 @@ def test_install_removes_trees_of_older_builds(tmp_path: Path) -> None:
     old = f"{ROOT}/{'0' * 32}"
     script = f"{FRESH} mkdir -p {old}; {INSTALL} 2>/dev/null; ls {ROOT}"
     assert "0" * 32 not in privately(script, tmp_path).split()
+
+
+def test_forced_install_keeps_what_a_package_brought_later(tmp_path: Path) -> None:
+    """What came over ours is what will be put back, not what was there before."""
+    (tmp_path / "bridge").write_text("first\n")
+    script = f'{FRESH} {INSTALL} --force; rm "$0/bridge"; echo later >"$0/bridge"; '
+    privately(f"{script} {INSTALL} --force", tmp_path)
+    assert (tmp_path / "bridge.reference").read_text() == "later\n"
+
+
+def test_install_makes_the_configuration_directory(tmp_path: Path) -> None:
+    """Where networks belong is a directory that all may read, and is named as next."""
+    script = f'{FRESH} umask 077; {INSTALL} 2>&1; stat -c %a "$0.d"'
+    output = privately(script, tmp_path / "bin")
+    assert output.splitlines()[-1] == "755"
+    assert f"conf-examples/10-containerd-bridge.conflist {tmp_path}/bin.d/" in output
+
+
+def test_installed_unit_starts_the_command_that_was_installed(tmp_path: Path) -> None:
+    """The warm server's unit is about this directory, whatever it is."""
+    privately(f"{FRESH} {INSTALL}", tmp_path / "bin")
+    service = (tmp_path / "bin.u/cnipy-warm.service").read_text()
+    assert f"ExecStart={tmp_path}/bin/cnipy serve" in service.splitlines()
+    assert (tmp_path / "bin.u/cnipy-warm.socket").is_file()
