@@ -132,6 +132,7 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         netns: str | None = None,
         check: bool = True,
+        seconds: float = 120,
     ) -> Completed:
         """Run a command inside, in a named network namespace if one is given."""
         done = subprocess.run(
@@ -140,7 +141,7 @@ class Sandbox:
             env={**ENVIRONMENT, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=120 * PATIENCE,
+            timeout=seconds * PATIENCE,
             check=False,
         )
         if check and done.returncode:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/cnipy.md, docs/runtimes.md and docs/warm.md, as they are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from page_blocks import TOP, Reader
+
+from tests.runtimes.sandbox import remains
+from tests.runtimes.sandbox.machine import wait_for
+
+if TYPE_CHECKING:
+    from tests.runtimes.sandbox import Sandbox
+
+INSTALL = f"{TOP}/build.sh install --bin-dir /opt/cni/bin"
+EXAMPLE = "10-containerd-bridge.conflist"
+
+
+def install(machine: Sandbox) -> None:
+    """Have the suite installed, with one network."""
+    machine.run("sh", "-euc", f"{INSTALL}; cp {TOP}/conf-examples/{EXAMPLE} $0", CONF)
+
+
+CONF = "/etc/cni/net.d"
+
+
+def test_page_of_the_command(machine: Sandbox) -> None:
+    """Every verb works as the page has it, and the last one removes the command."""
+    install(machine)
+    reader = Reader("cnipy", machine)
+    reader.next("ln -s")
+    attached = reader.next("ip netns add web")
+    assert '"address"' in attached
+    assert remains.leases(machine) == []
+    assert "portmap: ready" in reader.next("cnipy status containerd-net")
+    node = reader.next("cnipy status")
+    assert f"network containerd-net: {CONF}/{EXAMPLE}" in node
+    assert "calls start cold" in node
+    machine.run("ip", "netns", "add", "lost")
+    machine.run("cnipy", "add", "containerd-net", "lost")
+    machine.run("ip", "netns", "delete", "lost")
+    collected = reader.next("cnipy gc")
+    assert "would delete containerd-net cnitool-" in collected
+    assert "\ndeleted containerd-net cnitool-" in collected
+    assert remains.leases(machine) == []
+    assert "FAIL" not in reader.next("cnipy demo")
+    reader.next("cnipy uninstall")
+    reader.assert_at_end()
+    assert list(machine.path("/opt/cni/bin").iterdir()) == []
+
+
+def test_page_of_the_runtimes(machine: Sandbox) -> None:
+    """A node gets plugins and a network, and one attachment by hand comes and goes."""
+    reader = Reader("runtimes", machine)
+    reader.next("./build.sh install")
+    assert machine.path(f"{CONF}/{EXAMPLE}").is_file()
+    printed = reader.next("cp conf-examples/30-dual-stack")
+    assert '"interfaces"' in printed
+    reader.assert_at_end()
+    assert remains.leases(machine) == []
+
+
+def test_page_of_the_warm_server(machine: Sandbox) -> None:
+    """A server that is started by hand is seen to serve the build that is installed."""
+    install(machine)
+    reader = Reader("warm", machine)
+    reader.next("/opt/cni/bin/cnipy serve &")
+    socket = machine.path("/run/cnipy/warm.sock")
+    wait_for(socket.is_socket, "the warm server")
+    printed = reader.next("/opt/cni/bin/cnipy status")
+    build = next(p.name for p in machine.path("/var/cache/cnipy").glob("[0-9a-f]*"))
+    assert f"warm server: serves build {build}\n" in printed
+    reader.assert_at_end()
