@@ -169,13 +169,36 @@ read_names() {
     mapfile -t names <<<"$listed"
 }
 
+# All that the packed file is made of.
+ingredients() {
+    local rooms=(launcher cnipy plugins cni_common conf-examples)
+    (cd "$top" &&
+        find "${rooms[@]}" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum &&
+        sha256sum build.sh pyproject.toml dist/parts/stamp)
+    printf '%s\n' "$python" "$root"
+    "$venv/bin/python" -VV
+}
+
 build() {
     exec 9<"$top"
     flock 9
     ensure_venv
     ensure_parts
     read_names
-    local own=$top/dist/own room name
+    local made
+    made=$(ingredients | sha256sum)
+    if [[ ! -f $top/dist/made || ! -x $bin/cnipy || $made != "$(<"$top/dist/made")" ]]; then
+        rm -f "$top/dist/made"
+        pack
+        printf '%s' "$made" >"$top/dist/made"
+    fi
+    link_names
+    exec 9<&-
+    say "dist/bin: cnipy ${names[*]} (build $(<"$top/dist/build"))"
+}
+
+pack() {
+    local own=$top/dist/own room
     rm -rf "$own"
     mkdir -p "$own" "$bin"
     for room in launcher cnipy plugins cni_common; do
@@ -191,6 +214,10 @@ build() {
         --output-file "$top/dist/shiv.pyz" >/dev/null
     (cd "$top" && "$venv/bin/python" -m launcher.pack "$top/dist/shiv.pyz" \
         "$bin/cnipy" --python "$python" --root "$root") >"$top/dist/build"
+}
+
+link_names() {
+    local name
     for name in "${names[@]}"; do
         if [[ $copies ]]; then
             cp --remove-destination "$bin/cnipy" "$bin/$name"
@@ -199,8 +226,6 @@ build() {
             [[ $(readlink "$bin/$name") == cnipy ]] || ln -sfnT cnipy "$bin/$name"
         fi
     done
-    exec 9<&-
-    say "dist/bin: cnipy ${names[*]} (build $(<"$top/dist/build"))"
 }
 
 demo() {

@@ -77,3 +77,14 @@ def test_installed_unit_starts_the_command_that_was_installed(tmp_path: Path) ->
     service = (tmp_path / "bin.u/cnipy-warm.service").read_text()
     assert f"ExecStart={tmp_path}/bin/cnipy serve" in service.splitlines()
     assert (tmp_path / "bin.u/cnipy-warm.socket").is_file()
+
+
+def test_install_of_unchanged_sources_packs_nothing(
+    packed: Path, tmp_path: Path
+) -> None:
+    """What was built of the same sources is copied, not made a second time."""
+    privately(f"{FRESH} {INSTALL}", tmp_path / "bin")
+    before = packed.stat()
+    privately(f"{FRESH} {INSTALL}", tmp_path / "bin")
+    after = packed.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
