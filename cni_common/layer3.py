@@ -17,7 +17,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
@@ -62,13 +62,24 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     if detect_duplicates and has_ipv6:
         with netns.entered(side.namespace):
             addresses.wait_usable(side.container, link)
-    add_routes(side.container, link, result.routes, ips)
+    outside = [ip.gateway for ip in ips if ip.gateway is not None and is_outside(ip)]
+    add_routes(side.container, link, result.routes, ips, on_link=outside)
+
+
+def is_outside(ip: IP) -> bool:
+    """Tell whether the gateway of `ip` is none of its subnet, but on the link."""
+    return ip.gateway is not None and ip.gateway not in ip.address.network
 
 
 def add_routes(
-    inside: Netlink, link: Link, wanted: Iterable[Route], ips: Sequence[IP]
+    inside: Netlink,
+    link: Link,
+    wanted: Iterable[Route],
+    ips: Sequence[IP],
+    *,
+    on_link: Collection[IPAddress] = (),
 ) -> None:
-    """Have the routes `wanted` through `link`.
+    """Have the routes `wanted` through `link`, on which the gateways `on_link` are.
 
     Raises code 999, and code 7 for an IPv4 destination with bits behind the prefix
     length. Those of IPv6 are cut off: in both the kernel would do the same.
@@ -78,16 +89,18 @@ def add_routes(
         if dst.version == 4 and route.dst.ip != dst.network_address:  # noqa: PLR2004 - the family
             msg = f"add route {route.dst}: it has bits behind its prefix length"
             raise CNIError(Code.INVALID_CONFIG, msg, f"the subnet is {dst}")
+        hop = next_hop(route, ips)
         routes.add(
             inside,
             link,
             dst,
-            next_hop(route, ips),
+            hop,
             mtu=route.mtu,
             advmss=route.advmss,
             priority=route.priority,
             table=route.table,
             scope=route.scope,
+            on_link=hop in on_link,
         )
 
 

@@ -23,6 +23,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 MAIN_TABLE = 254
 SCOPE_UNIVERSE, SCOPE_LINK = 0, 253
 _PROTOCOL_BOOT, _UNICAST = 3, 1
+_ON_LINK = 4  # RTNH_F_ONLINK
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,20 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     scope: int | None = None,
     source: IPAddress | None = None,
     exclusive: bool = False,
+    on_link: bool = False,
 ) -> None:
     """Have the route through `link`; one that is there in every detail is accepted.
 
-    A route to the same destination by another gateway becomes another path of it,
-    or raises TakenError when the new one is to be `exclusive`. Raises code 999.
+    With `on_link` the gateway is a neighbour though no route says so. A route to the
+    same destination by another gateway becomes another path of it, or raises TakenError
+    when the new one is to be `exclusive`. Raises code 999.
     """
     message = rtmsg()
     message["family"] = socket.AF_INET if dst.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
     message["dst_len"] = dst.prefixlen
     message["proto"] = _PROTOCOL_BOOT
     message["type"] = _UNICAST
+    message["flags"] = _ON_LINK if on_link else 0
     # As ip-route(8): without a gateway the destination is on the link.
     message["scope"] = scope if scope is not None else _scope(dst, gw)
     attributes: list[tuple[str, Any]] = [
@@ -93,6 +97,25 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
             return
         msg = f"add route {dst}{f' via {gw}' if gw else ''}: {error.strerror}"
         raise (TakenError if exists else CNIError)(Code.INTERNAL, msg) from error
+
+
+def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
+    """Have no route to `dst` on `link` itself. Raises code 999."""
+    message = rtmsg()
+    message["family"] = socket.AF_INET if dst.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    message["dst_len"] = dst.prefixlen
+    message["scope"] = _scope(dst, None)
+    message["attrs"] = [
+        ("RTA_DST", str(dst.network_address)),
+        ("RTA_OIF", link.index),
+        ("RTA_TABLE", MAIN_TABLE),
+    ]
+    try:
+        netlink.act((message, RTM_DELROUTE, 0))
+    except NetlinkError as error:
+        if error.errno not in {errno.ESRCH, errno.ENODEV}:
+            msg = f"delete route {dst}: {error.strerror}"
+            raise CNIError(Code.INTERNAL, msg) from error
 
 
 def of_link(netlink: Netlink, link: Link, table: int = MAIN_TABLE) -> list[KernelRoute]:

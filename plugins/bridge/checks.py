@@ -7,6 +7,7 @@ prevResult says so, further addresses and routes.
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from cni_common import (
@@ -17,9 +18,11 @@ from cni_common import (
     veth_pair,
 )
 from cni_common.kernel import bridges, forwarding, links
+from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import Route
 from plugins.bridge import duplicates, gateway, record, vlans
 
 if TYPE_CHECKING:
@@ -139,6 +142,9 @@ def _gateway(host: Netlink, conf: BridgeConf, ips: list[IP]) -> None:
     for address in gateway.addresses_of(ips):
         if address not in held:
             raise _wrong(f"check gateway {link.name}: it lacks {address}")
+    for ip in gateway.outside(ips):
+        route = Route(dst=ip_interface(ip.address.network), scope=SCOPE_LINK)
+        layer3.check_route(host, link, route, ())
     for version in {ip.address.version for ip in ips}:
         if not forwarding.is_enabled(version):
             raise _wrong(f"check forwarding: IPv{version} is not forwarded")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cni_common import layer3, overlaps
-from cni_common.kernel import addresses, ipv6, links
+from cni_common.kernel import addresses, ipv6, links, route_get, routes
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
-    from cni_common.spec.fields import IPInterface, IPNetwork
+    from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
 
+_LINK_LOCAL = 64  # the prefix length of RFC 4291
 _DEFAULT: dict[int, IPNetwork] = {
     4: ipaddress.IPv4Network("0.0.0.0/0"),
     6: ipaddress.IPv6Network("::/0"),
@@ -29,28 +30,35 @@ _DEFAULT: dict[int, IPNetwork] = {
 class Changes:
     """The addresses that this call gave to a link, and those it took from it.
 
-    `enabled_ipv6` tells that the link had IPv6 off before.
+    `enabled_ipv6` tells that the link had IPv6 off before. `routes` are those that it
+    got, each with the address of the gateway.
     """
 
     added: list[IPInterface] = field(default_factory=list)
     deleted: list[IPInterface] = field(default_factory=list)
     enabled_ipv6: bool = False
+    routes: list[tuple[IPNetwork, IPInterface]] = field(default_factory=list)
 
 
 def with_gateway(ip: IP, *, is_gateway: bool, interface: int) -> IP:
     """Return `ip` on the container's interface, with a gateway if the bridge is one.
 
-    An address without one gets the first address of its subnet.
+    An address without one gets the first address of its subnet. Raises code 999 for a
+    subnet of one address, which no other can be in.
     """
+    if is_gateway and ip.address.network.num_addresses == 1:
+        msg = f"use address {ip.address}: its subnet has none for the bridge"
+        remedy = "give it the prefix length of the subnet, or use ptp"
+        raise CNIError(Code.INTERNAL, msg, remedy)
     gateway = ip.gateway
     if is_gateway and gateway is None:
         gateway = ip.address.network.network_address + 1
     return ip.model_copy(update={"gateway": gateway, "interface": interface})
 
 
-def default_routes(ips: Sequence[IP], routes: Sequence[Route]) -> list[Route]:
-    """Return a default route for each family of `ips` that `routes` lack one for."""
-    present = {route.dst.network for route in routes}
+def default_routes(ips: Sequence[IP], given: Sequence[Route]) -> list[Route]:
+    """Return a default route for each family of `ips` that `given` lack one for."""
+    present = {route.dst.network for route in given}
     found: dict[int, Route] = {}
     for ip in ips:
         dst = _DEFAULT[ip.address.version]
@@ -62,14 +70,13 @@ def default_routes(ips: Sequence[IP], routes: Sequence[Route]) -> list[Route]:
 
 def addresses_of(ips: Sequence[IP]) -> list[IPInterface]:
     """Return the addresses that the bridge has as the gateway of `ips`."""
-    found: list[IPInterface] = []
-    for ip in ips:
-        if ip.gateway is None:
-            continue
-        address = ipaddress.ip_interface(f"{ip.gateway}/{ip.address.network.prefixlen}")
-        if address not in found:
-            found.append(address)
-    return found
+    found = [_address_of(ip, ip.gateway) for ip in ips if ip.gateway is not None]
+    return list(dict.fromkeys(found))
+
+
+def outside(ips: Sequence[IP]) -> list[IP]:
+    """Return those of `ips` whose gateway brings no route to their subnet."""
+    return [ip for ip in ips if layer3.is_outside(ip)]
 
 
 def ensure_addresses(
@@ -114,6 +121,23 @@ def ensure_addresses(
             changes.added.append(address)
 
 
+def ensure_routes(
+    netlink: Netlink, link: Link, ips: Sequence[IP], changes: Changes
+) -> None:
+    """Have the subnets of `ips` on `link` where the gateway's address is in none.
+
+    Raises code 999, also for a subnet that is another link's.
+    """
+    for ip in outside(ips):
+        found = route_get.connected(ip.address.ip)
+        if ip.gateway is None or (found is not None and found.link == link.name):
+            continue
+        overlaps.refuse_subnets(netlink, link, [ip])
+        subnet = ip.address.network
+        routes.add(netlink, link, subnet, exclusive=True)
+        changes.routes.append((subnet, _address_of(ip, ip.gateway)))
+
+
 def revert(
     netlink: Netlink, name: str, changes: Changes, in_use: Collection[IPInterface]
 ) -> None:
@@ -121,7 +145,12 @@ def revert(
     what was added since.
     """
     link = links.get(netlink, name)
-    if link is None or any(address in in_use for address in changes.added):
+    if link is None:
+        return
+    for subnet, gateway in changes.routes:
+        if gateway not in in_use:
+            routes.delete(netlink, link, subnet)
+    if any(address in in_use for address in changes.added):
         return
     for address in changes.added:
         addresses.delete(netlink, link, address)
@@ -129,6 +158,15 @@ def revert(
         addresses.ensure(netlink, link, address)
     if changes.enabled_ipv6:
         ipv6.disable(link.name)
+
+
+def _address_of(ip: IP, gateway: IPAddress) -> IPInterface:
+    """Return the address of `gateway` on the bridge: by itself outside the subnet."""
+    length = ip.address.network.prefixlen
+    if gateway not in ip.address.network:
+        is_there = gateway.version == 6 and gateway.is_link_local  # noqa: PLR2004 - the family's number
+        length = _LINK_LOCAL if is_there else gateway.max_prefixlen
+    return ipaddress.ip_interface((gateway, length))
 
 
 def _conflict(other: IPInterface, new: IPInterface) -> bool:

@@ -73,13 +73,10 @@ def be_gateway(
             if made:
                 _skip_dad(vlans.gateway_name(conf))
                 links.set_up(netlink, vlans.gateway_name(conf))
-        gateway.ensure_addresses(
-            netlink,
-            links.existing(netlink, vlans.gateway_name(conf)),
-            ips,
-            changes,
-            force=conf.force_address,
-        )
+        link = links.existing(netlink, vlans.gateway_name(conf))
+        force = conf.force_address
+        gateway.ensure_addresses(netlink, link, ips, changes, force=force)
+        gateway.ensure_routes(netlink, link, ips, changes)
 
 
 def _make(netlink: Netlink, conf: BridgeConf, undo: Rollback) -> Link:
