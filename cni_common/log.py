@@ -8,24 +8,9 @@ taught the field.
 from __future__ import annotations
 
 import json
-import os
-import stat
 import time
 
 LEVELS = ("error", "warning", "info", "debug")
-# Appending is atomic, so that lines of calls at the same time do not mix. Opening a
-# pipe that nobody reads must not wait.
-_FLAGS = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_APPEND
-    | os.O_NOFOLLOW
-    | os.O_NONBLOCK
-    | os.O_NOCTTY
-    | os.O_CLOEXEC
-)
-
-
 # What was found in passing, where no call's log is at hand.
 _remarks: dict[str, None] = {}
 
@@ -43,9 +28,9 @@ def remarks() -> list[str]:
 
 
 class Log:
-    """Collects what happens in one call and writes it when the call ends.
+    """Collects what happens in one call and tells it when the call ends.
 
-    Nothing touches the disk before `write`, so that a call without `logFile` costs
+    Nothing touches the disk before the end, so that a call without `logFile` costs
     no system call.
     """
 
@@ -92,20 +77,15 @@ class Log:
         """Return the warnings for stderr."""
         return list(self._aloud)
 
-    def write(self, path: str, level: str, call: dict[str, object]) -> None:
-        """Append one JSON line to `path` with what `level` lets through.
+    def line(self, level: str, call: dict[str, object]) -> bytes:
+        """Return a line of JSON with what `level` lets through, empty if nothing.
 
-        `call` identifies the call. The file is created with mode 0600; a symbolic
-        link is not followed, and what is no regular file is not written to. Raises
-        OSError, and ValueError for what is no absolute path.
+        `call` identifies the call.
         """
-        if not path.startswith("/"):
-            msg = "not an absolute path"
-            raise ValueError(msg)
         shown = LEVELS[: LEVELS.index(level) + 1]
         events = [{"level": k, "text": t} for k, t in self._events if k in shown]
         if "info" not in shown and not events:
-            return
+            return b""
         line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **call,
@@ -115,11 +95,4 @@ class Log:
             line["steps"] = self._steps
         if events:
             line["events"] = events
-        fd = os.open(path, _FLAGS, 0o600)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                msg = "not a regular file"
-                raise ValueError(msg)
-            os.write(fd, (json.dumps(line) + "\n").encode())
-        finally:
-            os.close(fd)
+        return (json.dumps(line) + "\n").encode()

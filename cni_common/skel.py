@@ -180,8 +180,12 @@ def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -
         "ifname": request.ifname,
         "outcome": failure or "ok",
     }
+    from cni_common import log_file  # noqa: PLC0415 - only where it is asked for
+
     try:
-        request.log.write(path, level if level in _LEVELS else "info", call)
+        line = request.log.line(level if level in _LEVELS else "info", call)
+        if line:
+            log_file.append(path, line)
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         tell(stderr, f"write log {path!r}: {cause.lower()}\n")

@@ -10,6 +10,7 @@ import stat
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from cni_common import trusted_path
 from cni_common.spec import gojson
 from cni_common.spec.errors import of_os
 from plugins.host_local import index
@@ -64,9 +65,8 @@ def _open(
     for attempt in range(_ATTEMPTS):
         try:
             with ExitStack() as fds:
-                if create:
-                    os.makedirs(data_dir, mode=0o755, exist_ok=True)
-                parent = _keep(fds, os.open(data_dir, _DIRECTORY))
+                opened = trusted_path.open_directory(data_dir, create=create)
+                parent = _keep(fds, opened)
                 directory = _keep(fds, _network_directory(parent, network, create))
                 lock = _keep(fds, _lock_file(directory, create=create))
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -14,7 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cni_common import readiness, shapes
+from cni_common import readiness, shapes, trusted_path
 from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.tuning.values import LINK_KEYS
 
@@ -121,15 +121,24 @@ def check_ready(directory: str) -> None:
 
 
 def _make(directory: str) -> None:
-    os.makedirs(os.path.dirname(directory.rstrip("/")), mode=0o755, exist_ok=True)
-    with suppress(FileExistsError):
-        os.mkdir(directory, 0o700)
+    above, name = os.path.split(directory.rstrip("/"))
+    place = trusted_path.open_directory(above, create=True)
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=place)
+    finally:
+        os.close(place)
 
 
 @contextmanager
 def _opened(directory: str) -> Iterator[int]:
     """Give a descriptor of the directory, if nobody but us may write in it."""
-    place = os.open(directory.rstrip("/") or "/", _DIRECTORY)
+    above, name = os.path.split(directory.rstrip("/"))
+    around = trusted_path.open_directory(above)
+    try:
+        place = os.open(name or ".", _DIRECTORY, dir_fd=around)
+    finally:
+        os.close(around)
     try:
         found = os.fstat(place)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:

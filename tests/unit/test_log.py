@@ -15,6 +15,7 @@ from protocol import Probe, call, text
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -131,13 +132,88 @@ def test_what_is_no_file_is_not_written_to(tmp_path: Path) -> None:
     assert "not a regular file" in refusal("/dev/null")
 
 
+def hard_link(tmp_path: Path) -> Path:
+    """Return a second name of a file."""
+    (tmp_path / "victim").write_text("")
+    os.link(tmp_path / "victim", tmp_path / "log")
+    return tmp_path / "log"
+
+
+def foreign(tmp_path: Path) -> Path:
+    """Return another user's file."""
+    (tmp_path / "log").write_text("")
+    os.chown(tmp_path / "log", 12345, 12345)
+    return tmp_path / "log"
+
+
+def in_everybodys(tmp_path: Path) -> Path:
+    """Return a path in a directory such as /tmp."""
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all").chmod(0o1777)
+    return tmp_path / "all/log"
+
+
+def below_exchangeable(tmp_path: Path) -> Path:
+    """Return a path below a directory that everybody can put another one for."""
+    (tmp_path / "all/own").mkdir(parents=True)
+    (tmp_path / "all").chmod(0o777)
+    return tmp_path / "all/own/log"
+
+
+def behind_placed_link(tmp_path: Path) -> Path:
+    """Return a path that leads through a link where everybody could place one."""
+    (tmp_path / "target").mkdir()
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all/link").symlink_to(tmp_path / "target")
+    (tmp_path / "all").chmod(0o1777)
+    return tmp_path / "all/link/log"
+
+
+def in_foreign_directory(tmp_path: Path) -> Path:
+    """Return a path in another user's directory."""
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 12345, 12345)
+    return tmp_path / "theirs/log"
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (hard_link, "it has a second name"),
+        (foreign, "it belongs to somebody else"),
+        (in_everybodys, "its directory is writable by everybody"),
+        (below_exchangeable, "'own' lies in a directory in which everybody may"),
+        (behind_placed_link, "'link' is a link that others could have placed"),
+        (in_foreign_directory, "'theirs' belongs to somebody else"),
+    ],
+)
+def test_what_others_could_have_placed_is_not_written_to(
+    tmp_path: Path, make: Callable[[Path], Path], cause: str
+) -> None:
+    """It is refused and told, whatever it leads to stays empty, the call goes on."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    assert cause in refusal(str(make(tmp_path)))
+    for directory, _, names in os.walk(tmp_path):
+        assert all(os.path.getsize(os.path.join(directory, n)) == 0 for n in names)
+
+
+def test_link_of_root_is_followed(tmp_path: Path) -> None:
+    """A directory that an administrator moved elsewhere, as /var/run on most hosts."""
+    (tmp_path / "disk/logs").mkdir(parents=True)
+    (tmp_path / "absolute").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/relative").symlink_to("../disk/./logs")
+    assert refusal(f"{tmp_path}/absolute//relative/log") == ""
+    assert len(lines(tmp_path / "disk/logs/log")) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "cause"),
     [
         ("log", "not an absolute path"),
         ("../log", "not an absolute path"),
         ("/nowhere/log", "no such file or directory"),
-        ("/tmp/a\0b", "embedded null"),
+        ("/var/a\0b", "embedded null"),
         ("/" + "x" * 5000, "file name too long"),
     ],
 )

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file that `logFile` names: appended to, if nobody else can have put it there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from cni_common import trusted_path
+
+# Appending is atomic, so that lines of calls at the same time do not mix. Opening a
+# pipe that nobody reads must not wait.
+_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_APPEND
+    | os.O_NOFOLLOW
+    | os.O_NONBLOCK
+    | os.O_NOCTTY
+    | os.O_CLOEXEC
+)
+
+
+def append(path: str, line: bytes) -> None:
+    """Append `line` to `path`, which is created with mode 0600.
+
+    No link is followed that others could have placed; what is no regular file, has a
+    second name, or belongs to somebody else is not written to. Raises OSError, and
+    ValueError for what is no absolute path.
+    """
+    if not path.startswith("/"):
+        msg = "not an absolute path"
+        raise ValueError(msg)
+    directory, name = os.path.split(path)
+    place = trusted_path.open_directory(directory)
+    try:
+        trusted_path.check_private(place)
+        fd = os.open(name or ".", _FLAGS, 0o600, dir_fd=place)
+        try:
+            _check(os.fstat(fd))
+            os.write(fd, line)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(place)
+
+
+def _check(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        msg = "not a regular file"
+        raise ValueError(msg)
+    if found.st_nlink != 1:
+        raise PermissionError(errno.EACCES, "it has a second name")
+    if found.st_uid not in {0, os.geteuid()}:
+        raise PermissionError(errno.EACCES, "it belongs to somebody else")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directories that a configuration names, opened so that only those lead there whom
+root trusts anyway.
+
+A configuration is an administrator's, but a part of its path may lie where others
+write. /var/run is a link on most hosts, and fine: it is root's, in a directory in which
+nobody else can place one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+_WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LINKS_MAX = 40
+
+
+def open_directory(path: str, *, create: bool = False) -> int:
+    """Return a descriptor of the directory at the absolute `path`.
+
+    With `create` what is missing of it is made, with mode 0755. Raises OSError: what
+    open(2) does, and PermissionError where others could have led the path elsewhere.
+    """
+    trusted = {0, os.geteuid(), os.stat("/").st_uid}
+    parts = path.split("/")[::-1]
+    place, links = os.open("/", _WALK), 0
+    try:
+        while parts:
+            name = parts.pop()
+            if name in {"", "."}:
+                continue
+            target = _target(place, name, trusted)
+            if target is None:
+                place = _step(place, name, trusted, create=create)
+                continue
+            links += 1
+            if links > _LINKS_MAX:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            parts += target.split("/")[::-1]
+            if target.startswith("/"):
+                place = _exchanged(place, os.open("/", _WALK))
+        return os.open(".", _OPEN, dir_fd=place)
+    finally:
+        os.close(place)
+
+
+def check_private(place: int) -> None:
+    """Raise PermissionError if just anybody may write in the directory `place`."""
+    if os.fstat(place).st_mode & stat.S_IWOTH:
+        raise PermissionError(errno.EACCES, "its directory is writable by everybody")
+
+
+def _target(place: int, name: str, trusted: set[int]) -> str | None:
+    """Return where a link leads, or None for what is no link."""
+    try:
+        found = os.stat(name, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISLNK(found.st_mode):
+        return None
+    around = os.fstat(place)
+    others = around.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others or around.st_uid not in trusted or found.st_uid not in trusted:
+        msg = f"{name!r} is a link that others could have placed"
+        raise PermissionError(errno.EACCES, msg)
+    return os.readlink(name, dir_fd=place)
+
+
+def _step(place: int, name: str, trusted: set[int], *, create: bool) -> int:
+    """Return the directory `name` in `place`, which is closed."""
+    around = os.fstat(place).st_mode
+    if around & stat.S_IWOTH and not around & stat.S_ISVTX:
+        msg = f"{name!r} lies in a directory in which everybody may exchange it"
+        raise PermissionError(errno.EACCES, msg)
+    try:
+        found = os.open(name, _WALK, dir_fd=place)
+    except FileNotFoundError:
+        if not create:
+            raise
+        with suppress(FileExistsError):  # made at the same time
+            os.mkdir(name, 0o755, dir_fd=place)
+        found = os.open(name, _WALK, dir_fd=place)
+    if os.fstat(found).st_uid not in trusted:
+        os.close(found)
+        raise PermissionError(errno.EACCES, f"{name!r} belongs to somebody else")
+    return _exchanged(place, found)
+
+
+def _exchanged(place: int, found: int) -> int:
+    os.close(place)
+    return found
