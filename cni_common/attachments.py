@@ -89,9 +89,13 @@ def of_plugin(plugin: str, table: Table) -> Iterator[tuple[Attachment, dict[str,
 
 
 def any_of(plugin: str) -> bool:
-    """Tell whether `plugin` has a record of any attachment."""
+    """Tell whether `plugin` has a record of any attachment; looks at no more than one.
+
+    Networks are few.
+    """
     return any(
-        state.names(state.path(plugin, n)) for n in state.names(state.path(plugin))
+        state.any_name(state.path(plugin, network), lambda name: name[0] != ".")
+        for network in state.names(state.path(plugin))
     )
 
 

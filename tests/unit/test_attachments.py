@@ -126,3 +126,14 @@ def test_record_that_is_no_object_is_none(root: Path) -> None:
     attachments.write("p", ONE, {})
     (root / "p/n/c1@eth0").write_text("[]")
     assert attachments.read("p", ONE, {}) is None
+
+
+def test_any_record_is_noticed() -> None:
+    """Whether a plugin has a record of anything is told, of whatever network."""
+    assert not attachments.any_of("p")
+    attachments.write("p", ONE, {})
+    attachments.write("p", HUGE, {})
+    attachments.delete("p", ONE)
+    assert attachments.any_of("p")
+    attachments.delete("p", HUGE)
+    assert not attachments.any_of("p")
