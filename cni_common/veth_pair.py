@@ -103,8 +103,10 @@ def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:
 def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
     """Delete the container's end and return the addresses that it had.
 
-    A link whose other end says that it belongs to another attachment stays: the
-    path may name the namespace of a new container by now.
+    What has its name and is no end of a pair whose other end is here stays: somebody
+    in the container may have called a device so that was lent to it. So does a link
+    whose other end says that it belongs to another attachment: the path may name the
+    namespace of a new container by now.
     """
     container = netns.open_living(path)
     if container is None:
@@ -114,15 +116,16 @@ def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
             inside = Netlink()
         with inside:
             link = links.get(inside, owner.ifname)
-            if link is None or _is_of_another(host, link, owner):
+            if link is None or not _may_be_of(host, link, owner):
                 return []
             held = [item.address for item in addresses.of_link(inside, link)]
             links.delete(inside, link.name)
     return [address for address in held if not address.ip.is_link_local]
 
 
-def _is_of_another(host: Netlink, link: Link, owner: Attachment) -> bool:
+def _may_be_of(host: Netlink, link: Link, owner: Attachment) -> bool:
+    """Tell whether `link` may be the container's end; the reference gives no alias."""
     other = links.by_index(host, link.peer) if link.kind == "veth" else None
-    if other is None or not naming.is_ours(other.alias):
+    if other is None or other.peer != link.index:
         return False
-    return other.alias != naming.alias(owner)
+    return not naming.is_ours(other.alias) or other.alias == naming.alias(owner)

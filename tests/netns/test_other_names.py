@@ -120,3 +120,24 @@ def test_links_are_found_when_the_records_are_lost(
     assert [name for name in after if name != "br0"] == before
     assert names(container) == ["lo"]
     assert files() == {}
+
+
+@pytest.mark.parametrize("kind", ["bridge", "ptp"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_lent_device_that_is_called_like_the_interface_stays(
+    chain: Chain, cni: Cni, container: Space, *, lost: bool
+) -> None:
+    """A container that gives a lent device the name of its veth does not lose it."""
+    chain.add(container)
+    lent = {"cniVersion": "1.1.0", "name": "direct", **CHAINS["host-device"][0]}
+    options = {"netns": container, "ifname": "net1"}
+    cni.ok("host-device", "ADD", lent, **options)
+    for name, other in (("eth0", "mine"), ("net1", "eth0")):
+        container.run("ip", "link", "set", name, "down")
+        container.run("ip", "link", "set", name, "name", other)
+    if lost:
+        shutil.rmtree(f"{state.ROOT}/{chain.plugins[0]['type']}")
+    chain.delete(container)
+    assert "eth0" in names(container)
+    cni.ok("host-device", "DEL", lent, **options)
+    assert "ens5" in {link["ifname"] for link in ip("link", "show")}
