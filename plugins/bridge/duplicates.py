@@ -57,7 +57,7 @@ def release(mac: str) -> None:
             if not refused.is_missing:
                 raise
         if marks.delete(_ROOM, mac):
-            nft.run(f"add table {TABLE}; delete table {TABLE}")
+            own_tables.remove(TABLE)
 
 
 def check(mac: str) -> None:
