@@ -5,6 +5,9 @@ It stands in traffic control, before netfilter, where no flush of a ruleset reac
 (docs/decisions/0025). A program of classic BPF rather than u32, for that can see a VLAN
 tag that the kernel has taken off already: one with the number 0 hides IP from filters
 by protocol, a second one behind it hides it from all, and the kernel receives both.
+
+Where br_netfilter is on, answers to 127.0.0.1 have that address already when they leave
+the ports of a bridge; they pass by the mark ANSWER, which only a ruleset gives.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from cni_common.kernel import tc_message as tc
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest, attribute
 
+ANSWER = 0x10000000
+
 _QDISC, _ANY, _INGRESS, _EGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3
 _HANDLE = 0x7F000001
 _PRIORITY = 1  # nothing may be asked before; redirected packets do not come back
@@ -26,22 +31,25 @@ _DIRECT_ACTION = 1
 _ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
 
 _INSTRUCTION = struct.Struct("=HBBI")
-_WORD, _BYTE, _EQUALS, _AND, _RETURN = 0x20, 0x30, 0x15, 0x54, 0x06
-_PROTOCOL, _TAG = 0xFFFFF000, 0xFFFFF02C  # SKF_AD_PROTOCOL, SKF_AD_VLAN_TAG
+_WORD, _BYTE, _EQUALS, _HAS, _AND, _RETURN = 0x20, 0x30, 0x15, 0x45, 0x54, 0x06
+# SKF_AD_PROTOCOL, SKF_AD_MARK, SKF_AD_VLAN_TAG
+_PROTOCOL, _MARK, _TAG = 0xFFFFF000, 0xFFFFF014, 0xFFFFF02C
 _NETWORK = 0xFFF00000  # SKF_NET_OFF
 _DROP, _NEXT_FILTER = 2, 0xFFFFFFFF  # TC_ACT_SHOT, TC_ACT_UNSPEC
 _PROGRAM_TEXT = (
     (_WORD, 0, 0, _PROTOCOL),
     (_EQUALS, 5, 0, 0x0800),
     (_EQUALS, 1, 0, 0x8100),  # a second tag; the first is off by now
-    (_EQUALS, 0, 8, 0x88A8),
+    (_EQUALS, 0, 10, 0x88A8),
     (_WORD, 0, 0, _TAG),
     (_AND, 0, 0, 0x0FFF),
-    (_EQUALS, 4, 5, 0),
+    (_EQUALS, 6, 7, 0),
     (_BYTE, 0, 0, _NETWORK + 12),  # first byte of the source
     (_EQUALS, 2, 0, 127),
     (_BYTE, 0, 0, _NETWORK + 16),  # and of the destination
-    (_EQUALS, 0, 1, 127),
+    (_EQUALS, 0, 3, 127),
+    (_WORD, 0, 0, _MARK),
+    (_HAS, 1, 0, ANSWER),
     (_RETURN, 0, 0, _DROP),
     (_RETURN, 0, 0, _NEXT_FILTER),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cni_common.kernel import nft
+from cni_common.kernel.loopback_filter import ANSWER
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap.elements import TABLE, addition, map_name
 
@@ -50,7 +51,7 @@ def rebuilt(scopes: Iterable[Scope], elements: Elements) -> str:
 def declaration(scopes: Iterable[Scope]) -> str:
     """Return the commands that declare the table with all its rules."""
     parts = [f"add table {TABLE}\n", *_lookups(), *_sets()]
-    parts += [_base_chains(), *_guard(), *_published(), *_masquerading()]
+    parts += [_base_chains(), *_guard(), *_answers(), *_published(), *_masquerading()]
     parts += [scope_declaration(scope) for scope in scopes]
     return "".join(parts)
 
@@ -161,6 +162,8 @@ def _base_chains() -> str:
     return plain + "".join(
         [
             _base("guard", "filter", "prerouting", -300),
+            _base("answers", "filter", "prerouting", -150),
+            _base("answered", "filter", "input", -150),
             _base("prerouting", "nat", "prerouting", -100),
             _base("output", "nat", "output", -100),
             _base("postrouting", "nat", "postrouting", 100),
@@ -176,6 +179,22 @@ def _guard() -> list[str]:
             "route_localnet guard",
         )
         for end in ("daddr", "saddr")
+    ]
+
+
+def _answers() -> list[str]:
+    """Mark what may pass the filter at the link although it is for 127.0.0.1.
+
+    That is only seen on a bridge whose packets pass br_netfilter: translated back
+    before they are the bridge's. The mark goes when the packet has arrived.
+    """
+    mark, rest = f"{ANSWER:#x}", f"{ANSWER ^ 0xFFFFFFFF:#x}"
+    answer = "ct direction reply ct status dnat ct original ip saddr 127.0.0.0/8"
+    return [
+        _rule("answers", f"{answer} meta mark set meta mark or {mark}"),
+        _rule(
+            "answered", f"meta mark and {mark} != 0 meta mark set meta mark and {rest}"
+        ),
     ]
 
 
