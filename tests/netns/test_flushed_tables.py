@@ -48,7 +48,7 @@ def test_next_published_port_restores_every_rule(node: Node) -> None:
     node.cni.ok("portmap", "ADD", conf, **options)
     before = table(*PORTMAP)
     damages = flushes(PORTMAP)
-    assert len(damages) == 10
+    assert len(damages) == 12
     for damage in damages:
         node.cni.ok("portmap", "DEL", conf, **options)
         run("nft", *damage)
