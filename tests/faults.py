@@ -124,6 +124,7 @@ REQUESTS: tuple[tuple[Any, str, Callable[[], Exception]], ...] = (
     (sysctl, "_write", refused_by_file),
     (state, "_replace", refused_by_file),
     (os, "rename", refused_by_file),
+    (os, "unlink", refused_by_file),
 )
 
 

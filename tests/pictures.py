@@ -17,7 +17,9 @@ def files() -> dict[str, bytes]:
     found = {}
     for top in ("/run/cni/cnipy", "/var/lib/cni"):
         for directory, _, names in os.walk(top):
-            if directory.startswith(("/run/cni/cnipy/locks", "/run/cni/cnipy/host-")):
+            if directory.startswith(
+                ("/run/cni/cnipy/locks", "/run/cni/cnipy/host-local")
+            ):
                 continue
             for name in names:
                 if name != "lock" and not name.startswith("last_reserved_ip"):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # no link that could be moved.
 USERSPACE_DRIVERS = frozenset({"vfio-pci", "uio_pci_generic", "igb_uio"})
 
+_LOOPBACK = 1  # LOOPBACK_IFINDEX
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -58,7 +60,18 @@ def of(conf: HostDeviceConf) -> Choice:
 
 
 def link(host: Netlink, choice: Choice) -> Link:
-    """Return the link that is meant. Raises code 999 when there is none, or two."""
+    """Return the link that is meant.
+
+    Raises code 999 when there is none, or two, and for the host's loopback.
+    """
+    found = _link(host, choice)
+    if found.index == _LOOPBACK:
+        msg = f"lend device {found.name}: it is the host's loopback"
+        raise CNIError(Code.INTERNAL, msg, "every namespace has its own")
+    return found
+
+
+def _link(host: Netlink, choice: Choice) -> Link:
     if choice.device:
         found = links.get(host, choice.device)
         if found is None:

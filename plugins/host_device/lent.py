@@ -38,6 +38,8 @@ _IDENTITY: Table = {
     "other": (shapes.number, 0),
     "other_netns": (lambda value: -1 if value == -1 else shapes.number(value), -1),
 }
+_IDENTITIES = ("host_identity", "identity")
+_TOLD = (shapes.table(_IDENTITY), shapes.members({}, _IDENTITY))
 _TABLE: Table = {
     "name": (shapes.link, ""),
     "mac": (shapes.mac, ""),
@@ -46,7 +48,8 @@ _TABLE: Table = {
     "is_promiscuous": (shapes.flag, False),
     "alias": (shapes.text, ""),
     "host_index": (shapes.number, 0),
-    "identity": (shapes.table(_IDENTITY), shapes.members({}, _IDENTITY)),
+    "host_identity": _TOLD,
+    "identity": _TOLD,
     "alternative_names": (shapes.listed(shapes.word), ()),
     "index": (shapes.number, 0),
     "master": (shapes.link, ""),
@@ -61,8 +64,8 @@ class Lent:
 
     `master`, `addresses` and `routes` are the host's network configuration rather
     than the device's state: they come back if ADD fails, and otherwise are for those
-    who configured the host. `host_index` is that on the host; `index` and `identity`
-    are those in the container as soon as the index is not 0.
+    who configured the host. `host_index` and `host_identity` are those on the host;
+    `index` and `identity` those in the container as soon as the index is not 0.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Lent:
     is_promiscuous: bool
     alias: str
     host_index: int
+    host_identity: Identity
     identity: Identity
     alternative_names: tuple[str, ...] = ()
     index: int = 0
@@ -85,7 +89,8 @@ class Lent:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(self).items()
         }
-        return {**document, "identity": vars(self.identity)}
+        told = {key: vars(getattr(self, key)) for key in _IDENTITIES}
+        return {**document, **told}
 
     def is_this(self, link: Link, identity: Identity) -> bool:
         """Tell whether `link` with `identity`, found in the container, is the device.
@@ -105,6 +110,20 @@ class Lent:
             return False
         return link.alias == self.name or (bool(self.mac) and link.mac == self.mac)
 
+    def is_home(self, link: Link, identity: Identity) -> bool:
+        """Tell whether `link` with `identity`, on the host, is what was lent.
+
+        By its index there it is not: another link may have had that meanwhile.
+        """
+        own = (self.name, self.mac, self.alias)
+        same = (link.name, link.mac, link.alias) == own
+        return same and identity == self.host_identity
+
+    def is_same(self, other: Lent) -> bool:
+        """Tell whether `other` is a loan of the same device of the host."""
+        own = (self.name, self.mac, self.host_identity)
+        return (other.name, other.mac, other.host_identity) == own
+
 
 def own(value: object) -> dict[str, Any]:
     """Return what a record has of a device, by name; nothing when none was lent.
@@ -119,7 +138,8 @@ def of_document(document: dict[str, Any]) -> Lent | None:
     """Return the device that `own` returned; None when no link was lent."""
     if not document.get("name"):
         return None
-    return Lent(**{**document, "identity": Identity(**document["identity"])})
+    told = {key: Identity(**document[key]) for key in _IDENTITIES}
+    return Lent(**{**document, **told})
 
 
 def moved(lent: Lent, inside: Netlink, link: Link) -> Lent:
@@ -138,6 +158,7 @@ def of_link(host: Netlink, link: Link) -> Lent:
     ]
     # Who has no address has hardly a route; the tables of a host are long.
     through = routes.of_link(host, link) if held and link.is_up else []
+    identity = identities.of_link(host, link)
     return Lent(
         link.name,
         link.mac,
@@ -146,7 +167,8 @@ def of_link(host: Netlink, link: Link) -> Lent:
         link.is_promiscuous,
         link.alias,
         link.index,
-        identities.of_link(host, link),
+        identity,
+        identity,
         identities.alternative_names(host, link),
         master=master.name if master else "",
         addresses=tuple(held),

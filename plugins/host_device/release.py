@@ -36,9 +36,11 @@ PLUGIN = "host-device"
 def recorded(owner: Attachment, noted: Attached, log: Log, *paths: str) -> None:
     """Have the device of a recorded attachment back, if there is a device.
 
-    `paths` are further places where its namespace may be found. Raises code 999 when
-    its name is taken on the host, which leaves it in the container, and when the
-    namespace lives and the device is neither there nor here.
+    `paths` are further places where its namespace may be found. A device that came
+    home before, by a DEL that could not remove the record, is success, also where it
+    was lent again since. Raises code 999 when its name is taken on the host, which
+    leaves it in the container, and when the namespace lives and the device is neither
+    there nor here.
     """
     device = lent.of_document(noted.own)
     if device is None:
@@ -47,7 +49,7 @@ def recorded(owner: Attachment, noted: Attached, log: Log, *paths: str) -> None:
     with Netlink() as host:
         back = _from_container(owner, device, host, path)
         back = back or _brought_by_kernel(owner, device, host, log)
-        if back is None and path:
+        if back is None and path and not _is_lent_again(owner, device):
             msg = f"bring back device {device.name}: it is not in {path}"
             raise CNIError(Code.INTERNAL, msg, _description(device))
         if back is not None and back.name == device.name:
@@ -149,7 +151,18 @@ def _is_back(device: Lent, link: Link, host: Netlink) -> bool:
     if identity.kind != device.identity.kind:
         return False
     never_left = (link.index, link.name) == (device.host_index, device.name)
-    return never_left or link.alias == device.name
+    if never_left or link.alias == device.name:
+        return True
+    return device.is_home(link, identity)
+
+
+def _is_lent_again(owner: Attachment, device: Lent) -> bool:
+    """Tell whether the device came home and another attachment has got it."""
+    for holder, noted in attached.of_plugin(PLUGIN, lent.own):
+        other = lent.of_document(noted.own)
+        if holder != owner and other and other.is_same(device):
+            return True
+    return False
 
 
 def _candidates(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,16 +12,16 @@ from faults import Refusal, refuse_function, refuse_request, refused
 from lab import run
 from lending import conf, device, on_host, wired
 from macvlans import names, shown
-from pictures import picture
+from pictures import files, picture
 from walks import Walk, at_once
 
 from cni_common import delegate
 from cni_common.kernel import link_moves, link_settings
+from cni_common.spec.errors import CNIError, Code
 from plugins.host_device import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lab import Cni, Host, Space
 
@@ -87,6 +89,31 @@ def test_delete_that_is_killed_anywhere_is_finished(
     assert walk.kill_delete(monkeypatch) > 3
 
 
+@pytest.mark.parametrize("lent_again", [False, True])
+def test_device_that_is_home_leaves_its_record_to_go(
+    cni: Cni, host: Host, container: Space, *, lent_again: bool
+) -> None:
+    """A DEL that was killed before it could remove the record is finished by another.
+
+    Also when the device has got another index on its way, and another container.
+    """
+    wire, second = wired(host), host.space()
+    words = ("index", str(device()["ifindex"]), "type", "bridge")
+    container.run("ip", "link", "add", "br0", *words)
+    cni.ok("host-device", "ADD", conf(ipam=None), netns=container)
+    records = files()
+    cni.ok("host-device", "DEL", conf(ipam=None), netns=container)
+    if lent_again:
+        other = {"netns": second, "container_id": "c2"}
+        cni.ok("host-device", "ADD", conf(ipam=None), **other)
+    before = picture(container, second, wire)
+    for path, content in records.items():
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        Path(path).write_bytes(content)
+    cni.ok("host-device", "DEL", conf(ipam=None), netns=container)
+    assert picture(container, second, wire) == before
+
+
 def test_failed_add_gives_the_host_its_addresses_back(
     cni: Cni, wire: Space, container: Space
 ) -> None:
@@ -129,11 +156,14 @@ def test_error_that_cannot_be_undone_can_be_retried(
     def refuse(*_: object) -> None:
         raise refused()
 
+    def keep(*_: object) -> None:
+        raise CNIError(Code.INTERNAL, "kept by the test")
+
     with monkeypatch.context() as patch:
         patch.setattr(delegate, "add", refuse)
-        patch.setattr(release, "move_out", refuse)
+        patch.setattr(release, "move_out", keep)
         error = cni.refused("host-device", "ADD", conf(), netns=container)
-    assert "undo: refused by the test" in error["details"]
+    assert "undo: kept by the test" in error["details"]
     assert names(container) == ["lo", "eth0"]
     cni.ok("host-device", "DEL", conf(), netns=container)
     assert picture(container, wire) == before
@@ -199,22 +229,29 @@ def test_one_device_wanted_by_many_at_once_goes_to_one(
     assert picture(*spaces, wire) == before
 
 
-@pytest.mark.parametrize("kind", ["bridge", "loopback"])
-def test_link_that_the_kernel_does_not_move_stays(
-    cni: Cni, host: Host, container: Space, kind: str
-) -> None:
+def test_bridge_is_not_moved(cni: Cni, host: Host, container: Space) -> None:
     """A link that belongs to its namespace is refused in the kernel's words."""
     del host
-    name = "lo"
-    if kind == "bridge":
-        name = "br0"
-        run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "add", "br0", "type", "bridge")
     before = picture(container)
-    error = cni.refused("host-device", "ADD", conf(device=name), netns=container)
+    error = cni.refused("host-device", "ADD", conf(device="br0"), netns=container)
     assert error["code"] == 999
-    assert error["msg"].startswith(f"move link {name} to {container.path} as eth0: ")
+    assert error["msg"].startswith(f"move link br0 to {container.path} as eth0: ")
     assert picture(container) == before
-    assert name in on_host()
+    assert "br0" in on_host()
+
+
+def test_loopback_is_not_lent(cni: Cni, host: Host, container: Space) -> None:
+    """The loopback of the container is not taken for the host's that never left."""
+    del host
+    before = picture(container)
+    error = cni.refused("host-device", "ADD", conf(device="lo"), netns=container)
+    assert (error["code"], error["msg"]) == (
+        999,
+        "lend device lo: it is the host's loopback",
+    )
+    assert picture(container) == before
+    cni.ok("host-device", "DEL", conf(device="lo"), netns=container)
 
 
 @pytest.mark.parametrize("netns", ["/run/netns/never", "/etc/hostname", "own"])
