@@ -78,6 +78,8 @@ def check_exists(netns: str, attachment: Attachment) -> None:
     except FileNotFoundError:
         there = []
     msg = f"find network namespace {netns}: there is no {attachment.netns}"
+    if netns.isdecimal():
+        raise CNIError(Code.INVALID_NETNS, msg, "no process has this ID")
     hint = f"`ip netns add {netns}` makes it; there are: {' '.join(there) or 'none'}"
     raise CNIError(Code.INVALID_NETNS, msg, hint)
 

@@ -41,20 +41,46 @@ def load(directory: str, name: str) -> Network:
     NotFoundError, or code 6 or 7 for a malformed file that comes before it.
     """
     for file in _files(directory, _LISTS):
-        network = parse(_content(file), file)
+        network = read(file)
         if network.name == name:
             return network
     for file in _files(directory, _SINGLE):
-        single = gojson.load_object(_content(file), file)
-        if gojson.member(single, "type") is None:
-            raise CNIError(
-                Code.INVALID_CONFIG, f"read {file}: missing type", _hint(single, file)
-            )
+        single = _single(file)
         if gojson.member(single, "name") == name:
             return _upconverted(single, file)
     msg = f"find network {name}: no configuration of that name in {directory}"
     there = " ".join(dict.fromkeys(found for found, _ in listed(directory)))
-    raise NotFoundError(Code.INVALID_CONFIG, msg, f"there are: {there or 'none'}")
+    hint = f"there are: {there or 'none'}"
+    if not os.path.isdir(directory):
+        hint = "there is no such directory"
+    raise NotFoundError(Code.INVALID_CONFIG, msg, hint)
+
+
+def read(file: str) -> Network:
+    """Return the network in a conflist; raises code 5, 6 or 7 naming the file."""
+    return parse(_content(file), file)
+
+
+def faults(directory: str) -> list[str]:
+    """Return why files of a directory hold no network, for each that holds none."""
+    found = []
+    for file in (*_files(directory, _LISTS), *_files(directory, _SINGLE)):
+        try:
+            if file.endswith(_LISTS):
+                read(file)
+            else:
+                _single(file)
+        except CNIError as error:
+            found.append(str(error))
+    return found
+
+
+def _single(file: str) -> dict[str, Any]:
+    single = gojson.load_object(_content(file), file)
+    if gojson.member(single, "type") is None:
+        msg = f"read {file}: missing type"
+        raise CNIError(Code.INVALID_CONFIG, msg, _hint(single, file))
+    return single
 
 
 def listed(directory: str) -> list[tuple[str, str]]:

@@ -57,5 +57,7 @@ def _networks(directory: str) -> Iterator[str]:
         taken = first.setdefault(name, file)
         note = "" if taken == file else f" (not taken: {taken} has the name)"
         yield f"network {name}: {file}{note}"
+    for fault in networks.faults(directory):
+        yield f"no network: {fault}"
     if not first:
         yield f"no network in {directory}"

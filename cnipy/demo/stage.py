@@ -2,8 +2,8 @@
 """Where the demonstration takes place: namespaces of its own that end with it.
 
 The network, mount and process namespaces are new; /run and /var/lib are empty file
-systems in memory. When the first process of the namespace ends, the kernel ends the
-others and takes everything back.
+systems in memory, but for the plugins and the code that runs. When the first process of
+the namespace ends, the kernel ends the others and takes everything back.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from cni_common.execute import execute
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 PR_SET_PDEATHSIG = 1
@@ -41,13 +42,16 @@ def example() -> str:
     return os.path.join(here, "..", "..", "conf-examples", EXAMPLE)
 
 
-def play(scene: Callable[[], int]) -> int:
-    """Return what `scene` returns when it is called inside new namespaces."""
+def play(scene: Callable[[], int], kept: Iterable[str]) -> int:
+    """Return what `scene` returns when it is called inside new namespaces.
+
+    The directories `kept` are seen there, wherever they are.
+    """
     sys.stdout.flush()
     _call("unshare", CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET)
     child = os.fork()
     if child == 0:
-        os._exit(_inside(scene))
+        os._exit(_inside(scene, kept))
     try:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except KeyboardInterrupt:
@@ -73,13 +77,26 @@ def tool(*command: str) -> str:
     return stdout.decode()
 
 
-def _inside(scene: Callable[[], int]) -> int:
+def _code() -> str:
+    """Return the directory that this code is imported from: a tree, or a checkout."""
+    top = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    return os.path.dirname(top) if os.path.basename(top) == "site-packages" else top
+
+
+def _inside(scene: Callable[[], int], kept: Iterable[str]) -> int:
     try:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
         _call("mount", b"proc", b"/proc", b"proc", 0, None)
+        there = [
+            (path, os.open(path, os.O_PATH))
+            for path in (_code(), *kept)
+            if os.path.isdir(path)
+        ]
         for path in (b"/run", b"/var/lib"):
             _call("mount", b"tmpfs", path, b"tmpfs", 0, b"mode=0755")
+        for hidden, opened in there:
+            _show(hidden, opened)
         ip("link", "set", "lo", "up")
         return scene()
     except (CNIError, OSError) as error:
@@ -90,6 +107,14 @@ def _inside(scene: Callable[[], int]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return 1
+
+
+def _show(path: str, opened: int) -> None:
+    if not os.path.exists(path):
+        os.makedirs(path)
+        source = os.fsencode(f"/proc/self/fd/{opened}")
+        _call("mount", source, os.fsencode(path), None, MS_BIND, None)
+    os.close(opened)
 
 
 def _call(name: str, *arguments: object) -> None:

@@ -9,7 +9,6 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cnipy import network as networks
 from cnipy.attachment import Attachment, container_id_of
 from cnipy.cache import Cache
 from cnipy.demo import remains
@@ -30,14 +29,11 @@ UPLINK = {4: ("192.0.2.1", "192.0.2.2", 24), 6: ("2001:db8::1", "2001:db8::2", 6
 ALIAS = "shop"
 
 
-def tell(plugins: str, conf: str, env: Mapping[str, str]) -> int:
+def tell(path: tuple[str, ...], network: Network, env: Mapping[str, str]) -> int:
     """Attach, talk, look, detach; return 0 if everything held, else 1."""
-    with open(conf, "rb") as file:
-        network = networks.parse(file.read(), conf)
-    path = tuple((env.get("CNI_PATH") or plugins).split(":"))
     runtime = Runtime(Invoker(path, env), Cache())
     checks = Checks()
-    print(f"network {network.name} of {os.path.basename(conf)}, plugins in {path[0]}")
+    print(f"network {network.name}, plugins in {path[0]}")
     outside, web, client = _build_world()
     before = remains.names_of_links()
 

@@ -18,6 +18,7 @@ from warm_server import served, wait_until
 
 from cnipy.attachment import container_id_of
 from cnipy.demo import stage
+from cnipy.packed import roots_of
 from plugins import REGISTER
 
 if TYPE_CHECKING:
@@ -265,6 +266,22 @@ def test_status_of_the_node_tells_builds_and_server(
     assert f"warm server: serves build {build} only, calls start cold" in told
 
 
+def test_status_of_the_node_names_damaged_files(operator: Operator) -> None:
+    """A file that keeps the others from being read is told with the reason."""
+    damaged = Path(operator.env["NETCONFPATH"]) / "00-damaged.conflist"
+    damaged.write_text("{")
+    told = operator("status").stdout
+    assert f"no network: decode {damaged}: " in told
+    assert "network n: " in told
+
+
+def test_what_is_not_there_is_named(operator: Operator) -> None:
+    """A process that does not exist, and a directory that does not."""
+    assert "no process has this ID" in operator("add", "n", "99999999").stderr
+    operator.env["NETCONFPATH"] = "/nonexistent"
+    assert "there is no such directory" in operator("add", "n", "99999999").stderr
+
+
 def test_status_and_version(operator: Operator) -> None:
     """Packed plugins are ready, and say which versions they speak."""
     assert operator("status", "n").stderr == ""
@@ -284,6 +301,36 @@ def test_demo_holds(packed: Path, tmp_path: Path) -> None:
     assert "FAIL" not in played.stdout
     after = subprocess.run(["ip", "link"], capture_output=True, check=True).stdout
     assert after == links
+
+
+def test_demo_holds_below_what_it_empties(packed: Path) -> None:
+    """Plugins and the extracted tree may lie in /run, as where /var takes no files."""
+    need("dnsmasq")
+    # Doorstep refuses a root that everybody may write to, and takes /run/cnipy.
+    root = roots_of(str(packed))[0]
+    script = (
+        f"mkdir -p {root} && mount -t tmpfs -o mode=1777 tmpfs {root} && "
+        "mount -t tmpfs -o mode=755 tmpfs /run && "
+        f"cp -a {packed.parent} /run/plugins && "
+        "/run/plugins/cnipy demo && ls /run/cnipy/*/start.py"
+    )
+    played = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "all held" in played.stdout
+
+
+def test_demo_names_the_file_that_it_cannot_read(operator: Operator) -> None:
+    """Verb, object and cause, before anything is set up."""
+    told = operator("demo", "--conf", "/nonexistent.conflist").stderr
+    assert told == (
+        "cnipy: read /nonexistent.conflist: No such file or directory (code 5)\n"
+    )
 
 
 def test_demo_from_a_checkout_finds_its_example() -> None:
