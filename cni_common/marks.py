@@ -2,8 +2,8 @@
 """Marks: empty files that say who needs something; without any nobody does.
 
 They are made in one step, so that a process that is killed leaves no half of one.
-Their names are digests, ports, MACs or "change", so that what else lies in a directory
-is not taken for one. Whoever calls holds the lock of what they are about.
+Their names are digests, ports or "change", so that what else lies in a directory is not
+taken for one. Whoever calls holds the lock of what they are about.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from cni_common.spec.errors import of_os
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_NAME = re.compile(
-    r"[0-9a-f]{64}|[a-z]+-[0-9]{1,5}|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|change"
-)
+_NAME = re.compile(r"[0-9a-f]{64}|[a-z]+-[0-9]{1,5}|change")
 
 
 def add(directory: str, name: str) -> None:
@@ -40,11 +38,6 @@ def delete(directory: str, name: str) -> bool:
         return False
     state.delete(path, name)
     return not any_in(directory)
-
-
-def names(directory: str) -> list[str]:
-    """Return all marks in `directory`; for what is rare only."""
-    return list(filter(_NAME.fullmatch, state.names(state.path(directory))))
 
 
 def any_in(directory: str, but: Collection[str] = ()) -> bool:

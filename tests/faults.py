@@ -8,7 +8,7 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
-from cni_common import delegate, masquerade, spoofcheck, state
+from cni_common import delegate, duplicates, masquerade, spoofcheck, state
 from cni_common.kernel import (
     addresses,
     bridges,
@@ -44,7 +44,7 @@ FLOOR = (
     routes,
     sysctl,
 )
-ABOVE = (delegate, masquerade, spoofcheck, state)
+ABOVE = (delegate, duplicates, masquerade, spoofcheck, state)
 KILLED = 137
 # What the undoing itself would run into, or what wraps a whole block.
 BLOCKS = {"lock", "entered", "entered_path", "release"}

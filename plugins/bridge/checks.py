@@ -11,6 +11,7 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from cni_common import (
+    duplicates,
     layer3,
     masquerade,
     previous,
@@ -23,7 +24,7 @@ from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
-from plugins.bridge import duplicates, gateway, record, vlans
+from plugins.bridge import gateway, record, vlans
 
 if TYPE_CHECKING:
     from cni_common.kernel.bridges import PortVlans
@@ -47,7 +48,7 @@ def attachment(request: Request, conf: BridgeConf) -> None:
             spoofcheck.check(port.name, link.mac)
         noted = record.read(Attachment.of(request))
         if noted and noted.duplicates:
-            duplicates.check(noted.duplicates)
+            duplicates.check(link.mac)
         if conf.disable_container_interface:
             return
         _usable(port, link)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cni_common import (
     attachments,
     delegate,
+    duplicates,
     layer3,
     masquerade,
     overlaps,
@@ -25,7 +26,6 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
 from plugins.bridge import (
     checks,
-    duplicates,
     gateway,
     network,
     record,
@@ -62,8 +62,8 @@ def add(request: Request, conf: BridgeConf) -> Result:
         record.write(owner, noted)
         _plug_in(side, conf, pair, owner, undo)
         if noted.duplicates:
-            undo(duplicates.release, noted.duplicates)
-            duplicates.ensure(noted.duplicates)
+            undo(duplicates.release, owner)
+            duplicates.ensure(pair.mac, owner)
         request.log.step("link")
         ipam = conf.ipam.type
         leased = delegate.lease(ipam, request, undo) if ipam else Result()
@@ -122,6 +122,7 @@ def gc(request: Request, conf: BridgeConf) -> None:
             for stale in attachments.stale(record.PLUGIN, request.network, valid, each):
                 each(release.stale, stale)
             each(spoofcheck.collect, request.network, valid)
+            each(duplicates.collect, request.network, valid)
             each(masquerade.collect, request.network, valid)
         if conf.ipam.type:
             each(delegate.gc, conf.ipam.type, request)
@@ -148,7 +149,7 @@ def _record(side: Sides, conf: BridgeConf, pair: Pair) -> Record:
         host_veth=pair.host,
         host_mac=pair.host_mac,
         spoofcheck=conf.macspoofchk,
-        duplicates=pair.mac if conf.promisc_mode and duplicates.are_likely() else "",
+        duplicates=conf.promisc_mode and duplicates.are_likely(),
     )
 
 

@@ -19,7 +19,7 @@ _TABLE: Table = {
     **TABLE,
     "bridge": (shapes.link, ""),
     "spoofcheck": (shapes.flag, False),
-    "duplicates": (shapes.mac, ""),
+    "duplicates": (shapes.flag, False),
     "gateways": (shapes.listed(shapes.interface), ()),
 }
 
@@ -29,12 +29,12 @@ class Record(PairRecord):
     """What ADD does for a port of `bridge`.
 
     `gateways` are the addresses of the bridge that the attachment relies on,
-    `duplicates` is the MAC whose packets a rule keeps from coming twice, if any.
+    `duplicates` tells whether a rule keeps its packets from coming twice.
     """
 
     bridge: str
     spoofcheck: bool = False
-    duplicates: str = ""
+    duplicates: bool = False
     gateways: tuple[IPInterface, ...] = ()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common import masquerade, naming, spoofcheck, veth_pair
+from cni_common import duplicates, masquerade, naming, spoofcheck, veth_pair
 from cni_common.kernel import netns
 from cni_common.rollback import Gather
-from plugins.bridge import duplicates, record
+from plugins.bridge import record
 
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
@@ -43,7 +43,7 @@ def recorded(owner: Attachment, noted: Record) -> None:
         if noted.spoofcheck:
             each(spoofcheck.release, noted.host_veth)
         if noted.duplicates:
-            each(duplicates.release, noted.duplicates)
+            each(duplicates.release, owner)
         if noted.masquerade:
             each(masquerade.release, owner, noted.masquerade)
         each(veth_pair.delete_host_end, owner, noted.host_veth, noted.host_mac)
@@ -61,6 +61,7 @@ def unrecorded(owner: Attachment, path: str) -> None:
         name = naming.host_veth(owner)
         each(veth_pair.delete_host_end, owner, name)
         each(spoofcheck.release, name)
+        each(duplicates.release, owner)
         each(masquerade.release, owner)
         each(inherited.spoofcheck, owner)
         each(inherited.masquerade, owner, held)

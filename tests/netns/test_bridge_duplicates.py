@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,8 @@ def test_containers_reach_the_host_and_each_other(node: Node) -> None:
 def containers() -> set[str]:
     """Return the MACs that the rule knows."""
     objects = nft_objects("set", *TABLE[1:], "containers")
-    return {mac for item in objects for mac in item.get("set", {}).get("elem", [])}
+    listed = [e for item in objects for e in item.get("set", {}).get("elem", [])]
+    return {e["elem"]["val"] if isinstance(e, dict) else e for e in listed}
 
 
 def mac_of(space: Space) -> str:
@@ -147,4 +149,57 @@ def test_others_have_no_rule(node: Node, filtered: str, keys: dict[str, Any]) ->
     """Without br_netfilter, or on another bridge, there is no table."""
     filter_bridged(filtered)
     attach(node, "one", **keys)
+    assert nft_objects(*TABLE) == []
+
+
+SECOND = "02:00:00:00:00:12"
+
+
+def tuned(node: Node, space: Space, name: str, verb: str, **keys: Any) -> None:
+    """Call tuning for a container of the bridge."""
+    end = {"name": "eth0", "sandbox": space.path, "mac": mac_of(space)}
+    plugin = {
+        "cniVersion": "1.1.0",
+        "name": "net",
+        "type": "tuning",
+        "prevResult": {"cniVersion": "1.1.0", "interfaces": [end]},
+    }
+    node.cni.ok("tuning", verb, {**plugin, **keys}, netns=space, container_id=name)
+
+
+def test_rule_follows_the_mac_that_tuning_gives(node: Node) -> None:
+    """Behind tuning with another MAC datagrams arrive once, too; DEL leaves nothing."""
+    server, client = attach(node, "server", *PORTS), attach(node, "client")
+    first = mac_of(server)
+    tuned(node, server, "server", "ADD", mac=SECOND)
+    assert containers() == {SECOND, mac_of(client)}
+    assert heard(server, client, NODE6) == [b"0", b"1", b"2"]
+    tuned(node, server, "server", "DEL")
+    assert containers() == {first, mac_of(client)}
+    tuned(node, server, "server", "ADD", mac=SECOND)
+    for name in ("server", "client"):
+        node.cni.ok("bridge", "DEL", WANTED, container_id=name)
+    assert nft_objects(*TABLE) == []
+    assert not os.path.exists(f"{state.ROOT}/duplicates")
+
+
+@pytest.mark.parametrize("verb", ("DEL", "GC"))
+def test_rule_outlives_the_records(node: Node, verb: str) -> None:
+    """With the records lost, those who leave are forgotten, and those who stay not."""
+    spaces = {name: attach(node, name) for name in ("one", "two", "three")}
+    macs = {name: mac_of(space) for name, space in spaces.items()}
+    shutil.rmtree(state.ROOT)
+    kept = [{"containerID": name, "ifname": "eth0"} for name in ("two", "three")]
+    more = {"cni.dev/valid-attachments": kept} if verb == "GC" else {}
+    call = {"netns": spaces["one"], "container_id": "one"}
+    node.cni.ok("bridge", verb, WANTED | more, **call)
+    assert containers() == {macs["two"], macs["three"]}
+    run("nft", "flush", "chain", *TABLE[1:], "input")
+    attach(node, "four")
+    assert {macs["two"], macs["three"]} < containers()
+    assert any("rule" in item for item in nft_objects(*TABLE))
+    for name in ("four", "three", "two"):
+        assert nft_objects(*TABLE) != []
+        options = {"netns": spaces.get(name, ""), "container_id": name}
+        node.cni.ok("bridge", "DEL", WANTED, **options)
     assert nft_objects(*TABLE) == []

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ from bridged import conf
 from lab import ip, nft_objects
 from pictures import picture
 
-from cni_common import spoofcheck
+from cni_common import spoofcheck, state
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def test_guard_follows_the_mac(chain: Chain, cni: Cni) -> None:
     assert speaks(chain.space)
     cni.ok("bridge", "DEL", wanted, netns=chain.space)
     assert nft_objects("ruleset") == []
+
+
+def test_guard_follows_though_the_records_are_lost(chain: Chain) -> None:
+    """The container is not mute with its new MAC when nobody remembers the guard."""
+    shutil.rmtree(state.ROOT)
+    chain.tune(mac=FIRST)
+    assert chain.bound() == [FIRST]
+    assert speaks(chain.space)
 
 
 def test_namespace_that_is_gone(chain: Chain, cni: Cni) -> None:

@@ -11,12 +11,20 @@ unless the container has sent it itself, which has no other way back
 
 from __future__ import annotations
 
-from cni_common import marks, own_tables, state
+from typing import TYPE_CHECKING
+
+from cni_common import naming, own_tables
 from cni_common.kernel import nft, sysctl
+from cni_common.known_macs import KnownMacs
 from cni_common.spec.errors import CNIError, Code
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cni_common.naming import Attachment
+    from cni_common.own_tables import Element
+
 TABLE = "bridge cnipy_duplicates"
-_ROOM = "duplicates"
 
 _DECLARATION = f"""\
 add table {TABLE}
@@ -40,46 +48,54 @@ def are_likely() -> bool:
     return any(sysctl.shown(name) == "1" for name in _FILTERED)
 
 
-def ensure(mac: str) -> None:
-    """Have the container with `mac` get nothing twice; raises code 999."""
-    with state.lock(_ROOM):
-        marks.add(_ROOM, mac)
-        own_tables.change(_element("add", mac), {TABLE: _DECLARATION}, _rebuilt)
+def ensure(mac: str, owner: Attachment) -> None:
+    """Have the container of `owner`, with `mac`, get nothing twice; raises code 999."""
+    _CONTAINERS.ensure(_name(owner), mac, owner)
 
 
-def release(mac: str) -> None:
-    """Have no rule know `mac`, and no table that knows nobody. Raises code 999."""
-    with state.lock(_ROOM):
-        try:
-            # Adding first makes it harmless that somebody has deleted it already.
-            nft.run(_element("add", mac) + _element("delete", mac))
-        except nft.RefusedError as refused:
-            if not refused.is_missing:
-                raise
-        if marks.delete(_ROOM, mac):
-            own_tables.remove(TABLE)
+def rebind(mac: str, owner: Attachment) -> None:
+    """Have the container of `owner`, if a rule knows it, known by `mac` alone."""
+    _CONTAINERS.rebind(_name(owner), mac, owner)
+
+
+def release(owner: Attachment) -> None:
+    """Have no rule know `owner`, and no table that knows nobody. Raises code 999."""
+    _CONTAINERS.release(_name(owner))
+
+
+def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
+    """Have no rule know an attachment of `network` that is none of `valid`."""
+    _CONTAINERS.collect(network, valid)
 
 
 def check(mac: str) -> None:
     """Raise code 999 unless the container with `mac` gets nothing twice."""
-    try:
-        listed = nft.list_json(f"list table {TABLE}")
-    except nft.RefusedError:
-        listed = []
-    sets = {item["set"]["name"]: item["set"] for item in listed if "set" in item}
-    known = mac in sets.get("containers", {}).get("elem", [])
-    rules = sum("rule" in item for item in listed)
-    if not known or rules != _DECLARATION.count("add rule"):
+    listed = _CONTAINERS.listed()
+    elements = own_tables.elements(listed, "containers")
+    known = (mac,) in {element.key for element in elements}
+    if not known or not _CONTAINERS.has_rules(listed):
         msg = f"check copies for {mac}: the rule or its element is missing"
         raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")
 
 
-def _element(verb: str, mac: str) -> str:
+def _name(owner: Attachment) -> str:
+    """Return the name of the owner's record, the same after the record was lost."""
+    return naming.recalled(owner).digest()
+
+
+def _elements(verb: str, name: str, mac: str, owner: str) -> str:
+    del name
+    said = f" comment {nft.quote(owner)}" if owner else ""
     return (
-        f"{verb} element {TABLE} containers {{ {mac} }}\n"
+        f"{verb} element {TABLE} containers {{ {mac}{said} }}\n"
         f"{verb} element {TABLE} selves {{ {mac} . {mac} }}\n"
     )
 
 
-def _rebuilt() -> str:
-    return _DECLARATION + "".join(_element("add", mac) for mac in marks.names(_ROOM))
+def _member(element: Element) -> tuple[str, str]:
+    return naming.of_comment(element.comment).digest(), element.key[0]
+
+
+_CONTAINERS = KnownMacs(
+    TABLE, "duplicates", _DECLARATION, _elements, "containers", _member
+)
