@@ -22,14 +22,14 @@ _FLAGS = (
 )
 
 
-def append(path: str, line: bytes) -> None:
+def append(path: object, line: bytes) -> None:
     """Append `line` to `path`, which is created with mode 0600.
 
     No link is followed that others could have placed; what is no regular file, has a
     second name, or belongs to somebody else is not written to. Raises OSError, and
     ValueError for what is no absolute path.
     """
-    if not path.startswith("/"):
+    if not isinstance(path, str) or not path.startswith("/"):
         msg = "not an absolute path"
         raise ValueError(msg)
     directory, name = os.path.split(path)

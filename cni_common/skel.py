@@ -169,8 +169,7 @@ def _tell_remarks(request: Request, stderr: TextIO) -> None:
 
 def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -> None:
     path = gojson.member(request.document, "logFile")
-    level = gojson.member(request.document, "logLevel")
-    if not isinstance(path, str) or not path:
+    if path is None or path == "":
         return
     call: dict[str, object] = {
         "plugin": plugin.name,
@@ -183,12 +182,23 @@ def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -
     from cni_common import log_file  # noqa: PLC0415 - only where it is asked for
 
     try:
-        line = request.log.line(level if level in _LEVELS else "info", call)
+        line = request.log.line(_log_level(request, stderr), call)
         if line:
             log_file.append(path, line)
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
-        tell(stderr, f"write log {path!r}: {cause.lower()}\n")
+        tell(stderr, f"write log {path!r:.80}: {cause.lower()}\n")
+
+
+def _log_level(request: Request, stderr: TextIO) -> str:
+    """Return the level that is asked for, `info` for a word that is none."""
+    stated = gojson.member(request.document, "logLevel")
+    level = str(stated or "info").lower()
+    if level not in _LEVELS:
+        known = ", ".join(_LEVELS)
+        tell(stderr, f"logLevel {stated!r:.80} is none of {known}: info is taken\n")
+        return "info"
+    return level
 
 
 _REFUSALS = (errno.EPERM, errno.EACCES)

@@ -226,7 +226,31 @@ def test_bad_path_is_told_and_harms_nothing(
     assert os.listdir(tmp_path) == []
 
 
-def test_delete_with_a_broken_log_succeeds() -> None:
-    """Neither a wrong type nor a wrong level keeps DEL from its work."""
-    for keys in ({"logFile": 7}, {"logFile": "/nowhere/x", "logLevel": ["x"]}):
-        assert call(Probe(), "DEL", text(**keys)).status == 0
+@pytest.mark.parametrize("verb", ["ADD", "DEL"])
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"logFile": 7}, "write log 7: not an absolute path"),
+        ({"logFile": False}, "write log False: not an absolute path"),
+        ({"logLevel": ""}, ""),
+        ({"logLevel": "verbose"}, ""),
+        ({"logFile": "/nowhere/x", "logLevel": ["x"]}, "info is taken"),
+    ],
+)
+def test_broken_log_stops_nothing(verb: str, keys: dict[str, Any], told: str) -> None:
+    """Neither a wrong type nor a wrong level costs a container its start or its end."""
+    answer = call(Probe(), verb, text(**keys))
+    assert answer.status == 0
+    assert told in answer.stderr
+    assert told or not answer.stderr
+
+
+def test_level_of_other_suites(tmp_path: Path) -> None:
+    """A level in capitals is known, one that is none counts as info and is told."""
+    log = tmp_path / "log"
+    stdin = text(logFile=str(log), logLevel="Debug", typo=1)
+    assert call(Probe(), stdin=stdin).stderr == ""
+    assert lines(log)[-1]["events"][0]["level"] == "debug"
+    stderr = call(Probe(), stdin=text(logFile=str(log), logLevel="verbose")).stderr
+    known = "error, warning, info, debug"
+    assert stderr == f"logLevel 'verbose' is none of {known}: info is taken\n"

@@ -91,7 +91,6 @@ def test_null_is_absence() -> None:
         ("inner", []),
         ("args", "x"),
         ("runtimeConfig", []),
-        ("logLevel", "loud"),
     ],
 )
 def test_another_type_is_code_7_with_the_key(key: str, value: object) -> None:
