@@ -393,7 +393,10 @@ install_plugins() {
     done
     env -i CNI_COMMAND=VERSION "$directory/loopback" </dev/null >/dev/null
     prune "$now" "$before"
-    say "installed cnipy ${names[*]} in $directory, extracted to $root/$now"
+    local tree=$root/$now
+    # Where the root cannot be written to, or others may write there, /run has the tree.
+    [[ -d $tree ]] || tree=/run/cnipy/$now
+    say "installed cnipy ${names[*]} in $directory, extracted to $tree"
     install_units "$directory" "$units"
     [[ -d $configurations ]] || install -d -m 0755 "$configurations"
     what_next "$directory" "$configurations"
