@@ -10,6 +10,7 @@ told and passed over: for finding what there is, that is as if there were none.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,12 @@ def read(plugin: str, attachment: Attachment, table: Table) -> dict[str, Any] | 
     directory = _directory(plugin, attachment.network)
     found = _read(directory, _file(attachment), table)
     return found[1] if found else None
+
+
+def exists(plugin: str, attachment: Attachment) -> bool:
+    """Tell whether there is a record, be it damaged."""
+    directory = _directory(plugin, attachment.network)
+    return os.path.lexists(os.path.join(directory, _file(attachment)))
 
 
 def delete(plugin: str, attachment: Attachment) -> None:

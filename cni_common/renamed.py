@@ -24,7 +24,7 @@ def requests(plugin: str, request: Request) -> list[Request]:
     is recorded at all.
     """
     owner = Attachment.of(request)
-    if attachments.read(plugin, owner, {}) is not None:
+    if attachments.exists(plugin, owner):
         return [request]
     others = attachments.elsewhere(plugin, owner)
     for other in others:

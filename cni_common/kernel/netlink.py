@@ -14,12 +14,13 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Self
 
-from cni_common.kernel.errand import Errand
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+
+    from cni_common.kernel.errand import Errand
 
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
@@ -138,6 +139,8 @@ class Netlink:
         `acknowledged` reads the answer. Neither closing this socket nor the end of the
         call disturbs the request.
         """
+        from cni_common.kernel.errand import Errand  # noqa: PLC0415 - threads are dear
+
         data = self._encode(message, kind, flags | REQUEST | ACK)
         sender = self._socket.dup()
 

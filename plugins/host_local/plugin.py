@@ -6,7 +6,6 @@ from __future__ import annotations
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
-from cni_common import readiness
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
 from cni_common.spec import gojson
@@ -87,6 +86,8 @@ def status(request: Request, conf: HostLocalConf) -> None:
 
     And unless it would find an address in each, if `statusWhenFull` says so.
     """
+    from cni_common import readiness  # noqa: PLC0415 - for STATUS alone
+
     sets = conf.range_sets() if _gets_ranges(request) else conf.required_range_sets()
     directory = data_dir(request.document)
     if not readiness.takes_files(directory):

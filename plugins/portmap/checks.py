@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
-from plugins.portmap import detach, elements, ledger, localnet, rules
+from plugins.portmap import detach, elements, guard, ledger, localnet, rules
 from plugins.portmap.claims import Claim
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def check_localnet(link: str) -> None:
     """Raise code 999 unless `link` lets answers to 127.0.0.1 pass."""
     if not localnet.is_on(link):
         raise _missing(f"sysctl net/ipv4/conf/{link}/route_localnet = 1")
-    if not localnet.is_guarded(link):
+    if not guard.is_whole(link):
         raise _missing(f"filter of link {link} for 127.0.0.0/8")
 
 

@@ -9,7 +9,6 @@ import hashlib
 import re
 
 from cni_common.spec.errors import CNIError, Code
-from plugins.portmap import iptables_words
 
 # Statements that decide or change something; a condition only looks at the packet.
 _DECISIONS = {"accept", "drop", "reject", "continue", "return", "jump", "goto", "queue"}
@@ -33,6 +32,8 @@ def match(key: str, family: int, tokens: list[str]) -> str:
     given = " ".join(tokens)
     try:
         if tokens[0].startswith(_IPTABLES):
+            from plugins.portmap import iptables_words  # noqa: PLC0415 - rare, and dear
+
             return iptables_words.translated(family, tokens)
         _check(given)
     except CNIError as error:

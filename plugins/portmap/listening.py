@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cni_common.kernel import listeners, processes
+from cni_common.kernel import listeners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,8 @@ def _process(inode: int, container_id: str) -> str:
     Podman's monitor of a container keeps the ports of it bound; its command line has
     the container's ID.
     """
+    from cni_common.kernel import processes  # noqa: PLC0415 - rare
+
     for number in sorted(processes.numbers()):
         with processes.opened(number) as process:
             if process is None or not process.has_socket(inode):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cni_common import attachments, marks, naming, own_tables
-from cni_common.kernel import loopback_filter, nft
-from plugins.portmap import ledger, localnet
+from cni_common.kernel import nft
+from plugins.portmap import guard, ledger, localnet
 from plugins.portmap.claims import Claim, Port, Target
 from plugins.portmap.elements import TABLE
 
@@ -134,11 +134,7 @@ def _links_needed(claims: Iterable[Claim]) -> Iterator[tuple[str, Attachment]]:
 
 
 def _require(link: str, owner: Attachment) -> None:
-    """Know who needs route_localnet, and that its filter is ours.
-
-    The discipline is taken for ours too; it stays when it has filters of others.
-    """
+    """Know who needs route_localnet, and that its filter is ours."""
     if localnet.is_on(link):
         marks.add(f"{localnet.USERS}/{link}", owner.digest())
-        if loopback_filter.is_there(link):
-            localnet.note_guard(link)
+        guard.note_present(link)

@@ -86,6 +86,14 @@ def test_delete_of_what_is_recorded_imports_no_models(plugin: str) -> None:
     assert modules & {"pydantic", "pydantic_core"} == set()
 
 
+def test_ports_are_published_and_withdrawn_without_what_is_rarely_needed() -> None:
+    """DEL of one port among many opens no rtnetlink socket, and starts no thread."""
+    rare = {"plugins.portmap.iptables_words", "cni_common.kernel.processes"}
+    assert imported("plugins.portmap.plugin") & rare == set()
+    modules = imported("cni_common.skel", "plugins.portmap.detach")
+    assert modules & {*rare, "cni_common.kernel.netlink", "threading"} == set()
+
+
 def test_bus_library_is_not_imported_before_there_is_a_bus() -> None:
     """A node without firewalld does not pay for D-Bus."""
     modules = imported("cni_common.firewalld")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The filter at a link with route_localnet that no flush of the ruleset takes away
+(docs/decisions/0025). What it consists of is written down by link.
+
+Apart from `localnet`, for it needs netlink, which is dear to import.
+"""
+
+from __future__ import annotations
+
+from cni_common import marks, state
+from cni_common.kernel import loopback_filter
+from cni_common.spec.errors import cause_of
+
+GUARDS = "portmap-guards"
+_FILTER, _DISCIPLINE = "filter", "qdisc"
+
+
+def ensure(link: str) -> str:
+    """Have the filter at `link`; returns why it cannot be there, else ""."""
+    try:
+        made = loopback_filter.ensure(link)
+    except OSError as error:
+        return f"guard {link} by a filter: {cause_of(error)}"
+    _note(link, [_FILTER, _DISCIPLINE] if made else [_FILTER])
+    return ""
+
+
+def note_present(link: str) -> None:
+    """Know that the filter at `link`, if there is one, is ours.
+
+    The discipline is taken for ours too; it stays when it has filters of others.
+    """
+    if loopback_filter.is_there(link):
+        _note(link, [_FILTER, _DISCIPLINE])
+
+
+def is_whole(link: str) -> bool:
+    """Tell whether `link` has the filter, if there was one."""
+    noted = _FILTER in state.names(state.path(GUARDS, link))
+    return not noted or loopback_filter.is_there(link)
+
+
+def delete(link: str) -> None:
+    """Have nothing of ours at `link`."""
+    parts = state.names(state.path(GUARDS, link))
+    if parts:
+        loopback_filter.delete(link, discipline=_DISCIPLINE in parts)
+    for part in parts:
+        marks.delete(f"{GUARDS}/{link}", part)
+
+
+def _note(link: str, parts: list[str]) -> None:
+    for part in parts:
+        marks.add(f"{GUARDS}/{link}", part)
