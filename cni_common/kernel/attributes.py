@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attributes of a netlink answer, of which only those asked for are decoded.
+"""Attributes of netlink messages; of an answer only those asked for are decoded.
 
 pyroute2 decodes all of a link's hundred attributes, which takes longer than the kernel
 takes to make the link. The format is that of linux/netlink.h, struct nlattr.
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
 _KIND = 0x3FFF  # NLA_TYPE_MASK
+
+
+def attribute(kind: int, *payload: bytes) -> bytes:
+    """Return an attribute, or a nest of attributes, padded to four bytes."""
+    content = b"".join(payload)
+    head = _HEADER.pack(_HEADER.size + len(content), kind)
+    return head + content + b"\0" * (-len(content) % 4)
 
 
 def pairs(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:

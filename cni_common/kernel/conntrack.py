@@ -12,15 +12,15 @@ import socket
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from cni_common.kernel import nfnetlink, route_get
-from cni_common.kernel.nfnetlink import NESTED, attribute
-from cni_common.spec.errors import CNIError
+from cni_common.kernel import raw_netlink, route_get
+from cni_common.kernel.attributes import Attributes, attribute, pairs
+from cni_common.kernel.raw_netlink import NESTED
+from cni_common.spec.errors import CNIError, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
-_TYPE_MASK = 0x3FFF
 _TUPLE_ORIG, _ID, _ZONE, _FILTER = 1, 12, 18, 25
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _DESTINATION = {4: 2, 6: 4}  # CTA_IP_V4_DST, CTA_IP_V6_DST
@@ -28,7 +28,6 @@ _PROTO_NUM, _PROTO_DST_PORT = 1, 3
 _ORIG_FLAGS, _REPLY_FLAGS = 1, 2
 _BY_PROTO_NUM, _BY_DST_PORT = 1 << 3, 1 << 5
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-_ATTRIBUTE = struct.Struct("=HH")
 
 
 class Flow(NamedTuple):
@@ -46,13 +45,13 @@ def delete_udp(flows: Collection[Flow]) -> str:
     cause when the kernel refuses, else "".
     """
     try:
-        with nfnetlink.opened() as link:
+        with raw_netlink.to_netfilter() as link:
             for family in sorted({flow.family for flow in flows}):
                 own = {flow for flow in flows if flow.family == family}
                 for entry in list(_entries(link, family, own)):
                     _delete(link, family, entry)
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return cause_of(error)
     return ""
 
 
@@ -62,11 +61,11 @@ def _entries(
     """Yield the attributes of each entry that is one of `flows`."""
     ports = {flow.port for flow in flows}
     filtered = _filter(ports.pop() if len(ports) == 1 else None)
-    flags = nfnetlink.REQUEST | nfnetlink.DUMP
-    link.send(nfnetlink.message(_GET, flags, _FAMILY[family], filtered))
+    flags = raw_netlink.REQUEST | raw_netlink.DUMP
+    link.send(raw_netlink.netfilter_message(_GET, flags, _FAMILY[family], filtered))
     local: dict[str, bool] = {}
-    for body in nfnetlink.answers(link):
-        entry = _attributes(body[nfnetlink.GENERIC.size :])
+    for body in raw_netlink.answers(link):
+        entry = dict(pairs(body, raw_netlink.GENERIC.size))
         port, address = _destination(entry.get(_TUPLE_ORIG, b""), family)
         if Flow(family, port, address) in flows:
             yield entry
@@ -95,11 +94,11 @@ def _filter(port: int | None) -> bytes:
 
 def _destination(original: bytes, family: int) -> tuple[int, str]:
     """Return port and address of a UDP tuple; (0, "") for anything else."""
-    parts = _attributes(original)
-    proto = _attributes(parts.get(_TUPLE_PROTO, b""))
-    packed = _attributes(parts.get(_TUPLE_IP, b"")).get(_DESTINATION[family])
-    port = proto.get(_PROTO_DST_PORT)
-    if proto.get(_PROTO_NUM) != bytes([socket.IPPROTO_UDP]) or not packed or not port:
+    parts = Attributes(original)
+    proto = parts.nested(_TUPLE_PROTO)
+    packed = parts.nested(_TUPLE_IP).raw(_DESTINATION[family])
+    port = proto.raw(_PROTO_DST_PORT)
+    if proto.raw(_PROTO_NUM) != bytes([socket.IPPROTO_UDP]) or not packed or not port:
         return 0, ""
     return int.from_bytes(port, "big"), str(ipaddress.ip_address(packed))
 
@@ -117,21 +116,9 @@ def _delete(link: socket.socket, family: int, entry: dict[int, bytes]) -> None:
     for kind in (_ZONE, _ID):
         if kind in entry:
             named += attribute(kind, entry[kind])
-    flags = nfnetlink.REQUEST | nfnetlink.ACK
-    link.send(nfnetlink.message(_DELETE, flags, _FAMILY[family], named))
+    flags = raw_netlink.REQUEST | raw_netlink.ACK
+    link.send(raw_netlink.netfilter_message(_DELETE, flags, _FAMILY[family], named))
     try:
-        list(nfnetlink.answers(link))
+        list(raw_netlink.answers(link))
     except FileNotFoundError:
         return
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        size, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if size < _ATTRIBUTE.size:
-            break
-        found[kind & _TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + size]
-        offset += (size + 3) & ~3
-    return found

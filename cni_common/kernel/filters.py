@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cni_common.kernel.attributes import Attributes, attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import (
     RTM_DELTFILTER,
@@ -16,14 +17,12 @@ from cni_common.kernel.tc_message import (
     RTM_NEWTFILTER,
     TcAnswer,
     TcRequest,
-    attribute,
 )
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cni_common.kernel.attributes import Attributes
     from cni_common.kernel.link_answer import Link
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

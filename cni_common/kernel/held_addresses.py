@@ -12,7 +12,8 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cni_common.kernel import nfnetlink
+from cni_common.kernel import raw_netlink
+from cni_common.kernel.attributes import Attributes
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
 
 _RTM_GETADDR = 22
-_HEADER, _ADDRESS = struct.Struct("=LHHLL"), struct.Struct("=BBBBL")
-_ATTRIBUTE = struct.Struct("=HH")
+_ADDRESS = struct.Struct("=BBBBL")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _ATTEMPTS = 10
 
@@ -48,23 +48,13 @@ def besides(links: Collection[str]) -> list[IPAddress]:
 
 def _dump(apart: set[int]) -> Iterator[IPAddress]:
     body = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-    flags = nfnetlink.REQUEST | nfnetlink.DUMP
-    header = _HEADER.pack(_HEADER.size + len(body), _RTM_GETADDR, flags, 1, 0)
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
-        netlink.send(header + body)
-        for answer in nfnetlink.answers(netlink):
-            *_, index = _ADDRESS.unpack_from(answer)
-            if index not in apart:
-                yield _address(answer)
+    for answer in raw_netlink.dump(socket.NETLINK_ROUTE, _RTM_GETADDR, body):
+        *_, index = _ADDRESS.unpack_from(answer)
+        if index not in apart:
+            yield _address(answer)
 
 
 def _address(answer: bytes) -> IPAddress:
     """Return the link's own address, which for a pointed link is not IFA_ADDRESS."""
-    values = {}
-    offset = _ADDRESS.size
-    while offset + _ATTRIBUTE.size <= len(answer):
-        size, kind = _ATTRIBUTE.unpack_from(answer, offset)
-        values[kind] = answer[offset + _ATTRIBUTE.size : offset + size]
-        offset += (max(size, _ATTRIBUTE.size) + 3) & ~3
-    return ipaddress.ip_address(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])
+    found = Attributes(answer, _ADDRESS.size)
+    return ipaddress.ip_address(found.raw(_IFA_LOCAL) or found.raw(_IFA_ADDRESS))

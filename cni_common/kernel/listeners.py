@@ -9,7 +9,8 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from cni_common.kernel import nfnetlink
+from cni_common.kernel import raw_netlink
+from cni_common.kernel.attributes import Attributes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
 
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
-_HEADER = struct.Struct("=LHHLL")
 _REQUEST = struct.Struct("=BBBxL HH16s16sLQ")  # inet_diag_req_v2
 _SOCKET = struct.Struct("=4x HH16s16sL8x 16xL")  # inet_diag_msg
 _PORT, _NETWORK = struct.Struct("=H"), struct.Struct("!H")
-_ATTRIBUTE = struct.Struct("=HH")
 _V6ONLY = 11  # INET_DIAG_SKV6ONLY
 # The state of a socket that waits: TCP_LISTEN, and TCP_CLOSE of an unconnected one.
 _WAITING = {
@@ -57,12 +56,8 @@ def _dump(family: int, protocol: int, states: int, port: int) -> list[Listener]:
     (network,) = _PORT.unpack(_NETWORK.pack(port))
     nobody = b"\0" * 16
     body = _REQUEST.pack(family, protocol, 0, states, network, 0, nobody, nobody, 0, 0)
-    flags = nfnetlink.REQUEST | nfnetlink.DUMP
-    header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, flags, 1, 0)
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as netlink:
-        netlink.send(header + body)
-        return [_listener(family, answer) for answer in nfnetlink.answers(netlink)]
+    found = raw_netlink.dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, body)
+    return [_listener(family, answer) for answer in found]
 
 
 def _listener(family: int, answer: bytes) -> Listener:
@@ -73,16 +68,6 @@ def _listener(family: int, answer: bytes) -> Listener:
     address = ipaddress.IPv6Address(source)
     if address.ipv4_mapped:
         return Listener(port, (address.ipv4_mapped,), inode)
-    if address.is_unspecified and not _is_v6only(answer):
+    if address.is_unspecified and not Attributes(answer, _SOCKET.size).number(_V6ONLY):
         return Listener(port, (address, ipaddress.IPv4Address(0)), inode)
     return Listener(port, (address,), inode)
-
-
-def _is_v6only(answer: bytes) -> bool:
-    offset = _SOCKET.size
-    while offset + _ATTRIBUTE.size < len(answer):
-        size, kind = _ATTRIBUTE.unpack_from(answer, offset)
-        if kind == _V6ONLY:
-            return bool(answer[offset + _ATTRIBUTE.size])
-        offset += (max(size, _ATTRIBUTE.size) + 3) & ~3
-    return False

@@ -17,8 +17,9 @@ import socket
 import struct
 
 from cni_common.kernel import tc_message as tc
+from cni_common.kernel.attributes import attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.tc_message import TcAnswer, TcRequest, attribute
+from cni_common.kernel.tc_message import TcAnswer, TcRequest
 
 ANSWER = 0x10000000
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cni_common.kernel import tc_message as tc
+from cni_common.kernel.attributes import Attributes, attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.tc_message import TcAnswer, TcRequest, attribute
+from cni_common.kernel.tc_message import TcAnswer, TcRequest
 from cni_common.kernel.token_bucket import U32_MAX, Bucket, ticks
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from cni_common.kernel.attributes import Attributes
     from cni_common.kernel.link_answer import Link
 
 ROOT, _INGRESS_PARENT = 0xFFFFFFFF, 0xFFFFFFF1  # TC_H_ROOT, TC_H_INGRESS

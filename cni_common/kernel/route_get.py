@@ -11,12 +11,9 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from cni_common.kernel.attributes import Attributes, attribute, pairs
 from cni_common.spec.errors import CNIError, Code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -31,7 +28,7 @@ _UNICAST, _LOCAL, _KERNEL = 1, 2, 2  # RTN_UNICAST, RTN_LOCAL, RTPROT_KERNEL
 _HEADER = struct.Struct("=LHHLL")
 _ROUTE = struct.Struct("=BBBBBBBBL")
 _ADDRESS = struct.Struct("=BBBBL")
-_ATTRIBUTE = struct.Struct("=HH")
+_BODY = _HEADER.size + _ROUTE.size  # where the attributes of a route begin
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,8 @@ def connected(address: IPAddress) -> Connected | None:
     if _is_error(answer):
         return None
     route = _ROUTE.unpack_from(answer, _HEADER.size)
-    found = dict(_attributes(answer))
-    if route[_TYPE] != _UNICAST or found.keys() & _BEYOND or _RTA_OIF not in found:
+    found = {kind for kind, _ in pairs(answer, _BODY)}
+    if route[_TYPE] != _UNICAST or found & _BEYOND or _RTA_OIF not in found:
         return None
     dst = ipaddress.ip_network((address, route[_LENGTH]), strict=False)
     return Connected(dst, _link_of(answer, address), route[_PROTOCOL] == _KERNEL)
@@ -98,9 +95,7 @@ def _ask(address: IPAddress, flags: int = 0) -> bytes:
 
 def _send(request: int, message: bytes, address: IPAddress) -> bytes:
     """Return the answer to a request whose first attribute is `address`."""
-    packed = address.packed
-    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _RTA_DST) + packed
-    body = message + attribute
+    body = message + attribute(_RTA_DST, address.packed)
     header = _HEADER.pack(_HEADER.size + len(body), request, _REQUEST, 1, 0)
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
@@ -117,17 +112,7 @@ def _link_of(answer: bytes, address: IPAddress) -> str:
         (number,) = struct.unpack_from("=i", answer, _HEADER.size)
         cause = os.strerror(-number).lower()
         raise CNIError(Code.INTERNAL, f"find route to {address}: {cause}")
-    for attribute, value in _attributes(answer):
-        if attribute == _RTA_OIF:
-            return socket.if_indextoname(*struct.unpack("=L", value))
+    index = Attributes(answer, _BODY).number(_RTA_OIF)
+    if index:
+        return socket.if_indextoname(index)
     raise CNIError(Code.INTERNAL, f"find route to {address}: it names no link")
-
-
-def _attributes(answer: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the attributes of an answer that is a route."""
-    length, *_ = _HEADER.unpack_from(answer)
-    offset = _HEADER.size + _ROUTE.size
-    while offset + _ATTRIBUTE.size <= length:
-        size, attribute = _ATTRIBUTE.unpack_from(answer, offset)
-        yield attribute, answer[offset + _ATTRIBUTE.size : offset + size]
-        offset += (max(size, _ATTRIBUTE.size) + 3) & ~3

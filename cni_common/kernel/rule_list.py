@@ -11,9 +11,9 @@ from __future__ import annotations
 import socket
 from typing import NamedTuple
 
-from cni_common.kernel import nfnetlink
-from cni_common.kernel.attributes import Attributes
-from cni_common.spec.errors import CNIError, Code
+from cni_common.kernel import raw_netlink
+from cni_common.kernel.attributes import Attributes, attribute
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 _GET_TABLE, _GET_RULE = 0xA01, 0xA07  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GET*
 _TABLE, _CHAIN, _USER_DATA = 1, 2, 7  # NFTA_RULE_*, NFTA_TABLE_NAME
@@ -42,41 +42,41 @@ def rules(table: str) -> list[Rule]:
                 continue
         cause = "they keep changing"
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
     raise CNIError(Code.INTERNAL, f"list rules of table {table}: {cause}")
 
 
 def table_exists(table: str) -> bool:
     """Tell whether there is a `table`, named "inet name"; raises code 999."""
     try:
-        with nfnetlink.opened() as link:
-            flags = nfnetlink.REQUEST | nfnetlink.ACK
+        with raw_netlink.to_netfilter() as link:
+            flags = raw_netlink.REQUEST | raw_netlink.ACK
             link.send(_question(_GET_TABLE, flags, table))
-            list(nfnetlink.answers(link))
+            list(raw_netlink.answers(link))
     except FileNotFoundError:
         return False
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
         msg = f"look for table {table}: {cause}"
         raise CNIError(Code.INTERNAL, msg) from error
     return True
 
 
 def _listed(table: str) -> list[Rule]:
-    flags = nfnetlink.REQUEST | nfnetlink.DUMP
-    with nfnetlink.opened() as link:
+    flags = raw_netlink.REQUEST | raw_netlink.DUMP
+    with raw_netlink.to_netfilter() as link:
         link.send(_question(_GET_RULE, flags, table))
-        return [_rule(body) for body in nfnetlink.answers(link)]
+        return [_rule(body) for body in raw_netlink.answers(link)]
 
 
 def _question(kind: int, flags: int, table: str) -> bytes:
     family, _, name = table.partition(" ")
-    which = nfnetlink.attribute(_TABLE, name.encode() + b"\0")
-    return nfnetlink.message(kind, flags, _FAMILIES[family], which)
+    which = attribute(_TABLE, name.encode() + b"\0")
+    return raw_netlink.netfilter_message(kind, flags, _FAMILIES[family], which)
 
 
 def _rule(body: bytes) -> Rule:
-    found = Attributes(body, nfnetlink.GENERIC.size)
+    found = Attributes(body, raw_netlink.GENERIC.size)
     return Rule(found.text(_CHAIN), _comment(found.raw(_USER_DATA)))
 
 

@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Any
 
-from cni_common.kernel.attributes import Attributes
+from cni_common.kernel.attributes import Attributes, attribute
 
 RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
 RTM_NEWTCLASS, RTM_GETTCLASS = 40, 42
@@ -19,15 +19,7 @@ RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
 
 _NETLINK_HEADER = struct.Struct("=LHHLL")
 _TCMSG = struct.Struct("=BxxxiIII")
-_ATTRIBUTE = struct.Struct("=HH")
 _KIND, _OPTIONS = 1, 2  # TCA_*
-
-
-def attribute(kind: int, *payload: bytes) -> bytes:
-    """Return an attribute, or a nest of attributes, padded to four bytes."""
-    content = b"".join(payload)
-    head = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(content), kind)
-    return head + content + b"\0" * (-len(content) % 4)
 
 
 class TcRequest:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to netfilter (linux/netfilter/nfnetlink.h), where libnftables is too much.
+"""Netlink by hand (netlink(7)), where pyroute2 and libnftables are too much.
 
-By hand instead of with pyroute2, whose import costs more.
+Their import costs more than the work of those who ask here.
 """
 
 from __future__ import annotations
@@ -21,27 +21,25 @@ _NETLINK_NETFILTER = 12
 _ERROR, _DONE = 2, 3
 _DUMP_INTERRUPTED = 0x10
 _HEADER = struct.Struct("=LHHLL")
-GENERIC = struct.Struct("=BBH")
-_ATTRIBUTE = struct.Struct("=HH")
+GENERIC = struct.Struct("=BBH")  # struct nfgenmsg
 _BUFFER = 1 << 18
 
 
-def opened() -> socket.socket:
+def to_netfilter() -> socket.socket:
     """Return a socket to the netfilter of the calling thread's namespace."""
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    return socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+    return _opened(_NETLINK_NETFILTER)
 
 
-def message(kind: int, flags: int, family: int, attributes: bytes) -> bytes:
+def netfilter_message(kind: int, flags: int, family: int, attributes: bytes) -> bytes:
     """Return a message of the subsystem and type `kind` for a protocol family."""
-    body = GENERIC.pack(family, 0, 0) + attributes
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
+    return _message(kind, flags, GENERIC.pack(family, 0, 0) + attributes)
 
 
-def attribute(kind: int, value: bytes) -> bytes:
-    """Return an attribute, padded to four bytes."""
-    size = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(size, kind) + value + b"\0" * (-size % 4)
+def dump(protocol: int, kind: int, body: bytes) -> Iterator[bytes]:
+    """Yield what the calling thread's namespace lists, as `answers` does."""
+    with _opened(protocol) as link:
+        link.send(_message(kind, REQUEST | DUMP, body))
+        yield from answers(link)
 
 
 def answers(link: socket.socket) -> Iterator[bytes]:
@@ -71,3 +69,12 @@ def _raise_refusal(body: bytes) -> None:
     (number,) = struct.unpack_from("=i", body) if len(body) >= 4 else (0,)  # noqa: PLR2004 - the size of the error number
     if number < 0:
         raise OSError(-number, os.strerror(-number))
+
+
+def _opened(protocol: int) -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    return socket.socket(socket.AF_NETLINK, kind, protocol)
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
