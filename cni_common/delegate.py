@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import gojson
-from cni_common.spec.errors import CNIError, Code, StrandedError
+from cni_common.spec.errors import CNIError, Code, StrandedError, cause_of
 from cni_common.spec.versions import SUPPORTED
 from cni_common.streams import tell
 
@@ -123,7 +123,7 @@ def _execute(plugin: str, executable: str, request: Request) -> Result | None:
     try:
         status, output, words = execute([executable], request.stdin, request.env)
     except OSError as error:
-        msg = f"execute plugin {plugin}: {(error.strerror or str(error)).lower()}"
+        msg = f"execute plugin {plugin}: {cause_of(error)}"
         raise CNIError(Code.INTERNAL, msg) from error
     if words:
         tell(sys.stderr, words.decode("utf-8", "replace"))

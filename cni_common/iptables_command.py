@@ -11,7 +11,7 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def attempt(command: Sequence[str], stdin: str = "") -> tuple[int, str, str]:
     try:
         status, stdout, stderr = execute(command, stdin.encode("utf-8", "replace"), env)
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
         raise CNIError(Code.INTERNAL, f"run {command[0]}: {cause}") from error
     return status, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace")
 

@@ -83,7 +83,7 @@ def _recall() -> None:
 
     with Netlink() as host:
         aliases = [link.alias for link in links.of_kind(host, "veth")]
-    owners = [naming.of_alias(alias) for alias in aliases if alias.startswith("cni ")]
+    owners = [naming.of_alias(alias) for alias in aliases if naming.is_ours(alias)]
     for rule in rule_list.rules(TABLE):
         told = rule.comment.split()
         if told[:1] == ["subnet"]:

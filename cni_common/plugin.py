@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from cni_common.kernel.netns_identity import is_own
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.versions import (
     CHECK_SINCE,
     GC_AND_STATUS_SINCE,
@@ -166,7 +166,7 @@ def require_descriptors() -> None:
         while len(opened) < _DESCRIPTORS:
             opened.append(os.dup(opened[0]))
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
         details = f"{_DESCRIPTORS} descriptors are needed, {len(opened)} are left"
         raise CNIError(Code.INTERNAL, f"open files: {cause}", details) from error
     finally:

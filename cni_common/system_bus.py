@@ -16,7 +16,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,7 +211,7 @@ class Bus:
     def _lost(self, error: OSError) -> CNIError:
         if isinstance(error, BlockingIOError | TimeoutError):
             return _failure(f"ask system bus: no answer within {self._seconds:g} s")
-        return _failure(f"ask system bus: {(error.strerror or str(error)).lower()}")
+        return _failure(f"ask system bus: {cause_of(error)}")
 
 
 def _addresses() -> Iterator[str]:

@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Self
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +57,7 @@ class Netlink:
         try:
             self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         except OSError as error:
-            cause = os.strerror(error.errno or errno.EIO).lower()
-            msg = f"open netlink socket: {cause}"
+            msg = f"open netlink socket: {cause_of(error)}"
             raise CNIError(Code.INTERNAL, msg) from error
         timeout = struct.pack("@ll", _PATIENCE, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)

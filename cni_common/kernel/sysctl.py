@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 
 def get(name: str) -> str | None:
@@ -45,7 +45,7 @@ def set_value(name: str, value: str) -> None:
         if shown(name) != value:
             _write(name, value)
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
         msg = f"set sysctl {name} to {value}: {cause}"
         raise CNIError(Code.INTERNAL, msg) from error
 

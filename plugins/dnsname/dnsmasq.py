@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +127,7 @@ def _run(words: list[str]) -> tuple[int, str]:
     try:
         status, output, errors = execute(words, b"", env)
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
         msg = f"execute {words[0]}: {cause}"
         raise CNIError(Code.INTERNAL, msg) from error
     return status, (output + errors).decode("utf-8", "replace")

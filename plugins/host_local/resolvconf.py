@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import stat
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.result import Dns
 
 _MAX = 1 << 16  # bytes; a resolver reads three name servers and six domains
@@ -50,5 +50,5 @@ def _text(path: str) -> str:
                 raise OSError(0, "not a regular file")
             return file.read(_MAX).decode("utf-8", "replace")
     except OSError as error:
-        msg = f"read resolvConf {path}: {(error.strerror or str(error)).lower()}"
+        msg = f"read resolvConf {path}: {cause_of(error)}"
         raise CNIError(Code.IO_FAILURE, msg) from error

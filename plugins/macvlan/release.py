@@ -63,7 +63,7 @@ def is_of(owner: Attachment, found: Link) -> bool:
     """
     if found.kind != PLUGIN:
         return False
-    return not found.alias.startswith("cni ") or found.alias == naming.alias(owner)
+    return not naming.is_ours(found.alias) or found.alias == naming.alias(owner)
 
 
 def stale(owner: Attachment) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ def _lines() -> list[str] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        cause = (error.strerror or str(error)).lower()
+        cause = cause_of(error)
         raise CNIError(Code.INTERNAL, f"read allowlist {PATH}: {cause}") from error
     return [line.strip() for line in text.split("\n") if line.strip()]
 
