@@ -30,7 +30,7 @@ def of_family(exempt: Iterable[IPNetwork], subnet: IPNetwork) -> list[IPNetwork]
 def add(subnet: IPNetwork, exempt: Iterable[IPNetwork], member: str) -> None:
     """Have `exempt`, as far as it is of its family, exempted for `subnet`."""
     for network in of_family(exempt, subnet):
-        marks.add(_place(subnet, _name(network)), member)
+        marks.add(_place(subnet, name_of(network)), member)
 
 
 def of_subnet(subnet: IPNetwork, but: Collection[str] = ()) -> list[IPNetwork]:
@@ -38,16 +38,21 @@ def of_subnet(subnet: IPNetwork, but: Collection[str] = ()) -> list[IPNetwork]:
     return [
         network
         for network in networks_in(_place(subnet))
-        if marks.any_in(_place(subnet, _name(network)), but)
+        if marks.any_in(_place(subnet, name_of(network)), but)
     ]
 
 
 def delete(subnet: IPNetwork, member: str) -> None:
     """Have nothing exempted for `subnet` on behalf of `member`."""
     for network in networks_in(_place(subnet)):
-        marks.delete(_place(subnet, _name(network)), member)
+        marks.delete(_place(subnet, name_of(network)), member)
     state.remove_if_empty(state.path(_place(subnet)))
     state.remove_if_empty(state.path(_ROOM))
+
+
+def name_of(network: IPNetwork) -> str:
+    """Return what a thing in a directory is called after `network`."""
+    return str(network).replace("/", "_")
 
 
 def networks_in(directory: str) -> list[IPNetwork]:
@@ -62,8 +67,4 @@ def networks_in(directory: str) -> list[IPNetwork]:
 
 
 def _place(subnet: IPNetwork, *more: str) -> str:
-    return "/".join((_ROOM, _name(subnet), *more))
-
-
-def _name(network: IPNetwork) -> str:
-    return str(network).replace("/", "_")
+    return "/".join((_ROOM, name_of(subnet), *more))

@@ -229,7 +229,7 @@ def _apply(
 
 
 def _register(attachment: Attachment, subnet: IPNetwork) -> None:
-    directory = state.ensure_directory(_ROOM, _name(subnet))
+    directory = state.ensure_directory(_ROOM, exemptions.name_of(subnet))
     state.write(directory, attachment.digest(), asdict(attachment))
 
 
@@ -255,15 +255,11 @@ def _is_used(subnet: IPNetwork, but: Collection[str] = ()) -> bool:
 
     Looks no further than the first such user, for there may be a thousand.
     """
-    return marks.any_in(f"{_ROOM}/{_name(subnet)}", but)
+    return marks.any_in(f"{_ROOM}/{exemptions.name_of(subnet)}", but)
 
 
 def _directory(subnet: IPNetwork) -> str:
-    return state.path(_ROOM, _name(subnet))
-
-
-def _name(subnet: IPNetwork) -> str:
-    return str(subnet).replace("/", "_")
+    return state.path(_ROOM, exemptions.name_of(subnet))
 
 
 def _key(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cni_common.kernel.netns_identity import is_own, lives
+from cni_common.kernel.netns_identity import OWN, is_own, lives
 from cni_common.spec.errors import (
     CNIError,
     Code,
@@ -29,7 +29,6 @@ __all__ = ["is_own", "lives"]  # as others see them, beside what is defined here
 
 CLONE_NEWNET = 0x40000000
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
-_OWN = "/proc/thread-self/ns/net"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -115,7 +114,7 @@ def _type(fd: int) -> int:
 
 def own() -> Namespace:
     """Return the namespace of the calling thread."""
-    return open_path(_OWN)
+    return open_path(OWN)
 
 
 @contextmanager
@@ -150,7 +149,7 @@ def entered_new() -> Iterator[None]:
     with own() as home:
         if _libc.unshare(CLONE_NEWNET) != 0:
             error = _last_error()
-            msg = f"leave network namespace {_OWN!r}: {cause_of(error)}"
+            msg = f"leave network namespace {OWN!r}: {cause_of(error)}"
             raise CNIError(Code.INVALID_NETNS, msg) from error
         with _going_back_to(home):
             yield

@@ -10,7 +10,7 @@ import os
 
 from cni_common.spec.errors import is_absence, of_os
 
-_OWN = "/proc/thread-self/ns/net"
+OWN = "/proc/thread-self/ns/net"
 
 
 def at(path: str) -> str:
@@ -40,4 +40,4 @@ def lives(path: str, identity: str) -> bool:
 
 def is_own(path: str) -> bool:
     """Tell whether `path` is the calling thread's namespace; absent is not."""
-    return lives(path, at(_OWN))
+    return lives(path, at(OWN))

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cni_common.kernel import netns_identity
 from cni_common.spec.errors import is_absence, of_os
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Process:
             with open(f"/proc/{self.pid}/cmdline", "rb") as file:
                 return os.fsdecode(file.read()).split("\0")[:-1]
         except OSError as error:
-            if is_absence(error) or isinstance(error, ProcessLookupError):
+            if is_absence(error):
                 return []
             raise of_os(f"look at process {self.pid}", error) from error
 
@@ -60,15 +61,11 @@ class Process:
         return any(_target(f"{directory}/{n}") == f"socket:[{inode}]" for n in names)
 
     def is_in_our_netns(self) -> bool:
-        """Tell whether it works in the calling thread's network namespace."""
-        try:
-            there = os.stat(f"/proc/{self.pid}/ns/net")
-            here = os.stat("/proc/thread-self/ns/net")
-        except OSError as error:
-            if is_absence(error) or isinstance(error, ProcessLookupError):
-                return False
-            raise of_os(f"look at process {self.pid}", error) from error
-        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+        """Tell whether it works in the calling thread's network namespace.
+
+        Raises code 5 or 11 when it cannot be told.
+        """
+        return netns_identity.is_own(f"/proc/{self.pid}/ns/net")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; to one that has ended it is nothing."""

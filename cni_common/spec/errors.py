@@ -18,6 +18,7 @@ _ABSENCE = frozenset(
         errno.ENXIO,
         errno.ENODEV,
         errno.EISDIR,
+        errno.ESRCH,  # below /proc/PID
     }
 )
 _SHORTAGE = frozenset(

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 
 import pytest
 
-from cni_common.spec.errors import CNIError, of_os
+from cni_common.spec.errors import CNIError, is_absence, of_os
 
 
 def test_short_texts_are_as_they_were_raised() -> None:
@@ -57,3 +59,17 @@ def test_what_a_terminal_would_act_on_is_escaped(text: str, shown: str) -> None:
 def test_code_says_whether_a_retry_may_help(number: int, code: int) -> None:
     """Code 11 is for what the next call may not meet any more."""
     assert of_os("read x", OSError(number, "Cause")).code == code
+
+
+def test_process_that_has_ended_is_absent() -> None:
+    """What /proc has of a process that ended meanwhile is absent, not unreadable."""
+    child = subprocess.Popen(["sleep", "60"])
+    fd = os.open(f"/proc/{child.pid}/cmdline", os.O_RDONLY)
+    try:
+        child.kill()
+        child.wait()
+        with pytest.raises(OSError, match="No such process") as found:
+            os.read(fd, 1)
+    finally:
+        os.close(fd)
+    assert is_absence(found.value)
