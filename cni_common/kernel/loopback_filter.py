@@ -7,7 +7,7 @@ tag that the kernel has taken off already: one with the number 0 hides IP from f
 by protocol, a second one behind it hides it from all, and the kernel receives both.
 
 Where br_netfilter is on, answers to 127.0.0.1 have that address already when they leave
-the ports of a bridge; they pass by the mark ANSWER, which only a ruleset gives.
+the ports of a bridge; they pass by a mark, which only a ruleset gives.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from cni_common.kernel import tc_message as tc
 from cni_common.kernel.attributes import attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest
-
-ANSWER = 0x10000000
 
 _QDISC, _ANY, _INGRESS, _EGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3
 _HANDLE = 0x7F000001
@@ -37,27 +35,12 @@ _WORD, _BYTE, _EQUALS, _HAS, _AND, _RETURN = 0x20, 0x30, 0x15, 0x45, 0x54, 0x06
 _PROTOCOL, _MARK, _TAG = 0xFFFFF000, 0xFFFFF014, 0xFFFFF02C
 _NETWORK = 0xFFF00000  # SKF_NET_OFF
 _DROP, _NEXT_FILTER = 2, 0xFFFFFFFF  # TC_ACT_SHOT, TC_ACT_UNSPEC
-_PROGRAM_TEXT = (
-    (_WORD, 0, 0, _PROTOCOL),
-    (_EQUALS, 5, 0, 0x0800),
-    (_EQUALS, 1, 0, 0x8100),  # a second tag; the first is off by now
-    (_EQUALS, 0, 10, 0x88A8),
-    (_WORD, 0, 0, _TAG),
-    (_AND, 0, 0, 0x0FFF),
-    (_EQUALS, 6, 7, 0),
-    (_BYTE, 0, 0, _NETWORK + 12),  # first byte of the source
-    (_EQUALS, 2, 0, 127),
-    (_BYTE, 0, 0, _NETWORK + 16),  # and of the destination
-    (_EQUALS, 0, 3, 127),
-    (_WORD, 0, 0, _MARK),
-    (_HAS, 1, 0, ANSWER),
-    (_RETURN, 0, 0, _DROP),
-    (_RETURN, 0, 0, _NEXT_FILTER),
-)
 
 
-def ensure(link: str) -> bool:
-    """Have the filter at `link`; tell whether a discipline was made to hold it.
+def ensure(link: str, answer: int) -> bool:
+    """Have the filter at `link`, which lets pass what has the bit `answer` of the mark.
+
+    Tells whether a discipline was made to hold it.
 
     One that is there, whosever it is, is used. Raises NetlinkError where this kernel
     has no such filters, or somebody's filter of another kind has our priority.
@@ -65,7 +48,7 @@ def ensure(link: str) -> bool:
     index = socket.if_nametoindex(link)
     with Netlink() as netlink:
         try:
-            _add(netlink, index)
+            _add(netlink, index, answer)
         except NetlinkError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -73,7 +56,7 @@ def ensure(link: str) -> bool:
             return False
         made = _make_discipline(netlink, index)
         try:
-            _add(netlink, index)
+            _add(netlink, index, answer)
         except NetlinkError:
             if made:
                 _tried(netlink, _discipline(index), tc.RTM_DELQDISC)
@@ -104,9 +87,10 @@ def is_there(link: str) -> bool:
     return True
 
 
-def _add(netlink: Netlink, index: int) -> None:
-    program = b"".join(_INSTRUCTION.pack(*step) for step in _PROGRAM_TEXT)
-    options = attribute(_LENGTH, struct.pack("=H", len(_PROGRAM_TEXT)))
+def _add(netlink: Netlink, index: int, answer: int) -> None:
+    steps = _program(answer)
+    program = b"".join(_INSTRUCTION.pack(*step) for step in steps)
+    options = attribute(_LENGTH, struct.pack("=H", len(steps)))
     options += attribute(_PROGRAM, program)
     options += attribute(_FLAGS, struct.pack("=I", _DIRECT_ACTION))
     request = _filter(index, options)
@@ -115,6 +99,26 @@ def _add(netlink: Netlink, index: int) -> None:
     except NetlinkError as error:
         if error.errno != errno.EEXIST:
             raise
+
+
+def _program(answer: int) -> tuple[tuple[int, int, int, int], ...]:
+    return (
+        (_WORD, 0, 0, _PROTOCOL),
+        (_EQUALS, 5, 0, 0x0800),
+        (_EQUALS, 1, 0, 0x8100),  # a second tag; the first is off by now
+        (_EQUALS, 0, 10, 0x88A8),
+        (_WORD, 0, 0, _TAG),
+        (_AND, 0, 0, 0x0FFF),
+        (_EQUALS, 6, 7, 0),
+        (_BYTE, 0, 0, _NETWORK + 12),  # first byte of the source
+        (_EQUALS, 2, 0, 127),
+        (_BYTE, 0, 0, _NETWORK + 16),  # and of the destination
+        (_EQUALS, 0, 3, 127),
+        (_WORD, 0, 0, _MARK),
+        (_HAS, 1, 0, answer),
+        (_RETURN, 0, 0, _DROP),
+        (_RETURN, 0, 0, _NEXT_FILTER),
+    )
 
 
 def _make_discipline(netlink: Netlink, index: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from cni_common import marks, state
 from cni_common.kernel import loopback_filter
 from cni_common.spec.errors import cause_of
+from plugins.portmap import rules
 
 GUARDS = "portmap-guards"
 _FILTER, _DISCIPLINE = "filter", "qdisc"
@@ -18,7 +19,7 @@ _FILTER, _DISCIPLINE = "filter", "qdisc"
 def ensure(link: str) -> str:
     """Have the filter at `link`; returns why it cannot be there, else ""."""
     try:
-        made = loopback_filter.ensure(link)
+        made = loopback_filter.ensure(link, rules.ANSWER)
     except OSError as error:
         return f"guard {link} by a filter: {cause_of(error)}"
     _note(link, [_FILTER, _DISCIPLINE] if made else [_FILTER])

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cni_common.kernel import nft
-from cni_common.kernel.loopback_filter import ANSWER
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap.elements import TABLE, addition, map_name
 
@@ -24,6 +23,8 @@ FAMILIES = {4: "ip", 6: "ip6"}
 _CONDITIONED_PRIORITY = -101
 # nft 1.0.6 knows the type of `ct original proto-dst` only behind such a match.
 _ORIGINAL = "meta l4proto { tcp, udp, sctp } meta l4proto . ct original proto-dst"
+# The bit of a mark by which an answer passes the filter at a link (`guard`).
+ANSWER = 0x10000000
 # `iif != 0` in other words: for the index of an interface, be it 0, libnftables lists
 # all links of the host. No link is in this group, and a packet without a link in none.
 _HAS_INPUT = "iifgroup != 0xffffffff"
