@@ -10,10 +10,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import io
-import mmap
 import os
 import signal
-import struct
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -21,67 +19,57 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import plugins
 from cni_common.kernel import link_removal, links, nft
 from cni_common.spec.errors import CNIError
-from launcher import served
+from launcher import crew, peer, served
 from launcher.loading import load
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from launcher.served import Main
 
-SPARES = 4  # children that wait for a call
 CALLS = 100  # what one child serves, so that nothing it hoards grows for long
 IDLE, BUSY = b"cnipy-idle", b"cnipy-call"
-_TOLD = struct.Struct("=i")
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_NAME = 15
 _libc = ctypes.CDLL(None)
 
 
-class Waiting:
-    """How many children wait for a call: the server writes it, children read it."""
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 1)  # shared with children
-
-    @property
-    def count(self) -> int:
-        """The number of waiting children, as the server knew it last."""
-        return self._memory[0]
-
-    @count.setter
-    def count(self, number: int) -> None:
-        self._memory[0] = min(number, 255)
-
-
 class Server(NamedTuple):
-    """What a child knows of its server; `tell` is the pipe on which it is told."""
+    """What a child knows of its server."""
 
-    tell: int
-    waiting: Waiting
     build: str
-    namespaces: tuple[str, ...]
+    own: peer.Standing
 
 
-def live(listener: socket.socket, server: Server, main: Main) -> NoReturn:
-    """Be a child of `server` until there is a reason to end."""
+def live(
+    channel: socket.socket,
+    servers: Sequence[socket.socket],
+    server: Server,
+    main: Main,
+) -> NoReturn:
+    """Be a child of `server` until there is a reason to end.
+
+    Calls come by `channel`; `servers` are sockets of the server's own: they are closed.
+    """
     status = 1
     try:
-        signal.set_wakeup_fd(-1)
+        for each in servers:
+            each.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         gc.disable()
-        parent = os.getppid()
-        _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _rehearse(main)
         held = _descriptors()
-        _control(_PR_SET_NAME, IDLE)
         for _ in range(CALLS):
-            if os.getppid() != parent or not _serve(listener, server, main):
+            _name(IDLE)
+            connection = crew.next_call(channel)
+            if connection is None:
                 break
-            # The server may not have heard yet that this one was busy.
-            if server.waiting.count > SPARES or not _as_before(held, server):
+            with connection:
+                _name(BUSY)
+                fit = served.serve_one(connection, server.build, server.own, main)
+            if not fit or not _as_before(held, server):
                 break
-            _wait_again(server)
+            gc.collect()
         status = 0
     except BaseException:  # noqa: BLE001 - nobody else would tell of it
         sys.excepthook(*sys.exc_info())
@@ -89,34 +77,11 @@ def live(listener: socket.socket, server: Server, main: Main) -> NoReturn:
         os._exit(status)
 
 
-def told(text: bytes) -> Iterable[int]:
-    """Return what children told: their process IDs, negative when they have a call."""
-    return [number for (number,) in _TOLD.iter_unpack(text)]
-
-
-def _serve(listener: socket.socket, server: Server, main: Main) -> bool:
-    connection, _ = listener.accept()
-    with connection:
-        # From here on the call is its own master, whatever becomes of the server.
-        _control(_PR_SET_PDEATHSIG, 0)
-        _control(_PR_SET_NAME, BUSY)
-        os.write(server.tell, _TOLD.pack(-os.getpid()))
-        return served.serve_one(connection, server.build, server.namespaces, main)
-
-
 def _as_before(held: list[str], server: Server) -> bool:
     """Tell whether this process is where it was, and holds nothing of the call."""
     nft.release()
     link_removal.settle()
-    here = served.namespaces("thread-self") == server.namespaces
-    return here and _descriptors() == held
-
-
-def _wait_again(server: Server) -> None:
-    gc.collect()
-    _control(_PR_SET_NAME, IDLE)
-    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.write(server.tell, _TOLD.pack(os.getpid()))
+    return peer.standing("thread-self") == server.own and _descriptors() == held
 
 
 def _descriptors() -> list[str]:
@@ -139,6 +104,6 @@ def _rehearse(main: Main) -> None:
         nft.rehearse()
 
 
-def _control(option: int, value: int | bytes) -> None:
-    """Do what prctl(2) does."""
-    _libc.prctl(option, value, 0, 0, 0)
+def _name(name: bytes) -> None:
+    """Be called `name` by ps(1)."""
+    _libc.prctl(_PR_SET_NAME, name, 0, 0, 0)

@@ -3,14 +3,20 @@
 
 Runs at every start, so it imports nothing that is not compiled into the interpreter.
 Whatever is not as expected before the server has accepted means a cold start, silently
-and at once; after that the call is the server's, and its loss is an error.
+and soon; after that the call is the server's, and its loss is an error. Nothing is
+handed over before the server has shown that it is awake: the descriptors would stay in
+its queue, and whoever waits for the end of our stdout would wait for the server.
 """
 
 import posix
 import sys
 
 SOCKET = "/run/cnipy/warm.sock"
+WAIT = b"W"
+READY = b"R"
 ACCEPTED = b"A"
+PATIENCE = 1.0  # seconds, for a server that says nothing
+PATIENCE_IN_A_RUSH = 5.0  # seconds, for one that has said that a child will come
 
 
 def call(build: str, argv: list[str], path: str = SOCKET) -> int | None:
@@ -20,7 +26,15 @@ def call(build: str, argv: list[str], path: str = SOCKET) -> int | None:
         import _socket
 
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        connection.settimeout(PATIENCE)
         connection.connect(path)
+        told = connection.recv(1)
+        if told == WAIT:
+            connection.settimeout(PATIENCE_IN_A_RUSH)
+            told = connection.recv(1)
+        if told != READY:
+            return None
+        connection.settimeout(None)
         text, descriptors = _handed_over(build, argv)
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
         sent = connection.sendmsg([text], rights)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cnipy.suite import Warm
-from launcher import client, served
+from launcher import client, peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,9 @@ def _serves(build: str) -> bool:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_PATIENCE)
             connection.connect(client.SOCKET)
+            told = connection.recv(1)
+            if (connection.recv(1) if told == client.WAIT else told) != client.READY:
+                return False
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)
             connection.sendmsg([text], [rights])
             return connection.recv(1) == client.ACCEPTED and connection.recv(1) == b"0"
@@ -65,11 +68,11 @@ def _running() -> Iterator[str]:
 
     One elsewhere takes no call from here.
     """
-    own = served.namespaces("self")
+    own = peer.namespaces("self")
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
             found = [_START.search(word) for word in words]
             builds = [match[1].decode() for match in found if match]
-            if builds and b"serve" in words and served.namespaces(name) == own:
+            if builds and b"serve" in words and peer.namespaces(name) == own:
                 yield builds[0]

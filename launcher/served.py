@@ -14,10 +14,11 @@ import os
 import select
 import signal
 import socket
-import struct
 from typing import TYPE_CHECKING
 
-from launcher.client import ACCEPTED
+from launcher import peer
+from launcher.client import ACCEPTED, READY
+from launcher.peer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,34 +28,26 @@ if TYPE_CHECKING:
 
 REQUEST_MAX = 4 << 20  # bytes; the kernel's own limit for arguments and environment
 DESCRIPTORS = 5  # stdin, stdout, stderr, working directory, lifeline
-NAMESPACES = ("net", "mnt", "user")
-_CREDENTIALS = struct.Struct("3i")
-
-
-class RefusedError(Exception):
-    """The caller must start cold: it is somebody else, or somewhere else."""
-
-
-def namespaces(process: str) -> tuple[str, ...]:
-    """Return what tells the namespaces of a process apart; raises OSError."""
-    return tuple(os.readlink(f"/proc/{process}/ns/{kind}") for kind in NAMESPACES)
 
 
 def serve_one(
-    connection: socket.socket, build: str, own: tuple[str, ...], main: Main
+    connection: socket.socket, build: str, own: peer.Standing, main: Main
 ) -> bool:
     """Serve the call that comes by `connection`, or close it to refuse.
 
-    `own` are the namespaces of the server. Afterwards the caller has its exit status,
-    and this process nothing of the caller's. Returns whether the call succeeded.
+    `own` is where the server stands. Afterwards the caller has its exit status, and
+    this process nothing of the caller's. Returns false for a call that failed; what
+    was refused may have left descriptors here.
     """
     try:
-        _check_peer(connection, own)
+        peer.check(connection, own)
+        # Only now the caller hands over what somebody waits for to be closed.
+        connection.sendall(READY)
         argv, env, umask, descriptors = receive(connection, build)
         *descriptors, lifeline = descriptors
         _end_with(lifeline)
     except (RefusedError, OSError, ValueError):
-        return False
+        return True
     connection.sendall(ACCEPTED)
     for target, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, target)
@@ -103,7 +96,9 @@ def receive(
 ) -> tuple[list[str], dict[str, str], int, list[int]]:
     """Return argv, environment, umask and descriptors of a call of this `build`."""
     size = array.array("i").itemsize * DESCRIPTORS
-    data, ancillary, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(size))
+    data, ancillary, _, _ = connection.recvmsg(
+        1 << 16, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC
+    )
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
@@ -148,14 +143,4 @@ def _end_with(lifeline: int) -> None:
     flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
     if select.select([lifeline], [], [], 0)[0]:
-        raise RefusedError
-
-
-def _check_peer(connection: socket.socket, own: tuple[str, ...]) -> None:
-    """Raise RefusedError unless the caller has our uid and our namespaces."""
-    size = _CREDENTIALS.size
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    pid, uid, _ = _CREDENTIALS.unpack(raw)
-    # The caller waits for us, so its process ID cannot belong to another one yet.
-    if uid != os.geteuid() or pid == 0 or namespaces(str(pid)) != own:
         raise RefusedError

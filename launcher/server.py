@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import socket
 import stat
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING, NoReturn
@@ -23,7 +23,7 @@ import plugins
 from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import build_all
-from launcher import child, served
+from launcher import child, crew, peer
 from launcher.client import SOCKET
 from launcher.loading import load
 from launcher.ours import FIRST_BYTES
@@ -31,9 +31,6 @@ from launcher.ours import FIRST_BYTES
 if TYPE_CHECKING:
     from launcher.served import Main
 
-# Fewer waiting children than this are made up for: a call that is over soon gives its
-# child back, so that calls one after the other need no fork at all.
-SPARES_AT_LEAST = 2
 BACKLOG = 512
 _LISTEN_FDS_START = 3
 
@@ -45,32 +42,17 @@ def serve(archive: str, main: Main, path: str = "") -> NoReturn:
     OSError.
     """
     build = build_of(archive)
-    listener = inherited_listener() or listen(path or SOCKET)
+    path = path or SOCKET
+    listener = inherited_listener()
+    if listener is None:
+        _remove_dead(path)
     prepare()
-    own = served.namespaces("self")
-    told, tell = os.pipe()
-    children_end, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    idle: set[int] = set()
-    waiting = child.Waiting()
-    spares = child.SPARES
-    while True:
-        while len(idle) < spares:
-            pid = os.fork()
-            if pid == 0:
-                child.live(listener, child.Server(tell, waiting, build, own), main)
-            idle.add(pid)
-        waiting.count = len(idle)
-        spares = SPARES_AT_LEAST
-        ready, _, _ = select.select([told, children_end], [], [])
-        if told in ready:
-            for pid in child.told(os.read(told, 1 << 12)):
-                (idle.add if pid > 0 else idle.discard)(abs(pid))
-        if children_end in ready:
-            os.read(children_end, 1 << 12)
-            idle -= _reaped()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+    itself = child.Server(build, peer.standing("self"))
+    children = crew.Crew(partial(child.live, server=itself, main=main), listener)
+    children.gather()
+    # Who finds the socket finds somebody who waits for a call.
+    children.serve(listener or listen(path))
 
 
 def build_of(archive: str) -> str:
@@ -133,19 +115,6 @@ def prepare() -> None:
         nft.load()
     gc.collect()
     gc.freeze()
-
-
-def _reaped() -> set[int]:
-    """Take leave of the children that have ended, and return their process IDs."""
-    ended: set[int] = set()
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return ended
-        if pid == 0:
-            return ended
-        ended.add(pid)
 
 
 def _remove_dead(path: str) -> None:

@@ -34,7 +34,7 @@ def served(packed: Path, path: str = SOCKET) -> Iterator[subprocess.Popen[bytes]
     words = [packed, "serve", "--socket", path]
     server = subprocess.Popen(words, env={}, stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: Path(path).exists() or server.poll() is not None)
+        wait_until(lambda: Path(path).exists() or server.poll() is not None, 60)
         assert server.poll() is None, server.communicate()[1]
         yield server
     finally:
