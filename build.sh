@@ -204,7 +204,7 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{start,doorstep,pack}.py
+    rm -f "$own/launcher/"{start,gate,doorstep,pack}.py
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
         cp "$top/conf-examples/"*.conflist "$own/cnipy/examples/"

@@ -84,7 +84,7 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door before the runtime
         tell(stderr, _traceback())
         msg = f"{type(error).__name__}: {error}"
-        failure = CNIError(Code.INTERNAL, msg)
+        failure = CNIError(Code.INTERNAL, msg, _way_out(error))
     else:
         return 0
     if given:
@@ -239,6 +239,14 @@ def _stated_version(text: bytes) -> str:
     except CNIError:
         return NEWEST
     return stated if stated in SUPPORTED else NEWEST
+
+
+def _way_out(error: BaseException) -> str:
+    """Return what helps where a module is missing or cut short."""
+    tree, found, _ = __file__.rpartition("/site-packages/")
+    if found and isinstance(error, ImportError | EOFError | SyntaxError):
+        return f"remove {tree}, the next call extracts it anew"
+    return ""
 
 
 def _traceback() -> str:

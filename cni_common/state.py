@@ -18,7 +18,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from cni_common import shapes
+from cni_common import shapes, trusted_path
 from cni_common.log import remark
 from cni_common.own_files import (
     DIRECTORY,
@@ -45,11 +45,19 @@ _PASSABLE, _READABLE = 0o711, 0o755
 # One name in each directory, so that a killed process leaves nothing that nobody
 # would find. Who holds the lock on the directory may write it, or remove it.
 _UNFINISHED = ".unfinished"
+_trusted: set[str] = set()  # what this process has looked at
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def path(*parts: str) -> str:
-    """Return the path of a state file or directory."""
+    """Return the path of a state file or directory.
+
+    Raises code 5 where others could have led it elsewhere.
+    """
+    if ROOT not in _trusted:
+        with refusal(f"use {ROOT}", absence=True):
+            os.close(trusted_path.open_directory(ROOT))
+            _trusted.add(ROOT)
     return os.path.join(ROOT, *parts)
 
 
@@ -249,7 +257,7 @@ def _ensure(directory: str) -> None:
         if os.path.commonpath([above, ROOT]) == ROOT:
             _ensure(above)
         else:
-            os.makedirs(above, 0o755, exist_ok=True)
+            os.close(trusted_path.open_directory(above, create=True))
         _ensure(directory)
 
 

@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ BUILD = "@BUILD@"
 ROOT = "@ROOT@"
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 DIRECTORY_MODE = 0o755
+START = "start.py"
 
 
 class RefusedError(OSError):
@@ -68,6 +69,7 @@ def _existing(root: str) -> str | None:
     try:
         check_owned(root, 0, os.geteuid())
         check_owned(tree, 0, os.geteuid())
+        os.stat(os.path.join(tree, START))
     except FileNotFoundError:
         return None
     return tree
@@ -95,7 +97,10 @@ def _extracted(root: str, archive: str) -> str:
                 packed.extractall(unfinished)
             os.chmod(unfinished, DIRECTORY_MODE)
             _sync(unfinished)
+            with suppress(FileNotFoundError):  # a tree from which no call can start
+                os.rename(tree, f"{unfinished}.lost")
             os.rename(unfinished, tree)
+            shutil.rmtree(f"{unfinished}.lost", ignore_errors=True)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise

@@ -99,7 +99,9 @@ def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:
             status = main(argv, os.environ, stdin, stdout, sys.stderr)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
-    except Exception:  # noqa: BLE001 - the interpreter's farewell would report it
+    except Exception:
+        if os.path.basename(argv[0]) != COMMAND:
+            raise  # a part of the tree is missing: gate.py says so to the runtime
         sys.excepthook(*sys.exc_info())
     flushed = _flushed(sys.stdout)
     _flushed(sys.stderr)  # nobody depends on it

@@ -20,11 +20,13 @@ if [ ! -x "$python" ]; then
         "start $python: no such interpreter" 'install python3, or build with --python'
     exit 1
 fi
+start=
 for root in '@ROOT@' /run/cnipy; do
-    tree=$root/$build
-    if [ -O "$tree" ] && [ -O "$root" ] && [ ! -L "$tree" ] && [ ! -L "$root" ]; then
-        exec "$python" -I -S -X utf8 "$tree/start.py" "$0" "$@"
+    if [ -e "$root/$build/start.py" ]; then
+        start=$root/$build/start.py
+        break
     fi
 done
-exec "$python" -I -S -X utf8 "$0" "$@"
+exec "$python" -I -S -X utf8 -c '
+@GATE@' "$start" "$0" "$@"
 exit 1

@@ -60,7 +60,7 @@ def load(name: str) -> Plugin:
     try:
         plugin: Plugin = import_module(REGISTER[name]).PLUGIN
     except ImportError as error:
-        if not (error.name or "").startswith("pydantic_core"):
+        if not (error.name or "").startswith("pydantic_core."):
             raise
         running = ".".join(map(str, sys.version_info[:2]))
         msg = (

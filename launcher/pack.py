@@ -41,7 +41,7 @@ def members(archive: Path) -> dict[str, bytes]:
 def build_id(content: dict[str, bytes], python: str, root: str) -> str:
     """Return 32 hexadecimal digits that stand for everything in the packed file."""
     digest = hashlib.sha256(f"{python}\0{root}\0{sys.version}".encode())
-    for name in ("launcher.sh", "doorstep.py"):
+    for name in ("launcher.sh", "gate.py", "doorstep.py"):
         digest.update((HERE / name).read_bytes())
     for name in sorted(content):
         digest.update(name.encode() + b"\0" + hashlib.sha256(content[name]).digest())
@@ -54,6 +54,7 @@ def write(output: Path, content: dict[str, bytes], python: str, root: str) -> st
 
     def filled(name: str) -> bytes:
         text = (HERE / name).read_text(encoding="utf-8")
+        text = text.replace("@GATE@", _gate())
         text = text.replace("@BUILD@", build).replace("@ROOT@", root)
         return text.replace("@PYTHON@", python).encode()
 
@@ -67,6 +68,14 @@ def write(output: Path, content: dict[str, bytes], python: str, root: str) -> st
     unfinished.chmod(0o755)
     unfinished.rename(output)
     return build
+
+
+def _gate() -> str:
+    """Return what the launcher gives to the interpreter, between two apostrophes."""
+    text = (HERE / "gate.py").read_text(encoding="utf-8")
+    if "'" in text:
+        raise ValueError("gate.py: it must not have an apostrophe")
+    return text
 
 
 def _add(packed: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """First file of an extracted tree, with the packed file's path as first argument.
 
-The interpreter compiles it anew at every start, so it holds no more than it must.
+A tree that has it is complete. The interpreter compiles it anew at every start, so it
+holds no more than it must.
 """
 
 import sys

@@ -304,3 +304,36 @@ def test_stray_thing_is_told_and_goes_with_its_name() -> None:
     os.mkdir(f"{directory}/kept2")
     state.write(directory, "kept2", 2)
     assert state.read(directory, "kept2") == 2
+
+
+@pytest.mark.parametrize("which", ("link", "directory", "writable"))
+def test_nothing_is_kept_where_others_lead_it(
+    root: Path, tmp_path: Path, which: str
+) -> None:
+    """A link or directory of somebody else on the way to records is refused by name."""
+    theirs = tmp_path / "theirs"
+    (theirs / "cnipy").mkdir(parents=True)
+    root.parent.parent.mkdir()
+    if which == "link":
+        root.parent.symlink_to(theirs)
+        os.chown(root.parent, 65534, 65534, follow_symlinks=False)
+    else:
+        root.mkdir(parents=True)
+        os.chown(root.parent, 65534 if which == "directory" else 0, 0)
+        root.parent.chmod(0o777 if which == "writable" else 0o755)
+    for use in (state.path, lambda: state.ensure_directory("bridge")):
+        with pytest.raises(CNIError, match=r"use .*/run/cni/cnipy") as caught:
+            use()
+        assert caught.value.code == 5
+    assert os.listdir(theirs / "cnipy") == []
+
+
+def test_link_of_roots_own_is_followed(root: Path, tmp_path: Path) -> None:
+    """An administrator may have records lie elsewhere, as with /var/run."""
+    (tmp_path / "elsewhere").mkdir()
+    root.parent.parent.mkdir()
+    root.parent.symlink_to(tmp_path / "elsewhere")
+    directory = state.ensure_directory("bridge")
+    state.write(directory, "a", 1)
+    assert state.read(state.path("bridge"), "a") == 1
+    assert (tmp_path / "elsewhere/cnipy/bridge/a").exists()
