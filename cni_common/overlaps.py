@@ -98,10 +98,16 @@ def _is_apart(host: Netlink, own: Link, other: Link) -> bool:
     """Tell whether what `other` is connected to does not matter for `own`."""
     if naming.is_ours(other.alias) or other.master == own.index:
         return True
-    if other.master in {0, own.master}:
-        return False
-    master = links.by_index(host, other.master)
-    return master is not None and master.kind == "vrf"
+    return _domain(host, other) != _domain(host, own)
+
+
+def _domain(host: Netlink, link: Link) -> int:
+    """Return the index of the VRF that `link` is, or is in; 0 without one."""
+    master = links.by_index(host, link.master) if link.master else None
+    for candidate in (link, master):
+        if candidate is not None and candidate.kind == "vrf":
+            return candidate.index
+    return 0
 
 
 def _refusal(subnet: IPNetwork, held: IPNetwork | IPInterface, link: Link) -> CNIError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bridged import addresses, conf
-from lab import ip, reaches, run
+from lab import reaches, run
 from pictures import picture
 
 if TYPE_CHECKING:
@@ -217,13 +217,21 @@ def test_isolated_bridge_may_have_an_address_of_the_host(
     assert router.reaches("192.168.7.2")
 
 
-def test_network_in_a_vrf_is_apart(cni: Cni, router: Space, container: Space) -> None:
-    """A link in another routing domain has its own subnets."""
-    ended = run("ip", "link", "add", "blue", "type", "vrf", "table", "100", check=False)
-    del ended
-    if not any(link["ifname"] == "blue" for link in ip("link", "show")):
-        pytest.skip("the kernel has no vrf")
-    run("ip", "link", "add", "v1", "master", "blue", "type", "veth", "peer", "v2")
-    run("ip", "addr", "add", "10.1.2.9/24", "dev", "v1")
-    cni.ok("bridge", "ADD", conf(), netns=container)
+@pytest.mark.needs_kernel("vrf")
+@pytest.mark.parametrize("plugin", ["bridge", "ptp"])
+@pytest.mark.parametrize("on", ["the VRF", "a port of it"])
+def test_network_in_a_vrf_is_apart(
+    cni: Cni, router: Space, container: Space, plugin: str, on: str
+) -> None:
+    """A VRF and the links in it have their own subnets, and neighbours there."""
+    run("ip", "link", "add", "blue", "type", "vrf", "table", "100")
+    run("ip", "link", "set", "blue", "up")
+    link = "blue"
+    if on != "the VRF":
+        link = "v1"
+        run("ip", "link", "add", "v1", "master", "blue", "type", "veth", "peer", "v2")
+        run("ip", "link", "set", "v1", "up")
+    run("ip", "addr", "add", "10.1.2.9/24", "dev", link)
+    cni.ok(plugin, "ADD", with_subnet("10.1.2.0/24", plugin), netns=container)
+    assert container.reaches("10.1.2.1")
     assert router.reaches("192.168.7.2")
