@@ -24,7 +24,7 @@ from cni_common.naming import Attachment
 from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
-from plugins.bridge import gateway, record, vlans
+from plugins.bridge import gateway, network, record, vlans
 
 if TYPE_CHECKING:
     from cni_common.kernel.bridges import PortVlans
@@ -40,6 +40,7 @@ def attachment(request: Request, conf: BridgeConf) -> None:
     result = previous.required(request)
     end, index = previous.container_end(request, result)
     with sides(request.netns) as side:
+        conf = network.named(side.host, conf)
         bridge = _bridge(side.host, conf, result)
         link = veth_pair.check_container_end(side.container, end)
         port = _port(side.host, bridge, link, result, conf)

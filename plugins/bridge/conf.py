@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from cni_common import masquerade, veth_pair
-from cni_common.spec.environment import IFNAME_MAX, validate_ifname
+from cni_common.spec.environment import ALTNAME_MAX, IFNAME_MAX, validate_ifname
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.model import GoModel
@@ -96,15 +96,25 @@ class BridgeConf(NetConf):
         """Return the VLANs that the port carries tagged."""
         return {vid for part in self.vlan_trunk or [] for vid in part.vids()}
 
+    def called(self, name: str) -> BridgeConf:
+        """Return the configuration with `name` as the bridge's own name.
+
+        Raises code 7 unless it, and its foot in the VLAN, can be called so.
+        """
+        _valid_link_name(name, IFNAME_MAX)
+        if self.vlan and self.gateway:
+            _valid_link_name(f"{name}.{self.vlan}", IFNAME_MAX)
+        if name == self.bridge:
+            return self
+        return self.model_copy(update={"bridge": name})
+
     def validate_for(self, request: Request) -> None:
         """Raise code 7 unless the keys make sense together.
 
         Not part of the model: DEL must release what an earlier configuration made,
         whatever the present one says.
         """
-        _valid_link_name(self.bridge, "bridge")
-        if self.vlan and self.gateway:
-            _valid_link_name(f"{self.bridge}.{self.vlan}", "bridge")
+        _valid_link_name(self.bridge, ALTNAME_MAX)
         if not 0 <= self.vlan <= VLAN_MAX:
             cause = f"invalid VLAN ID {self.vlan} (must be between 0 and {VLAN_MAX})"
             raise _invalid("vlan", cause)
@@ -124,13 +134,13 @@ class BridgeConf(NetConf):
             raise _invalid("ipam", cause)
 
 
-def _valid_link_name(name: str, key: str) -> None:
+def _valid_link_name(name: str, longest: int) -> None:
     try:
-        validate_ifname(name)
+        validate_ifname(name, longest)
     except CNIError as error:
-        raise _invalid(key, f"{error.msg}: {name!r}") from error
-    if not name or len(name) > IFNAME_MAX:
-        raise _invalid(key, "missing name")
+        raise _invalid("bridge", f"{error.msg}: {name!r}") from error
+    if not name:
+        raise _invalid("bridge", "missing name")
 
 
 def _vid(value: int, cause: str) -> int:

@@ -29,6 +29,16 @@ def locked(name: str) -> AbstractContextManager[None]:
     return state.lock(f"bridge-{name}")
 
 
+def named(netlink: Netlink, conf: BridgeConf) -> BridgeConf:
+    """Return `conf` with the own name of a bridge that it tells by another one.
+
+    By its own it is locked, recorded and found in /proc/sys. Raises code 7 for a name
+    that no link has, and that a bridge cannot be given.
+    """
+    link = links.get(netlink, conf.bridge)
+    return conf.called(link.name if link else conf.bridge)
+
+
 def ensure(
     netlink: Netlink, conf: BridgeConf, owner: Attachment, undo: Rollback
 ) -> Link:

@@ -18,6 +18,7 @@ from cni_common import (
     veth_pair,
 )
 from cni_common.kernel import forwarding, links, nft
+from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.sides import sides
@@ -54,6 +55,7 @@ def add(request: Request, conf: BridgeConf) -> Result:
         nft.check_openable()
     owner = Attachment.of(request)
     with sides(request.netns) as side, Rollback() as undo:
+        conf = network.named(side.host, conf)
         noted = record.read(owner)
         veth_pair.delete_remains(side, request, noted, lambda: delete(request, conf))
         pair = veth_pair.plan(side.host, owner, mac)
@@ -131,6 +133,8 @@ def gc(request: Request, conf: BridgeConf) -> None:
 def status(request: Request, conf: BridgeConf) -> None:
     """Raise unless ADD could do its work: rules, forwarding, addresses."""
     conf.validate_for(request)
+    with Netlink() as host:
+        conf = network.named(host, conf)
     if conf.ip_masq or conf.macspoofchk:
         nft.check_writable()
     if conf.gateway and not forwarding.can_enable(4):

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import IPV4, addresses, conf, host_end, layer2
+from bridged import IPV4, addresses, conf, host_end, layer2, with_result
 from lab import ip, nft_objects, run
 
 if TYPE_CHECKING:
@@ -52,6 +54,38 @@ def test_bad_bridge_name(cni: Cni, container: Space, name: str) -> None:
     error = cni.refused("bridge", "ADD", conf(bridge=name), netns=container)
     assert error["code"] == 7
     assert error["msg"].startswith("parse bridge: ")
+
+
+@pytest.mark.parametrize("name", ["lan", "the-lan-of-the-first-floor"])
+def test_bridge_by_another_name(cni: Cni, container: Space, name: str) -> None:
+    """A bridge is found by an alternative name, and known by its own from there on."""
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "property", "add", "dev", "br0", "altname", name)
+    wanted = conf(bridge=name)
+    cni.ok("bridge", "STATUS", wanted)
+    result = cni.ok("bridge", "ADD", wanted, netns=container)
+    assert result["interfaces"][0]["name"] == "br0"
+    assert addresses("br0") == ["10.1.2.1/24"]
+    assert run("sysctl", "-n", "net.ipv6.conf.br0.accept_ra").strip() == "0"
+    (record,) = Path("/run/cni/cnipy/bridge/net").iterdir()
+    assert json.loads(record.read_text())["bridge"] == "br0"
+    locks = {lock.name for lock in Path("/run/cni/cnipy/locks").iterdir()}
+    assert "bridge-br0" in locks
+    assert f"bridge-{name}" not in locks
+    cni.ok("bridge", "CHECK", with_result(wanted, result), netns=container)
+    cni.ok("bridge", "DEL", wanted, netns=container)
+
+
+@pytest.mark.parametrize("verb", ["ADD", "STATUS"])
+def test_name_that_is_too_long_for_a_new_bridge(
+    cni: Cni, container: Space, verb: str
+) -> None:
+    """A long name that no link has by now is code 7, also on STATUS."""
+    wanted = conf(bridge="the-lan-of-the-first-floor")
+    netns = container if verb == "ADD" else ""
+    error = cni.refused("bridge", verb, wanted, netns=netns)
+    assert error["code"] == 7
+    assert error["msg"].startswith("parse bridge: interface name is too long")
 
 
 def test_hairpin_mode(cni: Cni, container: Space) -> None:

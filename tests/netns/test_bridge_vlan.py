@@ -68,6 +68,17 @@ def test_gateway_has_a_foot_in_the_vlan(cni: Cni, host: Host) -> None:
     assert space.reaches("10.1.2.1")
 
 
+def test_foot_is_called_by_the_bridge_s_own_name(cni: Cni, host: Host) -> None:
+    """Who names the bridge by an alternative name has the foot that others have."""
+    run("ip", "link", "add", "br0", "type", "bridge", "vlan_filtering", "1")
+    other = "the-lan-of-the-first-floor"
+    run("ip", "link", "property", "add", "dev", "br0", "altname", other)
+    space = host.space()
+    result = cni.ok("bridge", "ADD", conf(vlan=5, bridge=other), netns=space)
+    assert [i["name"] for i in result["interfaces"]][3] == "br0.5"
+    assert space.reaches("10.1.2.1")
+
+
 def test_lost_vlan_is_noticed(cni: Cni, host: Host) -> None:
     """CHECK compares the VLANs of the port."""
     space = host.space()

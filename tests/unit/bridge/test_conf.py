@@ -130,8 +130,13 @@ def test_gateway_of_a_vlan_is_a_link_beside_the_bridge() -> None:
 def test_name_of_the_gateway_s_link_may_be_too_long() -> None:
     """A bridge and a VLAN whose common name no link can have are refused."""
     keys = {"bridge": "twelveletter", "vlan": 100}
-    assert refusal(**keys, isGateway=True).startswith("parse bridge: ")
-    conf(**keys).validate_for(request())
+    wanted = conf(**keys, isGateway=True)
+    with pytest.raises(CNIError) as refused:
+        wanted.called("twelveletter")
+    assert refused.value.msg.startswith("parse bridge: interface name is too long")
+    conf(**keys).called("twelveletter")
+    wanted.validate_for(request())
+    assert wanted.called("br0").bridge == "br0"
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
