@@ -141,21 +141,10 @@ class Request:
 
     def on_network(self, network: str) -> Request:
         """Return the request with another name of the network."""
-        return replace(self._with("name", network), network=network)
-
-    def with_prev_result(self, result: Result) -> Request:
-        """Return the request with `result` as its prevResult."""
-        return self._with("prevResult", result.document(self.cni_version))
-
-    def _with(self, key: str, value: object) -> Request:
-        document = {
-            other: its
-            for other, its in self.document.items()
-            if other.casefold() != key.casefold()
-        }
-        document[key] = value
+        others = {k: v for k, v in self.document.items() if k.casefold() != "name"}
+        document = {**others, "name": network}
         stdin = json.dumps(document).encode()
-        return replace(self, document=document, stdin=stdin)
+        return replace(self, document=document, stdin=stdin, network=network)
 
 
 def _attachments(listed: object, key: str) -> frozenset[tuple[str, str]]:

@@ -10,7 +10,6 @@ import pytest
 
 from cni_common.spec.errors import CNIError
 from cni_common.spec.request import Request
-from cni_common.spec.result import Result
 
 ENV = {
     "CNI_COMMAND": "ADD",
@@ -134,14 +133,10 @@ def test_another_verb_changes_nothing_but_the_verb() -> None:
     assert one.env["CNI_COMMAND"] == "ADD"
 
 
-def test_previous_result_can_be_replaced() -> None:
+def test_name_of_the_network_can_be_replaced() -> None:
     """The new one is in document and bytes, in place of any spelling of the key."""
-    one = request(PREVRESULT={"ips": []}, other=1).with_prev_result(Result())
-    expected = {
-        "cniVersion": "1.1.0",
-        "name": "n",
-        "other": 1,
-        "prevResult": {"cniVersion": "1.1.0"},
-    }
+    one = request(NAME="N", other=1).on_network("m")
+    expected = {"cniVersion": "1.1.0", "name": "m", "other": 1}
+    assert one.network == "m"
     assert one.document == expected
     assert json.loads(one.stdin) == expected
