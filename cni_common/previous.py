@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
@@ -18,6 +19,19 @@ def required(request: Request, msg: str = "required prevResult missing") -> Resu
     if request.prev_result is None:
         raise CNIError(Code.INVALID_CONFIG, msg)
     return request.prev_result
+
+
+def interfaces(request: Request) -> list[Interface]:
+    """Return what prevResult of a DEL says was made; nothing if it is none to read."""
+    with suppress(CNIError):
+        return request.prev_result.interfaces if request.prev_result else []
+    return []
+
+
+def mac_inside(request: Request) -> str:
+    """Return the MAC of CNI_IFNAME by prevResult of a DEL; "" if that is unknown."""
+    found = (i for i in interfaces(request) if i.sandbox and i.name == request.ifname)
+    return next((interface.mac.lower() for interface in found), "")
 
 
 def container_end(request: Request, result: Result) -> tuple[Interface, int]:

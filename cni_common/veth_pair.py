@@ -13,7 +13,7 @@ from cni_common.sides import refuse_elsewhere, refuse_existing
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
@@ -100,13 +100,16 @@ def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:
             link_removal.delete(link)
 
 
-def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
+def delete_inside(
+    owner: Attachment, path: str, made: Collection[Interface] = ()
+) -> list[IPInterface]:
     """Delete the container's end and return the addresses that it had.
 
     What has its name and is no end of a pair whose other end is here stays: somebody
     in the container may have called a device so that was lent to it. So does a link
-    whose other end says that it belongs to another attachment: the path may name the
-    namespace of a new container by now.
+    whose other end says that it belongs to another attachment, or says nothing and is
+    none of those that were `made`, if these are known: the path may name the namespace
+    of a new container by now.
     """
     container = netns.open_living(path)
     if container is None:
@@ -116,16 +119,21 @@ def delete_inside(owner: Attachment, path: str) -> list[IPInterface]:
             inside = Netlink()
         with inside:
             link = links.get(inside, owner.ifname)
-            if link is None or not _may_be_of(host, link, owner):
+            if link is None or not _may_be_of(host, link, owner, made):
                 return []
             held = [item.address for item in addresses.of_link(inside, link)]
             links.delete(inside, link.name)
     return [address for address in held if not address.ip.is_link_local]
 
 
-def _may_be_of(host: Netlink, link: Link, owner: Attachment) -> bool:
+def _may_be_of(
+    host: Netlink, link: Link, owner: Attachment, made: Collection[Interface]
+) -> bool:
     """Tell whether `link` may be the container's end; the reference gives no alias."""
     other = links.by_index(host, link.peer) if link.kind == "veth" else None
     if other is None or other.peer != link.index:
         return False
-    return not naming.is_ours(other.alias) or other.alias == naming.alias(owner)
+    if naming.is_ours(other.alias):
+        return other.alias == naming.alias(owner)
+    known = {interface.name for interface in made if not interface.sandbox}
+    return not known or other.name in known

@@ -13,6 +13,7 @@ from cni_common import (
     layer3,
     masquerade,
     overlaps,
+    previous,
     requested_mac,
     spoofcheck,
     veth_pair,
@@ -100,7 +101,7 @@ def delete(request: Request, conf: BridgeConf) -> None:
         return
     owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, owner, request.netns)
+        each(release.unrecorded, owner, request.netns, previous.interfaces(request))
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
         # A killed ADD may not have finished writing it, or it is damaged.

@@ -11,8 +11,11 @@ from cni_common.rollback import Gather
 from plugins.bridge import record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cni_common.naming import Attachment
     from cni_common.spec.request import Request
+    from cni_common.spec.result import Interface
     from plugins.bridge.record import Record
 
 
@@ -49,15 +52,16 @@ def recorded(owner: Attachment, noted: Record) -> None:
         each(veth_pair.delete_host_end, owner, noted.host_veth, noted.host_mac)
 
 
-def unrecorded(owner: Attachment, path: str) -> None:
+def unrecorded(owner: Attachment, path: str, made: Collection[Interface] = ()) -> None:
     """Have nothing of an attachment that we do not remember.
 
-    It was deleted before, or its record is lost, or the reference plugin made it.
+    It was deleted before, or its record is lost, or the reference plugin made it. What
+    was `made`, if that is known, tells its link from another suite's.
     """
     from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
     with Gather() as each:
-        held = each(veth_pair.delete_inside, owner, path) or []
+        held = each(veth_pair.delete_inside, owner, path, made) or []
         name = naming.host_veth(owner)
         each(veth_pair.delete_host_end, owner, name)
         each(spoofcheck.release, name)

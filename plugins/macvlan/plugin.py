@@ -13,6 +13,7 @@ from cni_common import (
     layer3,
     leased,
     naming,
+    previous,
 )
 from cni_common.kernel import link_moves, links, macvlans
 from cni_common.kernel.netlink import Netlink
@@ -72,7 +73,8 @@ def delete(request: Request, conf: MacvlanConf) -> None:
         return
     owner = Attachment.of(request)
     with Gather() as each:
-        each(release.link_in, owner, request.netns)
+        mac = previous.mac_inside(request)
+        each(release.link_in, owner, request.netns, mac=mac)
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
         # A killed ADD may have left a record that is unfinished, or it is damaged.

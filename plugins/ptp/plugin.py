@@ -12,6 +12,7 @@ from cni_common import (
     layer3,
     masquerade,
     overlaps,
+    previous,
     requested_mac,
     veth_pair,
 )
@@ -80,7 +81,7 @@ def delete(request: Request, conf: PtpConf) -> None:
         return
     owner = Attachment.of(request)
     with Gather() as each:
-        each(release.unrecorded, owner, request.netns)
+        each(release.unrecorded, owner, request.netns, previous.interfaces(request))
         if conf.ipam.type:
             each(delegate.delete, conf.ipam.type, request)
         # A killed ADD may not have finished writing it, or it is damaged.

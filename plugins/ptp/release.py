@@ -11,9 +11,12 @@ from cni_common.rollback import Gather
 from plugins.ptp import record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cni_common.naming import Attachment
     from cni_common.pair_record import PairRecord
     from cni_common.spec.request import Request
+    from cni_common.spec.result import Interface
 
 
 def rules_and_link(owner: Attachment, request: Request, noted: PairRecord) -> None:
@@ -37,15 +40,16 @@ def stale(owner: Attachment) -> None:
     record.delete(owner)
 
 
-def unrecorded(owner: Attachment, path: str) -> None:
+def unrecorded(owner: Attachment, path: str, made: Collection[Interface] = ()) -> None:
     """Have nothing of an attachment that we do not remember.
 
-    It was deleted before, or its record is lost, or the reference plugin made it.
+    It was deleted before, or its record is lost, or the reference plugin made it. What
+    was `made`, if that is known, tells its link from another suite's.
     """
     from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
     with Gather() as each:
-        held = each(veth_pair.delete_inside, owner, path) or []
+        held = each(veth_pair.delete_inside, owner, path, made) or []
         each(veth_pair.delete_host_end, owner, naming.host_veth(owner))
         each(masquerade.release, owner)
         each(inherited.masquerade, owner, held)
