@@ -11,7 +11,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Address, IPAddress, address
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
-from plugins.portmap import conditions
+from plugins.portmap import conditions, excluded
 from plugins.portmap.claims import Port
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class PortmapConf(NetConf):
     external_set_mark_chain: str = ""
     conditions_v4: list[str] = Field(default_factory=list)
     conditions_v6: list[str] = Field(default_factory=list)
-    exclude_interfaces: list[str] = Field(
-        default_factory=lambda: ["kube-ipvs0", "nodelocaldns"]
-    )
+    exclude_interfaces: list[str] = Field(default_factory=lambda: [*excluded.USUAL])
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
 
     @property

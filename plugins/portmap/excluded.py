@@ -9,7 +9,7 @@ sets say which are not the host's own: everything else (docs/decisions/0026).
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cni_common import marks, state
 from cni_common.kernel import held_addresses
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress, IPNetwork
 
 LINKS = "portmap-excluded"
+USUAL = ("kube-ipvs0", "nodelocaldns")
 _WHOLE: dict[int, IPNetwork] = {
     4: ipaddress.IPv4Network("0.0.0.0/0"),
     6: ipaddress.IPv6Network("::/0"),
@@ -37,6 +38,16 @@ def note(links: Collection[str]) -> None:
     """Know that the addresses of `links` are not the host's, as far as they exist."""
     for link in held_addresses.existing(links):
         marks.add(LINKS, link)
+
+
+def recall(listed: list[dict[str, Any]], links: Collection[str]) -> None:
+    """Know of `links` again, if the sets among what is `listed` exclude anything.
+
+    The sets do not say of which links they are; others are noted by the next ADD.
+    """
+    sets = [item["set"] for item in listed if "set" in item]
+    if any(s["name"].startswith("excluded") and s.get("elem") for s in sets):
+        note(links)
 
 
 def forget(kept: Collection[str] = ()) -> None:

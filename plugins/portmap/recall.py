@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import attachments, marks, naming, own_tables
 from cni_common.kernel import nft
-from plugins.portmap import guard, ledger, localnet
+from plugins.portmap import excluded, guard, ledger, localnet
 from plugins.portmap.claims import Claim, Port, Target
 from plugins.portmap.elements import TABLE
 
@@ -42,6 +42,7 @@ class _Found:
 def recall() -> None:
     """Have a claim and a record for each published port that says whose it is."""
     listed = nft.list_json(f"list table {TABLE}")
+    excluded.recall(listed, excluded.USUAL)
     found = _Found()
     for family in (4, 6):
         for element in own_tables.elements(listed, f"hairpin{family}"):

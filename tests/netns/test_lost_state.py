@@ -169,6 +169,20 @@ def test_conditions_are_read_back(node: Node) -> None:
     assert "conditioned" not in run("nft", "list", *TABLE)
 
 
+def test_services_keep_their_ports_after_the_loss(node: Node) -> None:
+    """portmap: what is made anew still has the addresses of kube-ipvs0 excluded."""
+    run("ip", "link", "add", "kube-ipvs0", "type", "bridge")
+    run("ip", "addr", "add", "10.96.0.1/32", "dev", "kube-ipvs0")
+    node.publish(node.container(2), 2, mapping(8080), **CONDITIONS)
+    node.publish(node.container(3), 3, mapping(443))
+    before = nft_objects("set", *PORTMAP, "excluded4")[0]["set"]["elem"]
+    lose()
+    conf, options = request(node.container(4), 2)
+    node.cni.ok("portmap", "DEL", without_ports(conf), **options)
+    assert elements("hostports4") == {"tcp . 443": "10.1.0.3 . 80"}
+    assert nft_objects("set", *PORTMAP, "excluded4")[0]["set"]["elem"] == before
+
+
 def test_owner_whose_names_are_long_is_found(node: Node) -> None:
     """portmap: an owner that no comment has room for is told by its digest."""
     space = node.container(2)
