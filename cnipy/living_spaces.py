@@ -12,6 +12,9 @@ from contextlib import suppress
 from os.path import basename
 from typing import TYPE_CHECKING, NamedTuple
 
+from cni_common.kernel import netns_identity
+from cni_common.spec.errors import CNIError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,7 +44,8 @@ class Spaces:
         self._processes: dict[str, str] = {}
         looked_at: set[str] = set()
         for process in filter(str.isdecimal, os.listdir("/proc")):
-            self._processes[identity_at(f"/proc/{process}/ns/net")] = process
+            with suppress(CNIError):  # one that may not be looked at hides itself
+                self._processes[identity_at(f"/proc/{process}/ns/net")] = process
             with suppress(OSError):
                 mounts = os.readlink(f"/proc/{process}/ns/mnt")
                 if mounts not in looked_at:
@@ -77,14 +81,12 @@ class Spaces:
 def identity_at(path: str) -> str:
     """Return the identity of the namespace at `path`, as records have it.
 
-    Empty when there is none: a file left where one was mounted is no namespace.
+    Empty when there is none: a file left where one was mounted is no namespace. Raises
+    code 5 or 11 when it cannot be told, for what is unreadable is not dead.
     """
-    try:
-        status = os.stat(path)
-        own = os.stat(_OWN)
-    except (OSError, ValueError):
-        return ""
-    return f"{status.st_dev}:{status.st_ino}" if status.st_dev == own.st_dev else ""
+    identity = netns_identity.at(path)
+    device = netns_identity.at(_OWN).partition(":")[0]
+    return identity if identity.partition(":")[0] == device else ""
 
 
 def _mounted(process: str) -> Iterator[tuple[str, str]]:

@@ -156,7 +156,7 @@ def test_tags_hide_nothing_from_the_filter(
     lost: tuple[tuple[str, ...], ...],
 ) -> None:
     """Frames in VLAN 0, which the kernel takes as if without one, do not pass it."""
-    assert web.reaches("10.1.0.1")
+    assert any(web.reaches("10.1.0.1") for _ in range(5))  # a busy machine needs more
     for command in lost:
         run(*command)
     (bridge,) = ip("link", "show", "br0")
