@@ -42,8 +42,13 @@ class Node:
             self.outside.run("ip", version, "route", "add", "default", "via", via)
 
     def add_bridge(self, name: str, subnet: str, ipv6: str) -> None:
-        """Make a further bridge of the node."""
-        run("ip", "link", "add", name, "type", "bridge")
+        """Make a further bridge of the node.
+
+        With a MAC of its own: else it changes with the ports, and who has talked to the
+        bridge before talks to nobody for some seconds.
+        """
+        mac = f"02:00:00:00:b0:{int(subnet.split('.')[1]):02x}"
+        run("ip", "link", "add", name, "address", mac, "type", "bridge")
         run("ip", "addr", "add", f"{subnet}.1/24", "dev", name)
         run("ip", "addr", "add", f"{ipv6}::1/64", "dev", name, "nodad")
         run("ip", "link", "set", name, "up")

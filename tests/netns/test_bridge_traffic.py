@@ -19,7 +19,7 @@ def test_containers_reach_each_other_and_the_host(cni: Cni, host: Host) -> None:
     cni.ok("bridge", "ADD", conf(ipam=DUAL), netns=one, container_id="one")
     cni.ok("bridge", "ADD", conf(ipam=DUAL), netns=two, container_id="two")
     assert one.reaches("10.1.2.3")
-    assert one.reaches("fd00:1::3")
+    assert any(one.reaches("fd00:1::3") for _ in range(5))  # a busy machine needs more
     assert reaches("10.1.2.2")
     assert reaches("fd00:1::2")
 
