@@ -166,7 +166,7 @@ def test_request_is_answered_alike(
     def look(side: Side) -> str:
         address = side.result["ips"][0]["address"].split("/")[0]
         there = url.format(address=address)
-        return web.fetch(side.sandbox, there, netns, seconds=1.5)
+        return web.fetch(side.sandbox, there, netns, seconds=4)
 
     reference, ours = serving.both(look)
     assert ours == reference

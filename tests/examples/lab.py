@@ -82,6 +82,10 @@ class Lab:
 
     def page(self, url: str, netns: str | None = None) -> str:
         """Return what the URL gives, or an empty string."""
+        return web.fetch(self.sandbox, url, netns)
+
+    def refused(self, url: str, netns: str | None = None) -> str:
+        """Return the same as `page`, waiting less: nothing is expected there."""
         return web.fetch(self.sandbox, url, netns, seconds=1.5)
 
     def left(self, *attached: Attached) -> list[str]:

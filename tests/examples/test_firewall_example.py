@@ -35,9 +35,9 @@ def test_networks_are_apart_and_neighbours_are_not(lab: Lab) -> None:
     ):
         near = [lab.page(f"http://{second.address}/", "c1")]
         far = [
-            lab.page(f"http://{third.address}/", "c1"),
-            lab.page(f"http://[{third.addresses[1]}]/", "c1"),
-            lab.page(f"http://{first.address}/", "c3"),
+            lab.refused(f"http://{third.address}/", "c1"),
+            lab.refused(f"http://[{third.addresses[1]}]/", "c1"),
+            lab.refused(f"http://{first.address}/", "c3"),
         ]
         out = [lab.page(f"http://{web.CLIENT}:8000/", name) for name in ("c1", "c3")]
     assert near == [web.PAGE]

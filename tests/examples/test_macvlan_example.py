@@ -26,7 +26,7 @@ def test_host_and_container_do_not_see_each_other(lab: Lab) -> None:
     """82: what the host sends on the master does not turn round to a macvlan."""
     lab.sandbox.run("ip", "addr", "add", "10.82.0.2/24", "dev", "eth0")
     with lab.attached(lab.network(NAME), "c1") as attached:
-        page = lab.page(f"http://{attached.address}/")
+        page = lab.refused(f"http://{attached.address}/")
     assert page == ""
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests over the wire and the small servers that answer them."""
 
+import sys
+
 from lab import PATIENCE
 
 from tests.runtimes.sandbox.machine import Sandbox, wait_for
@@ -44,12 +46,18 @@ PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
 
 
 def fetch(
-    sandbox: Sandbox, url: str, netns: str | None = None, seconds: float = 3
+    sandbox: Sandbox, url: str, netns: str | None = None, seconds: float = 8
 ) -> str:
-    """Return the page, or an empty string when there is no answer in time."""
+    """Return the page, or an empty string when there is no answer in time.
+
+    What curl says of it stands in the test's captured output.
+    """
     limit = str(seconds * PATIENCE)
     words = ["curl", "-sS", "-g", "-m", limit, "--noproxy", "*", url]
-    return sandbox.run(*words, netns=netns, check=False).stdout
+    asked = sandbox.run(*words, netns=netns, check=False)
+    if asked.stderr:
+        sys.stderr.write(f"{url}: {asked.stderr.strip()}\n")
+    return asked.stdout
 
 
 def ask_udp(sandbox: Sandbox, host: str, port: int, netns: str | None = None) -> str:
