@@ -9,7 +9,6 @@ bin=$top/dist/bin
 parts=$top/dist/parts
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
-minors="3.11 3.12 3.13 3.14"
 names=()
 tools=''
 
@@ -27,7 +26,6 @@ usage: build.sh COMMAND [OPTION...]
 options of every command, before the others:
   --python PATH   absolute interpreter for the plugins (CNIPY_PYTHON, /usr/bin/python3)
   --root DIR      where a plugin extracts itself once (/var/cache/cnipy)
-  --minors LIST   Python minors to carry compiled parts for ("3.11 3.12 3.13 3.14")
   --copies        self-standing copies in dist/bin rather than links
 
 options of test, before those of pytest:
@@ -103,7 +101,7 @@ keep_stopped() {
 }
 
 # The virtual environment is made anew when its ingredients changed. For building it has
-# shiv; for tests and benchmarks (`tools` is set) all of constraints.txt.
+# shiv and pydantic; for tests and benchmarks (`tools` is set) all of constraints.txt.
 ensure_venv() {
     [[ $python == /* ]] || die "--python $python: not an absolute path"
     need
@@ -116,7 +114,7 @@ ensure_venv() {
         say "making .venv"
         rm -rf "$venv" "$parts"
         "$python" -m venv "$venv"
-        fetch -c "$top/constraints.txt" shiv
+        fetch -c "$top/constraints.txt" shiv pydantic
         printf '%s' "$stamp" >"$venv/stamp"
     fi
     if [[ $tools && ! -f $venv/tools ]]; then
@@ -131,33 +129,24 @@ fetch() {
         "$@" | sed -un 's/^Collecting \([^ ]*\).*/build.sh: fetching \1/p' >&2
 }
 
-# What the plugins need of other projects, with pydantic's compiled part for each minor.
+# What the plugins need of other projects. pydantic is not among it: what models say is
+# written down (launcher/schemas.py).
 ensure_parts() {
-    local core minor packages stamp
+    local packages stamp
     mapfile -t packages < <("$venv/bin/python" - "$top/pyproject.toml" <<'END'
 import sys, tomllib
 with open(sys.argv[1], "rb") as file:
-    print(*tomllib.load(file)["project"]["dependencies"], sep="\n")
+    listed = tomllib.load(file)["project"]["dependencies"]
+print(*(each for each in listed if not each.startswith("pydantic")), sep="\n")
 END
     )
-    stamp="$minors ${packages[*]} $(<"$top/constraints.txt")"
+    stamp="${packages[*]} $(<"$top/constraints.txt")"
     if [[ -f $parts/stamp && $stamp == "$(<"$parts/stamp")" ]]; then return; fi
     say "gathering dependencies"
     rm -rf "$parts"
     mkdir -p "$parts"
     fetch --no-compile --target "$parts/common" -c "$top/constraints.txt" \
         "${packages[@]}"
-    core=$(grep '^pydantic_core==' "$top/constraints.txt")
-    for minor in $minors; do
-        if "$venv/bin/python" -m pip install -q --no-compile --no-deps \
-            --only-binary=:all: --implementation cp --python-version "$minor" \
-            --target "$parts/$minor" "$core"; then
-            cp "$parts/$minor/pydantic_core/"*.so "$parts/common/pydantic_core/"
-        else
-            say "no $core for Python $minor: the archive will not run there"
-        fi
-        rm -rf "${parts:?}/$minor"
-    done
     printf '%s' "$stamp" >"$parts/stamp"
 }
 
@@ -204,7 +193,8 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{start,gate,doorstep,pack}.py
+    rm -f "$own/launcher/"{start,gate,doorstep,pack,schemas}.py
+    write_schemas "$own"
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
         cp "$top/conf-examples/"*.conflist "$own/cnipy/examples/"
@@ -214,6 +204,15 @@ pack() {
         --output-file "$top/dist/shiv.pyz" >/dev/null
     (cd "$top" && "$venv/bin/python" -m launcher.pack "$top/dist/shiv.pyz" \
         "$bin/cnipy" --python "$python" --root "$root") >"$top/dist/build"
+}
+
+# Each model's schema goes into the tree, which then builds every model from it.
+write_schemas() {
+    (cd "$top" && PYTHONPATH=$parts/common "$venv/bin/python" -B -m launcher.schemas "$1")
+    "$venv/bin/python" -I -S -B -c 'import sys
+sys.path[:0] = sys.argv[1:]
+from launcher.everything import build_every_model
+build_every_model()' "$1" "$parts/common"
 }
 
 link_names() {
@@ -440,7 +439,6 @@ main() {
         case $1 in
             --python) python=${2:?--python needs a path}; shift 2 ;;
             --root) root=${2:?--root needs a directory}; shift 2 ;;
-            --minors) minors=${2:?--minors needs a list}; shift 2 ;;
             --copies) copies=1; shift ;;
             *) break ;;
         esac

@@ -14,17 +14,14 @@ import socket
 import stat
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import TYPE_CHECKING, NoReturn
 
-import cni_common
 import plugins
 from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
-from cni_common.spec.model import build_all
 from launcher import child, crew, peer
 from launcher.client import SOCKET
+from launcher.everything import build_every_model
 from launcher.loading import load
 from launcher.ours import FIRST_BYTES
 
@@ -104,10 +101,7 @@ def prepare() -> None:
     Models are built and have validated once, so that what they make at first use is
     made here and not in each child.
     """
-    for package in (cni_common, plugins):
-        for module in walk_packages(package.__path__, f"{package.__name__}."):
-            import_module(module.name)
-    build_all()
+    build_every_model()
     pyroute2_messages.build_tables()
     for name in plugins.REGISTER:
         load(name).conf.model_validate({"name": name})

@@ -25,7 +25,7 @@ REGISTER: dict[str, str] = {
 }
 
 # Modules with `detach(request) -> bool`: DEL without a configuration, for attachments
-# that there is a record of. pydantic is more than half of a cold start.
+# that there is a record of. Models are a good part of a cold start.
 DETACH: dict[str, str] = {
     "bandwidth": "plugins.bandwidth.detach",
     "bridge": "plugins.bridge.detach",

@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 
-import cni_common.spec.lean_pydantic  # noqa: F401 - for what it does
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 PORT_MAX = 65535
 
 
+def _of_proxies() -> list[str]:
+    return [*excluded.USUAL]
+
+
 def _protocol(value: object) -> object:
     return (value.lower() or "tcp") if isinstance(value, str) else value
 
@@ -71,7 +75,7 @@ class PortmapConf(NetConf):
     external_set_mark_chain: str = ""
     conditions_v4: list[str] = Field(default_factory=list)
     conditions_v6: list[str] = Field(default_factory=list)
-    exclude_interfaces: list[str] = Field(default_factory=lambda: [*excluded.USUAL])
+    exclude_interfaces: list[str] = Field(default_factory=_of_proxies)
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
 
     @property
