@@ -108,13 +108,13 @@ ensure_venv() {
     [[ -x $python ]] || die "--python $python: no such interpreter"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "--python $python: Python 3.11 or newer is needed"
-    local stamp
-    stamp=$("$python" -VV; cat "$top/constraints.txt")
+    local stamp wanted=(shiv pydantic)
+    stamp=$("$python" -VV; echo "${wanted[@]}"; cat "$top/constraints.txt")
     if [[ ! -f $venv/stamp || $stamp != "$(<"$venv/stamp")" ]]; then
         say "making .venv"
         rm -rf "$venv" "$parts"
         "$python" -m venv "$venv"
-        fetch -c "$top/constraints.txt" shiv pydantic
+        fetch -c "$top/constraints.txt" "${wanted[@]}"
         printf '%s' "$stamp" >"$venv/stamp"
     fi
     if [[ $tools && ! -f $venv/tools ]]; then
