@@ -7,16 +7,16 @@ record that is not complete tells of an ADD that was killed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
 from cni_common import attachments, shapes
 from cni_common.kernel import links, netns
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass, field, replace
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from cni_common.shapes import Shape, Table
     from cni_common.sides import Sides

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from cni_common import naming, shapes, state
 from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
 from cni_common.spec import environment
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import replace
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from typing import Any
 
     from cni_common.rollback import Gather
     from cni_common.shapes import Table

@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError, cause_of
 from cni_common.spec.versions import SUPPORTED
 from cni_common.streams import tell
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.rollback import Rollback
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result

@@ -11,13 +11,12 @@ unless the container has sent it itself, which has no other way back
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import naming, own_tables
 from cni_common.kernel import nft, sysctl
 from cni_common.known_macs import KnownMacs
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

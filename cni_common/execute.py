@@ -6,8 +6,8 @@ from __future__ import annotations
 import errno
 import subprocess
 import time
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

@@ -10,10 +10,10 @@ Whoever calls holds the lock of masquerading.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 
 from cni_common import marks, state
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 

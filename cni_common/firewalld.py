@@ -8,13 +8,15 @@ reloaded or restarted (firewalld.dbus(5), interface org.fedoraproject.FirewallD1
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from cni_common import system_bus
 from cni_common.spec.errors import CNIError, Code
 from cni_common.system_bus import AbsentError, Bus, RefusedError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.spec.fields import IPAddress
 
 NAME = "org.fedoraproject.FirewallD1"

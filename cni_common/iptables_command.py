@@ -8,11 +8,11 @@ look like the old ones, iptables-legacy in those of xtables.
 from __future__ import annotations
 
 import os
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code, cause_of
+from cni_common.spec.values import StrEnum
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

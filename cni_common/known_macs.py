@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cni_common import naming, own_tables, shapes, state
 from cni_common.kernel import nft
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from typing import Any
 
     from cni_common.own_tables import Element
     from cni_common.shapes import Table

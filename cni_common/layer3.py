@@ -7,7 +7,6 @@ What later plugins of a chain may add, further addresses and routes, is accepted
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
 
 from cni_common import state
 from cni_common.kernel import addresses, forwarding, ipv6, links, netns, routes, sysctl
@@ -16,8 +15,10 @@ from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from typing import Any
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import delegate
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Result
 from cni_common.spec.versions import at_least
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.rollback import Rollback
     from cni_common.spec.netconf import NetConf

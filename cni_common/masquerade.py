@@ -13,9 +13,7 @@ import hashlib
 import ipaddress
 import os
 from contextlib import contextmanager
-from dataclasses import asdict
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from cni_common import (
     attachments,
@@ -28,7 +26,9 @@ from cni_common import (
 )
 from cni_common.kernel import nft, rule_list
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import asdict
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 

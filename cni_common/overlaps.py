@@ -8,12 +8,11 @@ was made for containers. See docs/decisions/0030-subnets-that-are-the-hosts.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import naming
 from cni_common.kernel import addresses, links, route_get
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

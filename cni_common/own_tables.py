@@ -15,14 +15,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cni_common import marks, state
 from cni_common.kernel import nft, rule_list
 from cni_common.kernel.rule_list import Rule
+from cni_common.spec.values import NamedTuple
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
 _RULE = re.compile(
     r'^add rule (\w+ \w+) (\S+) .*?(?: comment "([^"]*)")?$', re.MULTILINE

@@ -8,11 +8,10 @@ meanwhile must not make anybody forget it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attachments
 from cni_common.naming import Attachment
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

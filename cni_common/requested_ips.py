@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
 from cni_common.spec import cniargs
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from cni_common.spec.request import Request
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 
 def of_args(request: Request, key: str, read: Callable[[object], T]) -> list[T]:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cni_common.spec import cniargs, gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import mac
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from cni_common.spec.netconf import NetConf
     from cni_common.spec.request import Request

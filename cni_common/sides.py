@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -8,13 +8,12 @@ members are written down in /run/cni/cnipy/spoofcheck/<link>; an element says wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import own_tables
 from cni_common.kernel import nft
 from cni_common.known_macs import KnownMacs
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 from cni_common import shapes, trusted_path
 from cni_common.log import remark
@@ -33,8 +32,10 @@ from cni_common.own_files import (
 )
 from cni_common.spec.errors import is_absence, of_os
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from cni_common.shapes import Table
 

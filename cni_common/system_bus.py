@@ -14,14 +14,14 @@ import socket
 import stat
 import struct
 import time
-from typing import TYPE_CHECKING, Any
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
 SOCKET = "/run/dbus/system_bus_socket"
 # The specification's variable. It is the bus's, not CNI's, so no request has it.

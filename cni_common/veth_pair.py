@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from cni_common import naming
 from cni_common.kernel import addresses, link_removal, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.sides import refuse_elsewhere, refuse_existing
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,11 +12,11 @@ import fcntl
 import json
 import os
 import tempfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import environment
 from cni_common.spec.errors import CNIError, Code, is_absence, of_os
+from cni_common.spec.values import dataclass
 from cnipy.attachment import Attachment
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ found. The rest is told.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cni_common import attachments, shapes
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import dataclass, field, replace
 from cnipy import attachment as runtime_attachments
 from cnipy import leases
 from cnipy import network as networks

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cni_common.delegate import find
 from cni_common.execute import execute
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 from cni_common.spec.versions import NEWEST, OLDEST
 from cni_common.streams import tell
 

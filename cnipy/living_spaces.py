@@ -10,10 +10,11 @@ import os
 import re
 from contextlib import suppress
 from os.path import basename
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

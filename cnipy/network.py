@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 from cni_common.spec.versions import NEWEST, OLDEST
 
 FLAGS = {"true": True, "false": False}

@@ -8,13 +8,13 @@ DEL of the whole list, and a DEL goes on past a plugin that fails.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cni_common.delegate import find
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass, replace
 from cni_common.spec.versions import CHECK_SINCE, GC_AND_STATUS_SINCE, OLDEST
 from cnipy.cache import check_key
 from cnipy.network import version_numbers

@@ -11,10 +11,10 @@ import re
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 from cnipy import warm_units
 from cnipy.packed import COMMAND, build_of, is_ours, roots_of, running_from
 

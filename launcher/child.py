@@ -14,17 +14,19 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import plugins
 from cni_common.kernel import link_removal, links, nft
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import NamedTuple
 from launcher import crew, peer, served
 from launcher.loading import load
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from launcher.served import Main
 

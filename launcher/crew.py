@@ -12,12 +12,13 @@ import select
 import socket
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from launcher.client import WAIT
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     Live = Callable[[socket.socket, Sequence[socket.socket]], NoReturn]
 

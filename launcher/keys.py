@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cni_common.spec import gojson
 from cnipy.suite import Unread
 from launcher.loading import load
 from plugins import REGISTER
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from typing import Any
 
     from cni_common.spec.model import GoModel
 

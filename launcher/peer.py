@@ -13,7 +13,8 @@ import select
 import socket
 import struct
 from functools import cache
-from typing import NamedTuple
+
+from cni_common.spec.values import NamedTuple
 
 _STATUS = tuple(
     f"{name}:".encode()

@@ -8,11 +8,11 @@ import os
 import re
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cnipy.suite import Warm
 from launcher import client, peer
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build step: write down the schemas of all models, and put a stand-in for pydantic.
+"""Build step: write down the schemas of all models, and put stand-ins in place.
 
     python -m launcher.schemas TREE
 
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     Node = dict[str, Any]
 
 FOLDER = "cni_common/compiled"
+# What a packed file has in place of a module that would be dear to import.
+STAND_INS = {
+    "names.py": "pydantic.py",
+    "typed.py": "cni_common/spec/typed.py",
+    "values.py": "cni_common/spec/values.py",
+}
 _HEAD = "# SPDX-License-Identifier: Apache-2.0\n# Written by launcher/schemas.py.\n"
 # What says nothing about values; a reference is followed instead of written.
 _SILENT = {"type", "metadata", "ref", "json_schema_input_schema"}
@@ -279,13 +285,14 @@ def _source(schemas: dict[str, Node]) -> str:
 
 
 def write(tree: Path) -> None:
-    """Write the schemas into `tree`, and the stand-in as its module pydantic."""
+    """Write the schemas into `tree`, and have the stand-ins where they belong."""
     folder = tree / FOLDER / "schemas"
     folder.mkdir()
     (folder / "__init__.py").write_text(_HEAD, encoding="utf-8")
     for name, source in modules(models()).items():
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
-    shutil.move(tree / FOLDER / "names.py", tree / "pydantic.py")
+    for name, place in STAND_INS.items():
+        shutil.move(tree / FOLDER / name, tree / place)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import os
 import select
 import signal
 import socket
-from typing import TYPE_CHECKING
 
 from launcher import peer
 from launcher.client import ACCEPTED, READY
 from launcher.peer import RefusedError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO, TextIO

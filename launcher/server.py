@@ -14,7 +14,6 @@ import socket
 import stat
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
 
 import plugins
 from cni_common.kernel import nft, pyroute2_messages
@@ -25,7 +24,10 @@ from launcher.everything import build_every_model
 from launcher.loading import load
 from launcher.ours import FIRST_BYTES
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from launcher.served import Main
 
 BACKLOG = 512

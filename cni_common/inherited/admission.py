@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cni_common.inherited import tables
 from cni_common.kernel.foreign_rules import MANY, settled
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface

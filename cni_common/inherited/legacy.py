@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from cni_common.iptables_command import LOCK_SECONDS, installed, run
 from cni_common.kernel.foreign_rules import Rule
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

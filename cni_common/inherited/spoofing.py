@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.inherited import names
 from cni_common.kernel import nft
 from cni_common.kernel.foreign_rules import deletion, rules, settled
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
 

@@ -4,28 +4,28 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
 
 from cni_common.inherited.legacy import LegacyTable
 from cni_common.kernel.iptables import NftTable, has_legacy
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from ipaddress import IPv4Interface, IPv6Interface
+    from typing import Protocol
 
     from cni_common.kernel.foreign_rules import Rule
 
+    class Table(Protocol):
+        """What is asked of a table and done to it."""
 
-class Table(Protocol):
-    """What is asked of a table and done to it."""
+        version: int
 
-    version: int
+        def has(self, chain: str) -> bool: ...
 
-    def has(self, chain: str) -> bool: ...
+        def rules(self, chain: str) -> list[Rule]: ...
 
-    def rules(self, chain: str) -> list[Rule]: ...
-
-    def remove(self, doomed: Sequence[Rule], chains: Sequence[str]) -> None: ...
+        def remove(self, doomed: Sequence[Rule], chains: Sequence[str]) -> None: ...
 
 
 def tables(name: str = "nat") -> list[Callable[[], Table]]:

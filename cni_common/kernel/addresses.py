@@ -8,15 +8,16 @@ import ipaddress
 import select
 import socket
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifaddrmsg
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from cni_common.kernel.link_answer import Link
 

@@ -8,8 +8,8 @@ takes to make the link. The format is that of linux/netlink.h, struct nlattr.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

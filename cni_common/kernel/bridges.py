@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel import links
 from cni_common.kernel.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from cni_common.kernel.link_answer import Link
 

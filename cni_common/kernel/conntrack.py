@@ -10,13 +10,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from typing import TYPE_CHECKING, NamedTuple
 
 from cni_common.kernel import raw_netlink, route_get
 from cni_common.kernel.attributes import Attributes, attribute, pairs
 from cni_common.kernel.raw_netlink import NESTED
 from cni_common.spec.errors import CNIError, cause_of
+from cni_common.spec.values import NamedTuple
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

@@ -8,13 +8,15 @@ the default route is what an address of nobody matches.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel import links
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import rtmsg
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.kernel.link_answer import Link
 
 _RTM_GETROUTE = 26

@@ -7,7 +7,8 @@ What is asked for must have been checked: a path component from outside has no s
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from cni_common.spec.values import dataclass
 
 SYSFS = "/sys"
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common.kernel.attributes import Attributes, attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
@@ -19,7 +17,9 @@ from cni_common.kernel.tc_message import (
     TcRequest,
 )
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

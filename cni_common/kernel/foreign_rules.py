@@ -9,16 +9,18 @@ a chain that does not exist costs a third of a millisecond.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
 
 ATTEMPTS = 5
 FIRST_PAUSE = 0.005

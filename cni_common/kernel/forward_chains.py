@@ -7,13 +7,13 @@ what a base chain of somebody else drops, no table of ours lets through.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from cni_common.kernel import nft
+from cni_common.spec.values import NamedTuple, dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
 _FAMILIES = frozenset({"ip", "ip6", "inet"})
 _DEEPEST = 8  # chains; no firewall nests its defaults deeper

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import sysctl
 from cni_common.spec.errors import CNIError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -10,12 +10,12 @@ import ipaddress
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import raw_netlink
 from cni_common.kernel.attributes import Attributes
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

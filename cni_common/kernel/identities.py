@@ -8,14 +8,14 @@ there: they say nothing about which link it is.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import links
 from cni_common.kernel.attributes import Attributes, pairs
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 

@@ -8,11 +8,11 @@ if they had just come in by the first link.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import links
 from cni_common.kernel.netlink import Netlink, NetlinkError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 

@@ -8,11 +8,10 @@ network namespace has the table at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import nft
 from cni_common.kernel.foreign_rules import Rule, deletion, rules
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

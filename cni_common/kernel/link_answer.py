@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from cni_common.kernel.attributes import Attributes
+from cni_common.spec.values import dataclass
 
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 _NETLINK_HEADER = 16

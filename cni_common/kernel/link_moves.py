@@ -8,7 +8,6 @@ its place in a bridge or bond.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel import links
 from cni_common.kernel.link_answer import LinkAnswer
@@ -16,7 +15,10 @@ from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.errors import CNIError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 import errno
 import select
 import struct
-from typing import TYPE_CHECKING
 
 from cni_common.kernel.links import GROUP_LINK, RTM_DELLINK, refused
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from threading import Thread
 

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cni_common.kernel.link_answer import IFF_ALLMULTI
 from cni_common.kernel.links import RTM_NEWLINK, refused
 from cni_common.kernel.netlink import NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.kernel.netlink import Netlink
 
 

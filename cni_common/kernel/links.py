@@ -7,7 +7,6 @@ import errno
 import os
 import select
 import time
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel.link_answer import IFF_PROMISC, IFF_UP, Link, LinkAnswer
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
@@ -15,8 +14,10 @@ from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from cni_common.kernel.netns import Namespace
 

@@ -7,11 +7,12 @@ import ipaddress
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from cni_common.kernel import raw_netlink
 from cni_common.kernel.attributes import Attributes
+from cni_common.spec.values import NamedTuple
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

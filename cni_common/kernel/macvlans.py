@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel.attributes import Attributes
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
 

@@ -12,13 +12,14 @@ import errno
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Self
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+    from typing import Any, Self
 
     from cni_common.kernel.errand import Errand
 

@@ -8,8 +8,6 @@ import errno
 import fcntl
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
 
 from cni_common.kernel.netns_identity import OWN, is_own, lives
 from cni_common.spec.errors import (
@@ -20,10 +18,13 @@ from cni_common.spec.errors import (
     is_absence,
     is_shortage,
 )
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+    from typing import Self
 
 __all__ = ["is_own", "lives"]  # as others see them, beside what is defined here
 

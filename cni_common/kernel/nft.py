@@ -7,9 +7,12 @@ import ctypes
 import errno
 import json
 import os
-from typing import Any
 
 from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from typing import Any
 
 MISSING_LIBRARY = (
     "install the library of nftables: package libnftables1 (Debian, Ubuntu), "

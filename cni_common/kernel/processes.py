@@ -12,12 +12,12 @@ import os
 import select
 import signal
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import is_absence, of_os
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import tc_message as tc
 from cni_common.kernel.attributes import Attributes, attribute
@@ -14,7 +12,9 @@ from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest
 from cni_common.kernel.token_bucket import U32_MAX, Bucket, ticks
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 

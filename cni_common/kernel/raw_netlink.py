@@ -10,8 +10,8 @@ import errno
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

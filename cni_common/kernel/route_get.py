@@ -10,10 +10,10 @@ import ipaddress
 import os
 import socket
 import struct
-from dataclasses import dataclass
 
 from cni_common.kernel.attributes import Attributes, attribute, pairs
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

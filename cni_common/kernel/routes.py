@@ -6,14 +6,16 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.pyroute2_messages import rtmsg
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.kernel.link_answer import Link
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -9,11 +9,11 @@ longer the more containers there are. The kernel itself can be asked for rules a
 from __future__ import annotations
 
 import socket
-from typing import NamedTuple
 
 from cni_common.kernel import raw_netlink
 from cni_common.kernel.attributes import Attributes, attribute
 from cni_common.spec.errors import CNIError, Code, cause_of
+from cni_common.spec.values import NamedTuple
 
 _GET_TABLE, _GET_RULE = 0xA01, 0xA07  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GET*
 _TABLE, _CHAIN, _USER_DATA = 1, 2, 7  # NFTA_RULE_*, NFTA_TABLE_NAME

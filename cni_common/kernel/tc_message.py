@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any
 
 from cni_common.kernel.attributes import Attributes, attribute
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from typing import Any
 
 RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
 RTM_NEWTCLASS, RTM_GETTCLASS = 40, 42

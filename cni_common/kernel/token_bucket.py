@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cni_common.spec.values import dataclass
 
 U32_MAX = (1 << 32) - 1
 _TICK_SHIFT = 6  # PSCHED_SHIFT: a tick has 64 nanoseconds

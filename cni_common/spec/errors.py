@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import errno
-from enum import IntEnum
+
+from cni_common.spec.values import IntEnum
 
 # Longer texts hold a value of somebody's that nobody reads to its end.
 _MSG_MAX, _DETAILS_MAX = 600, 4000  # characters

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+
+from cni_common.spec.typed import Annotated
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface

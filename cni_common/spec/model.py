@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_origin
-
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -15,9 +13,15 @@ from pydantic import (
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.typed import Any, ClassVar
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import TypeVar
+
+    M = TypeVar("M", bound="GoModel")
+
 
 # Context of a validation whose input came from outside: there, a key is a key of
 # JSON, and the Python name of a field is none.
@@ -110,6 +114,8 @@ class GoModel(BaseModel):
 
 def _model_in(annotation: Any) -> type[GoModel] | None:
     """Return the model in an annotation such as `list[list[Range]] | None`."""
+    from typing import get_args, get_origin  # noqa: PLC0415 - for the operator alone
+
     if isinstance(annotation, type) and issubclass(annotation, GoModel):
         return annotation
     # Values of a mapping have names of their own, which are no keys.
@@ -133,9 +139,6 @@ def build_all() -> None:
         model = pending.pop()
         model.model_rebuild()
         pending += model.__subclasses__()
-
-
-M = TypeVar("M", bound=GoModel)
 
 
 def parse(model: type[M], document: object, what: str) -> M:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
 from pydantic import BeforeValidator, Field
 
 from cni_common.spec.model import GoModel
 from cni_common.spec.result import Dns
+from cni_common.spec.typed import Annotated, Any
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

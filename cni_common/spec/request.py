@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 from cni_common.log import Log
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass, field, replace
 from cni_common.spec.versions import OLDEST
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from cni_common.spec.result import Result
 

@@ -7,14 +7,13 @@ version of the configuration, and a prevResult is read in that version.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Cidr, IPInterface, Mac, OptionalAddress
 from cni_common.spec.model import GoModel, parse
+from cni_common.spec.typed import Any
 from cni_common.spec.versions import at_least
 
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import dataclass, field
 from cnipy.demo.lookup import look_up
 from cnipy.demo.traffic import request
 

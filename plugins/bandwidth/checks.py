@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import filters, qdiscs
 from cni_common.kernel.token_bucket import U32_MAX, ticks
 from cni_common.spec.errors import CNIError, Code
 from plugins.bandwidth import shaping
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.filters import Filter
     from cni_common.kernel.link_answer import Link

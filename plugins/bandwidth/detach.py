@@ -5,12 +5,11 @@ configuration and imports no model of one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
 from plugins.bandwidth import record, shaping
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cni_common import shapes
 from cni_common.kernel.token_bucket import U32_MAX, Bucket
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.shapes import Table
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from cni_common import attachments, naming
 from cni_common.kernel import ifbs, netns, qdiscs
 from cni_common.kernel.netlink import Netlink
@@ -16,6 +13,7 @@ from cni_common.sides import sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
+from cni_common.spec.values import replace
 from plugins import versions_of
 from plugins.bandwidth import checks, host_end, names, record, shaping
 from plugins.bandwidth.conf import BandwidthConf
@@ -23,6 +21,7 @@ from plugins.bandwidth.detach import detach, recorded
 from plugins.bandwidth.limits import Limit, Limits
 from plugins.bandwidth.record import Record
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.request import Request

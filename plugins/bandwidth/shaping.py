@@ -8,14 +8,13 @@ redirected to an ifb, whose root is tbf.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import naming
 from cni_common.kernel import filters, ifbs, link_removal, links, qdiscs
 from cni_common.kernel.filters import ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, Filter
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import naming
 from cni_common.kernel import filters, ifbs, link_removal, links, netns, qdiscs
 from cni_common.kernel.netlink import Netlink
@@ -13,6 +11,7 @@ from cni_common.rollback import Gather
 from cni_common.sides import sides
 from plugins.bandwidth import names, record, shaping
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -8,7 +8,6 @@ prevResult says so, further addresses and routes.
 from __future__ import annotations
 
 from ipaddress import ip_interface
-from typing import TYPE_CHECKING
 
 from cni_common import (
     duplicates,
@@ -26,6 +25,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
 from plugins.bridge import gateway, network, record, vlans
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.bridges import PortVlans
     from cni_common.kernel.link_answer import Link

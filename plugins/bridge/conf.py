@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from cni_common import masquerade, veth_pair
@@ -15,6 +13,7 @@ from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.versions import at_least
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cni_common import layer3, overlaps
 from cni_common.kernel import addresses, ipv6, links, route_get, routes
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
+from cni_common.spec.values import dataclass, field
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 

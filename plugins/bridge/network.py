@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import layer3, naming, state
 from cni_common.kernel import addresses, bridges, ipv6, links, sysctl
 from plugins.bridge import gateway, record, uplink, vlans
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from cni_common import (
     attachments,
     delegate,
@@ -26,6 +23,7 @@ from cni_common.sides import sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
+from cni_common.spec.values import replace
 from plugins.bridge import (
     checks,
     gateway,
@@ -39,6 +37,7 @@ from plugins.bridge.conf import BridgeConf
 from plugins.bridge.detach import detach
 from plugins.bridge.record import Record
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.sides import Sides

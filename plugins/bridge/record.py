@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
 from cni_common import attachments, shapes
 from cni_common.pair_record import TABLE, PairRecord
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.naming import Attachment
     from cni_common.shapes import Table
     from cni_common.spec.fields import IPInterface

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import duplicates, masquerade, naming, spoofcheck, veth_pair
 from cni_common.kernel import netns
 from cni_common.rollback import Gather
 from plugins.bridge import record
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

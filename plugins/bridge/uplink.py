@@ -7,10 +7,9 @@ that is no gateway may be the host's own way to its network: then it goes on lis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import addresses, default_route, sysctl
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import layer3
 from cni_common.kernel import bridges, links, sysctl
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.sides import Sides

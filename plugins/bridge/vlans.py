@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import naming
 from cni_common.kernel import bridges, links, netns
 from cni_common.spec.errors import CNIError, Code
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.bridges import PortVlans
     from cni_common.kernel.link_answer import Link

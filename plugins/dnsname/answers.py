@@ -9,13 +9,13 @@ not done at once, since it answers nobody meanwhile: with 20,000 files for 3 sec
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 from plugins.dnsname import server
 from plugins.dnsname.question import ask
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 

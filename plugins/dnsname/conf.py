@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from cni_common.spec import cniargs
@@ -14,6 +12,7 @@ from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from plugins.dnsname import names
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from plugins.dnsname import record, server
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

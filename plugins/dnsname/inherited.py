@@ -12,12 +12,12 @@ import ipaddress
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import processes
 from cni_common.spec import cniargs, gojson
 from plugins.dnsname import names, server
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,8 +7,8 @@ An underscore counts as a letter: Podman gives every container a name with one i
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from cni_common import previous
 from cni_common.kernel import route_get
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 from plugins.dnsname import dnsmasq
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attachments, previous
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
@@ -16,6 +14,7 @@ from plugins.dnsname.detach import detach, withdraw
 from plugins.dnsname.dnsmasq import Service
 from plugins.dnsname.record import Record
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result

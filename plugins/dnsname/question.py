@@ -7,8 +7,8 @@ import ipaddress
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
 

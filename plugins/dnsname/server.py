@@ -14,7 +14,6 @@ import re
 import signal
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from cni_common import naming, shapes, state
 from cni_common.kernel import processes
@@ -22,6 +21,7 @@ from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.dnsname import dnsmasq
 from plugins.dnsname.dnsmasq import Service
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from contextlib import AbstractContextManager

@@ -8,16 +8,16 @@ nothing drops, nftables does it alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from cni_common import iptables_command
 from cni_common.iptables_command import Variant
 from cni_common.kernel import forward_chains
 from cni_common.kernel.iptables import FAMILIES, has_legacy
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import NamedTuple
 from plugins.firewall.filter_table import FilterTable
 from plugins.firewall.protection import Backend, Policy
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 

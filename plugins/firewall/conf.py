@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator
 
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.typed import Annotated
 from plugins.firewall.protection import ADMIN_CHAIN, FIREWALLD_ZONE, Backend, Policy
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from enum import StrEnum
+    from cni_common.spec.values import StrEnum
 
 CHAIN_MAX = 28  # XT_EXTENSION_MAXNAMELEN less one
 _CHAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]*")

@@ -5,13 +5,12 @@ configuration and imports no model of one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attachments, naming
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from plugins.firewall import holders, nftables, protection
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from plugins.firewall.protection import Protection

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cni_common import iptables_command
 from cni_common.iptables_command import Variant
 from cni_common.kernel.forward_chains import Step
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import NamedTuple
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 _PLAIN = re.compile(r"[A-Za-z0-9_!./:,\-]+")
 _WAIT = f"--wait={iptables_command.LOCK_SECONDS}"

@@ -7,12 +7,11 @@ and at no record (docs/decisions/0028). Whoever calls holds the lock.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from cni_common.rollback import Gather
+from cni_common.spec.values import replace
 from plugins.firewall import choice, holders, nftables, protection, zone
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

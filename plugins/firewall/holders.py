@@ -8,12 +8,12 @@ bridge has many: what they share goes with the last. Whoever calls holds the loc
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from cni_common import marks, own_tables, state
 from plugins.firewall.protection import NAME
 from plugins.firewall.rules import PORTS_TABLE, TABLE
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 

@@ -6,14 +6,13 @@ For hosts that drop what they forward unless a rule of that table accepts it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import naming
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders
 from plugins.firewall.filter_table import FilterTable, line
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

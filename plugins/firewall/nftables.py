@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cni_common import own_tables
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders, protection, rules
 from plugins.firewall.holders import INET, PORTS
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from typing import Any
 
     from cni_common.naming import Attachment
     from plugins.firewall.protection import Protection

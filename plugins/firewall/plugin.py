@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cni_common import attachments, previous
 from cni_common.kernel import nft
@@ -25,6 +24,7 @@ from plugins.firewall import (
 from plugins.firewall.conf import FirewallConf
 from plugins.firewall.protection import NAME
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result

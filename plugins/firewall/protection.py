@@ -6,14 +6,13 @@ Only the standard library: DEL works from the record and imports no model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
 from cni_common import attachments, shapes
+from cni_common.spec.values import StrEnum, dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from cni_common.naming import Attachment
     from cni_common.shapes import Table

@@ -7,16 +7,16 @@ whose addresses the host reaches by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from cni_common import naming, own_tables
 from cni_common.kernel import nft, route_get
 from cni_common.spec.errors import CNIError
+from cni_common.spec.values import dataclass, field
 from plugins.firewall import holders, protection, rules
 from plugins.firewall.protection import Policy, Protection
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -7,11 +7,11 @@ the reasons. The chain `admin` is the administrator's: it is declared, never flu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from cni_common import naming
 from cni_common.kernel import nft
+from cni_common.spec.values import NamedTuple
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

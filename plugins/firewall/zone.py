@@ -7,12 +7,12 @@ The sources are firewalld's runtime configuration, and go when firewalld is rest
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

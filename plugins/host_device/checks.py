@@ -7,8 +7,6 @@ prevResult says so, further addresses and routes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attached, layer3, previous
 from cni_common.kernel import identities, links
 from cni_common.naming import Attachment
@@ -16,6 +14,7 @@ from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
 from plugins.host_device import choice, lent, release
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link

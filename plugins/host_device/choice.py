@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import devices, link_moves, links
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
 from plugins.host_device.conf import hardware_address, is_pci
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

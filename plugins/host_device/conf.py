@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -15,6 +14,7 @@ from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -5,13 +5,12 @@ model of one imported.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attached, attachments, delegate
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from plugins.host_device import lent, release
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 from cni_common import shapes
 from cni_common.kernel import (
@@ -18,8 +16,12 @@ from cni_common.kernel import (
 )
 from cni_common.kernel.identities import Identity
 from cni_common.rollback import Gather
+from cni_common.spec.values import dataclass, replace
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.shapes import Table

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
 from cni_common import attached, attachments, delegate, layer3, leased
 from cni_common.kernel import link_moves, links
 from cni_common.kernel.netlink import Netlink
@@ -16,11 +13,15 @@ from cni_common.skel import Plugin
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
+from cni_common.spec.values import replace
 from plugins.host_device import checks, choice, lent, release, unrecorded
 from plugins.host_device.conf import HostDeviceConf
 from plugins.host_device.detach import detach
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link
     from cni_common.sides import Sides

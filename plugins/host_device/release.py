@@ -10,16 +10,16 @@ and have put another link in its place: names and aliases there prove nothing.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cni_common import attached, attachments
 from cni_common.kernel import identities, link_moves, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import replace
 from plugins.host_device import lent
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attached
 from cni_common.kernel import identities, links, netns
 from cni_common.kernel.netlink import Netlink
@@ -13,6 +11,7 @@ from cni_common.spec.errors import CNIError
 from plugins.host_device import choice, lent
 from plugins.host_device.release import PLUGIN, move_out, opened
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.identities import Identity
     from cni_common.kernel.link_answer import Link

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
 from plugins.host_local.owner import owner_of
 from plugins.host_local.store import PROBES
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
@@ -22,10 +21,12 @@ from cni_common.spec.fields import (
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import Ipam, NetConf
 from cni_common.spec.result import Route  # noqa: TC001 - pydantic evaluates it
+from cni_common.spec.typed import Annotated, Literal
 from cni_common.spec.versions import at_least
 from plugins.host_local import ranges
 from plugins.host_local.directory import DATA_DIR
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

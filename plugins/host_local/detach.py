@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.rollback import Gather
 from plugins.host_local.directory import data_dir, locked
 from plugins.host_local.owner import Owner
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -8,7 +8,6 @@ import fcntl
 import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 from cni_common import trusted_path
 from cni_common.spec import gojson
@@ -16,8 +15,10 @@ from cni_common.spec.errors import of_os
 from plugins.host_local import index
 from plugins.host_local.store import Store
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 DATA_DIR = "/var/lib/cni/networks"
 LOCK = "lock"

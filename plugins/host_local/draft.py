@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from cni_common.spec.values import dataclass
 from plugins.host_local import boot
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self

@@ -13,11 +13,11 @@ import os
 import time
 from binascii import crc32
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cni_common import state
 from cni_common.spec.errors import CNIError
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

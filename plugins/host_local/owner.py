@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 from binascii import crc32
-from dataclasses import dataclass
+
+from cni_common.spec.values import dataclass
 
 _CONTAINER_ID = re.compile(rb"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
 _KEY_MAX = 200

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from ipaddress import ip_interface
-from typing import TYPE_CHECKING
 
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
@@ -18,6 +17,7 @@ from plugins.host_local.detach import detach
 from plugins.host_local.directory import data_dir, locked
 from plugins.host_local.owner import Owner, owner_of
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request

@@ -11,7 +11,6 @@ import os
 import stat
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import is_absence
 from plugins.host_local import boot
@@ -19,6 +18,7 @@ from plugins.host_local.draft import Draft, Place
 from plugins.host_local.index import Index
 from plugins.host_local.owner import owner_of
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address

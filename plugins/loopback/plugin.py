@@ -6,8 +6,6 @@ CNI_IFNAME is not read: there is one loopback link, and its name is `lo`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import addresses, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.rollback import Rollback
@@ -16,6 +14,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.result import IP, Interface, Result
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.addresses import Assigned
     from cni_common.spec.request import Request

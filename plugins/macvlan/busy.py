@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from cni_common import attached
 from cni_common.kernel import macvlans
 from cni_common.spec.errors import CNIError, Code
 from plugins.macvlan.release import PLUGIN, own
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,8 +7,6 @@ prevResult says so, further addresses and routes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attached, layer3, previous
 from cni_common.kernel import links, macvlans
 from cni_common.naming import Attachment
@@ -16,6 +14,7 @@ from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
 from plugins.macvlan import master, release
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.request import Request

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING
-
 from cni_common import leased, requested_mac
 from cni_common.spec import cniargs
 from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.values import StrEnum
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.request import Request

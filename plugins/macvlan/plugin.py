@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from cni_common import (
     attached,
     attachments,
@@ -23,10 +20,12 @@ from cni_common.sides import refuse_existing, sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
+from cni_common.spec.values import replace
 from plugins.macvlan import busy, checks, master, release
 from plugins.macvlan.conf import MacvlanConf, Mode, wanted_mac
 from plugins.macvlan.detach import detach
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attached, attachments, naming, shapes
 from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.attached import Attached
     from cni_common.kernel.link_answer import Link

@@ -6,15 +6,16 @@ from __future__ import annotations
 import re
 import socket
 from collections import Counter
-from typing import TYPE_CHECKING, Any
 
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap import detach, elements, guard, ledger, localnet, rules
 from plugins.portmap.claims import Claim
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from cni_common.naming import Attachment
     from plugins.portmap.claims import Port

@@ -7,15 +7,17 @@ nft cannot say who owns an element, nor whether its owner still lives. A claim c
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cni_common import shapes
 from cni_common.kernel import netns, route_get
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import NamedTuple, dataclass, replace
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress
 

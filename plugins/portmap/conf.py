@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
 from pydantic import BeforeValidator, Field
 
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Address, IPAddress, address
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.typed import Annotated, Literal
 from plugins.portmap import conditions, excluded
 from plugins.portmap.claims import Port
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

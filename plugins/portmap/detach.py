@@ -5,14 +5,13 @@ configuration and imports no model of one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attachments, naming, shapes
 from cni_common.kernel import conntrack
 from cni_common.naming import Attachment
 from plugins.portmap import ledger, localnet
 from plugins.portmap.claims import granted
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any

@@ -7,12 +7,12 @@ say about its elements; see docs/decisions/0010.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from cni_common import naming
 from cni_common.kernel import nft
+from cni_common.spec.values import NamedTuple
 from plugins.portmap.conditions import scope
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

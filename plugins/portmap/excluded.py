@@ -9,14 +9,15 @@ sets say which are not the host's own: everything else (docs/decisions/0026).
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
 
 from cni_common import marks, state
 from cni_common.kernel import held_addresses
 from plugins.portmap import rules
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from typing import Any
 
     from cni_common.spec.fields import IPAddress, IPNetwork
 

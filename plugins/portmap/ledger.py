@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from cni_common import marks, own_tables, shapes, state
 from cni_common.kernel import nft
@@ -19,6 +18,7 @@ from plugins.portmap import claims, conditions, elements, excluded, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -6,10 +6,9 @@ A runtime may have reasons; Podman and Docker have processes that only hold a po
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import listeners
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -8,11 +8,10 @@ chain, and by a filter at the link (`guard`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import marks, state
 from cni_common.kernel import sysctl
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from cni_common import attachments
 from cni_common.kernel import nft
@@ -27,6 +26,7 @@ from plugins.portmap.detach import (
     withdraw,
 )
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from typing import Any
 

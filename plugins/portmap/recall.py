@@ -8,15 +8,15 @@ network namespace; such a holder counts as living until DEL or GC names it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cni_common import attachments, marks, naming, own_tables
 from cni_common.kernel import nft
+from cni_common.spec.values import dataclass, field
 from plugins.portmap import excluded, guard, ledger, localnet
 from plugins.portmap.claims import Claim, Port, Target
 from plugins.portmap.elements import TABLE
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -7,12 +7,12 @@ rule is for. docs/decisions/0010 has the reasons.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import NamedTuple
 from plugins.portmap.elements import TABLE, addition, map_name
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

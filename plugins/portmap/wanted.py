@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import previous
 from cni_common.kernel import netns, route_get
 from cni_common.previous import is_reachable
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap.claims import Claim, Port, Target
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -7,8 +7,6 @@ prevResult says so, further addresses and routes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import layer3, masquerade, previous, veth_pair
 from cni_common.kernel import forwarding, links
 from cni_common.naming import Attachment
@@ -16,6 +14,7 @@ from cni_common.sides import sides
 from cni_common.spec.errors import CNIError, Code
 from plugins.ptp import hops, record
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.netconf import NetConf
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

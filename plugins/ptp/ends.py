@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import layer3
 from cni_common.kernel import addresses, ipv6, links, netns, route_get, sysctl
 from cni_common.kernel.routes import TakenError
 from plugins.ptp import hops, record, release
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.sides import Sides

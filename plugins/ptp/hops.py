@@ -8,15 +8,15 @@ there are at the far ends of other pairs. The host has one route a container.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cni_common import layer3
 from cni_common.kernel import routes
 from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
+from cni_common.spec.values import dataclass
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from cni_common import (
     attachments,
     delegate,
@@ -24,10 +21,12 @@ from cni_common.sides import sides
 from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
+from cni_common.spec.values import replace
 from plugins.ptp import checks, ends, hops, record, release
 from plugins.ptp.conf import PtpConf
 from plugins.ptp.detach import detach
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.sides import Sides
     from cni_common.spec.request import Request

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
-
 from pydantic import Field, PlainValidator, model_validator
 
 from cni_common import requested_ips
@@ -19,10 +17,13 @@ from cni_common.spec.fields import (
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import Ipam, NetConf
 from cni_common.spec.result import IP, Dns, Route
+from cni_common.spec.typed import Annotated
 from cni_common.spec.versions import at_least
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from cni_common.spec.request import Request
 

@@ -7,8 +7,6 @@ attachments get the same address.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import previous
 from cni_common.skel import Plugin
 from cni_common.spec import gojson
@@ -16,6 +14,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
 from plugins.static.conf import StaticConf
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -8,10 +8,10 @@ unless anchored. Without the file every key is allowed; with an empty one, none 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

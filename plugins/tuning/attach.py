@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
@@ -15,6 +14,7 @@ from plugins.tuning import changes, record
 from plugins.tuning.record import Record
 from plugins.tuning.values import Values
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -12,12 +12,12 @@ import os
 import re
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from cni_common import readiness, shapes, trusted_path
 from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.tuning.values import LINK_KEYS
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common.kernel import link_settings, links, sysctl
 from cni_common.spec.errors import CNIError, Code
 from plugins.tuning.names import is_same
 from plugins.tuning.values import Values
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

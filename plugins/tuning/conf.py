@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -13,11 +12,13 @@ from cni_common.spec import cniargs
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.typed import Annotated, Any
 from plugins.tuning import allowlist
 from plugins.tuning.backup import DATA_DIR, is_acceptable
 from plugins.tuning.names import PLACEHOLDER, parameter
 from plugins.tuning.values import Values
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

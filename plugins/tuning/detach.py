@@ -9,7 +9,6 @@ keep the plugins that come after it from theirs.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from cni_common import attachments
 from cni_common.naming import Attachment
@@ -18,6 +17,7 @@ from cni_common.spec import gojson
 from plugins.tuning import backup, record
 from plugins.tuning.values import Values
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.netns import Namespace
     from cni_common.log import Log

@@ -8,12 +8,11 @@ called in the host's namespace.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import duplicates, spoofcheck
 from cni_common.kernel import links
 from cni_common.kernel.netlink import Netlink
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment

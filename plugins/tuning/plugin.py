@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cni_common import attachments, previous
 from cni_common.kernel import sysctl
 from cni_common.naming import Attachment
@@ -15,6 +13,7 @@ from plugins.tuning import backup, record
 from plugins.tuning.conf import TuningConf
 from plugins.tuning.detach import detach, release
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Interface, Result

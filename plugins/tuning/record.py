@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from cni_common import attachments, shapes
+from cni_common.spec.values import dataclass
 from plugins.tuning import backup
 from plugins.tuning.values import Values
 
+TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.shapes import Table

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from cni_common.spec.values import dataclass, field
 from plugins.tuning.names import is_same
 
 # Settings of a link, by the keys of the configuration, which the backup shares.

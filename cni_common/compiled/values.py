@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cni_common.spec.values` in a packed file: what the suite uses of its classes.
+
+Nothing is made by `exec`. Annotations are text (`from __future__`).
+"""
+
+from __future__ import annotations
+
+from _operator import itemgetter
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Self
+
+_ABSENT: Any = object()
+_FIELDS = "__value_fields__"
+_CLASSES = ("ClassVar", "typing.ClassVar")
+
+
+class Field:
+    """What a class says of a field beside its type."""
+
+    __slots__ = ("compare", "default", "factory")
+
+    def __init__(
+        self, default: Any, factory: Callable[[], Any] | None, *, compare: bool
+    ) -> None:
+        self.default = default
+        self.factory = factory
+        self.compare = compare
+
+
+def field(
+    *,
+    default: Any = _ABSENT,
+    default_factory: Callable[[], Any] | None = None,
+    compare: bool = True,
+) -> Any:
+    """Return what stands for a field that has more than a plain default."""
+    return Field(default, default_factory, compare=compare)
+
+
+def dataclass(cls: type | None = None, /, **options: bool) -> Any:
+    """Give a class `__init__`, `__repr__` and `__eq__` of its annotated names.
+
+    Options are `frozen`, `eq`, `order` and `kw_only`, as in the standard library.
+    """
+    if cls is None:
+        return lambda made: _completed(made, **options)
+    return _completed(cls, **options)
+
+
+def replace(value: Any, /, **changes: Any) -> Any:
+    """Return a value like `value` in which the fields of `changes` are those."""
+    given = {name: getattr(value, name) for name in getattr(value, _FIELDS)}
+    return type(value)(**{**given, **changes})
+
+
+def asdict(value: Any) -> Any:
+    """Return a value as dictionaries, those within it included."""
+    names = getattr(type(value), _FIELDS, None)
+    if names is not None:
+        return {name: asdict(getattr(value, name)) for name in names}
+    if isinstance(value, (list, tuple)):
+        return type(value)(asdict(item) for item in value)
+    if isinstance(value, dict):
+        return {asdict(key): asdict(item) for key, item in value.items()}
+    return value
+
+
+def _completed(
+    cls: type,
+    *,
+    frozen: bool = False,
+    eq: bool = True,
+    order: bool = False,
+    kw_only: bool = False,
+) -> type:
+    fields = _fields(cls)
+    compared = tuple(name for name, each in fields.items() if each.compare)
+    made = {"__init__": _init(fields, kw_only=kw_only), "__repr__": _repr}
+    if eq:
+        made |= _equality(compared, frozen=frozen)
+    if order:
+        made |= _order(compared)
+    if frozen:
+        made |= {"__setattr__": _refuse, "__delattr__": _refuse}
+    own = cls.__dict__
+    for name, method in made.items():
+        if own.get(name) is None:  # Python itself puts None for __hash__ beside __eq__
+            setattr(cls, name, method)
+    setattr(cls, _FIELDS, fields)
+    return cls
+
+
+def _fields(cls: type) -> dict[str, Field]:
+    """Return the fields of a class and its bases; a default stays on the class."""
+    fields: dict[str, Field] = {}
+    for base in reversed(cls.__mro__[1:]):
+        fields |= base.__dict__.get(_FIELDS, {})
+    for name, annotation in cls.__annotations__.items():
+        if annotation.startswith(_CLASSES):
+            continue
+        default = cls.__dict__.get(name, _ABSENT)
+        if not isinstance(default, Field):
+            default = Field(default, None, compare=True)
+        elif default.default is _ABSENT:
+            delattr(cls, name)
+        else:
+            setattr(cls, name, default.default)
+        fields[name] = default
+    return fields
+
+
+def _init(fields: dict[str, Field], *, kw_only: bool) -> Callable[..., None]:
+    names = tuple(fields)
+    positional = 0 if kw_only else len(names)
+
+    def init(self: Any, /, *arguments: Any, **given: Any) -> None:
+        values = self.__dict__
+        if len(arguments) > positional:
+            raise _wrong(self, f"takes {positional} values, not {len(arguments)}")
+        values.update(zip(names, arguments, strict=False))
+        if given:
+            wrong = [name for name in given if name in values or name not in fields]
+            if wrong:
+                raise _wrong(self, f"got {wrong[0]!r} twice or unexpectedly")
+            values.update(given)
+        if len(values) < len(names):
+            _fill(self, values, fields)
+
+    return init
+
+
+def _fill(value: Any, values: dict[str, Any], fields: dict[str, Field]) -> None:
+    """Have the defaults in `values` of the fields that were not given."""
+    for name, each in fields.items():
+        if name in values:
+            continue
+        if each.factory is not None:
+            values[name] = each.factory()
+        elif each.default is not _ABSENT:
+            values[name] = each.default
+        else:
+            raise _wrong(value, f"lacks {name!r}")
+
+
+def _wrong(value: Any, cause: str) -> TypeError:
+    return TypeError(f"{type(value).__name__}() {cause}")
+
+
+def _equality(names: tuple[str, ...], *, frozen: bool) -> dict[str, Any]:
+    def equal(self: Any, other: Any) -> Any:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self is other or _of(self, names) == _of(other, names)
+
+    def hashed(self: Any) -> int:
+        return hash(_of(self, names))
+
+    return {"__eq__": equal, "__hash__": hashed if frozen else None}
+
+
+def _order(names: tuple[str, ...]) -> dict[str, Any]:
+    def compared(by: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
+        def compare(self: Any, other: Any) -> Any:
+            if type(other) is not type(self):
+                return NotImplemented
+            return by(_of(self, names), _of(other, names))
+
+        return compare
+
+    kinds = ("__lt__", "__le__", "__gt__", "__ge__")
+    return {kind: compared(getattr(tuple, kind)) for kind in kinds}
+
+
+def _of(value: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple([getattr(value, name) for name in names])
+
+
+def _repr(self: Any) -> str:
+    shown = (f"{name}={getattr(self, name)!r}" for name in getattr(self, _FIELDS))
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _refuse(self: Any, name: str, *_: Any) -> None:
+    raise AttributeError(f"{type(self).__name__} is frozen: {name!r}")
+
+
+class _Members(type):
+    """Makes members of what a class has in capitals; calling it finds one by value."""
+
+    _members: dict[Any, Any]
+
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]
+    ) -> Any:
+        made: Any = type.__new__(cls, name, bases, namespace)
+        members: dict[Any, Any] = {}
+        type.__setattr__(made, "_members", members)
+        for key, value in namespace.items():
+            if key.isupper():
+                member: Any = bases[0].__new__(made, value)
+                members[value] = member
+                member.__dict__.update(name=key, value=value)
+                type.__setattr__(made, key, member)
+        return made
+
+    def __call__(cls, value: Any) -> Any:
+        try:
+            return cls._members[value]
+        except (KeyError, TypeError):
+            raise ValueError(f"{value!r} is not a valid {cls.__qualname__}") from None
+
+    def __iter__(cls) -> Iterator[Any]:
+        return iter(cls._members.values())
+
+    __setattr__ = __delattr__ = _refuse
+
+
+class _Named:
+    """What members have beside their value."""
+
+    name: str
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__}.{self.name}: {self.value!r}>"
+
+    __setattr__ = __delattr__ = _refuse
+
+
+class StrEnum(str, _Named, metaclass=_Members):  # noqa: SLOT000 - members have names
+    """Text that is one of the members."""
+
+    __repr__ = _Named.__repr__
+    __str__ = str.__str__
+    __format__ = str.__format__
+
+
+class IntEnum(int, _Named, metaclass=_Members):
+    """A number that is one of the members."""
+
+    __repr__ = _Named.__repr__
+    __str__ = int.__repr__
+    __format__ = int.__format__
+
+
+class NamedTuple(tuple):  # type: ignore[type-arg] # each subclass has types of its own
+    """A tuple whose items have the annotated names of the subclass."""
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+    _defaults: dict[str, Any] = {}  # noqa: RUF012 - as in the standard library
+
+    def __init_subclass__(cls) -> None:
+        cls._fields = tuple(cls.__annotations__)
+        own = cls.__dict__
+        cls._defaults = {name: own[name] for name in cls._fields if name in own}
+        for index, name in enumerate(cls._fields):
+            setattr(cls, name, property(itemgetter(index)))
+
+    def __new__(cls, /, *arguments: Any, **given: Any) -> Self:
+        """Return a tuple of all fields, by position or name."""
+        names = cls._fields
+        if given or len(arguments) != len(names):
+            rest = {**cls._defaults, **given}
+            try:
+                arguments += tuple([rest.pop(name) for name in names[len(arguments) :]])
+            except KeyError as error:
+                raise TypeError(f"{cls.__name__}() lacks {error}") from None
+            if rest.keys() & given.keys() or len(arguments) != len(names):
+                raise TypeError(f"{cls.__name__}() got too much")
+        return tuple.__new__(cls, arguments)
+
+    __setattr__ = __delattr__ = _refuse
+
+    def _replace(self, /, **changes: Any) -> Self:
+        """Return a tuple in which the fields of `changes` are those."""
+        return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self)
+
+    def __repr__(self) -> str:
+        shown = (f"{n}={v!r}" for n, v in zip(self._fields, self, strict=True))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+__all__ = [
+    "IntEnum",
+    "NamedTuple",
+    "StrEnum",
+    "asdict",
+    "dataclass",
+    "field",
+    "replace",
+]
