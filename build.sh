@@ -41,7 +41,7 @@ options of bench:
 options of install:
   --force         keep files of others beside ours as NAME.reference
   --conf-dir DIR  made for network configurations (/etc/cni/net.d)
-  --warm          have systemd start the warm server (docs/warm.md)
+  --no-warm       do not have systemd start the warm server (docs/warm.md)
 
 options of install and uninstall:
   --bin-dir DIR   the plugin directory (/opt/cni/bin)
@@ -245,7 +245,7 @@ run_tests() {
     wanted=(nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl
         shellcheck=shellcheck sysctl=procps tcpdump=tcpdump
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
-        strace=strace dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus
+        strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)
     if [[ $kernel || ${CNI_TESTS_STRICT:-} ]]; then
@@ -337,15 +337,19 @@ prune() {
     done
 }
 
-# What starts the warm server where systemd is: its socket, when --warm asks for it.
+# What starts the warm server where systemd is: its socket.
 install_units() {
-    local directory=$1 units=$2 runs=''
+    local directory=$1 units=$2 runs='' state=''
     if [[ -d /run/systemd/system ]]; then runs=1; fi
     if [[ ! $units && $runs ]]; then units=/etc/systemd/system; fi
     if [[ ! $units ]]; then
-        [[ ! $warm ]] || die "install --warm: systemd does not run here; start" \
-            "$directory/cnipy serve by other means"
+        [[ ! $warm ]] || say "systemd does not run here: calls start cold unless" \
+            "$directory/cnipy serve is started by other means"
         return 0
+    fi
+    if [[ $runs && $units == /etc/systemd/system ]]; then
+        state=$(systemctl is-enabled cnipy-warm.socket 2>/dev/null || :)
+        [[ $state != masked ]] || { say "cnipy-warm.socket is masked, and is left so"; return; }
     fi
     install -d -m 0755 "$units"
     sed "s|^ExecStart=.*|ExecStart=$directory/cnipy serve|" \
@@ -354,16 +358,31 @@ install_units() {
     mv -fT "$units/.cnipy-warm.service" "$units/cnipy-warm.service"
     install -m 0644 "$top/launcher/systemd/cnipy-warm.socket" "$units/"
     say "installed cnipy-warm.socket and cnipy-warm.service in $units"
-    if [[ $runs && $units == /etc/systemd/system ]]; then
-        systemctl daemon-reload
-        if [[ $warm ]]; then systemctl enable --quiet --now cnipy-warm.socket; fi
-        # One of an earlier build would have every call start cold.
+    [[ ! $runs || $units != /etc/systemd/system ]] || start_warm "$state"
+}
+
+# start_warm STATE: the socket is enabled, unless it was disabled before (STATE).
+start_warm() {
+    systemctl daemon-reload
+    if [[ ! $warm ]]; then
+        systemctl disable --quiet --now cnipy-warm.socket
+        systemctl stop cnipy-warm.service
+        say "cnipy-warm.socket is disabled: calls start cold"
+    elif [[ $1 == disabled ]]; then
+        say "cnipy-warm.socket was disabled before, and is left so: calls start cold;" \
+            "systemctl enable --now cnipy-warm.socket"
+    elif systemctl enable --quiet --now cnipy-warm.socket; then
+        # One of an earlier build would be ended by the first call, which is cold.
         systemctl try-restart cnipy-warm.service
+        say "enabled cnipy-warm.socket"
+    else
+        say "cnipy-warm.socket does not start: calls start cold;" \
+            "systemctl status cnipy-warm.socket says why"
     fi
 }
 
 install_plugins() {
-    local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=''
+    local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=1
     local name before='' now
     while (($#)); do
         case $1 in
@@ -371,7 +390,7 @@ install_plugins() {
             --conf-dir) configurations=${2:?--conf-dir needs a directory}; shift 2 ;;
             --unit-dir) units=${2:?--unit-dir needs a directory}; shift 2 ;;
             --force) force=1; shift ;;
-            --warm) warm=1; shift ;;
+            --no-warm) warm=''; shift ;;
             *) usage >&2; die "install: unknown option $1" ;;
         esac
     done

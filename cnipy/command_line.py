@@ -50,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--conf", help="another conflist of bridge and portmap")
     warm = verbs.add_parser("serve", help="be the warm server (docs/warm.md)")
     warm.add_argument("--socket", default="", help="where to listen, for a trial")
+    warm.add_argument(
+        "--idle",
+        type=float,
+        metavar="SECONDS",
+        help="end when nobody has called for so long; 0 for never, which is what it "
+        "does unless systemd passes the socket",
+    )
     _add_uninstall(verbs)
     return whole
 

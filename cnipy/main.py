@@ -55,14 +55,17 @@ def main(
 
             return run(beside, options.conf, env)
         if options.verb == "serve":
-            suite.serve(argv[0], options.socket)
+            reason = suite.serve(argv[0], options.socket, options.idle)
+            tell(f"serve: ended, {reason}")
+            text = ""
         elif options.verb == "uninstall":
             from cnipy.uninstall import uninstall  # noqa: PLC0415 - for this verb only
 
             directory = os.path.realpath(options.bin_dir or beside)
             uninstall(directory, options.unit_dir, suite.names, tell)
-            return 0
-        text = _answer(options, env, suite, tell)
+            text = ""
+        else:
+            text = _answer(options, env, suite, tell)
     except CNIError as error:
         tell(" ".join(f"{error} (code {error.code})".split()))
         return 1

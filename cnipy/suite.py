@@ -40,14 +40,15 @@ class Warm:
 class Suite:
     """The plugins' names, and what else only the floor above can say or do.
 
-    serve: be the warm server of a packed file, listening at a path; unread: keys of a
+    serve: be the warm server of a packed file, listening at a path, until nobody has
+    called for some seconds, and return why it ended; unread: keys of a
     configuration of a type that its plugin does not read; doubts: what in it has no
     effect, with the capabilities that it declares; warm: how the server of a build is
     found.
     """
 
     names: tuple[str, ...]
-    serve: Callable[[str, str], object]
+    serve: Callable[[str, str, float | None], str]
     unread: Callable[[str, Mapping[str, Any]], list[Unread]]
     doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
     warm: Callable[[str], Warm]

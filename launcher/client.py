@@ -15,7 +15,10 @@ SOCKET = "/run/cnipy/warm.sock"
 WAIT = b"W"
 READY = b"R"
 ACCEPTED = b"A"
-PATIENCE = 1.0  # seconds, for a server that says nothing
+WORD = 4  # bytes of what C calls an int
+INIT = 1  # systemd's process ID; where we do not see the process, the kernel says 0
+PATIENCE = 1.0  # seconds, for a server that is there and says nothing
+PATIENCE_BEFORE = 0.02  # seconds, where systemd listens and may just be starting one
 PATIENCE_IN_A_RUSH = 5.0  # seconds, for one that has said that a child will come
 
 
@@ -28,6 +31,9 @@ def call(build: str, argv: list[str], path: str = SOCKET) -> int | None:
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         connection.settimeout(PATIENCE)
         connection.connect(path)
+        size = 3 * WORD
+        seen = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, size)
+        connection.settimeout(_patience(seen))
         told = connection.recv(1)
         if told == WAIT:
             connection.settimeout(PATIENCE_IN_A_RUSH)
@@ -55,6 +61,22 @@ def call(build: str, argv: list[str], path: str = SOCKET) -> int | None:
     return _lost()
 
 
+def _patience(credentials: bytes) -> float:
+    """Return for how long to wait for the first word of the process that listens.
+
+    Raises OSError when it is a stranger's, or does not live any more.
+    """
+    pid, uid = (
+        int.from_bytes(credentials[at : at + WORD], sys.byteorder) for at in (0, WORD)
+    )
+    if uid not in {0, posix.geteuid()}:
+        raise PermissionError
+    if pid <= INIT:
+        return PATIENCE_BEFORE
+    posix.kill(pid, 0)
+    return PATIENCE
+
+
 def request(build: str, argv: list[str], env: dict[bytes, bytes], umask: int) -> bytes:
     """Return the text of a call: its length, then its parts with NUL between them."""
     parts = [build.encode(), b"%d" % umask, b"%d" % len(argv)]
@@ -74,7 +96,7 @@ def _handed_over(build: str, argv: list[str]) -> tuple[bytes, bytes]:
     directory = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     lifeline, _ = posix.pipe()
     numbers = (0, 1, 2, directory, lifeline)
-    descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
+    descriptors = b"".join(number.to_bytes(WORD, sys.byteorder) for number in numbers)
     return request(build, argv, posix.environ, umask), descriptors
 
 

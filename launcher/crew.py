@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
+    from launcher.ending import Ending
+
     Live = Callable[[socket.socket, Sequence[socket.socket]], NoReturn]
 
 SPARES = 4  # children that wait for a call
@@ -34,12 +36,15 @@ _CALL = b"C"
 class Crew:
     """The children: those that are new, that wait for a call, that serve one."""
 
-    def __init__(self, live: Live, listener: socket.socket | None) -> None:
+    def __init__(
+        self, live: Live, listener: socket.socket | None, ending: Ending
+    ) -> None:
         """`live` is what a child does, given its channel and what it must close.
 
-        `listener` is the socket that the server has already, if it has.
+        `listener` is the socket that the server has already, if it has; `ending` says
+        when it has to end.
         """
-        self._live = live
+        self._live, self._ending = live, ending
         self._channels: dict[int, socket.socket] = {}
         self._new: set[int] = set()
         self._idle: deque[int] = deque()
@@ -55,24 +60,32 @@ class Crew:
                 self._hear(channel)
             self._enlist(SPARES)
 
-    def serve(self, listener: socket.socket) -> NoReturn:
-        """Hand what comes to `listener` to the children, for ever."""
+    def serve(self, listener: socket.socket) -> None:
+        """Hand what comes to `listener` to the children, until the end is due.
+
+        What has been accepted is in a child's hands then. What has not been is left to
+        whoever else has the socket; nobody has handed anything over there.
+        """
         listener.setblocking(False)
         self._listening = [listener]
         self._poll.register(listener, 0)
-        while True:
+        self._ending.called()  # nobody could before
+        while self._calls or not self._ending.is_due():
             self._enlist(SPARES_AT_LEAST)
-            room = len(self._calls) < MOST
-            self._poll.modify(listener, select.POLLIN if room else 0)
-            for number, _ in self._poll.poll(None if self._are_enough() else _RETRY):
+            wanted = len(self._calls) < MOST and not self._ending.is_due()
+            self._poll.modify(listener, select.POLLIN if wanted else 0)
+            for number, _ in self._poll.poll(self._patience()):
                 if number in self._channels:
                     self._hear(number)
                 else:
                     self._accept(listener)
             self._hand_over()
 
-    def _are_enough(self) -> bool:
-        return len(self._idle) + len(self._new) >= SPARES_AT_LEAST
+    def _patience(self) -> int | None:
+        """Return after how many milliseconds to look around though nothing came."""
+        if self._calls or len(self._idle) + len(self._new) < SPARES_AT_LEAST:
+            return _RETRY
+        return self._ending.milliseconds()
 
     def _enlist(self, number: int) -> None:
         """Have `number` children that wait or will, if there is room for them."""
@@ -109,6 +122,8 @@ class Crew:
             self._idle.append(number)
         else:
             self._dismiss(number)
+        if not told:  # perhaps because it has met a call of another build
+            self._ending.look()
 
     def _dismiss(self, number: int) -> None:
         """Let go of a child: with its channel it ends, if it has not yet."""
@@ -121,6 +136,7 @@ class Crew:
         """Take the next call; one that finds no child is told that somebody is here."""
         with suppress(BlockingIOError, ConnectionAbortedError):
             connection, _ = listener.accept()
+            self._ending.called()
             self._calls.append(connection)
             if len(self._calls) > len(self._idle):
                 with suppress(OSError):

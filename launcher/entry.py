@@ -72,10 +72,10 @@ def _suite() -> Suite:
     )
 
 
-def _serve(archive: str, path: str) -> NoReturn:
+def _serve(archive: str, path: str, idle: float | None) -> str:
     from launcher import server
 
-    server.serve(archive, main, path)
+    return server.serve(archive, main, path, idle)
 
 
 def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:

@@ -30,14 +30,18 @@ REQUEST_MAX = 4 << 20  # bytes; the kernel's own limit for arguments and environ
 DESCRIPTORS = 5  # stdin, stdout, stderr, working directory, lifeline
 
 
+class OtherBuildError(RefusedError):
+    """The caller's build is not the server's: one of them is not installed any more."""
+
+
 def serve_one(
     connection: socket.socket, build: str, own: peer.Standing, main: Main
 ) -> bool:
     """Serve the call that comes by `connection`, or close it to refuse.
 
     `own` is where the server stands. Afterwards the caller has its exit status, and
-    this process nothing of the caller's. Returns false for a call that failed; what
-    was refused may have left descriptors here.
+    this process nothing of the caller's. Returns false for a call that failed or is of
+    another build; what was refused may have left descriptors here.
     """
     try:
         peer.check(connection, own)
@@ -46,8 +50,8 @@ def serve_one(
         argv, env, umask, descriptors = receive(connection, build)
         *descriptors, lifeline = descriptors
         _end_with(lifeline)
-    except (RefusedError, OSError, ValueError):
-        return True
+    except (RefusedError, OSError, ValueError) as error:
+        return not isinstance(error, OtherBuildError)
     connection.sendall(ACCEPTED)
     for target, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, target)
@@ -107,7 +111,7 @@ def receive(
         raise RefusedError
     text = _whole(connection, data).split(b"\0")
     if text[0].decode() != build:
-        raise RefusedError
+        raise OtherBuildError
     umask, count = int(text[1]), int(text[2])
     argv = [os.fsdecode(part) for part in text[3 : 3 + count]]
     pairs = (os.fsdecode(part).partition("=") for part in text[3 + count :])

@@ -20,38 +20,60 @@ from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
 from launcher import child, crew, peer
 from launcher.client import SOCKET
+from launcher.ending import Ending
 from launcher.everything import build_every_model
 from launcher.loading import load
 from launcher.ours import FIRST_BYTES
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from typing import NoReturn
-
     from launcher.served import Main
 
 BACKLOG = 512
+IDLE = 600.0  # seconds, for a server that systemd starts again at the next call
 _LISTEN_FDS_START = 3
 
 
-def serve(archive: str, main: Main, path: str = "") -> NoReturn:
-    """Serve calls of the build that `archive` is packed from, until a signal comes.
+def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -> str:
+    """Serve calls of the build that `archive` is packed from; return why no longer.
 
-    Listens at `path` or the usual place, unless systemd passes a socket. Raises
-    OSError.
+    Listens at `path` or the usual place, unless systemd passes a socket. Ends when
+    nobody has called for `idle` seconds, 0 for never. Raises OSError.
     """
-    build = build_of(archive)
     path = path or SOCKET
-    listener = inherited_listener()
-    if listener is None:
+    given = inherited_listener()
+    if given is None:
         _remove_dead(path)
+    if idle is None:
+        idle = IDLE if given else 0
+    ending = Ending(archive, idle, build_of)
     prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
-    itself = child.Server(build, peer.standing("self"))
-    children = crew.Crew(partial(child.live, server=itself, main=main), listener)
+    itself = child.Server(ending.build, peer.standing("self"))
+    children = crew.Crew(partial(child.live, server=itself, main=main), given, ending)
     children.gather()
     # Who finds the socket finds somebody who waits for a call.
-    children.serve(listener or listen(path))
+    if given:
+        be_listener(given)
+        children.serve(given)
+    else:
+        with listen(path) as listener:
+            bound = os.lstat(path)
+            children.serve(listener)
+            # Another, of systemd's perhaps, may have taken its place.
+            if os.path.exists(path) and os.path.samestat(os.lstat(path), bound):
+                os.unlink(path)
+    return ending.reason
+
+
+def be_listener(given: socket.socket) -> None:
+    """Have callers see this process, which is awake, as the one that listens.
+
+    What they see is whoever called listen(2) last. Where that is not permitted they
+    are in a hurry, as if nobody were awake yet.
+    """
+    with suppress(PermissionError):
+        given.listen(BACKLOG)
 
 
 def build_of(archive: str) -> str:

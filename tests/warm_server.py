@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import array
+import os
 import signal
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from launcher.client import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +33,51 @@ BRIDGE = {
 }
 
 
+# What systemd does with the socket of cnipy-warm.socket (sd_listen_fds(3)): it keeps
+# it, and starts the service at a call that finds none. Each time it says so.
+SYSTEMD = f"""
+import os, select, signal, socket, sys
+os.makedirs("/run/cnipy", exist_ok=True)
+kept = socket.socket(socket.AF_UNIX)
+kept.bind({SOCKET!r})
+kept.listen(512)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(server and os.kill(server, 15)))
+server = 0
+while True:
+    select.select([kept], [], [])
+    server = os.fork()
+    if server == 0:
+        os.dup2(kept.fileno(), 3)
+        os.set_inheritable(3, True)
+        env = {{"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}}
+        os.execve(sys.argv[1], sys.argv[1:], env)
+    print(server, flush=True)
+    os.waitpid(server, 0)
+"""
+
+
 @contextmanager
-def served(packed: Path, path: str = SOCKET) -> Iterator[subprocess.Popen[bytes]]:
+def activated(packed: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have something like systemd start `cnipy serve` at the first call.
+
+    It prints the process ID of every server that it starts.
+    """
+    words = ["/usr/bin/python3", "-c", SYSTEMD, packed, "serve", *options]
+    systemd = subprocess.Popen(words, stdout=subprocess.PIPE)
+    try:
+        wait_until(lambda: Path(SOCKET).exists() or systemd.poll() is not None)
+        yield systemd
+    finally:
+        end(systemd)
+        Path(SOCKET).unlink(missing_ok=True)
+
+
+@contextmanager
+def served(
+    packed: Path, path: str = SOCKET, *options: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Have `cnipy serve` listen at `path` inside the block."""
-    words = [packed, "serve", "--socket", path]
+    words = [packed, "serve", "--socket", path, *options]
     server = subprocess.Popen(words, env={}, stderr=subprocess.PIPE)
     try:
         wait_until(lambda: Path(path).exists() or server.poll() is not None, 60)
@@ -57,8 +103,9 @@ def end(server: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
     if server.poll() is None:
         server.send_signal(number)
     server.wait(10)
-    if server.stderr:
-        server.stderr.close()
+    for stream in (server.stdout, server.stderr):
+        if stream:
+            stream.close()
 
 
 def children(server: subprocess.Popen[bytes]) -> list[int]:
@@ -91,3 +138,36 @@ def wait_until(holds: object, seconds: float = 10.0) -> None:
     while not holds():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.01)
+
+
+def was_served(plugin: Path, verb: str, conf: bytes, env: dict[str, str]) -> bool:
+    """Tell whether a server accepted the call, as its caller's system calls show."""
+    words = ["strace", "-e", "trace=recvfrom", str(plugin)]
+    ended = subprocess.run(
+        words,
+        input=conf,
+        env={"CNI_COMMAND": verb, "PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        check=True,
+    )
+    return b'"A", 1' in ended.stderr
+
+
+def answered(build: str, plugin_dir: Path) -> bytes:
+    """Return the first byte of the server's answer to a GC of loopback of a build."""
+    env = {k.encode(): v.encode() for k, v in environment("").items()}
+    env[b"CNI_COMMAND"] = b"GC"
+    text = request(build, [str(plugin_dir / "loopback")], env, 0o022)
+    null = os.open("/dev/null", os.O_RDWR)
+    here = os.open("/", os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(SOCKET)
+        told = connection.recv(1)
+        assert (connection.recv(1) if told == b"W" else told) == b"R"
+        lifeline, end_of_it = os.pipe()
+        rights = array.array("i", [null, null, null, here, lifeline])
+        connection.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        first = connection.recv(1)
+    for descriptor in (null, here, lifeline, end_of_it):
+        os.close(descriptor)
+    return first

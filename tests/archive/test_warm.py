@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,27 +15,18 @@ from warm_server import (
     BRIDGE,
     LOOPBACK,
     SOCKET,
+    answered,
     children,
     end,
     environment,
     wait_until,
+    was_served,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab import Host
-
-
-def was_served(plugin: Path, verb: str, conf: bytes, env: dict[str, str]) -> bool:
-    """Tell whether a server accepted the call, as its caller's system calls show."""
-    words = ["strace", "-e", "trace=recvfrom", str(plugin)]
-    ended = subprocess.run(
-        words,
-        input=conf,
-        env={"CNI_COMMAND": verb, "PATH": os.environ["PATH"], **env},
-        capture_output=True,
-        check=True,
-    )
-    return b'"A", 1' in ended.stderr
 
 
 def test_call_is_the_same_as_cold(
@@ -196,34 +186,9 @@ def test_other_build_starts_cold(
     warm: subprocess.Popen[bytes], plugin_dir: Path, build: str
 ) -> None:
     """A server does not serve a build that is not its own."""
+    for named, answer in ((build, b"A"), ("0" * 32, b""), (build, b"A")):
+        assert answered(named, plugin_dir) == answer
     assert warm.poll() is None
-    from launcher.client import ACCEPTED, request  # noqa: PLC0415 - after the build
-
-    for named, answer in ((build, ACCEPTED), ("0" * 32, b"")):
-        assert answered(named, request, plugin_dir) == answer
-
-
-def answered(build: str, request: object, plugin_dir: Path) -> bytes:
-    """Return the first byte of the server's answer to a DEL of loopback."""
-    import array  # noqa: PLC0415 - here only
-    import socket  # noqa: PLC0415 - here only
-
-    assert callable(request)
-    env = {k.encode(): v.encode() for k, v in environment("").items()}
-    env[b"CNI_COMMAND"] = b"GC"
-    text = request(build, [str(plugin_dir / "loopback")], env, 0o022)
-    null = os.open("/dev/null", os.O_RDWR)
-    here = os.open("/", os.O_RDONLY)
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(SOCKET)
-        assert connection.recv(1) == b"R"
-        lifeline, end_of_it = os.pipe()
-        rights = array.array("i", [null, null, null, here, lifeline])
-        connection.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        first = connection.recv(1)
-    for descriptor in (null, here, lifeline, end_of_it):
-        os.close(descriptor)
-    return first
 
 
 def test_garbage_and_silence_do_not_harm_the_server(
@@ -244,31 +209,3 @@ def test_garbage_and_silence_do_not_harm_the_server(
     for connection in silent:
         connection.close()
     wait_until(lambda: not children(warm))
-
-
-def test_systemd_hands_the_socket_over(
-    host: Host, packed: Path, plugin_dir: Path, tmp_path: Path
-) -> None:
-    """With LISTEN_FDS the server serves the socket it was given (sd_listen_fds(3))."""
-    del host
-    os.makedirs("/run/cnipy", exist_ok=True)
-    activate = (
-        "import os, socket, sys\n"
-        "s = socket.socket(socket.AF_UNIX)\n"
-        f"s.bind({SOCKET!r}); s.listen(8)\n"
-        "os.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n"
-        "env = {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}\n"
-        "os.execve(sys.argv[1], [sys.argv[1], 'serve'], env)\n"
-    )
-    words = ["/usr/bin/python3", "-c", activate, str(packed)]
-    server = subprocess.Popen(words, stderr=subprocess.PIPE)
-    try:
-        wait_until(lambda: Path(SOCKET).exists())
-        conf = json.dumps(LOOPBACK).encode()
-        loopback = plugin_dir / "loopback"
-        # A call that comes while it starts may be done without it.
-        wait_until(lambda: was_served(loopback, "DEL", conf, environment("")), 60)
-    finally:
-        end(server)
-        os.unlink(SOCKET)
-    assert tmp_path.exists()

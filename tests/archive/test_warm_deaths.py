@@ -68,6 +68,8 @@ def test_death_of_the_caller_ends_the_call(
     caller = started(tmp_path, slow_delegate(tmp_path, packed))
     wait_until(lambda: children(warm))
     (child,) = children(warm)
+    delegates = Path(f"/proc/{child}/task/{child}/children")
+    wait_until(delegates.read_text)  # before that it may not have accepted
     caller.kill()
     caller.communicate()
     wait_until(lambda: not Path(f"/proc/{child}").exists())
