@@ -9,13 +9,13 @@ told and passed over: for finding what there is, that is as if there were none.
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from cni_common import naming, shapes, state
 from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
 from cni_common.spec import environment
+from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import replace
 
@@ -173,7 +173,6 @@ def _file(attachment: Attachment) -> str:
 
 
 def _short(name: str) -> str:
-    encoded = name.encode("utf-8", "surrogateescape")
-    if len(encoded) <= state.NAME_MAX:
+    if len(name.encode("utf-8", "surrogateescape")) <= state.NAME_MAX:
         return name
-    return "sha256-" + hashlib.sha256(encoded).hexdigest()
+    return f"sha256-{sha256_hex(name)}"

@@ -7,7 +7,6 @@ taught the field.
 
 from __future__ import annotations
 
-import json
 import time
 
 LEVELS = ("error", "warning", "info", "debug")
@@ -77,15 +76,15 @@ class Log:
         """Return the warnings for stderr."""
         return list(self._aloud)
 
-    def line(self, level: str, call: dict[str, object]) -> bytes:
-        """Return a line of JSON with what `level` lets through, empty if nothing.
+    def line(self, level: str, call: dict[str, object]) -> dict[str, object]:
+        """Return a line's members: what `level` lets through, empty if nothing.
 
         `call` identifies the call.
         """
         shown = LEVELS[: LEVELS.index(level) + 1]
         events = [{"level": k, "text": t} for k, t in self._events if k in shown]
         if "info" not in shown and not events:
-            return b""
+            return {}
         line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **call,
@@ -95,4 +94,4 @@ class Log:
             line["steps"] = self._steps
         if events:
             line["events"] = events
-        return (json.dumps(line) + "\n").encode()
+        return line

@@ -8,6 +8,7 @@ import os
 import stat
 
 from cni_common import trusted_path
+from cni_common.spec import json_text
 
 # Appending is atomic, so that lines of calls at the same time do not mix. Opening a
 # pipe that nobody reads must not wait.
@@ -22,8 +23,8 @@ _FLAGS = (
 )
 
 
-def append(path: object, line: bytes) -> None:
-    """Append `line` to `path`, which is created with mode 0600.
+def append(path: object, line: dict[str, object]) -> None:
+    """Append `line` as JSON to `path`, which is created with mode 0600.
 
     No link is followed that others could have placed; what is no regular file, has a
     second name, or belongs to somebody else is not written to. Raises OSError, and
@@ -39,7 +40,7 @@ def append(path: object, line: bytes) -> None:
         fd = os.open(name or ".", _FLAGS, 0o600, dir_fd=place)
         try:
             _check(os.fstat(fd))
-            os.write(fd, line)
+            os.write(fd, f"{json_text.dumps(line)}\n".encode())
         finally:
             os.close(fd)
     finally:

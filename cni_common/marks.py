@@ -9,16 +9,14 @@ taken for one. Whoever calls holds the lock of what they are about.
 from __future__ import annotations
 
 import os
-import re
 
 from cni_common import state
+from cni_common.spec.characters import HEX, consists_of, is_port
 from cni_common.spec.errors import of_os
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-_NAME = re.compile(r"[0-9a-f]{64}|[a-z]+-[0-9]{1,5}|change")
 
 
 def add(directory: str, name: str) -> None:
@@ -49,5 +47,13 @@ def any_of(directory: str, but: Collection[str] = ()) -> str:
     """Return some mark in `directory`, the first that is found; "" without any."""
     return state.any_name(
         state.path(directory),
-        lambda name: name not in but and _NAME.fullmatch(name),
+        lambda name: name not in but and _is_mark(name),
     )
+
+
+def _is_mark(name: str) -> bool:
+    """Tell whether it is the digest of an attachment, a port, or a change's mark."""
+    kind, _, number = name.partition("-")
+    if number:
+        return kind.islower() and kind.isalpha() and is_port(number)
+    return name == "change" or (len(name) == 64 and consists_of(name, HEX))  # noqa: PLR2004 - SHA-256

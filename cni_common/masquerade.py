@@ -9,7 +9,6 @@ brings the rule, the last one takes it away. Who uses a subnet is written down i
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from cni_common import (
     state,
 )
 from cni_common.kernel import nft, rule_list
+from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import asdict
 
@@ -270,4 +270,4 @@ def _key(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:
     whole = f"{key} except {listed}"
     if len(whole) < naming.COMMENT_MAX:
         return whole
-    return f"{key} except {hashlib.sha256(listed.encode()).hexdigest()}"
+    return f"{key} except {sha256_hex(listed)}"

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from cni_common.spec.digests import sha256_hex
 from cni_common.spec.values import dataclass, field
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -37,7 +37,7 @@ class Attachment:
     def digest(self, *more: str) -> str:
         """Return 64 hexadecimal digits that stand for the attachment."""
         text = "\0".join((self.network, self.container_id, self.ifname, *more))
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        return sha256_hex(text)
 
     def __str__(self) -> str:
         return (

@@ -13,7 +13,6 @@ the elements say about their owners.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 
 from cni_common import marks, state
@@ -25,11 +24,6 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
-
-_RULE = re.compile(
-    r'^add rule (\w+ \w+) (\S+) .*?(?: comment "([^"]*)")?$', re.MULTILINE
-)
-
 
 _ROOM = "tables"
 
@@ -48,12 +42,17 @@ def is_whole(table: str, declaration: str) -> bool:
     A rule is known by its chain and its comment. Raises code 999 when the kernel
     does not tell.
     """
-    declared = Counter(
-        Rule(chain, comment)
-        for place, chain, comment in _RULE.findall(declaration)
-        if place == table
-    )
+    declared = Counter(_declared(f"add rule {table} ", declaration))
     return not declared - Counter(rule_list.rules(table))
+
+
+def _declared(beginning: str, declaration: str) -> Iterator[Rule]:
+    """Yield the rules that lines with this beginning add."""
+    for line in declaration.splitlines():
+        if line.startswith(beginning):
+            chain, _, rest = line.removeprefix(beginning).partition(" ")
+            quoted = rest.rpartition(' comment "')[2]
+            yield Rule(chain, quoted[:-1] if quoted != rest else "")
 
 
 def is_lost(table: str) -> bool:

@@ -10,7 +10,8 @@ value of Python, or raises ValueError saying what it is not.
 from __future__ import annotations
 
 import ipaddress
-import re
+
+from cni_common.spec.characters import is_mac
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ REQUIRED = object()  # in place of what an absent member stands for
 _TEXT_MAX = 1 << 18  # what an environment variable can hold, and more
 _LINK_MAX = 15  # IFNAMSIZ
 _NUMBER_MAX = 2**63
-_NO_WORD = re.compile(r"[\s\0-\x1f\x7f]")
-_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 
 
 def text(value: object) -> str:
@@ -38,7 +37,7 @@ def text(value: object) -> str:
 
 def word(value: object) -> str:
     """Return a text without white space, and so without the end of a line."""
-    if _NO_WORD.search(text(value)):
+    if any(each.isspace() or each < " " or each == "\x7f" for each in text(value)):
         raise _unlike("a word", value)
     return str(value)
 
@@ -55,7 +54,7 @@ def link(value: object) -> str:
 
 def mac(value: object) -> str:
     """Return a hardware address, or nothing."""
-    if value == "" or _MAC.fullmatch(text(value)):
+    if value == "" or is_mac(text(value)):
         return str(value)
     raise _unlike("a hardware address", value)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 from contextlib import contextmanager, suppress
 
@@ -30,6 +29,7 @@ from cni_common.own_files import (
     set_mode,
     strange,
 )
+from cni_common.spec import json_text
 from cni_common.spec.errors import is_absence, of_os
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -91,7 +91,7 @@ def write(directory: str, name: str, document: object) -> None:
 
     The directory is made again if a concurrent `delete` has just removed it.
     """
-    write_text(directory, name, json.dumps(document))
+    write_text(directory, name, json_text.dumps(document))
 
 
 def write_text(directory: str, name: str, text: str, mode: int = 0o600) -> None:
@@ -115,7 +115,7 @@ def read(directory: str, name: str) -> Any:
     """
     content = read_bytes(directory, name)
     try:
-        return None if content is None else json.loads(content)
+        return None if content is None else json_text.loads(content)
     except (ValueError, RecursionError):
         distrust(directory, name, "it is no JSON document")
         return None

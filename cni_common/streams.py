@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 
+from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -59,7 +59,7 @@ def read_at_once(stdin: BinaryIO) -> tuple[bytes, bool]:
 
 def write_document(stdout: BinaryIO, document: dict[str, Any]) -> None:
     """Print `document`; raises code 5 when stdout does not take and keep all of it."""
-    rest = memoryview(json.dumps(document, indent=4).encode())
+    rest = memoryview(json_text.dumps_indented(document).encode())
     try:
         while rest:
             taken = stdout.write(rest)

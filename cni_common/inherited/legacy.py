@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import re
-
 from cni_common.iptables_command import LOCK_SECONDS, installed, run
 from cni_common.kernel.foreign_rules import Rule
+from cni_common.spec.characters import Pattern
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -16,11 +15,11 @@ COMMANDS = {
     4: ("iptables-legacy", "iptables"),
     6: ("ip6tables-legacy", "ip6tables"),
 }
-_QUOTED = re.compile(r'"(\\.|[^"\\])*"')
-_SOURCE = re.compile(r"(?<!! )-s ([^ /]+)")
-_DESTINATION = re.compile(r"(?<!! )(?<!-)-d ([^ /]+)")
+_QUOTED = Pattern(r'"(\\.|[^"\\])*"')
+_SOURCE = Pattern(r"(?<!! )-s ([^ /]+)")
+_DESTINATION = Pattern(r"(?<!! )(?<!-)-d ([^ /]+)")
 _COMMENT = "--comment "
-_TARGET = re.compile(r" -[jg] (\S+)")
+_TARGET = Pattern(r" -[jg] (\S+)")
 
 
 class LegacyTable:

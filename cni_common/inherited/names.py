@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
+from cni_common.spec.characters import Pattern
+from cni_common.spec.digests import sha512_hex
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CHAIN_LENGTH = 28
 HASH_LENGTH = 16
-_NFT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
+_NFT_NAME = Pattern(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
 
 
 def chain(prefix: str, attachment: Attachment) -> str:
@@ -39,4 +39,4 @@ def spoof_chains(attachment: Attachment) -> tuple[str, ...]:
 
 
 def _sha512(text: str) -> str:
-    return hashlib.sha512(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha512_hex(text)

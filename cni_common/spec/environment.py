@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-import re
 
+from cni_common.spec.characters import is_identifier
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -21,7 +21,6 @@ _REQUIRED = {
     "CNI_IFNAME": ("ADD", "CHECK", "DEL"),
     "CNI_PATH": ("GC",),
 }
-_IDENTIFIER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
 IFNAME_MAX = 15
 ALTNAME_MAX = 127
 
@@ -55,7 +54,7 @@ def validate(env: Mapping[str, str], command: str) -> None:
 
 def validate_container_id(value: str) -> None:
     """Raise code 4 unless `value` is of the form that section 2 asks for."""
-    if not _IDENTIFIER.fullmatch(value):
+    if not is_identifier(value):
         msg = "invalid characters in containerID"
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, value)
 
@@ -64,7 +63,7 @@ def validate_network_name(value: object) -> str:
     """Return a network's name, or raise code 7."""
     if not isinstance(value, str) or not value:
         raise CNIError(Code.INVALID_CONFIG, "missing network name")
-    if not _IDENTIFIER.fullmatch(value):
+    if not is_identifier(value):
         msg = "invalid characters found in network name"
         raise CNIError(Code.INVALID_CONFIG, msg, value)
     return value

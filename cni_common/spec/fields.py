@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
+from cni_common.spec.characters import HEX, is_hex_groups
 from cni_common.spec.typed import Annotated
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_HEX_PAIRS = re.compile(
-    r"[0-9a-f]{2}(?P<sep>[:-])(?:[0-9a-f]{2}(?P=sep)){4}[0-9a-f]{2}"
-)
 _MAPPED_BITS = 96  # of an IPv4-mapped address that are not the IPv4 address
-_HEX_QUADS = re.compile(r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}")
+_MAC_FORMS = ((":", 6, 2), ("-", 6, 2), (".", 3, 4))
 
 
 def address(text: object) -> IPAddress:
@@ -85,10 +82,10 @@ def subnet(text: object) -> IPNetwork:
 def mac(text: object) -> str:
     """Return a 48 bit hardware address as lower-case "aa:bb:cc:dd:ee:ff"."""
     folded = text.lower() if isinstance(text, str) else ""
-    if not _HEX_PAIRS.fullmatch(folded) and not _HEX_QUADS.fullmatch(folded):
+    if not any(is_hex_groups(folded, *form) for form in _MAC_FORMS):
         msg = f"{text!r} is not a MAC address"
         raise ValueError(msg)
-    digits = re.sub(r"[:.-]", "", folded)
+    digits = "".join(each for each in folded if each in HEX)
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 

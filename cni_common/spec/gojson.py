@@ -7,19 +7,18 @@ refused, and so are trailing bytes and nesting that no configuration has.
 
 from __future__ import annotations
 
-import json
-import re
-
+from cni_common.spec import json_text
+from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    import re
     from typing import Any, NoReturn
 
-_ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+_ESCAPE = Pattern(
+    r"(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
 
 
@@ -29,7 +28,7 @@ def loads(text: bytes, what: str = "network configuration") -> Any:
     if "\\ud" in decoded or "\\uD" in decoded:
         decoded = _ESCAPE.sub(_paired, decoded)
     try:
-        return json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
+        return json_text.loads(decoded, constant=_refuse, real=_finite)
     except ValueError as error:
         cause = str(error)
         if "int_max_str_digits" in cause:

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 
 from cni_common.log import Log
-from cni_common.spec import environment, gojson
+from cni_common.spec import environment, gojson, json_text
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field, replace
 from cni_common.spec.versions import OLDEST
@@ -144,7 +143,7 @@ class Request:
         """Return the request with another name of the network."""
         others = {k: v for k, v in self.document.items() if k.casefold() != "name"}
         document = {**others, "name": network}
-        stdin = json.dumps(document).encode()
+        stdin = json_text.dumps(document).encode()
         return replace(self, document=document, stdin=stdin, network=network)
 
 

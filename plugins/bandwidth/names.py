@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from cni_common.spec.digests import sha512_hex
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def ifbs(owner: Attachment) -> tuple[str, str]:
     tell a container's interfaces apart, so the second interface gets the second.
     """
     text = owner.network + owner.container_id
-    inherited = hashlib.sha512(text.encode("utf-8", "surrogateescape")).hexdigest()
+    inherited = sha512_hex(text)
     return _name(inherited), _name(owner.digest("ifb"))
 
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-import re
 
+from cni_common.spec.characters import ALPHANUMERIC, consists_of
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import dataclass
 
@@ -19,7 +19,6 @@ USER = "dnsmasq"
 DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 # A name with other characters would say something else in dnsmasq's configuration,
 # where "*" is any text and "," separates.
-_LINK = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Service:
 
 def check_link(name: str) -> None:
     """Raise code 7 for a link that cannot be named in the configuration."""
-    if not _LINK.fullmatch(name):
+    if not consists_of(name, ALPHANUMERIC + "_.-"):
         msg = f"serve names on link {name!r}: dnsmasq cannot be told its name"
         raise CNIError(Code.INVALID_CONFIG, msg)
 

@@ -6,7 +6,7 @@ An underscore counts as a letter: Podman gives every container a name with one i
 
 from __future__ import annotations
 
-import re
+from cni_common.spec.characters import Pattern
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cni_common.spec.fields import IPAddress
 
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LABEL = Pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST = 253  # RFC 1035, section 2.3.4, as text
 
 

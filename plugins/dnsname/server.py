@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import time
 from contextlib import contextmanager, suppress
 
 from cni_common import naming, shapes, state
 from cni_common.kernel import processes
+from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.dnsname import dnsmasq
 from plugins.dnsname.dnsmasq import Service
@@ -37,7 +37,7 @@ _TABLE: Table = {
     "domain": (shapes.word, ""),
     "remoteServers": (shapes.listed(shapes.word), ()),
 }
-_HOSTS_FILE = re.compile(rf"[0-9a-f]{{64}}|{_INHERITED}")
+_HOSTS_FILE = Pattern(rf"[0-9a-f]{{64}}|{_INHERITED}")
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
 _IN_USE = os.strerror(errno.EADDRINUSE)

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import BeforeValidator
 
+from cni_common.spec.characters import ALPHANUMERIC, consists_of
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated
@@ -16,9 +15,9 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from cni_common.spec.values import StrEnum
 
+_WORD = f"{ALPHANUMERIC}_"
+ZONE_MAX = 17
 CHAIN_MAX = 28  # XT_EXTENSION_MAXNAMELEN less one
-_CHAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-]*")
-_ZONE = re.compile(r"[A-Za-z0-9_\-]{1,17}(?:/[A-Za-z0-9_\-]{1,17})?")
 # Chains of the kernel, targets of iptables, and those that have another purpose here.
 _TAKEN = frozenset(
     {"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}
@@ -67,12 +66,24 @@ class FirewallConf(NetConf):
     def check_names(self) -> None:
         """Raise code 7 for a chain or zone that cannot be called so."""
         chain = self.admin_chain
-        if not _CHAIN.fullmatch(chain) or len(chain) > CHAIN_MAX:
+        if not _is_chain(chain):
             raise _invalid("iptablesAdminChainName", chain, "not a chain's name")
         if chain in _TAKEN:
             raise _invalid("iptablesAdminChainName", chain, "it has another purpose")
-        if not _ZONE.fullmatch(self.zone):
+        if not _is_zone(self.zone):
             raise _invalid("firewalldZone", self.zone, "not a zone's name")
+
+
+def _is_chain(name: str) -> bool:
+    fitting = consists_of(name, f"{_WORD}.:-") and len(name) <= CHAIN_MAX
+    return fitting and name[0] in _WORD
+
+
+def _is_zone(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) <= 2 and all(  # noqa: PLR2004 - a zone within a policy
+        consists_of(part, f"{_WORD}-") and len(part) <= ZONE_MAX for part in parts
+    )
 
 
 def _invalid(key: str, value: str, cause: str) -> CNIError:

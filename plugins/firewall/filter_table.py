@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import re
-
 from cni_common import iptables_command
 from cni_common.iptables_command import Variant
 from cni_common.kernel.forward_chains import Step
+from cni_common.spec.characters import ALPHANUMERIC, consists_of
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-_PLAIN = re.compile(r"[A-Za-z0-9_!./:,\-]+")
+_PLAIN = f"{ALPHANUMERIC}_!./:,-"
 _WAIT = f"--wait={iptables_command.LOCK_SECONDS}"
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return"}
 # Extensions of iptables that are targets, not chains, and decide nothing.
@@ -129,4 +128,4 @@ def step(text: str) -> Step:
 
 
 def _quoted(word: str) -> str:
-    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+    return word if consists_of(word, _PLAIN) else f'"{word}"'

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import re
 
 from pydantic import Field
 
 from cni_common import leased
 from cni_common.spec import gojson
+from cni_common.spec.characters import Pattern
 from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
 DEVICES = "/sys/devices/"
-_PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-_AUXILIARY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_PCI = Pattern(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_AUXILIARY = Pattern(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_QUADS = Pattern(r"[0-9a-f]{4}(\.[0-9a-f]{4})+")
 _NAME_MAX = 255  # a file's name
 # Octets of a hardware address: EUI-48, EUI-64, InfiniBand.
 _MAC = {
-    octets: re.compile(rf"[0-9a-f]{{2}}(?:(?P<sep>[:-])[0-9a-f]{{2}}){{{octets - 1}}}")
+    octets: Pattern(rf"[0-9a-f]{{2}}(?:(?P<sep>[:-])[0-9a-f]{{2}}){{{octets - 1}}}")
     for octets in (6, 8, 20)
 }
 
@@ -89,7 +90,7 @@ def is_auxiliary(text: object) -> bool:
 def hardware_address(text: str) -> str:
     """Return a hardware address in lower case with colons; raises code 7."""
     folded = text.lower()
-    if re.fullmatch(r"[0-9a-f]{4}(\.[0-9a-f]{4})+", folded):
+    if _QUADS.fullmatch(folded):
         digits = folded.replace(".", "")
         folded = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
     one_separator = len({c for c in folded if c in ":-"}) == 1

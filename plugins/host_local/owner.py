@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from binascii import crc32
 
+from cni_common.spec.characters import is_identifier
 from cni_common.spec.values import dataclass
 
-_CONTAINER_ID = re.compile(rb"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
 _KEY_MAX = 200
 
 
@@ -47,7 +46,8 @@ class Owner:
 def owner_of(content: bytes) -> Owner | None:
     """Return the owner that a lease's content names, or None if it names none."""
     container_id, line_break, ifname = content.partition(b"\r\n")
-    if not _CONTAINER_ID.fullmatch(container_id):
+    # Latin-1 has a character for each byte, and none beside ASCII is of an identifier.
+    if not is_identifier(container_id.decode("latin-1")):
         return None
     if line_break and (ifname.split() != [ifname] or b"/" in ifname or b"\0" in ifname):
         return None

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections import Counter
 
 from cni_common.kernel import nft
+from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap import detach, elements, guard, ledger, localnet, rules
 from plugins.portmap.claims import Claim
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from plugins.portmap.claims import Port
     from plugins.portmap.elements import Elements
 
-_RULE = re.compile(rf"^add rule {elements.TABLE} (\S+) ", re.MULTILINE)
+_RULE = Pattern(rf"^add rule {elements.TABLE} (\S+) ", multiline=True)
 _NUMBERS = {
     "tcp": str(socket.IPPROTO_TCP),
     "udp": str(socket.IPPROTO_UDP),
     "sctp": str(socket.IPPROTO_SCTP),
 }
-_BASE = re.compile(
+_BASE = Pattern(
     rf"^add chain {elements.TABLE} (\S+) "
     r"\{ type (\w+) hook (\w+) priority (-?\d+) ;",
-    re.MULTILINE,
+    multiline=True,
 )
 
 

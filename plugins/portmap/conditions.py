@@ -5,9 +5,8 @@ iptables, and nothing but matches.
 
 from __future__ import annotations
 
-import hashlib
-import re
-
+from cni_common.spec.characters import Pattern
+from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 
 # Statements that decide or change something; a condition only looks at the packet.
@@ -15,9 +14,9 @@ _DECISIONS = {"accept", "drop", "reject", "continue", "return", "jump", "goto", 
 _CHANGES = {"dnat", "snat", "masquerade", "redirect", "notrack", "dup", "fwd", "tproxy"}
 _KEYWORDS = {"set", "map", "vmap", "add", "update", "delete", "comment", "synproxy"}
 _STATEMENTS = _DECISIONS | _CHANGES | _KEYWORDS
-_FORBIDDEN = re.compile(r"[;#$\\\x00-\x1f\x7f]")
-_SEPARATORS = re.compile(r"[\s,{}()]+")
-_QUOTED = re.compile(r'"[^"]*"')
+_FORBIDDEN = Pattern(r"[;#$\\\x00-\x1f\x7f]")
+_SEPARATORS = Pattern(r"[\s,{}()]+")
+_QUOTED = Pattern(r'"[^"]*"')
 _IPTABLES = ("-", "!")
 
 
@@ -49,8 +48,7 @@ def scope(network: str, family: int, text: str) -> str:
     """
     if not text:
         return ""
-    identity = f"{network}\0{family}\0{text}".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(identity).hexdigest()[:16]
+    return sha256_hex(f"{network}\0{family}\0{text}")[:16]
 
 
 def _check(text: str) -> None:

@@ -7,8 +7,8 @@ The reference hands them to iptables as they are, so lists on nodes have them.
 from __future__ import annotations
 
 import ipaddress
-import re
 
+from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -39,9 +39,10 @@ _TYPES = {
     *("blackhole", "unreachable", "prohibit"),
 }
 _STATES = {"invalid", "new", "established", "related", "untracked"}
-_LINK = re.compile(r'[^\s"*\\/:\x00-\x1f\x7f]{1,15}')
-_MARK = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:/(?:0x[0-9a-f]+|\d+))?")
-_ATTACHED = re.compile(r"-[a-z].+")  # a value without a space: -ieth0
+_LINK = Pattern(r'[^\s"*\\/:\x00-\x1f\x7f]{1,15}')
+_MARK = Pattern(r"(?:0x[0-9a-f]+|\d+)(?:/(?:0x[0-9a-f]+|\d+))?")
+_PORT = Pattern("[0-9]{1,5}")
+_ATTACHED = Pattern(r"-[a-z].+")  # a value without a space: -ieth0
 
 
 def translated(family: int, tokens: list[str]) -> str:
@@ -180,7 +181,7 @@ def _ports(field: str) -> Callable[[str, str], str]:
 def _port_range(text: str) -> str:
     first, colon, last = text.partition(":")
     ends = (first or "0", last or "65535") if colon else (first, first)
-    if not all(re.fullmatch("[0-9]{1,5}", end) for end in ends):
+    if not all(_PORT.fullmatch(end) for end in ends):
         raise _invalid(f"{text!r} is no port")
     return f"{ends[0]}-{ends[1]}" if colon else first
 

@@ -9,11 +9,11 @@ process may be killed at any moment.
 from __future__ import annotations
 
 import os
-import re
 from contextlib import contextmanager
 
 from cni_common import marks, own_tables, shapes, state
 from cni_common.kernel import nft
+from cni_common.spec.characters import is_port
 from plugins.portmap import claims, conditions, elements, excluded, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
@@ -28,7 +28,7 @@ NAME = "portmap"
 CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"
 
 Claims = dict[Port, list[Claim]]
-_PORT = re.compile("(tcp|udp|sctp)-([0-9]{1,5})")
+_PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 @contextmanager
@@ -75,11 +75,11 @@ def file_name(port: Port) -> str:
 
 def port_of(name: object) -> Port:
     """Return the port that is written down as `name`; raises ValueError for none."""
-    found = _PORT.fullmatch(shapes.text(name))
-    if found is None:
+    protocol, _, number = shapes.text(name).partition("-")
+    if protocol not in _PROTOCOLS or not is_port(number):
         msg = "it is no port"
         raise ValueError(msg)
-    return Port(found[1], int(found[2]))
+    return Port(protocol, int(number))
 
 
 def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:

@@ -7,10 +7,9 @@ network namespace; such a holder counts as living until DEL or GC names it.
 
 from __future__ import annotations
 
-import re
-
 from cni_common import attachments, marks, naming, own_tables
 from cni_common.kernel import nft
+from cni_common.spec.characters import Pattern
 from cni_common.spec.values import dataclass, field
 from plugins.portmap import excluded, guard, ledger, localnet
 from plugins.portmap.claims import Claim, Port, Target
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.own_tables import Element
 
-_MAP = re.compile(r"(hostports|hostip_ports)([46])(?:_([0-9a-f]{16}))?")
+_MAP = Pattern(r"(hostports|hostip_ports)([46])(?:_([0-9a-f]{16}))?")
 _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
-_CONDITIONS = re.compile(r"fib daddr type local (.*) jump conditioned")
+_CONDITIONS = Pattern(r"fib daddr type local (.*) jump conditioned")
 
 Key = tuple[str, Port, str, int]
 

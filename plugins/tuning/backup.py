@@ -7,13 +7,13 @@ other has changed. The keys are those of the configuration.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import stat
 from contextlib import contextmanager, suppress
 
 from cni_common import readiness, shapes, trusted_path
+from cni_common.spec import json_text
+from cni_common.spec.characters import is_mac
 from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.tuning.values import LINK_KEYS
 
@@ -28,7 +28,6 @@ DATA_DIR = "/run/cni/tuning"
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 _NAME_MAX = 254  # with the dot of the unfinished file
 _SIZE_MAX = 4096
-_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -57,7 +56,7 @@ def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> Non
         with _opened(directory) as place:
             fd = os.open(f".{name}", _WRITE, 0o600, dir_fd=place)
             with open(fd, "wb") as file:
-                file.write(json.dumps(dict(link), indent=1).encode())
+                file.write(json_text.dumps_indented(dict(link), 1).encode())
             os.rename(f".{name}", name, src_dir_fd=place, dst_dir_fd=place)
     except OSError as error:
         raise _refused(directory, error) from error
@@ -156,7 +155,7 @@ def _name(owner: Attachment) -> str:
 def _settings(content: bytes) -> dict[str, Setting]:
     """Return the settings in a backup, those apart that the kernel could not have."""
     try:
-        document = json.loads(content)
+        document = json_text.loads(content)
     except (ValueError, RecursionError):
         return {}
     found = document if isinstance(document, dict) else {}
@@ -165,7 +164,7 @@ def _settings(content: bytes) -> dict[str, Setting]:
 
 def _is_valid(key: str, value: object) -> bool:
     if key == "mac":
-        return isinstance(value, str) and bool(_MAC.fullmatch(value))
+        return isinstance(value, str) and is_mac(value)
     if key in {"promisc", "allmulti"}:
         return isinstance(value, bool)
     least = 1 if key == "mtu" else 0

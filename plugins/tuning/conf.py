@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import json
-
 from pydantic import BeforeValidator, Field
 
 from cni_common import previous, requested_mac
-from cni_common.spec import cniargs
+from cni_common.spec import cniargs, json_text
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
@@ -138,7 +136,7 @@ def _refuse_duplicates(stdin: bytes) -> None:
 
     Reading JSON keeps the last of them, and which one was meant nobody knows.
     """
-    whole = json.loads(stdin.decode("utf-8", "replace"), object_pairs_hook=tuple)
+    whole = json_text.loads(stdin.decode("utf-8", "replace"), pairs=tuple)
     args = [inner for key, inner in _members(whole) if key.casefold() == "args"]
     named = [v for inner in args for k, v in _members(inner) if k.casefold() == "cni"]
     for place, objects in (("sysctl", [whole]), ("args.cni.sysctl", named)):
