@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridged import DUAL, conf
-from lab import run
+from lab import PATIENCE, run
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
@@ -130,13 +130,13 @@ def seconds(sender: Space | None, receiver: Space | None, address: str) -> float
     with _inside(receiver):
         server = socket.create_server((address, 0), family=family)
     with server:
-        server.settimeout(20)
+        server.settimeout(20 * PATIENCE)
         port = server.getsockname()[1]
         sending = threading.Thread(target=_send, args=(sender, address, port))
         sending.start()
         connection, _ = server.accept()
         with connection:
-            connection.settimeout(20)
+            connection.settimeout(20 * PATIENCE)
             started = time.monotonic()
             received = 0
             while received < MEBIBYTE:
@@ -149,7 +149,7 @@ def seconds(sender: Space | None, receiver: Space | None, address: str) -> float
 def _send(sender: Space | None, address: str, port: int) -> None:
     with (
         _inside(sender),
-        socket.create_connection((address, port), timeout=20) as connection,
+        socket.create_connection((address, port), timeout=20 * PATIENCE) as connection,
     ):
         connection.sendall(bytes(MEBIBYTE))
 

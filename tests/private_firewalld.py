@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jeepney import DBusAddress, MatchRule, message_bus, new_method_call
 from jeepney.io.blocking import open_dbus_connection
-from lab import need, run
+from lab import PATIENCE, need, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """End the process, which may be gone already."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(10 * PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -134,7 +134,7 @@ class Firewalld:
         address = DBusAddress(PATH, NAME, f"{NAME}.zone")
         with open_dbus_connection("SYSTEM") as bus:
             asked = new_method_call(address, "getSources", "s", (zone,))
-            return set(bus.send_and_get_reply(asked, timeout=20).body[0])
+            return set(bus.send_and_get_reply(asked, timeout=20 * PATIENCE).body[0])
 
 
 def await_service() -> None:
@@ -147,12 +147,12 @@ def await_service() -> None:
     )
     rule.add_arg_condition(0, NAME)
     with open_dbus_connection("SYSTEM") as bus, bus.filter(rule) as owners:
-        bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=5)
+        bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=5 * PATIENCE)
         asked = message_bus.NameHasOwner(NAME)
-        if not bus.send_and_get_reply(asked, timeout=5).body[0]:
-            bus.recv_until_filtered(owners, timeout=20)
+        if not bus.send_and_get_reply(asked, timeout=5 * PATIENCE).body[0]:
+            bus.recv_until_filtered(owners, timeout=20 * PATIENCE)
         asked = new_method_call(DBusAddress(PATH, NAME, NAME), "getDefaultZone")
-        bus.send_and_get_reply(asked, timeout=20)
+        bus.send_and_get_reply(asked, timeout=20 * PATIENCE)
 
 
 @contextmanager

@@ -175,7 +175,7 @@ def _serve_tcp(listener: socket.socket, name: str) -> None:
 
 def _serve_udp(listener: socket.socket, name: str) -> None:
     with suppress(OSError):
-        listener.settimeout(30)
+        listener.settimeout(30 * PATIENCE)
         while True:
             _, peer = listener.recvfrom(100)
             listener.sendto(_answer(name, peer), peer)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import PATIENCE
+
 from launcher.client import request
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def end(server: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
     """Send a signal to the server and wait for its end."""
     if server.poll() is None:
         server.send_signal(number)
-    server.wait(10)
+    server.wait(10 * PATIENCE)
     for stream in (server.stdout, server.stderr):
         if stream:
             stream.close()
@@ -111,6 +113,15 @@ def end(server: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
 def children(server: subprocess.Popen[bytes]) -> list[int]:
     """Return the process IDs of calls that are being served."""
     return _called(server, "cnipy-call")
+
+
+def in_its_delegate(server: subprocess.Popen[bytes]) -> int:
+    """Return the one child that serves a call: it has accepted, and waits."""
+    wait_until(lambda: children(server))
+    (child,) = children(server)
+    delegates = Path(f"/proc/{child}/task/{child}/children")
+    wait_until(delegates.read_text)
+    return child
 
 
 def waiting(server: subprocess.Popen[bytes]) -> list[int]:
@@ -134,7 +145,7 @@ def _name(pid: int) -> str:
 def wait_until(holds: object, seconds: float = 10.0) -> None:
     """Return when the function `holds` says so; fail after `seconds`."""
     assert callable(holds)
-    until = time.monotonic() + seconds
+    until = time.monotonic() + seconds * PATIENCE
     while not holds():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.01)

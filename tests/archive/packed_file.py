@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from lab import lacking
+from lab import PATIENCE, lacking
 
 TOP = Path(__file__).parents[2]
 ROOT = "/var/cache/cnipy"
@@ -25,7 +25,7 @@ def call(
         env={"CNI_COMMAND": command, **env},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
     )
 
 
@@ -39,7 +39,7 @@ def privately(script: str, *arguments: object) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,  # where a build waits for others'
+        timeout=600 * PATIENCE,  # where a build waits for others'
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

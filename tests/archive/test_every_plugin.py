@@ -10,7 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import ip, nft_objects
+from lab import PATIENCE, ip, nft_objects
 from packed_file import FRESH, call, privately
 
 from plugins import REGISTER, VERSION, versions_of
@@ -105,7 +105,7 @@ def introduced(plugin: Path, **env: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
     )
     assert ended.stdout == b""
     return ended.stderr.decode()

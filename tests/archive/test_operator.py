@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import need, run
+from lab import PATIENCE, need, run
 from packed_file import TOP
 from warm_server import served, wait_until
 
@@ -295,7 +295,11 @@ def test_demo_holds(packed: Path, tmp_path: Path) -> None:
     command.symlink_to(packed)
     links = subprocess.run(["ip", "link"], capture_output=True, check=True).stdout
     played = subprocess.run(
-        [command, "demo"], capture_output=True, text=True, check=False, timeout=120
+        [command, "demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120 * PATIENCE,
     )
     assert played.returncode == 0, played.stdout + played.stderr
     assert "FAIL" not in played.stdout
@@ -319,7 +323,7 @@ def test_demo_holds_below_what_it_empties(packed: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=120 * PATIENCE,
     )
     assert played.returncode == 0, played.stdout + played.stderr
     assert "all held" in played.stdout

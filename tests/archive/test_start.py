@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from lab import PATIENCE
 from packed_file import ROOT, call, privately
 
 from plugins import REGISTER
@@ -71,7 +72,7 @@ def test_version_does_not_wait_for_a_silent_pipe(plugin_dir: Path) -> None:
             stdin=reading,
             env={"CNI_COMMAND": "VERSION"},
             capture_output=True,
-            timeout=20,
+            timeout=20 * PATIENCE,
             check=True,
         ).stdout
     finally:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import PATIENCE
 from packed_file import call
 from warm_server import (
     BRIDGE,
@@ -23,6 +24,7 @@ from warm_server import (
     children,
     end,
     environment,
+    in_its_delegate,
     served,
     wait_until,
 )
@@ -66,10 +68,7 @@ def test_death_of_the_caller_ends_the_call(
 ) -> None:
     """A runtime that kills the plugin has killed the work too."""
     caller = started(tmp_path, slow_delegate(tmp_path, packed))
-    wait_until(lambda: children(warm))
-    (child,) = children(warm)
-    delegates = Path(f"/proc/{child}/task/{child}/children")
-    wait_until(delegates.read_text)  # before that it may not have accepted
+    child = in_its_delegate(warm)
     caller.kill()
     caller.communicate()
     wait_until(lambda: not Path(f"/proc/{child}").exists())
@@ -84,9 +83,7 @@ def test_bytes_on_the_connection_do_not_end_the_call(
     The kernel may tell of the request after the child has read it.
     """
     caller = started(tmp_path, slow_delegate(tmp_path, packed))
-    wait_until(lambda: children(warm))
-    time.sleep(0.3)  # it is in its delegate now, having accepted
-    (child,) = children(warm)
+    child = in_its_delegate(warm)
     with writing_end(caller.pid) as connection:
         connection.send(b"late")
     time.sleep(0.3)
@@ -117,11 +114,9 @@ def test_crash_of_a_call_is_an_error_of_that_call_only(
 ) -> None:
     """A call whose process dies tells so in one document; the server goes on."""
     caller = started(tmp_path, slow_delegate(tmp_path, packed))
-    wait_until(lambda: children(warm))
-    time.sleep(0.3)  # it is in its delegate now, having accepted
-    (child,) = children(warm)
+    child = in_its_delegate(warm)
     os.kill(child, signal.SIGKILL)
-    output = caller.communicate(timeout=10)[0]
+    output = caller.communicate(timeout=10 * PATIENCE)[0]
     assert caller.returncode == 1
     assert json.loads(output)["code"] == 11
     assert warm.poll() is None
@@ -146,7 +141,11 @@ def test_server_replaces_a_dead_socket_and_respects_a_living_one(
     """`cnipy serve` refuses to take over from a server that listens."""
     assert warm.poll() is None
     ended = subprocess.run(
-        [packed, "serve"], env={}, capture_output=True, check=False, timeout=20
+        [packed, "serve"],
+        env={},
+        capture_output=True,
+        check=False,
+        timeout=20 * PATIENCE,
     )
     assert ended.returncode == 1
     assert b"a server is listening there" in ended.stderr
@@ -171,7 +170,7 @@ def test_server_killed_amid_calls_leaves_none_half_done(
         answers = [pool.submit(add, number) for number in range(50)]
         wait_until(lambda: sum(answer.done() for answer in answers) >= 8, 60)
         server.kill()
-        ended = [answer.result(timeout=120) for answer in answers]
+        ended = [answer.result(timeout=120 * PATIENCE) for answer in answers]
     held = set()
     for space, answer in zip(spaces, ended, strict=True):
         assert answer.returncode == 0, answer

@@ -13,6 +13,7 @@ from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING
 
 import pytest
+from lab import PATIENCE
 from packed_file import call
 from warm_server import (
     BRIDGE,
@@ -20,10 +21,9 @@ from warm_server import (
     SOCKET,
     activated,
     answered,
-    children,
     environment,
+    in_its_delegate,
     served,
-    wait_until,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def nothing(installed: Path) -> None:
 def test_server_that_nobody_calls_ends(installed: Path, plugin_dir: Path) -> None:
     """With --idle it ends with status 0 and takes its socket away."""
     with served(installed, SOCKET, "--idle", "0.5") as server:
-        assert server.wait(30) == 0
+        assert server.wait(30 * PATIENCE) == 0
         assert server.stderr is not None
         assert b"no call for 0.5 seconds" in server.stderr.read()
         assert not Path(SOCKET).exists()
@@ -89,7 +89,7 @@ def test_server_whose_build_is_not_installed_ends(
     """It ends when a call of another build tells it that something has changed."""
     now(installed)
     assert answered(OTHER, plugin_dir) == b""
-    assert server.wait(20) == 0
+    assert server.wait(20 * PATIENCE) == 0
     assert not Path(SOCKET).exists()
 
 
@@ -119,12 +119,12 @@ def test_call_under_way_outlives_a_server_that_ends(
     blocked.stdin.write(json.dumps({**BRIDGE, "ipam": {"type": "theirs"}}).encode())
     blocked.stdin.close()
     blocked.stdin = None
-    wait_until(lambda: children(server))
+    in_its_delegate(server)
     other_build(installed)
     assert answered(OTHER, plugin_dir) == b""
-    assert server.wait(20) == 0
+    assert server.wait(20 * PATIENCE) == 0
     (tmp_path / "go").touch()
-    assert blocked.communicate(timeout=20)[0] == b""
+    assert blocked.communicate(timeout=20 * PATIENCE)[0] == b""
     assert blocked.returncode == 0
 
 

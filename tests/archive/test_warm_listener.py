@@ -12,7 +12,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING
 
-from lab import run
+from lab import PATIENCE, run
 from packed_file import call
 from warm_server import (
     LOOPBACK,
@@ -68,7 +68,7 @@ def test_listener_of_another_user_is_told_nothing(host: Host, plugin_dir: Path) 
             assert (ended.returncode, ended.stdout) == (0, b"")
             if stranger.poll() is not None:
                 break
-        assert stranger.communicate(timeout=20)[0] == b"(b'', [])\n"
+        assert stranger.communicate(timeout=20 * PATIENCE)[0] == b"(b'', [])\n"
     finally:
         end(stranger)
         Path(SOCKET).unlink()

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import run
+from lab import PATIENCE, run
 from warm_server import BRIDGE, environment, wait_until, waiting
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def seen(spying: Path, *before: str) -> str:
         env={**env, "PATH": "/usr/bin:/bin:/usr/sbin", "SEEN": str(spied)},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
     )
     assert (ended.returncode, ended.stdout) == (0, b""), ended
     text = spied.read_text()
@@ -97,7 +97,7 @@ def test_root_without_capabilities_may_as_little_as_without_a_server(
         env={**environment(""), "CNI_COMMAND": "DEL", "CNI_PATH": str(spying)},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
     )
     assert ended.returncode == 1
     assert "CAP_NET_ADMIN" in json.loads(ended.stdout)["details"]

@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import PATIENCE
 from packed_file import call
 from warm_server import (
     BRIDGE,
     LOOPBACK,
-    children,
     end,
     environment,
+    in_its_delegate,
     served,
     wait_until,
     waiting,
@@ -68,8 +69,7 @@ def test_server_killed_under_a_call_keeps_nobody_waiting(
         blocked.stdin.close()
         blocked.stdin = None
         try:
-            wait_until(lambda: children(server))
-            (child,) = children(server)
+            child = in_its_delegate(server)
             end(server, signal.SIGKILL)
             for _ in range(3):
                 ended = call(tmp_path / "loopback", "DEL", CONF, **environment(""))
@@ -79,7 +79,7 @@ def test_server_killed_under_a_call_keeps_nobody_waiting(
                 assert Path(f"/proc/{child}").exists()
         finally:
             (tmp_path / "go").touch()
-            output = blocked.communicate(timeout=20)[0]
+            output = blocked.communicate(timeout=20 * PATIENCE)[0]
         assert (output, blocked.returncode) == (b"", 0)
 
 

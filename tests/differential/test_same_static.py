@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import PATIENCE
 
 from tests.runtimes.sandbox.requirements import plugin_directory, reference_directory
 
@@ -87,7 +88,7 @@ def added(directory: Path, case: Case) -> tuple[int, Document]:
         env=env,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
     )
     result = json.loads(ended.stdout) if ended.returncode == 0 else {}
     result.pop("dns", None)  # empty with either, and printed by the older one

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """87: each container has its limits, and its neighbours are no part of them."""
 
+from lab import PATIENCE
+
 from tests.examples.lab import Lab
 from tests.runtimes import web
 from tests.runtimes.sandbox.machine import wait_for
@@ -25,7 +27,8 @@ with socket.create_server(at, family=socket.AF_INET6, dualstack_ipv6=True) as se
 """
 ASK = """
 import socket, sys, time
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20) as server:
+there, limit = (sys.argv[1], int(sys.argv[2])), float(sys.argv[4])
+with socket.create_connection(there, limit) as server:
     started = time.monotonic()
     server.sendall(sys.argv[3].encode())
     if sys.argv[3] == "s":
@@ -52,7 +55,7 @@ def serve(lab: Lab, netns: str) -> None:
 
 def seconds(lab: Lab, netns: str, host: str, what: str) -> float:
     """Return how long `netns` takes to get ("s") or to give ("r") a mebibyte."""
-    words = (*web.PYTHON, ASK, host, str(PORT), what)
+    words = (*web.PYTHON, ASK, host, str(PORT), what, str(20 * PATIENCE))
     return float(lab.sandbox.run(*words, netns=netns).stdout)
 
 

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from bridged import DUAL, addresses, conf, held, host_end, layer2
-from lab import reaches, run
+from lab import PATIENCE, reaches, run
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
@@ -82,7 +82,7 @@ def forged(space: Space, source: str, target: str) -> bool:
     kind = socket.ntohs(0x88B5)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, kind) as listener:
         listener.bind((target, 0x88B5))
-        listener.settimeout(0.5)
+        listener.settimeout(0.5 * PATIENCE)
         with space.entered():
             sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         with sender:

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import Cni, Host, Space, need, run
+from lab import PATIENCE, Cni, Host, Space, need, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def is_reached(address: str, server: Space, client: Space) -> bool:
     with server.entered():
         listening = socket.create_server((address, 8000))
     with listening, client.entered():
-        socket.create_connection((address, 8000), timeout=3).close()
+        socket.create_connection((address, 8000), timeout=3 * PATIENCE).close()
         return True
 
 

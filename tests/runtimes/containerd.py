@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lab import PATIENCE
+
 from tests.runtimes.protobuf import field, fields, text
 from tests.runtimes.sandbox.image import write_image
 from tests.runtimes.sandbox.machine import Completed, Sandbox, wait_for
@@ -84,7 +86,7 @@ class Containerd:
         Raises CRIError.
         """
         headers = self.sandbox.path(f"/run/lab/headers-{id(message)}")
-        words = ["curl", "-sS", "--http2-prior-knowledge", "-m", "60"]
+        words = ["curl", "-sS", "--http2-prior-knowledge", "-m", str(60 * PATIENCE)]
         words += ["--unix-socket", str(self.sandbox.path(SOCKET))]
         words += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         words += ["-D", str(headers), "--data-binary", "@-"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -260,30 +259,27 @@ def test_file_that_cannot_be_executed_is_an_error(ipam: Delegate) -> None:
     assert refusal(ipam, delegate.gc).msg == "execute plugin ipam: exec format error"
 
 
-def test_busy_file_is_tried_again(ipam: Delegate) -> None:
-    """An executable that is being written is waited for, a quarter of a second."""
+def test_busy_file_is_tried_again(
+    ipam: Delegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An executable that is being written is waited for."""
     ipam.answers(RESULT)
     writing = ipam.file.open("ab")
-
-    def finish() -> None:
-        time.sleep(0.08)
-        writing.close()
-
-    thread = threading.Thread(target=finish)
-    thread.start()
-    result = delegate.add("ipam", request(ipam))
-    thread.join()
-    assert result.document("1.0.0") == RESULT
+    monkeypatch.setattr(time, "sleep", lambda _: writing.close())
+    assert delegate.add("ipam", request(ipam)).document("1.0.0") == RESULT
 
 
-def test_file_that_stays_busy_is_an_error(ipam: Delegate) -> None:
+def test_file_that_stays_busy_is_an_error(
+    ipam: Delegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After five attempts the error is told."""
     ipam.answers(RESULT)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
     with ipam.file.open("ab"):
-        started = time.monotonic()
         error = refusal(ipam, delegate.delete)
     assert error.msg == "execute plugin ipam: text file busy"
-    assert time.monotonic() - started < 2
+    assert pauses == [0.05] * 4
 
 
 def test_our_own_plugin_is_called_in_process(ipam: Delegate) -> None:

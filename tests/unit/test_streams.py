@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lab import PATIENCE
 
 from cni_common import streams
 from cni_common.spec.errors import CNIError
@@ -35,7 +36,12 @@ def call(command: str = "VERSION", redirection: str = "", **options: object) -> 
     env = {**DEL, "CNI_COMMAND": command}
     words = ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PLUGIN]
     ended: Ended = subprocess.run(
-        words, env=env, capture_output=True, timeout=60, check=False, **options
+        words,
+        env=env,
+        capture_output=True,
+        timeout=60 * PATIENCE,
+        check=False,
+        **options,
     )
     return ended
 

@@ -4,6 +4,8 @@
 import time
 from pathlib import Path
 
+from lab import PATIENCE
+
 ROOT = Path("/sys/fs/cgroup")
 
 
@@ -15,7 +17,7 @@ def named(name: str) -> list[Path]:
 
 def remove(name: str, seconds: float = 5) -> None:
     """No control group of this name exists; its processes have ended already."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while groups := named(name):
         for group in groups:
             remove_tree(group)

@@ -111,11 +111,11 @@ class Sandbox:
         """End every process of the sandbox and remove what lies outside it."""
         assert self._shell.stdin is not None
         self._shell.stdin.close()
-        self._shell.wait(timeout=30)
+        self._shell.wait(timeout=30 * PATIENCE)
         assert self._shell.stdout is not None
         self._shell.stdout.close()
         for started in self._started:
-            started.wait(timeout=30)
+            started.wait(timeout=30 * PATIENCE)
         cgroups.remove(self.cgroup)
 
     def _enter(self, netns: str | None) -> list[str]:
