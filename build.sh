@@ -193,7 +193,7 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{start,gate,doorstep,pack,schemas}.py
+    rm -f "$own/launcher/"{gate,rare,doorstep,bundling,pack,schemas}.py
     write_schemas "$own"
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
@@ -332,8 +332,13 @@ keep_foreign() {
 prune() {
     local tree
     for tree in "$root"/*; do
-        [[ -d $tree && ! -L $tree && ${tree##*/} =~ ^[0-9a-f]{32}$ ]] || continue
-        case ${tree##*/} in "$1" | "$2") ;; *) rm -rf "$tree" && say "removed $tree" ;; esac
+        # Named after its build, and the Python that compiled it.
+        [[ -d $tree && ! -L $tree && ${tree##*/} =~ ^([0-9a-f]{32})(\.[a-z0-9-]+)?$ ]] ||
+            continue
+        case ${BASH_REMATCH[1]} in
+            "$1" | "$2") ;;
+            *) rm -rf "$tree" && say "removed $tree" ;;
+        esac
     done
 }
 
@@ -411,10 +416,12 @@ install_plugins() {
     done
     env -i CNI_COMMAND=VERSION "$directory/loopback" </dev/null >/dev/null
     prune "$now" "$before"
-    local tree=$root/$now
+    local tree found=''
     # Where the root cannot be written to, or others may write there, /run has the tree.
-    [[ -d $tree ]] || tree=/run/cnipy/$now
-    say "installed cnipy ${names[*]} in $directory, extracted to $tree"
+    for tree in {/run/cnipy,"$root"}/"$now".*; do
+        if [[ -d $tree ]]; then found=$tree; fi
+    done
+    say "installed cnipy ${names[*]} in $directory, extracted to $found"
     install_units "$directory" "$units"
     [[ -d $configurations ]] || install -d -m 0755 "$configurations"
     what_next "$directory" "$configurations"

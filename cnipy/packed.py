@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 COMMAND = "cnipy"
 # The launcher says where its trees lie: first where it was built for, then this.
 SECOND_ROOT = "/run/cnipy"
+# A tree is named after its build, and the Python that compiled it (once not).
+_TREE = re.compile(r"([0-9a-f]{32})(\.[a-z0-9-]+)?")
+_UNFINISHED_TREE = re.compile(rf"\.{_TREE.pattern}\.(lock|tree\..*)")
 _FIRST_BYTES = 4096
-_ROOT = re.compile(rb"^for root in '([^']+)' ", re.MULTILINE)
+_ROOT = re.compile(rb"^root='([^']+)'$", re.MULTILINE)
 _BUILD = re.compile(rb"^# cnipy, build ([0-9a-f]{32})$", re.MULTILINE)
 
 
@@ -42,19 +45,39 @@ def is_ours(path: str) -> bool:
     return bool(build_of(path))
 
 
+def build_of_tree(name: str) -> str:
+    """Return the build whose tree has this name, empty for something else."""
+    found = _TREE.fullmatch(name)
+    return found[1] if found else ""
+
+
+def is_unfinished(name: str) -> bool:
+    """Tell whether an extraction has this name before it is a tree, or locks it."""
+    return bool(_UNFINISHED_TREE.fullmatch(name))
+
+
 def running_from(tree: str) -> Iterator[int]:
-    """Yield the processes, this one apart, that were started from an extracted tree.
+    """Yield the processes, this one apart, that have modules of an extracted tree.
 
     In a mount namespace of its own, a process may mean another tree by this path.
     """
-    start = os.path.join(tree, "start.py")
+    build = os.fsencode(build_of_tree(os.path.basename(tree)))
     for name in os.listdir("/proc"):
         if not name.isdecimal() or int(name) == os.getpid():
             continue
         with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-            named = os.fsencode(start) in file.read().split(b"\0")
-            if named and os.path.samefile(f"/proc/{name}/root{start}", start):
+            named = build in file.read().split(b"\0")
+            if named and _has_open(name, os.path.join(tree, "bundle")):
                 yield int(name)
+
+
+def _has_open(process: str, path: str) -> bool:
+    descriptors = f"/proc/{process}/fd"
+    for number in os.listdir(descriptors):
+        with suppress(OSError):
+            if os.path.samefile(os.path.join(descriptors, number), path):
+                return True
+    return False
 
 
 def _head(path: str) -> bytes:

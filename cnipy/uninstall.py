@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from cnipy import warm_units
-from cnipy.packed import COMMAND, build_of, is_ours, roots_of, running_from
+from cnipy.packed import (
+    COMMAND,
+    build_of,
+    build_of_tree,
+    is_ours,
+    is_unfinished,
+    roots_of,
+    running_from,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
 REFERENCE = ".reference"
-_TREE = re.compile(r"[0-9a-f]{32}")
-_UNFINISHED_TREE = re.compile(r"\.[0-9a-f]{32}\.(lock|tree\..*)")
 _PATIENCE = 20.0  # seconds that calls under way have to end
 
 
@@ -126,14 +132,15 @@ def _remove_trees(
         names = os.listdir(root)
     except (FileNotFoundError, NotADirectoryError):
         return
-    for name in filter(_TREE.fullmatch, names):
+    for name in filter(build_of_tree, names):
         tree = os.path.join(root, name)
-        until = time.monotonic() + (_PATIENCE if name in builds else 0)
+        expected = build_of_tree(name) in builds
+        until = time.monotonic() + (_PATIENCE if expected else 0)
         while running := sorted(running_from(tree)):
             if time.monotonic() > until:
                 break
             time.sleep(0.1)
-        if running and name in builds:
+        if running and expected:
             msg = f"remove {tree}: processes {' '.join(map(str, running))} run from it"
             hint = "a warm server that was started by hand is ended by hand"
             raise CNIError(Code.TRY_AGAIN_LATER, msg, f"{hint}; then again")
@@ -141,7 +148,7 @@ def _remove_trees(
             tell(f"left {tree}: processes run from it")
         elif not os.path.islink(tree):
             shutil.rmtree(tree)
-    for name in filter(_UNFINISHED_TREE.fullmatch, names):
+    for name in filter(is_unfinished, names):
         path = os.path.join(root, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`__main__.py` of the packed file: extract the archive once, then run from there.
+"""What gate.py has of the packed file: extract it once, and compile what it holds.
 
-A tree is complete from the moment it has its name, for it is renamed into place; it
-is named after the build, so that all copies of a file share it, whatever their names.
-What others could have written is neither used nor written to. Standard library only.
+A tree is complete from the moment it has its name, for it is renamed into place; it is
+named after the build and the interpreter that compiled it, so that all copies of a file
+share it, whatever their names. What others could have written is neither used nor
+written to. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,41 +14,38 @@ import os
 import stat
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-BUILD = "@BUILD@"
-ROOT = "@ROOT@"
+    Opened = tuple[Any, ...]
+    Opens = Callable[[str], Opened | None]
+
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 DIRECTORY_MODE = 0o755
-START = "start.py"
 
 
 class RefusedError(OSError):
     """A directory that this program must not trust; the message says why."""
 
 
-def roots() -> list[str]:
-    """Return the directories where trees may lie, in order of preference."""
-    fixed = [ROOT, "/run/cnipy"]
-    uid = os.geteuid()
-    return fixed if uid == 0 else [*fixed, f"/run/user/{uid}/cnipy"]
+def extracted(archive: str, roots: Sequence[str], name: str, opened: Opens) -> Opened:
+    """Return what `opened` says of the tree `name`, extracted now unless it is there.
 
-
-def tree_in(candidates: list[str], archive: str) -> str:
-    """Return the path of this build's tree, extracted now unless it is there.
-
-    Raises OSError with one cause per candidate when none can be used.
+    Where no root takes a tree the runtime is told, with one cause for each, and the
+    process ends.
     """
+    uid = os.geteuid()
+    own = [] if uid == 0 else [f"/run/user/{uid}/cnipy"]
     causes = []
-    for root in candidates:
+    for root in (*roots, *own):
         try:
-            return _existing(root) or _extracted(root, archive)
+            return _existing(root, name, opened) or _made(root, name, archive, opened)
         except OSError as error:
             causes.append(str(error))
-    raise OSError("; ".join(causes))
+    _refuse(os.path.basename(archive), "; ".join(causes))
+    sys.exit(1)
 
 
 def check_owned(path: str, *owners: int) -> None:
@@ -64,47 +62,59 @@ def check_owned(path: str, *owners: int) -> None:
         raise RefusedError(f"{path}: writable by others")
 
 
-def _existing(root: str) -> str | None:
-    tree = os.path.join(root, BUILD)
+def _existing(root: str, name: str, opened: Opens) -> Opened | None:
+    """Return what `opened` says of a tree, None without one from which calls start."""
     try:
         check_owned(root, 0, os.geteuid())
-        check_owned(tree, 0, os.geteuid())
-        os.stat(os.path.join(tree, START))
+        check_owned(os.path.join(root, name), 0, os.geteuid())
+        return opened(os.path.join(root, name))
     except FileNotFoundError:
         return None
-    return tree
 
 
-def _extracted(root: str, archive: str) -> str:
-    import shutil
-    import tempfile
-    import zipfile
-
-    tree = os.path.join(root, BUILD)
+def _made(root: str, name: str, archive: str, opened: Opens) -> Opened:
     os.umask(0o022)
     os.makedirs(root, DIRECTORY_MODE, exist_ok=True)
     check_owned(root, os.geteuid())
     _check_ancestors(root)
-    with _locked(os.path.join(root, f".{BUILD}.lock")):
-        if _existing(root):
-            return tree
-        for name in os.listdir(root):
-            if name.startswith(f".{BUILD}.tree."):
-                shutil.rmtree(os.path.join(root, name))
-        unfinished = tempfile.mkdtemp(prefix=f".{BUILD}.tree.", dir=root)
-        try:
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(unfinished)
-            os.chmod(unfinished, DIRECTORY_MODE)
-            _sync(unfinished)
-            with suppress(FileNotFoundError):  # a tree from which no call can start
-                os.rename(tree, f"{unfinished}.lost")
-            os.rename(unfinished, tree)
-            shutil.rmtree(f"{unfinished}.lost", ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
-    return tree
+    with _locked(os.path.join(root, f".{name}.lock")):
+        # Somebody else may have made it while we waited.
+        found = _existing(root, name, opened)
+        if not found:
+            _extract(root, name, archive)
+            found = _existing(root, name, opened)
+    if not found:
+        raise OSError(f"{root}/{name}: what was written there is not what is read")
+    return found
+
+
+def _extract(root: str, name: str, archive: str) -> None:
+    import shutil
+    import tempfile
+    import zipfile
+    from zipimport import zipimporter
+
+    for left in os.listdir(root):
+        if left.startswith(f".{name}.tree."):
+            shutil.rmtree(os.path.join(root, left))
+    tree = os.path.join(root, name)
+    unfinished = tempfile.mkdtemp(prefix=f".{name}.tree.", dir=root)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(unfinished)
+        bundling: dict[str, Any] = {"__name__": "bundling"}
+        exec(zipimporter(archive).get_code("bundling"), bundling)  # noqa: S102 - ours
+        with open(os.path.join(unfinished, "bundle"), "xb") as file:
+            file.write(bundling["bundle"](unfinished, tree))
+        os.chmod(unfinished, DIRECTORY_MODE)
+        _sync(unfinished)
+        with suppress(FileNotFoundError):  # a tree from which no call can start
+            os.rename(tree, f"{unfinished}.lost")
+        os.rename(unfinished, tree)
+        shutil.rmtree(f"{unfinished}.lost", ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _check_ancestors(root: str) -> None:
@@ -144,31 +154,13 @@ def _sync(directory: str) -> None:
         os.close(opened)
 
 
-def _refusal(name: str, error: OSError) -> int:
+def _refuse(name: str, causes: str) -> None:
     import json
 
-    msg = f"extract {name}: {error}"
+    msg = f"extract {name}: {causes}"
     if name == "cnipy":
         sys.stderr.write(f"cnipy: {msg}\n")
-        return 1
-    document = {"cniVersion": "1.1.0", "code": 5, "msg": msg}
-    sys.stdout.write(json.dumps(document) + "\n")
-    return 1
-
-
-def main() -> int:
-    """Run the plugin named by the file's base name; does not return if it could."""
-    archive = sys.argv[0]
-    try:
-        tree = tree_in(roots(), archive)
-    except OSError as error:
-        return _refusal(os.path.basename(archive), error)
-    del sys.path[0]  # the archive itself
-    sys.path.append(os.path.join(tree, "site-packages"))
-    from launcher.entry import run
-
-    return run(sys.argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    else:
+        document = {"cniVersion": "1.1.0", "code": 5, "msg": msg}
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()

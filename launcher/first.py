@@ -7,11 +7,9 @@ Up to that point nothing is imported that is not compiled into the interpreter.
 import posix
 from posix import _exit
 
-from launcher import client
 
-
-def run(tree: str, argv: list[str]) -> None:
-    """Serve the call `argv` from the extracted `tree`; does not return."""
+def run(build: str, argv: list[str]) -> None:
+    """Serve the call `argv` from an extracted tree of `build`; does not return."""
     text = b""
     command = posix.environ.get(b"CNI_COMMAND")
     if command == b"VERSION":
@@ -27,7 +25,9 @@ def run(tree: str, argv: list[str]) -> None:
 
             if version.introduce(argv[0]):
                 _exit(0)
-        status = client.call(tree.rpartition("/")[2], argv)
+        from launcher import client
+
+        status = client.call(build, argv)
         if status is not None:
             _exit(status)
     from launcher import entry

@@ -1,55 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the launcher has the interpreter run, compiled anew at every start. It holds no
-# apostrophe, for it stands between two of them in a shell script.
+# What the launcher has the interpreter run. It is compiled anew at every start, as much
+# work as the rest of VERSION: what most calls do not need is in rare.py, and neither
+# annotations nor f-strings are here. There is no apostrophe in it, for it stands
+# between two of them in a shell script.
+import marshal
 import posix
 import sys
+from _frozen_importlib_external import MAGIC_NUMBER
+from _imp import source_hash
 
 
-def ready(start: str) -> bool:
-    tree = start.removesuffix("/start.py")
+def opened(tree):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - see above
     try:
-        posix.stat(start)
+        # Nothing is believed that somebody else could have written: a tree is a
+        # directory, no link, which only its owner writes to, and so is where it lies.
         for path in (tree, tree.rpartition("/")[0]):
             found = posix.lstat(path)
-            owned = found.st_uid in {0, posix.geteuid()}
-            # A directory, and no link, which only its owner writes to.
-            if not owned or found.st_mode & 0o170022 != 0o040000:  # noqa: PLR2004
-                return False
+            mine = found.st_uid in {0, posix.geteuid()}
+            if not mine or found.st_mode & 0o170022 != 0o040000:  # noqa: PLR2004
+                return None
+        bundle = posix.open(tree + "/bundle", posix.O_RDONLY | posix.O_CLOEXEC)
+        head = posix.pread(bundle, 16, 0)
+        part = posix.pread(bundle, int.from_bytes(head[12:], "big"), 16)
+        if head[:12] == MAGIC_NUMBER + source_hash(0, part):
+            return tree, bundle, 16 + len(part), marshal.loads(part)  # noqa: S302
+        posix.close(bundle)
     except OSError:
-        return False
-    return True
+        pass  # doorstep.py will say why, if it is lasting
+    return None
 
 
-def run(start: str, archive: str) -> None:
-    if ready(start):
-        del sys.argv[0]
-        with open(start, "rb") as file:
-            exec(file.read(), {"__file__": start})  # noqa: S102 - as if run by its path
-    else:
-        import runpy
-
-        del sys.argv[:2]
-        runpy.run_path(archive, run_name="__main__")
-
-
-def fail(archive: str, error: Exception) -> None:
-    sys.excepthook(type(error), error, error.__traceback__)
-    if archive.endswith("/cnipy"):
-        return
-    code = 5 if isinstance(error, OSError) else 999
-    tree = next((p[:-14] for p in sys.path if p.endswith("/site-packages")), "")
-    way = f"remove {tree}, the next call extracts it anew" if tree else "install again"
-    words = (f"load {tree or archive}: {type(error).__name__}: {error}", way)
-    # What makes JSON may be what is missing.
-    unfit = bytes(range(32)) + b"\x22\\"
-    plain = [word.encode("ascii", "replace").translate(None, unfit) for word in words]
-    form = b"{|cniVersion|: |1.1.0|, |code|: %d, |msg|: |%b|, |details|: |%b|}\n"
-    posix.write(1, form.replace(b"|", b"\x22") % (code, *plain))
-
-
-start, archive = sys.argv[1:3]
+rare, build, root = sys.argv[1:4]
+del sys.argv[:4]
+name = "/" + build + "." + sys.implementation.cache_tag
+second = "/run/cnipy"
 try:
-    run(start, archive)
+    found = opened(root + name) or opened(second + name)  # type: ignore[no-untyped-call]
+    if not found:
+        exec(rare)  # noqa: S102 - it stands beside these words
+        found = extracted((root, second), name, opened)  # type: ignore[name-defined] # noqa: F821
+    reader = {"__name__": "launcher.bundle"}
+    exec(found[3][0], reader)  # noqa: S102 - ours
+    reader["run"](build, *found)  # type: ignore[operator]
 except Exception as error:  # noqa: BLE001 - nothing is between this and the runtime
-    fail(archive, error)
+    exec(rare)  # noqa: S102
+    tell(error)  # type: ignore[name-defined] # noqa: F821
     sys.exit(1)

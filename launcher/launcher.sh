@@ -6,6 +6,7 @@
 # the suite. The name by which the file is called chooses the plugin.
 python='@PYTHON@'
 build='@BUILD@'
+root='@ROOT@'
 
 # CPython gives its own files the lowest free descriptor and does not start at all when
 # stdin is a directory. A stand-in that cannot be read or written gives a CNI error.
@@ -20,13 +21,7 @@ if [ ! -x "$python" ]; then
         "start $python: no such interpreter" 'install python3, or build with --python'
     exit 1
 fi
-start=
-for root in '@ROOT@' /run/cnipy; do
-    if [ -e "$root/$build/start.py" ]; then
-        start=$root/$build/start.py
-        break
-    fi
-done
 exec "$python" -I -S -X utf8 -c '
-@GATE@' "$start" "$0" "$@"
+@GATE@' '
+@RARE@' "$build" "$root" "$0" "$@"
 exit 1

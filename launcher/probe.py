@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PATIENCE = 5.0  # seconds; systemd may have to start it first
-_START = re.compile(rb"/([0-9a-f]{32})/start\.py")
+_BUILD = re.compile(rb"[0-9a-f]{32}")
 
 
 def warm(build: str) -> Warm:
@@ -72,7 +72,6 @@ def _running() -> Iterator[str]:
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
-            found = [_START.search(word) for word in words]
-            builds = [match[1].decode() for match in found if match]
+            builds = [word.decode() for word in words if _BUILD.fullmatch(word)]
             if builds and b"serve" in words and peer.namespaces(name) == own:
                 yield builds[0]

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from lab import lacking
-from packed_file import TOP
+from packed_file import INTERPRETER, TOP
 from warm_server import served
 
 from plugins import REGISTER
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -34,6 +34,13 @@ def build(packed: Path) -> str:
     """The build of the archive, as its first bytes say."""
     head = packed.read_bytes()[:1024].decode(errors="replace")
     return head.partition("# cnipy, build ")[2].partition("\n")[0]
+
+
+@pytest.fixture
+def tree(build: str) -> str:
+    """The name of the archive's tree, as the interpreter fixed at build extracts it."""
+    words = [INTERPRETER, "-c", "import sys; print(sys.implementation.cache_tag)"]
+    return f"{build}.{subprocess.check_output(words, text=True).strip()}"
 
 
 @pytest.fixture

@@ -11,8 +11,18 @@ from lab import PATIENCE, lacking
 
 TOP = Path(__file__).parents[2]
 ROOT = "/var/cache/cnipy"
+INTERPRETER = "/usr/bin/python3"
 # A first start: nothing extracted anywhere, and nobody else's files are touched.
 FRESH = "mount -t tmpfs -o mode=0755 tmpfs /var/cache; mount -t tmpfs tmpfs /run; "
+
+# Writes a sound bundle whose code says whose it is; the path is the last argument.
+THEIRS = f"""{INTERPRETER} -c '
+import marshal, sys
+from _imp import source_hash
+from importlib.util import MAGIC_NUMBER
+part = marshal.dumps((compile("print(1 and chr(42))", "theirs", "exec"), {{}}))
+size = len(part).to_bytes(4, "big")
+open(sys.argv[1], "wb").write(MAGIC_NUMBER + source_hash(0, part) + size + part)'"""
 
 
 def call(

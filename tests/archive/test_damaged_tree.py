@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from packed_file import FRESH, ROOT, privately
+from packed_file import FRESH, INTERPRETER, ROOT, THEIRS, privately
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# $0 is the plugin, $1 the configuration.
+# $0 is the plugin, $1 the configuration, $2 what changes a bundle.
 EXTRACTED = FRESH + 'env -i CNI_COMMAND=VERSION "$0" </dev/null >/dev/null; '
 TOLD = '2>/dev/null && echo " 0" || echo " $?"; '
 VERSION = f'env -i CNI_COMMAND=VERSION "$0" </dev/null {TOLD}'
@@ -24,10 +24,12 @@ CONF = '{"cniVersion": "1.1.0", "name": "n", "type": "loopback"}'
 SITE = f"{ROOT}/*/site-packages"
 
 
-def answer(plugin_dir: Path, script: str) -> tuple[dict[str, object], int, str]:
+def answer(
+    plugin_dir: Path, script: str, change: str = ""
+) -> tuple[dict[str, object], int, str]:
     """Return the document, the status, and what the script prints afterwards."""
-    text = privately(EXTRACTED + script, plugin_dir / "loopback", CONF)
-    document, _, rest = text.rpartition(" ") if "}" not in text else cut(text)
+    text = privately(EXTRACTED + script, plugin_dir / "loopback", CONF, change)
+    document, _, rest = cut(text) if "}" in text else ("", "", text.lstrip())
     status, _, rest = rest.partition("\n")
     return json.loads(document or "{}"), int(status), rest
 
@@ -38,66 +40,99 @@ def cut(text: str) -> tuple[str, str, str]:
     return text[:end], "", text[end:].lstrip()
 
 
-@pytest.mark.parametrize("lost", ("start.py", "*"))
-def test_tree_without_its_beginning_is_extracted_anew(
-    plugin_dir: Path, build: str, lost: str
+# What follows are lines of Python about `data`, the bytes of a bundle.
+CHANGE = (
+    f"{INTERPRETER} -c 'import sys; data = bytearray(open(sys.argv[2], "
+    '"rb").read()); end = 16 + int.from_bytes(data[12:16], "big"); exec(sys.argv[1]); '
+    """open(sys.argv[2], "wb").write(data)' "$2" """
+)
+CUT = [f"del data[{length}:]" for length in (0, 3, 12, 16, 17, 1000, "end - 1")]
+FLIPPED = [f"data[{at}] ^= 64" for at in (0, 4, 11, 12, 15, 16, 1000, "end - 1")]
+
+
+@pytest.mark.parametrize("harm", ("", "*", *CUT, *FLIPPED))
+def test_tree_from_which_no_call_can_start_is_extracted_anew(
+    plugin_dir: Path, tree: str, harm: str
 ) -> None:
-    """A tree that was emptied, or has lost its first file, is replaced."""
-    script = f"rm -r {ROOT}/{build}/{lost}; {VERSION} ls -A {ROOT}; ls {ROOT}/{build}"
+    """A tree that was emptied, or whose bundle is lost or not whole, is replaced."""
+    place = f"{ROOT}/{tree}"
+    change = f"{CHANGE} {place}/bundle" if "data" in harm else f"rm -r {place}/{harm}"
+    script = (
+        f"cp {place}/bundle /run/sound; {change}; {VERSION} "
+        f"cmp {place}/bundle /run/sound; ls -A {ROOT}; ls {place}"
+    )
+    document, status, listed = answer(plugin_dir, script, harm)
+    assert (status, document["cniVersion"]) == (0, "1.1.0")
+    contents = ["bundle", "bundling.py", "doorstep.py", "site-packages"]
+    assert listed.split() == [f".{tree}.lock", tree, *contents]
+
+
+def test_tree_of_another_interpreter_is_let_alone(plugin_dir: Path, tree: str) -> None:
+    """After an upgrade of Python another tree is made beside the one that there was."""
+    other = f"{ROOT}/{tree.partition('.')[0]}.cpython-39"
+    script = f"mv {ROOT}/{tree} {other}; {VERSION} ls {ROOT}"
     document, status, listed = answer(plugin_dir, script)
     assert (status, document["cniVersion"]) == (0, "1.1.0")
-    trees, contents = [f".{build}.lock", build], ["site-packages", "start.py"]
-    assert listed.split() == [*trees, "__main__.py", *contents]
+    assert set(listed.split()) == {tree, other.rpartition("/")[2]}
+
+
+DAMAGED = f"{CHANGE} {ROOT}/*/bundle; "
 
 
 @pytest.mark.parametrize("call", (VERSION, DELETED))
-@pytest.mark.parametrize(
-    "harm",
-    (
-        f"rm -r {SITE}/launcher",
-        f"rm -r {SITE}/plugins",
-        f"rm -r {SITE}/cni_common",
-        f"rm -r {SITE}",
-        f"for f in {SITE}/cni_common/spec/__pycache__/*; do truncate -s 100 $f; done",
-    ),
-)
+@pytest.mark.parametrize("harm", ("del data[end:]", "data[end:] = bytes(len(data))"))
+def test_module_that_is_damaged_is_loaded_from_its_source(
+    plugin_dir: Path, harm: str, call: str
+) -> None:
+    """Where nothing but modules of a bundle is lost or changed, calls go on."""
+    _, status, rest = answer(plugin_dir, f"{DAMAGED} {call}", harm)
+    assert (status, rest) == (0, "")
+
+
+def test_sources_are_not_needed(plugin_dir: Path) -> None:
+    """What is compiled is all that a call needs."""
+    _, status, rest = answer(plugin_dir, f"rm -r {SITE}; {VERSION}")
+    assert (status, rest) == (0, "")
+
+
+@pytest.mark.parametrize("call", (VERSION, DELETED))
+@pytest.mark.parametrize("lost", ("/launcher", "/plugins", "/cni_common", ""))
 def test_missing_module_is_one_document_that_says_what_to_do(
-    plugin_dir: Path, build: str, harm: str, call: str
+    plugin_dir: Path, tree: str, lost: str, call: str
 ) -> None:
     """Whatever is not there, the runtime gets one error that names the tree."""
-    document, status, _ = answer(plugin_dir, f"{harm}; {call}")
+    script = f"{DAMAGED} rm -r {SITE}{lost}; {call}"
+    document, status, _ = answer(plugin_dir, script, "del data[end:]")
     assert (status, document["code"]) == (1, 999)
-    assert f"{ROOT}/{build}" in str(document["msg"])
-    assert f"remove {ROOT}/{build}" in str(document["details"])
+    assert f"{ROOT}/{tree}" in str(document["msg"])
+    assert f"remove {ROOT}/{tree}" in str(document["details"])
 
 
 @pytest.mark.parametrize(
-    "module", ("plugins/loopback", "pydantic", "cni_common/rollback.py")
+    "module", ("plugins/loopback", "pydantic.py", "cni_common/rollback.py")
 )
 def test_what_a_call_lacks_is_told_with_the_tree(
-    plugin_dir: Path, build: str, module: str
+    plugin_dir: Path, tree: str, module: str
 ) -> None:
     """Where a part of the tree is missing that only some calls need, these say so."""
-    compiled = f"{SITE}/cni_common/__pycache__/rollback.*"
-    script = f"rm -r {SITE}/{module} {compiled}; {DELETED}"
-    document, status, _ = answer(plugin_dir, script)
+    script = f"{DAMAGED} rm -r {SITE}/{module}; {DELETED}"
+    document, status, _ = answer(plugin_dir, script, "del data[end:]")
     assert (status, document["code"]) == (1, 999)
-    assert f"remove {ROOT}/{build}" in str(document["details"])
+    assert f"remove {ROOT}/{tree}" in str(document["details"])
 
 
 @pytest.mark.parametrize("where", (ROOT, f"{ROOT}/*"))
 @pytest.mark.parametrize("mode", ("o+w", "g+w"))
 def test_tree_that_others_may_write_is_not_executed(
-    plugin_dir: Path, build: str, where: str, mode: str
+    plugin_dir: Path, tree: str, where: str, mode: str
 ) -> None:
     """Where others may write to the tree or its root, another one is extracted."""
     script = (
-        f"echo 'print(\"theirs\")' >{ROOT}/{build}/start.py; "
-        f"chmod {mode} {where}; {VERSION} ls /run/cnipy"
+        f"{THEIRS} {ROOT}/{tree}/bundle; chmod {mode} {where}; {VERSION} ls /run/cnipy"
     )
     document, status, listed = answer(plugin_dir, script)
     assert (status, document["cniVersion"]) == (0, "1.1.0")
-    assert listed.split() == [build]
+    assert listed.split() == [tree]
 
 
 def test_archive_that_is_cut_short_is_an_error_document(

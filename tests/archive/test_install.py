@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 INSTALL = f'{TOP}/build.sh install --bin-dir "$0" --conf-dir "$0.d" --unit-dir "$0.u"'
 
 
-def test_install_places_one_archive_and_links(packed: Path, tmp_path: Path) -> None:
+def test_install_places_one_archive_and_links(tree: str, tmp_path: Path) -> None:
     """Every name is there with mode 0755, extracted before the first call."""
     script = (
         f'{FRESH} {INSTALL} 2>/dev/null; ls -A "$0"; stat -Lc %a "$0"/*; ls {ROOT}; '
@@ -25,8 +25,8 @@ def test_install_places_one_archive_and_links(packed: Path, tmp_path: Path) -> N
     names = sorted(["cnipy", *REGISTER])
     count = len(names)
     assert lines[:count] == names
-    assert lines[count : 2 * count] == ["755"] * count, packed
-    assert len(lines[2 * count]) == 32
+    assert lines[count : 2 * count] == ["755"] * count
+    assert lines[2 * count] == tree
     assert "supportedVersions" in "".join(lines)
 
 
@@ -51,8 +51,10 @@ def test_forced_install_keeps_the_foreign_file_beside(tmp_path: Path) -> None:
 def test_install_removes_trees_of_older_builds(tmp_path: Path) -> None:
     """Trees that no installed file refers to any more are taken away."""
     old = f"{ROOT}/{'0' * 32}"
-    script = f"{FRESH} mkdir -p {old}; {INSTALL} 2>/dev/null; ls {ROOT}"
-    assert "0" * 32 not in privately(script, tmp_path).split()
+    script = f"{FRESH} mkdir -p {old} {old}.cpython-311; {INSTALL} 2>&1; ls {ROOT}"
+    listed = privately(script, tmp_path).splitlines()
+    assert f"build.sh: removed {old}.cpython-311" in listed
+    assert not [name for name in listed if name.startswith("0" * 32)]
 
 
 def test_forced_install_keeps_what_a_package_brought_later(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_demo_holds_below_what_it_empties(packed: Path) -> None:
         f"mkdir -p {root} && mount -t tmpfs -o mode=1777 tmpfs {root} && "
         "mount -t tmpfs -o mode=755 tmpfs /run && "
         f"cp -a {packed.parent} /run/plugins && "
-        "/run/plugins/cnipy demo && ls /run/cnipy/*/start.py"
+        "/run/plugins/cnipy demo && ls /run/cnipy/*/bundle"
     )
     played = subprocess.run(
         ["unshare", "-m", "--propagation", "private", "sh", "-c", script],

@@ -47,11 +47,26 @@ def test_other_root_gives_another_build(shiv_archive: Path) -> None:
     assert len(builds) == 4
 
 
-def test_tree_holds_compiled_modules_and_no_scripts(shiv_archive: Path) -> None:
-    """Modules come compiled, so that a read-only tree starts as fast as any."""
-    names = set(pack.members(shiv_archive))
-    assert any(name.endswith(".pyc") for name in names)
-    assert not any("/bin/" in name for name in names)
+def test_archive_holds_sources_and_no_scripts(shiv_archive: Path) -> None:
+    """Nothing is compiled before it is known which Python it is for."""
+    assert set(pack.members(shiv_archive)) == {
+        "bundling.py",
+        "doorstep.py",
+        "site-packages/thing/__init__.py",
+    }
+
+
+def test_gate_has_neither_comments_nor_an_apostrophe(
+    shiv_archive: Path, tmp_path: Path
+) -> None:
+    """What is compiled at every start stands between apostrophes, and is brief."""
+    output = tmp_path / "packed"
+    pack.write(output, pack.members(shiv_archive), "/usr/bin/python3", "/var/cache/x")
+    script = output.read_bytes().partition(b"PK\3\4")[0].decode()
+    gate, _, rare, *_ = script.partition(" -c '")[2].split("'")
+    for text in (gate, rare):
+        compile(text, "text", "exec")
+        assert "#" not in text
 
 
 def test_build_stands_in_the_first_bytes(shiv_archive: Path, tmp_path: Path) -> None:

@@ -69,6 +69,6 @@ def test_page_of_the_warm_server(machine: Sandbox) -> None:
     socket = machine.path("/run/cnipy/warm.sock")
     wait_for(socket.is_socket, "the warm server")
     printed = reader.next("/opt/cni/bin/cnipy status")
-    build = next(p.name for p in machine.path("/var/cache/cnipy").glob("[0-9a-f]*"))
+    build = next(p.stem for p in machine.path("/var/cache/cnipy").glob("[0-9a-f]*"))
     assert f"warm server: serves build {build}\n" in printed
     reader.assert_at_end()

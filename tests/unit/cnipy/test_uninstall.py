@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUILD = "0123456789abcdef" * 2
+TREE = f"{BUILD}.cpython-311"
 NAMES = ("bridge", "host-local", "portmap")
 
 
@@ -25,10 +26,11 @@ def installed(tmp_path: Path) -> Path:
     """A directory in which bridge was another's, and a tree of the packed file."""
     directory, root = tmp_path / "bin", tmp_path / "trees"
     directory.mkdir()
-    (root / BUILD).mkdir(parents=True)
-    (root / BUILD / "start.py").touch()
-    (root / f".{BUILD}.lock").touch()
-    head = f"#!/bin/sh\n# cnipy, build {BUILD}\nfor root in '{root}' /run/cnipy; do\n"
+    (root / TREE).mkdir(parents=True)
+    (root / TREE / "bundle").touch()
+    (root / f".{TREE}.lock").touch()
+    (root / f".{TREE}.tree.x8w_2q1z").mkdir()
+    head = f"#!/bin/sh\n# cnipy, build {BUILD}\nroot='{root}'\n"
     (directory / "cnipy").write_text(head)
     for name in NAMES:
         (directory / name).symlink_to("cnipy")
@@ -95,7 +97,7 @@ def test_a_file_of_others_in_the_place_of_a_kept_one_is_refused(
     with pytest.raises(CNIError, match=r"not ours.*bridge"):
         run(installed)
     assert sorted(os.listdir(installed)) == before
-    assert (installed.parent / "trees" / BUILD).is_dir()
+    assert (installed.parent / "trees" / TREE).is_dir()
 
 
 def test_a_tree_in_use_stays_with_the_command(
@@ -103,8 +105,10 @@ def test_a_tree_in_use_stays_with_the_command(
 ) -> None:
     """A call under way may still import from its tree; who runs is named."""
     monkeypatch.setattr(uninstalling, "_PATIENCE", 0.3)
-    tree = installed.parent / "trees" / BUILD
-    busy = subprocess.Popen(["sh", "-c", "read x", str(tree / "start.py")], stdin=-1)
+    tree = installed.parent / "trees" / TREE
+    words = ["sh", "-c", "read x", BUILD]
+    with (tree / "bundle").open() as bundle:
+        busy = subprocess.Popen(words, stdin=-1, pass_fds=[bundle.fileno()])
     try:
         with pytest.raises(CNIError, match=f"processes {busy.pid} run from it"):
             run(installed)
