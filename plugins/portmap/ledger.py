@@ -125,7 +125,7 @@ def restore() -> None:
 
     Unlike the others it takes the lock itself, and only where there are claims.
     """
-    if marks.any_in(CLAIMS):
+    if marks.any_in(CLAIMS) or own_tables.is_lost(elements.TABLE):
         with lock():
             if _is_any_claimed():
                 _change(_declaration(), "")

@@ -153,6 +153,20 @@ def test_elements_tell_all_that_a_claim_needs(
     assert table(*PORTMAP) == before
 
 
+def test_call_without_ports_restores_rules_of_the_living(
+    node: Node, two: dict[int, Space]
+) -> None:
+    """portmap: after the loss and a flush, an ADD that publishes nothing restores."""
+    before = table(*PORTMAP)
+    lose()
+    run("nft", "flush", "chain", *PORTMAP, "prerouting")
+    conf, options = request(node.container(4), 4)
+    node.cni.ok("portmap", "ADD", conf, **options)
+    assert table(*PORTMAP) == before
+    with serving(two[3], "kept"):
+        assert ask_from(node.outside, NODE, 8081) == "kept 198.51.100.2"
+
+
 def test_conditions_are_read_back(node: Node) -> None:
     """portmap: a network's conditions hold after the loss, and go with the port."""
     bound = node.container(2)
