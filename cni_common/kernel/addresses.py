@@ -6,11 +6,11 @@ from __future__ import annotations
 import errno
 import ipaddress
 import select
-import socket
 import time
 
+from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifaddrmsg
+from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -130,9 +130,9 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
 
 
 def _listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
-    message = ifaddrmsg()
+    message = pyroute2_messages.ifaddrmsg()
     message["index"] = index
-    answers = netlink.dump(message, RTM_GETADDR, ifaddrmsg)
+    answers = netlink.dump(message, RTM_GETADDR, pyroute2_messages.ifaddrmsg)
     return [(answer["index"], _assigned(answer)) for answer in answers]
 
 
@@ -146,8 +146,8 @@ def _flags(
 
 
 def _message(link: Link, address: IPInterface, flags: int) -> Any:
-    message = ifaddrmsg()
-    message["family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    message = pyroute2_messages.ifaddrmsg()
+    message["family"] = FAMILY[address.version]
     message["prefixlen"] = address.network.prefixlen
     message["index"] = link.index
     message["attrs"] = [

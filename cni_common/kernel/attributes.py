@@ -7,6 +7,7 @@ takes to make the link. The format is that of linux/netlink.h, struct nlattr.
 
 from __future__ import annotations
 
+import os
 import struct
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -23,6 +24,16 @@ def attribute(kind: int, *payload: bytes) -> bytes:
     content = b"".join(payload)
     head = _HEADER.pack(_HEADER.size + len(content), kind)
     return head + content + b"\0" * (-len(content) % 4)
+
+
+def text(kind: int, content: str) -> bytes:
+    """Return an attribute with a text, which ends with NUL."""
+    return attribute(kind, os.fsencode(content) + b"\0")
+
+
+def number(kind: int, content: int) -> bytes:
+    """Return an attribute with an unsigned number of four bytes."""
+    return attribute(kind, _NUMBER.pack(content))
 
 
 def pairs(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import errno
 
-from cni_common.kernel import links
+from cni_common.kernel import links, pyroute2_messages
 from cni_common.kernel.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -77,7 +76,7 @@ def set_port(netlink: Netlink, name: str, *, hairpin: bool, isolated: bool) -> N
         ("IFLA_BRPORT_MODE", int(hairpin)),
         ("IFLA_BRPORT_ISOLATED", int(isolated)),
     ]
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["attrs"] = [
         ("IFLA_IFNAME", name),
         (
@@ -114,13 +113,13 @@ def delete_vlans(netlink: Netlink, port: Link, vids: Iterable[int]) -> None:
 
 def vlans(netlink: Netlink, port: Link) -> PortVlans:
     """Return the VLANs of `port`."""
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["family"] = _AF_BRIDGE
     message["attrs"] = [("IFLA_EXT_MASK", _WITH_VLANS)]
     pvid = 0
     untagged: set[int] = set()
     tagged: set[int] = set()
-    for answer in netlink.dump(message, RTM_GETLINK, ifinfmsg):
+    for answer in netlink.dump(message, RTM_GETLINK, pyroute2_messages.ifinfmsg):
         if answer["index"] != port.index:
             continue
         # A port that carries none has no such attribute.
@@ -145,7 +144,7 @@ def _change_vlans(
 ) -> None:
     if not entries:
         return
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["family"] = _AF_BRIDGE
     message["index"] = port.index
     message["attrs"] = [("IFLA_AF_SPEC", {"attrs": entries})]

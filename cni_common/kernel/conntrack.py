@@ -8,18 +8,21 @@ rules say by now.
 from __future__ import annotations
 
 import ipaddress
-import socket
 import struct
+from _socket import IPPROTO_UDP
 
 from cni_common.kernel import raw_netlink, route_get
 from cni_common.kernel.attributes import Attributes, attribute, pairs
 from cni_common.kernel.raw_netlink import NESTED
+from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, cause_of
 from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from cni_common.kernel.sockets import Socket
 
 _GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
 _TUPLE_ORIG, _ID, _ZONE, _FILTER = 1, 12, 18, 25
@@ -28,7 +31,6 @@ _DESTINATION = {4: 2, 6: 4}  # CTA_IP_V4_DST, CTA_IP_V6_DST
 _PROTO_NUM, _PROTO_DST_PORT = 1, 3
 _ORIG_FLAGS, _REPLY_FLAGS = 1, 2
 _BY_PROTO_NUM, _BY_DST_PORT = 1 << 3, 1 << 5
-_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 class Flow(NamedTuple):
@@ -57,13 +59,13 @@ def delete_udp(flows: Collection[Flow]) -> str:
 
 
 def _entries(
-    link: socket.socket, family: int, flows: Collection[Flow]
+    link: Socket, family: int, flows: Collection[Flow]
 ) -> Iterator[dict[int, bytes]]:
     """Yield the attributes of each entry that is one of `flows`."""
     ports = {flow.port for flow in flows}
     filtered = _filter(ports.pop() if len(ports) == 1 else None)
     flags = raw_netlink.REQUEST | raw_netlink.DUMP
-    link.send(raw_netlink.netfilter_message(_GET, flags, _FAMILY[family], filtered))
+    link.send(raw_netlink.netfilter_message(_GET, flags, FAMILY[family], filtered))
     local: dict[str, bool] = {}
     for body in raw_netlink.answers(link):
         entry = dict(pairs(body, raw_netlink.GENERIC.size))
@@ -82,7 +84,7 @@ def _filter(port: int | None) -> bytes:
 
     Earlier kernels ignore it; what they list is compared here anyway.
     """
-    proto = attribute(_PROTO_NUM, bytes([socket.IPPROTO_UDP]))
+    proto = attribute(_PROTO_NUM, bytes([IPPROTO_UDP]))
     flags = _BY_PROTO_NUM
     if port is not None:
         proto += attribute(_PROTO_DST_PORT, struct.pack("!H", port))
@@ -99,7 +101,7 @@ def _destination(original: bytes, family: int) -> tuple[int, str]:
     proto = parts.nested(_TUPLE_PROTO)
     packed = parts.nested(_TUPLE_IP).raw(_DESTINATION[family])
     port = proto.raw(_PROTO_DST_PORT)
-    if proto.raw(_PROTO_NUM) != bytes([socket.IPPROTO_UDP]) or not packed or not port:
+    if proto.raw(_PROTO_NUM) != bytes([IPPROTO_UDP]) or not packed or not port:
         return 0, ""
     return int.from_bytes(port, "big"), str(ipaddress.ip_address(packed))
 
@@ -111,14 +113,14 @@ def _is_local(address: str) -> bool:
         return False
 
 
-def _delete(link: socket.socket, family: int, entry: dict[int, bytes]) -> None:
+def _delete(link: Socket, family: int, entry: dict[int, bytes]) -> None:
     """Delete `entry`, named by its tuple, zone and id; absence is success."""
     named = attribute(_TUPLE_ORIG | NESTED, entry[_TUPLE_ORIG])
     for kind in (_ZONE, _ID):
         if kind in entry:
             named += attribute(kind, entry[kind])
     flags = raw_netlink.REQUEST | raw_netlink.ACK
-    link.send(raw_netlink.netfilter_message(_DELETE, flags, _FAMILY[family], named))
+    link.send(raw_netlink.netfilter_message(_DELETE, flags, FAMILY[family], named))
     try:
         list(raw_netlink.answers(link))
     except FileNotFoundError:

@@ -7,11 +7,10 @@ the default route is what an address of nobody matches.
 
 from __future__ import annotations
 
-import socket
+from _socket import AF_INET, AF_INET6
 
-from cni_common.kernel import links
+from cni_common.kernel import links, pyroute2_messages
 from cni_common.kernel.netlink import Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import rtmsg
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ _FIB_MATCH = 0x2000
 # Documentation prefixes (RFC 5737, RFC 3849), which few have a narrower route for;
 # several, since a laboratory may.
 _NOBODY = {
-    socket.AF_INET: ("192.0.2.1", "198.51.100.1", "203.0.113.1"),
-    socket.AF_INET6: ("2001:db8::1", "2000::1", "3ffe::1"),
+    AF_INET: ("192.0.2.1", "198.51.100.1", "203.0.113.1"),
+    AF_INET6: ("2001:db8::1", "2000::1", "3ffe::1"),
 }
 
 
@@ -50,13 +49,13 @@ def leads_through(netlink: Netlink, link: Link) -> bool:
 
 def _default(netlink: Netlink, family: int, address: str) -> int:
     """Return the index of the default route's link if `address` goes by it, else 0."""
-    message = rtmsg()
+    message = pyroute2_messages.rtmsg()
     message["family"] = family
-    message["dst_len"] = 32 if family == socket.AF_INET else 128
+    message["dst_len"] = 32 if family == AF_INET else 128
     message["flags"] = _FIB_MATCH
     message["attrs"] = [("RTA_DST", address)]
     try:
-        route = netlink.get(message, _RTM_GETROUTE, rtmsg)
+        route = netlink.get(message, _RTM_GETROUTE, pyroute2_messages.rtmsg)
     except NetlinkError:  # unreachable by whatever errno the route says
         return 0
     if route["dst_len"] != 0:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import _thread  # the module `threading` costs more than what is done here
 import os
-from threading import Thread
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ class Errand:
     def __init__(self, act: Callable[[], None]) -> None:
         self._failure: OSError | None = None
         self._ended, end = os.pipe()
-        self.thread = Thread(target=self._run, args=(act, end), daemon=True)
+        self._under_way = _thread.allocate_lock()
+        self._under_way.acquire()
         try:
-            self.thread.start()
+            _thread.start_new_thread(self._run, (act, end))
         except RuntimeError:  # a limit of processes: then the caller waits
-            self.thread.run()
+            self._run(act, end)
 
     def _run(self, act: Callable[[], None], end: int) -> None:
         try:
@@ -35,11 +36,21 @@ class Errand:
             self._failure = error
         finally:
             os.close(end)
+            self._under_way.release()
 
     def check(self) -> None:
         """Raise what `act` has raised, if it has failed already."""
         if self._failure is not None:
             raise self._failure
+
+    def is_under_way(self) -> bool:
+        """Tell whether `act` has not ended."""
+        return self._under_way.locked()
+
+    def join(self) -> None:
+        """Return when `act` has ended."""
+        with self._under_way:
+            return
 
     def fileno(self) -> int:
         """Return the descriptor, for select(2)."""

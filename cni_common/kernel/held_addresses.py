@@ -7,8 +7,8 @@ By hand instead of with pyroute2, whose import would cost portmap more than its 
 from __future__ import annotations
 
 import ipaddress
-import socket
 import struct
+from _socket import AF_UNSPEC, NETLINK_ROUTE, if_nametoindex
 from contextlib import suppress
 
 from cni_common.kernel import raw_netlink
@@ -32,14 +32,14 @@ def existing(links: Collection[str]) -> list[str]:
     found = []
     for link in links:
         with suppress(OSError, ValueError):
-            socket.if_nametoindex(link)
+            if_nametoindex(link)
             found.append(link)
     return found
 
 
 def besides(links: Collection[str]) -> list[IPAddress]:
     """Return the addresses of all links but `links`, each once; raises code 999."""
-    apart = {socket.if_nametoindex(link) for link in existing(links)}
+    apart = {if_nametoindex(link) for link in existing(links)}
     for _ in range(_ATTEMPTS):
         with suppress(InterruptedError):  # addresses came and went meanwhile
             return list(dict.fromkeys(_dump(apart)))
@@ -47,8 +47,8 @@ def besides(links: Collection[str]) -> list[IPAddress]:
 
 
 def _dump(apart: set[int]) -> Iterator[IPAddress]:
-    body = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-    for answer in raw_netlink.dump(socket.NETLINK_ROUTE, _RTM_GETADDR, body):
+    body = _ADDRESS.pack(AF_UNSPEC, 0, 0, 0, 0)
+    for answer in raw_netlink.dump(NETLINK_ROUTE, _RTM_GETADDR, body):
         *_, index = _ADDRESS.unpack_from(answer)
         if index not in apart:
             yield _address(answer)

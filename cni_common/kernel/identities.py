@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import errno
 
-from cni_common.kernel import links
+from cni_common.kernel import links, pyroute2_messages
 from cni_common.kernel.attributes import Attributes, pairs
+from cni_common.kernel.link_answer import BODY
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 
 _RTM_NEWLINKPROP, _RTM_DELLINKPROP = 108, 109
-_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
-_PREFIX = 32  # netlink header, struct ifinfomsg
 _LINK, _LINKINFO, _LINK_NETNSID, _PROP_LIST, _ALT_IFNAME = 5, 18, 37, 52, 53  # IFLA_*
 _PERM_ADDRESS, _PARENT_DEV_NAME, _PARENT_DEV_BUS_NAME = 54, 56, 57
 _INFO_KIND = 1
@@ -60,7 +59,7 @@ class _Answer:
 
     def decode(self) -> None:
         """Have both."""
-        found = Attributes(self._message, _PREFIX)
+        found = Attributes(self._message, BODY)
         bus, name = found.text(_PARENT_DEV_BUS_NAME), found.text(_PARENT_DEV_NAME)
         netns = found.raw(_LINK_NETNSID)
         self.identity = Identity(
@@ -98,7 +97,7 @@ def delete_name(netlink: Netlink, link: Link, name: str) -> None:
 
 
 def _name(netlink: Netlink, link: Link, name: str, kind: int, flags: int) -> None:
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["index"] = link.index
     properties = {"attrs": [("IFLA_ALT_IFNAME", name)]}
     message["attrs"] = [("IFLA_PROP_LIST", properties)]
@@ -111,9 +110,7 @@ def _name(netlink: Netlink, link: Link, name: str, kind: int, flags: int) -> Non
 
 
 def _ask(netlink: Netlink, link: Link) -> _Answer:
-    message = ifinfmsg()
-    message["index"] = link.index
-    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    message = LinkRequest(links.WITHOUT_STATISTICS, index=link.index)
     try:
         found: _Answer = netlink.get(message, links.RTM_GETLINK, _Answer)
     except NetlinkError as error:

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import struct
-
 from cni_common.kernel.attributes import Attributes
+from cni_common.kernel.requests import IFINFOMSG, NETLINK_HEADER
 from cni_common.spec.values import dataclass
 
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
-_NETLINK_HEADER = 16
-_IFINFOMSG = struct.Struct("=BxHiII")
-_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER = 1, 3, 4, 5, 10  # IFLA_*
-_TXQLEN, _OPERSTATE, _LINKINFO, _IFALIAS = 13, 16, 18, 20
+BODY = NETLINK_HEADER.size + IFINFOMSG.size  # where the attributes of a link begin
+ADDRESS, IFNAME, MTU, _LINK, MASTER = 1, 3, 4, 5, 10  # IFLA_*
+TXQLEN, _OPERSTATE, _LINKINFO, IFALIAS = 13, 16, 18, 20
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
 _BR_VLAN_FILTERING = 7
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
@@ -68,25 +66,27 @@ class LinkAnswer:
 
     def decode(self) -> None:
         """Have the link; the rest of the message is left alone."""
-        _, _, index, flags, _ = _IFINFOMSG.unpack_from(self._message, _NETLINK_HEADER)
-        link = Attributes(self._message, _NETLINK_HEADER + _IFINFOMSG.size)
+        _, _, index, flags, _ = IFINFOMSG.unpack_from(
+            self._message, NETLINK_HEADER.size
+        )
+        link = Attributes(self._message, BODY)
         described = link.nested(_LINKINFO)
         kind = described.text(_INFO_KIND)
         port = described.nested(_INFO_SLAVE_DATA)
         options = described.nested(_INFO_DATA) if kind == "bridge" else Attributes(b"")
         self.link = Link(
             index=index,
-            name=link.text(_IFNAME),
-            mac=link.raw(_ADDRESS).hex(":"),
-            mtu=link.number(_MTU),
+            name=link.text(IFNAME),
+            mac=link.raw(ADDRESS).hex(":"),
+            mtu=link.number(MTU),
             is_up=bool(flags & IFF_UP),
             is_promiscuous=bool(flags & IFF_PROMISC),
             is_all_multicast=bool(flags & IFF_ALLMULTI),
-            tx_queue_length=link.number(_TXQLEN),
+            tx_queue_length=link.number(TXQLEN),
             operstate=_OPERSTATES[link.number(_OPERSTATE)],
             kind=kind,
-            alias=link.text(_IFALIAS),
-            master=link.number(_MASTER),
+            alias=link.text(IFALIAS),
+            master=link.number(MASTER),
             peer=link.number(_LINK),
             hairpin=port.number(_BRPORT_MODE) == 1,
             isolated=port.number(_BRPORT_ISOLATED) == 1,

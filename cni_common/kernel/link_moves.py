@@ -10,19 +10,18 @@ from __future__ import annotations
 import errno
 
 from cni_common.kernel import links
-from cni_common.kernel.link_answer import LinkAnswer
+from cni_common.kernel.attributes import number, text
+from cni_common.kernel.link_answer import IFALIAS, IFNAME, MASTER, LinkAnswer
 from cni_common.kernel.netlink import Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from typing import Any
-
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
 
-_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
+_NET_NS_FD = 28  # IFLA_NET_NS_FD
 
 
 def move(
@@ -34,11 +33,11 @@ def move(
     present name is in use there, too. Otherwise the kernel may have moved the link
     under its present name when it refuses. Raises code 999.
     """
-    message = _indexed(
-        link,
-        ("IFLA_NET_NS_FD", target.fd),
-        ("IFLA_IFNAME", name),
-        ("IFLA_IFALIAS", alias),
+    message = LinkRequest(
+        number(_NET_NS_FD, target.fd),
+        text(IFNAME, name),
+        text(IFALIAS, alias),
+        index=link.index,
     )
     _act(netlink, message, "move link", f"{link.name} to {target.path} as {name}")
 
@@ -48,9 +47,10 @@ def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
 
     With `alias` it gets that in the same request. Raises code 999.
     """
-    message = _indexed(link, ("IFLA_IFNAME", name))
+    attributes = [text(IFNAME, name)]
     if alias:
-        message["attrs"].append(("IFLA_IFALIAS", alias))
+        attributes.append(text(IFALIAS, alias))
+    message = LinkRequest(*attributes, index=link.index)
     try:
         netlink.act((message, links.RTM_NEWLINK, 0))
     except NetlinkError as error:
@@ -62,7 +62,7 @@ def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
 
 def enslave(netlink: Netlink, link: Link, master: Link) -> None:
     """Have `link` as a port of `master`. Raises code 999."""
-    message = _indexed(link, ("IFLA_MASTER", master.index))
+    message = LinkRequest(number(MASTER, master.index), index=link.index)
     _act(netlink, message, "set link", f"{link.name} master {master.name}")
 
 
@@ -80,21 +80,12 @@ def announce(netlink: Netlink, link: Link) -> bool:
 
 def with_mac(netlink: Netlink, mac: str) -> list[Link]:
     """Return the links with the MAC `mac`: the kernel lists all to find them."""
-    message = ifinfmsg()
-    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATISTICS)]
+    message = LinkRequest(links.WITHOUT_STATISTICS)
     answers = netlink.dump(message, links.RTM_GETLINK, LinkAnswer)
     return [answer.link for answer in answers if answer.link.mac == mac]
 
 
-def _indexed(link: Link, *attributes: tuple[str, Any]) -> Any:
-    """Return a message about `link` by its index: with a name, it is the new one."""
-    message = ifinfmsg()
-    message["index"] = link.index
-    message["attrs"] = list(attributes)
-    return message
-
-
-def _act(netlink: Netlink, message: Any, verb: str, what: str) -> None:
+def _act(netlink: Netlink, message: LinkRequest, verb: str, what: str) -> None:
     try:
         netlink.act((message, links.RTM_NEWLINK, 0))
     except NetlinkError as error:

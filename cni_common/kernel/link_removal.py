@@ -17,12 +17,10 @@ import struct
 
 from cni_common.kernel.links import GROUP_LINK, RTM_DELLINK, refused
 from cni_common.kernel.netlink import Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import LinkRequest
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from threading import Thread
-
     from cni_common.kernel.errand import Errand
     from cni_common.kernel.link_answer import Link
 
@@ -30,7 +28,7 @@ _AF_UNSPEC = 0  # a bridge tells the same of its port with AF_BRIDGE, and earlie
 _NOTIFICATION = struct.Struct("=4xH10xB3xi")  # nlmsg_type, ifi_family, ifi_index
 _SECONDS = 30
 
-_freeing: list[Thread] = []
+_freeing: list[Errand] = []
 
 
 def delete(link: Link) -> None:
@@ -38,16 +36,14 @@ def delete(link: Link) -> None:
 
     Afterwards neither name nor index finds it. Raises code 999.
     """
-    message = ifinfmsg()
-    message["index"] = link.index
-    _freeing[:] = [thread for thread in _freeing if thread.is_alive()]
+    _freeing[:] = [errand for errand in _freeing if errand.is_under_way()]
     try:
         with (
             Netlink(groups=GROUP_LINK) as events,
             Netlink() as netlink,
-            netlink.hand_over(message, RTM_DELLINK, 0) as errand,
+            netlink.hand_over(LinkRequest(index=link.index), RTM_DELLINK, 0) as errand,
         ):
-            _freeing.append(errand.thread)
+            _freeing.append(errand)
             sources: list[Netlink | Errand] = [netlink, events, errand]
             while True:
                 ready = select.select(sources, [], [], _SECONDS)[0]
@@ -65,9 +61,7 @@ def delete(link: Link) -> None:
 def settle() -> None:
     """Return when the kernel is done with all that this process has deleted."""
     while _freeing:
-        thread = _freeing.pop()
-        if thread.is_alive():  # one that could not be started cannot be joined
-            thread.join()
+        _freeing.pop().join()
 
 
 def _tells_the_end(datagram: bytes, link: Link) -> bool:

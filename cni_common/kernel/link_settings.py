@@ -3,26 +3,26 @@
 
 from __future__ import annotations
 
-from cni_common.kernel.link_answer import IFF_ALLMULTI
+from cni_common.kernel.attributes import number, text
+from cni_common.kernel.link_answer import IFF_ALLMULTI, IFNAME, MTU, TXQLEN
 from cni_common.kernel.links import RTM_NEWLINK, refused
 from cni_common.kernel.netlink import NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import LinkRequest
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from typing import Any
-
     from cni_common.kernel.netlink import Netlink
 
 
 def set_mtu(netlink: Netlink, name: str, mtu: int) -> None:
     """Give the link the MTU `mtu`, in bytes. Raises code 999."""
-    _change(netlink, _named(name, ("IFLA_MTU", mtu)), f"{name} mtu {mtu}")
+    message = LinkRequest(text(IFNAME, name), number(MTU, mtu))
+    _change(netlink, message, f"{name} mtu {mtu}")
 
 
 def set_tx_queue_length(netlink: Netlink, name: str, packets: int) -> None:
     """Have the link's transmit queue hold `packets` packets. Raises code 999."""
-    message = _named(name, ("IFLA_TXQLEN", packets))
+    message = LinkRequest(text(IFNAME, name), number(TXQLEN, packets))
     _change(netlink, message, f"{name} txqueuelen {packets}")
 
 
@@ -31,19 +31,12 @@ def set_all_multicast(netlink: Netlink, name: str, *, on: bool = True) -> None:
 
     Raises code 999.
     """
-    message = _named(name)
-    message["flags"] = IFF_ALLMULTI if on else 0
-    message["change"] = IFF_ALLMULTI
+    flags = IFF_ALLMULTI if on else 0
+    message = LinkRequest(text(IFNAME, name), flags=flags, change=IFF_ALLMULTI)
     _change(netlink, message, f"{name} allmulticast {'on' if on else 'off'}")
 
 
-def _named(name: str, *attributes: tuple[str, Any]) -> Any:
-    message = ifinfmsg()
-    message["attrs"] = [("IFLA_IFNAME", name), *attributes]
-    return message
-
-
-def _change(netlink: Netlink, message: Any, what: str) -> None:
+def _change(netlink: Netlink, message: LinkRequest, what: str) -> None:
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:

@@ -8,9 +8,20 @@ import os
 import select
 import time
 
-from cni_common.kernel.link_answer import IFF_PROMISC, IFF_UP, Link, LinkAnswer
+from cni_common.kernel import pyroute2_messages
+from cni_common.kernel.attributes import attribute, number, text
+from cni_common.kernel.link_answer import (
+    ADDRESS,
+    IFALIAS,
+    IFF_PROMISC,
+    IFF_UP,
+    IFNAME,
+    MASTER,
+    Link,
+    LinkAnswer,
+)
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code
 
@@ -24,7 +35,8 @@ if TYPE_CHECKING:
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 GROUP_LINK = 1  # RTMGRP_LINK
 _ALIAS_MAX = 200
-_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS
+_EXT_MASK, _ALT_IFNAME = 29, 53  # IFLA_*
+WITHOUT_STATISTICS = number(_EXT_MASK, 0x8)  # RTEXT_FILTER_SKIP_STATS
 
 
 def get(netlink: Netlink, name: str) -> Link | None:
@@ -33,18 +45,13 @@ def get(netlink: Netlink, name: str) -> Link | None:
     The kernel looks among alternative names, too, and takes long ones for those.
     """
     is_long = len(os.fsencode(name)) > IFNAME_MAX
-    called = "IFLA_ALT_IFNAME" if is_long else "IFLA_IFNAME"
-    message = ifinfmsg()
-    message["attrs"] = [(called, name), ("IFLA_EXT_MASK", _SKIP_STATISTICS)]
-    return _get(netlink, message, name)
+    called = text(_ALT_IFNAME if is_long else IFNAME, name)
+    return _get(netlink, LinkRequest(called, WITHOUT_STATISTICS), name)
 
 
 def by_index(netlink: Netlink, index: int) -> Link | None:
     """Return the link with `index`, or None when there is none."""
-    message = ifinfmsg()
-    message["index"] = index
-    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATISTICS)]
-    return _get(netlink, message, str(index))
+    return _get(netlink, LinkRequest(WITHOUT_STATISTICS, index=index), str(index))
 
 
 def existing(netlink: Netlink, name: str) -> Link:
@@ -58,18 +65,14 @@ def existing(netlink: Netlink, name: str) -> Link:
 
 def has_ports(netlink: Netlink, master: Link) -> bool:
     """Tell whether any link has `master` as its master."""
-    message = ifinfmsg()
-    message["attrs"] = [
-        ("IFLA_MASTER", master.index),
-        ("IFLA_EXT_MASK", _SKIP_STATISTICS),
-    ]
-    ports = netlink.dump(message, RTM_GETLINK, ifinfmsg)
-    return any(port.get_attr("IFLA_MASTER") == master.index for port in ports)
+    message = LinkRequest(number(MASTER, master.index), WITHOUT_STATISTICS)
+    ports = netlink.dump(message, RTM_GETLINK, LinkAnswer)
+    return any(port.link.master == master.index for port in ports)
 
 
 def of_kind(netlink: Netlink, kind: str) -> list[Link]:
     """Return every link of a kind; for GC and lost records only. Raises code 999."""
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["attrs"] = [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})]
     try:
         found = netlink.dump(message, RTM_GETLINK, LinkAnswer)
@@ -115,7 +118,7 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
     attributes.append(
         _kind("veth", [("VETH_INFO_PEER", {"attrs": other})]),
     )
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["attrs"] = attributes
     if up:
         message["flags"] = message["change"] = IFF_UP
@@ -134,7 +137,7 @@ def add(  # noqa: PLR0913 - what a link has from the start
     netlink: Netlink, name: str, kind: str, *, mac: str, mtu: int, options: list[Any]
 ) -> None:
     """Add a link of `kind` with the attributes `options` of that kind, up."""
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["flags"] = message["change"] = IFF_UP
     message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac)]
     if mtu:
@@ -145,10 +148,8 @@ def add(  # noqa: PLR0913 - what a link has from the start
 
 def delete(netlink: Netlink, name: str) -> None:
     """Make the link `name` absent; a veth's peer goes with it."""
-    message = ifinfmsg()
-    message["attrs"] = [("IFLA_IFNAME", name)]
     try:
-        netlink.act((message, RTM_DELLINK, 0))
+        netlink.act((LinkRequest(text(IFNAME, name)), RTM_DELLINK, 0))
     except NetlinkError as error:
         if error.errno != errno.ENODEV:
             raise refused("delete link", name, error) from error
@@ -156,28 +157,29 @@ def delete(netlink: Netlink, name: str) -> None:
 
 def set_up(netlink: Netlink, name: str, *, up: bool = True) -> None:
     """Make the link administratively up, or down."""
-    message = _named(name)
-    message["flags"] = IFF_UP if up else 0
-    message["change"] = IFF_UP
+    flags = IFF_UP if up else 0
+    message = LinkRequest(text(IFNAME, name), flags=flags, change=IFF_UP)
     _change(netlink, message, name, "up" if up else "down")
 
 
 def set_promiscuous(netlink: Netlink, name: str, *, on: bool = True) -> None:
     """Make the link receive every frame, or only its own."""
-    message = _named(name)
-    message["flags"] = IFF_PROMISC if on else 0
-    message["change"] = IFF_PROMISC
+    flags = IFF_PROMISC if on else 0
+    message = LinkRequest(text(IFNAME, name), flags=flags, change=IFF_PROMISC)
     _change(netlink, message, name, "promiscuous")
 
 
 def set_mac(netlink: Netlink, name: str, mac: str) -> None:
     """Give the link the hardware address `mac`."""
-    _change(netlink, _named(name, ("IFLA_ADDRESS", mac)), name, f"address {mac}")
+    address = attribute(ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    message = LinkRequest(text(IFNAME, name), address)
+    _change(netlink, message, name, f"address {mac}")
 
 
 def set_alias(netlink: Netlink, name: str, alias: str) -> None:
     """Give the link a text that ip-link(8) shows (at most 255 bytes)."""
-    _change(netlink, _named(name, ("IFLA_IFALIAS", alias[:_ALIAS_MAX])), name, "alias")
+    message = LinkRequest(text(IFNAME, name), text(IFALIAS, alias[:_ALIAS_MAX]))
+    _change(netlink, message, name, "alias")
 
 
 def announce(netlink: Netlink, link: Link) -> None:
@@ -252,20 +254,14 @@ def _kind(kind: str, options: list[Any]) -> tuple[str, Any]:
     return ("IFLA_LINKINFO", {"attrs": attributes})
 
 
-def _named(name: str, *attributes: tuple[str, Any]) -> Any:
-    message = ifinfmsg()
-    message["attrs"] = [("IFLA_IFNAME", name), *attributes]
-    return message
-
-
-def _change(netlink: Netlink, message: Any, name: str, what: str) -> None:
+def _change(netlink: Netlink, message: LinkRequest, name: str, what: str) -> None:
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:
         raise refused("set link", f"{name} {what}", error) from error
 
 
-def _get(netlink: Netlink, message: Any, what: str) -> Link | None:
+def _get(netlink: Netlink, message: LinkRequest, what: str) -> Link | None:
     try:
         found: LinkAnswer = netlink.get(message, RTM_GETLINK, LinkAnswer)
     except NetlinkError as error:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 import struct
+from _socket import AF_INET, AF_INET6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP
 from contextlib import suppress
 
 from cni_common.kernel import raw_netlink
@@ -25,9 +25,9 @@ _PORT, _NETWORK = struct.Struct("=H"), struct.Struct("!H")
 _V6ONLY = 11  # INET_DIAG_SKV6ONLY
 # The state of a socket that waits: TCP_LISTEN, and TCP_CLOSE of an unconnected one.
 _WAITING = {
-    "tcp": (socket.IPPROTO_TCP, 1 << 10),
-    "udp": (socket.IPPROTO_UDP, 1 << 7),
-    "sctp": (socket.IPPROTO_SCTP, 1 << 10),
+    "tcp": (IPPROTO_TCP, 1 << 10),
+    "udp": (IPPROTO_UDP, 1 << 7),
+    "sctp": (IPPROTO_SCTP, 1 << 10),
 }
 
 
@@ -47,7 +47,7 @@ def of(protocol: str, ports: Collection[int]) -> list[Listener]:
     number, states = _WAITING[protocol]
     only = next(iter(ports)) if len(ports) == 1 else 0  # 0 stands for any
     found: list[Listener] = []
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in (AF_INET, AF_INET6):
         with suppress(OSError):
             found += _dump(family, number, states, only)
     return [listener for listener in found if listener.port in ports]
@@ -64,7 +64,7 @@ def _dump(family: int, protocol: int, states: int, port: int) -> list[Listener]:
 def _listener(family: int, answer: bytes) -> Listener:
     network, _, source, _, _, inode = _SOCKET.unpack_from(answer)
     (port,) = _NETWORK.unpack(_PORT.pack(network))
-    if family == socket.AF_INET:
+    if family == AF_INET:
         return Listener(port, (ipaddress.IPv4Address(source[:4]),), inode)
     address = ipaddress.IPv6Address(source)
     if address.ipv4_mapped:

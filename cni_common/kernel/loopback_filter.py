@@ -13,8 +13,8 @@ the ports of a bridge; they pass by a mark, which only a ruleset gives.
 from __future__ import annotations
 
 import errno
-import socket
 import struct
+from _socket import if_nametoindex
 
 from cni_common.kernel import tc_message as tc
 from cni_common.kernel.attributes import attribute
@@ -45,7 +45,7 @@ def ensure(link: str, answer: int) -> bool:
     One that is there, whosever it is, is used. Raises NetlinkError where this kernel
     has no such filters, or somebody's filter of another kind has our priority.
     """
-    index = socket.if_nametoindex(link)
+    index = if_nametoindex(link)
     with Netlink() as netlink:
         try:
             _add(netlink, index, answer)
@@ -67,7 +67,7 @@ def ensure(link: str, answer: int) -> bool:
 def delete(link: str, *, discipline: bool) -> None:
     """Have no such filter at `link`, and no `discipline` unless others use it now."""
     try:
-        index = socket.if_nametoindex(link)
+        index = if_nametoindex(link)
     except OSError:
         return
     with Netlink() as netlink:
@@ -80,7 +80,7 @@ def is_there(link: str) -> bool:
     """Tell whether the filter is at `link`."""
     try:
         with Netlink() as netlink:
-            asked = _filter(socket.if_nametoindex(link))
+            asked = _filter(if_nametoindex(link))
             netlink.get(asked, tc.RTM_GETTFILTER, TcAnswer)
     except OSError:
         return False

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import errno
-import struct
 
-from cni_common.kernel.attributes import Attributes
+from cni_common.kernel import pyroute2_messages
+from cni_common.kernel.attributes import Attributes, text
+from cni_common.kernel.link_answer import BODY, IFNAME
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from cni_common.kernel.netns import Namespace
 
 _RTM_NEWLINK, _RTM_GETLINK = 16, 18
-_PREFIX = 16 + struct.calcsize("=BxHiII")  # netlink header, struct ifinfomsg
 _LINKINFO, _INFO_KIND, _INFO_DATA = 18, 1, 2  # IFLA_*
 _MODE, _BC_QUEUE_LEN = 1, 7  # IFLA_MACVLAN_*
 _MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
@@ -71,7 +71,7 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
         attributes.append(("IFLA_NET_NS_FD", namespace.fd))
     kind = [("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", {"attrs": options})]
     attributes.append(("IFLA_LINKINFO", {"attrs": kind}))
-    message = ifinfmsg()
+    message = pyroute2_messages.ifinfmsg()
     message["attrs"] = attributes
     try:
         netlink.act((message, _RTM_NEWLINK, CREATE | EXCLUSIVE))
@@ -88,8 +88,7 @@ def is_mac_in_use(error: Exception) -> bool:
 
 def get(netlink: Netlink, name: str) -> Macvlan | None:
     """Return what the macvlan `name` has; None when no link of that name is one."""
-    message = ifinfmsg()
-    message["attrs"] = [("IFLA_IFNAME", name)]
+    message = LinkRequest(text(IFNAME, name))
     try:
         answer: _Answer = netlink.get(message, _RTM_GETLINK, _Answer)
     except NetlinkError as error:
@@ -110,7 +109,7 @@ class _Answer:
 
     def decode(self) -> None:
         """Have the macvlan, if the link is one."""
-        described = Attributes(self._message, _PREFIX).nested(_LINKINFO)
+        described = Attributes(self._message, BODY).nested(_LINKINFO)
         if described.text(_INFO_KIND) == "macvlan":
             options = described.nested(_INFO_DATA)
             mode = _MODES.get(options.number(_MODE), "")

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
+from _socket import MSG_TRUNC, NETLINK_ROUTE, SO_RCVTIMEO, SOL_SOCKET
 
+from cni_common.kernel import sockets
 from cni_common.spec.errors import CNIError, Code, cause_of
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -54,14 +55,13 @@ class Netlink:
     """
 
     def __init__(self, groups: int = 0) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+            self._socket = sockets.netlink(NETLINK_ROUTE)
         except OSError as error:
             msg = f"open netlink socket: {cause_of(error)}"
             raise CNIError(Code.INTERNAL, msg) from error
         timeout = struct.pack("@ll", _PATIENCE, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+        self._socket.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeout)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
         if groups:
@@ -139,7 +139,7 @@ class Netlink:
         `acknowledged` reads the answer. Neither closing this socket nor the end of the
         call disturbs the request.
         """
-        from cni_common.kernel.errand import Errand  # noqa: PLC0415 - threads are dear
+        from cni_common.kernel.errand import Errand  # noqa: PLC0415 - only to delete a link
 
         data = self._encode(message, kind, flags | REQUEST | ACK)
         sender = self._socket.dup()
@@ -219,7 +219,7 @@ class Netlink:
         except BlockingIOError as error:
             cause = "the kernel does not answer"
             raise NetlinkError(errno.ETIMEDOUT, cause) from error
-        if flags & socket.MSG_TRUNC:
+        if flags & MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE, "the kernel's answer was cut off")
         messages: list[tuple[int, int, int, bytes]] = []
         if sender[0] != 0:  # not the kernel: somebody else wrote to our port
@@ -232,7 +232,7 @@ class Netlink:
         return messages
 
 
-def _send(sender: socket.socket, data: bytes) -> None:
+def _send(sender: sockets.Socket, data: bytes) -> None:
     try:
         sender.send(data)
     except OSError as error:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -30,8 +29,6 @@ __all__ = ["is_own", "lives"]  # as others see them, beside what is defined here
 
 CLONE_NEWNET = 0x40000000
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -148,8 +145,9 @@ def entered_new() -> Iterator[None]:
     What was made in the block is gone then, however the block ends.
     """
     with own() as home:
-        if _libc.unshare(CLONE_NEWNET) != 0:
-            error = _last_error()
+        try:
+            _system_call("unshare", CLONE_NEWNET)
+        except OSError as error:
             msg = f"leave network namespace {OWN!r}: {cause_of(error)}"
             raise CNIError(Code.INVALID_NETNS, msg) from error
         with _going_back_to(home):
@@ -169,13 +167,21 @@ def _going_back_to(home: Namespace) -> Iterator[None]:
 
 
 def _setns(namespace: Namespace) -> None:
-    if _libc.setns(namespace.fd, CLONE_NEWNET) != 0:
-        raise _last_error()
+    _system_call("setns", namespace.fd, CLONE_NEWNET)
 
 
-def _last_error() -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+def _system_call(name: str, *arguments: int) -> None:
+    """Make a system call that the module `os` has from Python 3.12 on."""
+    own = getattr(os, name, None)
+    if own is not None:
+        own(*arguments)
+        return
+    import ctypes  # noqa: PLC0415 - dear
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _invalid(path: str, error: OSError) -> CNIError:

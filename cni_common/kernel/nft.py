@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import json
 import os
+from _socket import NETLINK_ROUTE
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.kernel import library_door, sockets
+from cni_common.spec.errors import CNIError, Code, cause_of
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ MISSING_LIBRARY = (
     "install the library of nftables: package libnftables1 (Debian, Ubuntu), "
     "nftables-libs (Fedora, RHEL), nftables (Alpine, Arch)"
 )
-_libc = ctypes.CDLL(None, use_errno=True)
-_AF_NETLINK, _SOCK_RAW, _NETLINK_ROUTE, _NETLINK_NETFILTER = 16, 3, 0, 12
+_NETLINK_NETFILTER = 12
 _SELECTABLE = 1024  # FD_SETSIZE: it waits with select(2)
 _HINTS = {
     errno.EPROTONOSUPPORT: "the kernel has no nfnetlink (CONFIG_NETFILTER_NETLINK)",
@@ -83,6 +82,8 @@ def list_json(command: str) -> list[dict[str, Any]]:
     Protocols are numbers: names depend on /etc/protocols, which a small system has
     not. Raises RefusedError, with `is_missing` for an object that does not exist.
     """
+    import json  # noqa: PLC0415 - dear, and neither ADD nor DEL lists
+
     output = _command(command, as_json=True)
     listed = json.loads(output).get("nftables", []) if output.strip() else []
     return [item for item in listed if "metainfo" not in item]
@@ -108,11 +109,8 @@ def check_openable() -> None:
     without nfnetlink in the kernel, descriptors or memory, or under a filter of
     system calls. What changes the host asks before it begins.
     """
-    own = _socket(_NETLINK_NETFILTER)
-    try:
-        os.close(_socket(_NETLINK_ROUTE))  # it looks for names of links there
-    finally:
-        os.close(own)
+    with _openable(_NETLINK_NETFILTER), _openable(NETLINK_ROUTE):
+        return  # the second is where it looks for names of links
 
 
 def quote(text: str) -> str:
@@ -120,14 +118,19 @@ def quote(text: str) -> str:
     return '"' + "".join(c for c in text if c >= " " and c not in '"\\') + '"'
 
 
-def load() -> None:
-    """Have libnftables in memory, and nothing opened; raises code 999 without it."""
-    import nftables  # noqa: F401, PLC0415 - as in _context
+def load() -> Any:
+    """Return the binding of libnftables; that is in memory, and nothing opened.
 
+    Raises code 999 without it.
+    """
+    import ctypes  # noqa: PLC0415 - dear, and only where rules are touched
+
+    binding = library_door.load("nftables", {"json": library_door.later("json")})
     try:
         ctypes.CDLL("libnftables.so.1")
     except OSError as error:
         raise _missing(error) from error
+    return binding
 
 
 def rehearse() -> None:
@@ -164,27 +167,24 @@ def _command(text: str, *, as_json: bool = False) -> str:
 
 def _context() -> Any:
     check_openable()
-    load()  # the binding without its library would complain once more when it is freed
+    binding = load()  # without its library it would complain once more when it is freed
     try:
-        from nftables import Nftables  # noqa: PLC0415 - ctypes, only where rules are
-
-        return Nftables()
+        return binding.Nftables()
     except AttributeError as error:  # the library is older than the binding
         raise _missing(error) from error
 
 
-def _socket(protocol: int) -> int:
-    # The module `socket` would cost a call that needs no other one 5 ms.
-    descriptor = int(_libc.socket(_AF_NETLINK, _SOCK_RAW | os.O_CLOEXEC, protocol))
-    number = 0 if descriptor >= 0 else ctypes.get_errno()
-    if descriptor >= _SELECTABLE:
-        os.close(descriptor)
-        number = errno.EMFILE
-    if number:
-        cause = os.strerror(number).lower()
-        msg = f"open netlink socket for nftables: {cause}"
-        raise CNIError(Code.INTERNAL, msg, _HINTS.get(number, ""))
-    return descriptor
+def _openable(protocol: int) -> sockets.Socket:
+    try:
+        opened = sockets.netlink(protocol)
+        if opened.fileno() >= _SELECTABLE:
+            opened.close()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    except OSError as error:
+        msg = f"open netlink socket for nftables: {cause_of(error)}"
+        hint = _HINTS.get(error.errno or 0, "")
+        raise CNIError(Code.INTERNAL, msg, hint) from error
+    return opened
 
 
 def _missing(error: Exception) -> CNIError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 from contextlib import contextmanager
 
 from cni_common.kernel import netns_identity
@@ -20,6 +19,8 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_SIGKILL, _SIGTERM = 9, 15
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Process:
         """
         return netns_identity.is_own(f"/proc/{self.pid}/ns/net")
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         """Send a signal; to one that has ended it is nothing."""
+        import signal  # noqa: PLC0415 - dear, and few are sent one
+
         try:
             signal.pidfd_send_signal(self.fd, number)
         except ProcessLookupError:
@@ -82,9 +85,9 @@ class Process:
 
     def end(self, seconds: float) -> None:
         """Have it ended: by SIGTERM, and by SIGKILL if that takes over `seconds`."""
-        self.send(signal.SIGTERM)
+        self.send(_SIGTERM)
         if not self.wait_end(seconds):
-            self.send(signal.SIGKILL)
+            self.send(_SIGKILL)
             self.wait_end(seconds)
 
 

@@ -2,20 +2,49 @@
 """The door to pyroute2: its message classes without the rest of the package.
 
 `import pyroute2` loads every protocol that the package knows and an event loop. The
-message classes need none of that, so the package is entered beside its __init__.
+message classes need none of that, so the package is entered beside its __init__; and
+what they import to write to a log, or to find classes of further kinds of links, is
+not imported either. A class is there when it is first asked for.
 """
 
 from __future__ import annotations
 
+import _socket
+import _thread
+import _weakref
 import sys
-from importlib.machinery import PathFinder
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+
+from cni_common.kernel.library_door import Later, Words, later, load, spec_of
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+_ROOM = "pyroute2.netlink.rtnl"
+_QUEUE = ("IFLA_MACVLAN_BC_QUEUE_LEN", "uint32")
+
+
+def __getattr__(name: str) -> Any:
+    """Return the class of messages `name`, imported now."""
+    if name not in __all__:
+        raise AttributeError(name)
+    _enter_beside_init()
+    found = getattr(load(f"{_ROOM}.{name}", _stand_ins()), name)
+    if name == "ifinfmsg":
+        _complete(found)
+    globals()[name] = found
+    return found
 
 
 def _enter_beside_init() -> None:
     if "pyroute2" in sys.modules:
         return
-    spec = PathFinder.find_spec("pyroute2")
+    spec = spec_of("pyroute2")
     if spec is None or spec.submodule_search_locations is None:
         msg = "pyroute2 is not installed"
         raise ImportError(msg)
@@ -25,16 +54,46 @@ def _enter_beside_init() -> None:
     sys.modules["pyroute2"] = package
 
 
-_enter_beside_init()
+def _complete(ifinfmsg: Any) -> None:
+    """Have in the class what pyroute2 does not know, and no kind that is not there."""
+    macvlan = ifinfmsg.ifinfo.macvlan_data
+    if len(macvlan.nla_map) == 7:  # noqa: PLR2004 - the number in if_link.h of the first that pyroute2 does not know
+        macvlan.nla_map = (*macvlan.nla_map, _QUEUE)
+    kinds = ifinfmsg.ifinfo.data_map
+    for kind in [kind for kind, data in kinds.items() if data is None]:
+        del kinds[kind]  # it is decoded as bytes, as any other
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # noqa: E402 - after the door
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402 - after the door
-from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402 - after the door
 
-_QUEUE = ("IFLA_MACVLAN_BC_QUEUE_LEN", "uint32")
-_macvlan = ifinfmsg.ifinfo.macvlan_data
-if len(_macvlan.nla_map) == 7:  # noqa: PLR2004 - the number in if_link.h of the first that pyroute2 does not know
-    _macvlan.nla_map = (*_macvlan.nla_map, _QUEUE)
+class _OtherKinds:
+    """The modules of kinds of links that this suite does not make, without data."""
+
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(**{"__name__": name, name: None})
+
+
+def _stand_ins() -> dict[str, object]:
+    """Return what the modules of the messages get instead of what they import."""
+    sockets = ModuleType("socket")
+    sockets.__dict__.update(vars(_socket), AddressFamily=int)  # the latter is a type
+    log = later("logging")
+    vars(log)["getLogger"] = _logger  # called by each module while it is imported
+    config = SimpleNamespace(AF_BRIDGE=7, data_plugins_pkgs=[], data_plugins_path=[])
+    return {
+        "logging": log,
+        "pkgutil": later("pkgutil"),
+        "socket": sockets,
+        "threading": SimpleNamespace(Lock=_thread.allocate_lock, local=_thread._local),  # noqa: SLF001 - as `threading` has it
+        "traceback": later("traceback"),
+        "typing": Words(),
+        "weakref": _weakref,
+        "pyroute2": SimpleNamespace(config=config),
+        "pyroute2.config": config,
+        f"{_ROOM}.ifinfmsg.plugins": _OtherKinds(),
+    }
+
+
+def _logger(name: str) -> Later:
+    return Later(lambda: later("logging").getLogger(name))
 
 
 def build_tables() -> None:
@@ -48,13 +107,15 @@ def build_tables() -> None:
         ("IFLA_INFO_SLAVE_DATA", {"attrs": port}),
     ]
     metrics = [("RTAX_MTU", 1500)]
-    for message, attributes in (
-        (ifinfmsg(), [("IFLA_LINKINFO", {"attrs": described})]),
-        (ifaddrmsg(), [("IFA_LOCAL", "127.0.0.1")]),
-        (rtmsg(), [("RTA_METRICS", {"attrs": metrics})]),
-    ):
+    wanted = {
+        "ifinfmsg": [("IFLA_LINKINFO", {"attrs": described})],
+        "ifaddrmsg": [("IFA_LOCAL", "127.0.0.1")],
+        "rtmsg": [("RTA_METRICS", {"attrs": metrics})],
+    }
+    for name, attributes in wanted.items():
+        message = getattr(sys.modules[__name__], name)()
         message["attrs"] = attributes
         message.encode()
 
 
-__all__ = ["build_tables", "ifaddrmsg", "ifinfmsg", "rtmsg"]
+__all__ = ["ifaddrmsg", "ifinfmsg", "rtmsg"]

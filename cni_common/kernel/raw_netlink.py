@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
+
+from cni_common.kernel import sockets
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ GENERIC = struct.Struct("=BBH")  # struct nfgenmsg
 _BUFFER = 1 << 18
 
 
-def to_netfilter() -> socket.socket:
+def to_netfilter() -> sockets.Socket:
     """Return a socket to the netfilter of the calling thread's namespace."""
-    return _opened(_NETLINK_NETFILTER)
+    return sockets.netlink(_NETLINK_NETFILTER)
 
 
 def netfilter_message(kind: int, flags: int, family: int, attributes: bytes) -> bytes:
@@ -37,12 +38,12 @@ def netfilter_message(kind: int, flags: int, family: int, attributes: bytes) -> 
 
 def dump(protocol: int, kind: int, body: bytes) -> Iterator[bytes]:
     """Yield what the calling thread's namespace lists, as `answers` does."""
-    with _opened(protocol) as link:
+    with sockets.netlink(protocol) as link:
         link.send(_message(kind, REQUEST | DUMP, body))
         yield from answers(link)
 
 
-def answers(link: socket.socket) -> Iterator[bytes]:
+def answers(link: sockets.Socket) -> Iterator[bytes]:
     """Yield the bodies of the answers up to the end or the acknowledgement.
 
     Raises OSError as the kernel refuses, and InterruptedError at the end of a list
@@ -69,11 +70,6 @@ def _raise_refusal(body: bytes) -> None:
     (number,) = struct.unpack_from("=i", body) if len(body) >= 4 else (0,)  # noqa: PLR2004 - the size of the error number
     if number < 0:
         raise OSError(-number, os.strerror(-number))
-
-
-def _opened(protocol: int) -> socket.socket:
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    return socket.socket(socket.AF_NETLINK, kind, protocol)
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:

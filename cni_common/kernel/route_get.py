@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import struct
+from _socket import AF_INET6, NETLINK_ROUTE, if_indextoname
 
+from cni_common.kernel import sockets
 from cni_common.kernel.attributes import Attributes, attribute, pairs
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
@@ -72,13 +73,11 @@ def holder(address: IPAddress) -> str | None:
     through `lo`. For IPv6 it is the address itself, of which the table learns later.
     """
     if address.version == 6:  # noqa: PLR2004 - the family's number
-        answer = _send(
-            _RTM_GETADDR, _ADDRESS.pack(socket.AF_INET6, 128, 0, 0, 0), address
-        )
+        answer = _send(_RTM_GETADDR, _ADDRESS.pack(AF_INET6, 128, 0, 0, 0), address)
         if _is_error(answer):
             return None
         *_, index = _ADDRESS.unpack_from(answer, _HEADER.size)
-        return socket.if_indextoname(index)
+        return if_indextoname(index)
     answer = _ask(address, _FIB_MATCH)
     if _is_error(answer):
         return None
@@ -87,7 +86,7 @@ def holder(address: IPAddress) -> str | None:
 
 
 def _ask(address: IPAddress, flags: int = 0) -> bytes:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    family = sockets.FAMILY[address.version]
     length = address.max_prefixlen
     route = _ROUTE.pack(family, length, 0, 0, 0, 0, 0, 0, flags)
     return _send(_RTM_GETROUTE, route, address)
@@ -97,8 +96,7 @@ def _send(request: int, message: bytes, address: IPAddress) -> bytes:
     """Return the answer to a request whose first attribute is `address`."""
     body = message + attribute(_RTA_DST, address.packed)
     header = _HEADER.pack(_HEADER.size + len(body), request, _REQUEST, 1, 0)
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
+    with sockets.netlink(NETLINK_ROUTE) as netlink:
         netlink.send(header + body)
         return netlink.recv(1 << 15)
 
@@ -114,5 +112,5 @@ def _link_of(answer: bytes, address: IPAddress) -> str:
         raise CNIError(Code.INTERNAL, f"find route to {address}: {cause}")
     index = Attributes(answer, _BODY).number(_RTA_OIF)
     if index:
-        return socket.if_indextoname(index)
+        return if_indextoname(index)
     raise CNIError(Code.INTERNAL, f"find route to {address}: it names no link")

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import socket
+from _socket import AF_INET, AF_INET6
 
+from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.pyroute2_messages import rtmsg
+from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -67,8 +68,8 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     same destination by another gateway becomes another path of it, or raises TakenError
     when the new one is to be `exclusive`. Raises code 999.
     """
-    message = rtmsg()
-    message["family"] = socket.AF_INET if dst.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    message = pyroute2_messages.rtmsg()
+    message["family"] = FAMILY[dst.version]
     message["dst_len"] = dst.prefixlen
     message["proto"] = _PROTOCOL_BOOT
     message["type"] = _UNICAST
@@ -103,8 +104,8 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
 
 def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
     """Have no route to `dst` on `link` itself. Raises code 999."""
-    message = rtmsg()
-    message["family"] = socket.AF_INET if dst.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+    message = pyroute2_messages.rtmsg()
+    message["family"] = FAMILY[dst.version]
     message["dst_len"] = dst.prefixlen
     message["scope"] = _scope(dst, None)
     message["attrs"] = [
@@ -123,12 +124,12 @@ def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
 def of_link(netlink: Netlink, link: Link, table: int = MAIN_TABLE) -> list[KernelRoute]:
     """Return the routes through `link` in `table`, both families; for CHECK."""
     found = []
-    for family in (socket.AF_INET, socket.AF_INET6):
-        message = rtmsg()
+    for family in (AF_INET, AF_INET6):
+        message = pyroute2_messages.rtmsg()
         message["family"] = family
         message["attrs"] = [("RTA_TABLE", table), ("RTA_OIF", link.index)]
         try:
-            answers = netlink.dump(message, RTM_GETROUTE, rtmsg)
+            answers = netlink.dump(message, RTM_GETROUTE, pyroute2_messages.rtmsg)
         except NetlinkError as error:
             if error.errno == errno.ENOENT:  # the table has no route at all
                 continue
@@ -146,7 +147,7 @@ def _scope(dst: IPNetwork, gw: IPAddress | None) -> int:
 
 
 def _paths(answer: Any) -> list[KernelRoute]:
-    any_address = "0.0.0.0" if answer["family"] == socket.AF_INET else "::"  # noqa: S104 - a destination
+    any_address = "0.0.0.0" if answer["family"] == AF_INET else "::"  # noqa: S104 - a destination
     dst = answer.get_attr("RTA_DST") or any_address
     metrics = answer.get_attr("RTA_METRICS")
     paths = [(answer.get_attr("RTA_OIF"), answer.get_attr("RTA_GATEWAY"))]

@@ -8,7 +8,7 @@ longer the more containers there are. The kernel itself can be asked for rules a
 
 from __future__ import annotations
 
-import socket
+from _socket import AF_BRIDGE, AF_INET
 
 from cni_common.kernel import raw_netlink
 from cni_common.kernel.attributes import Attributes, attribute
@@ -18,7 +18,7 @@ from cni_common.spec.values import NamedTuple
 _GET_TABLE, _GET_RULE = 0xA01, 0xA07  # NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GET*
 _TABLE, _CHAIN, _USER_DATA = 1, 2, 7  # NFTA_RULE_*, NFTA_TABLE_NAME
 _COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
-_FAMILIES = {"inet": 1, "ip": socket.AF_INET, "bridge": socket.AF_BRIDGE}
+_FAMILIES = {"inet": 1, "ip": AF_INET, "bridge": AF_BRIDGE}
 _ATTEMPTS = 100
 
 

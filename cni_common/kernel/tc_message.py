@@ -7,26 +7,22 @@ knows neither bursts in bytes nor rates beyond 32 bits (docs/decisions/0019).
 
 from __future__ import annotations
 
-import socket
 import struct
+from _socket import AF_UNSPEC, htons, ntohs
 
-from cni_common.kernel.attributes import Attributes, attribute
-
-TYPE_CHECKING = False  # see launcher/entry.py
-if TYPE_CHECKING:
-    from typing import Any
+from cni_common.kernel.attributes import Attributes, attribute, text
+from cni_common.kernel.requests import NETLINK_HEADER, Request
 
 RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
 RTM_NEWTCLASS, RTM_GETTCLASS = 40, 42
 RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
 
-_NETLINK_HEADER = struct.Struct("=LHHLL")
 _TCMSG = struct.Struct("=BxxxiIII")
 _KIND, _OPTIONS = 1, 2  # TCA_*
 
 
-class TcRequest:
-    """A question or an order to traffic control, as Netlink sends messages."""
+class TcRequest(Request):
+    """A question or an order to traffic control."""
 
     def __init__(  # noqa: PLR0913 - the fields of struct tcmsg
         self,
@@ -40,28 +36,13 @@ class TcRequest:
         options: bytes = b"",
     ) -> None:
         """For the link `index`; `priority` and `protocol` are a filter's."""
-        order = priority << 16 | socket.htons(protocol)
-        self._body = _TCMSG.pack(socket.AF_UNSPEC, index, handle, parent, order)
+        order = priority << 16 | htons(protocol)
+        body = _TCMSG.pack(AF_UNSPEC, index, handle, parent, order)
         if kind:
-            self._body += attribute(_KIND, kind.encode() + b"\0")
+            body += text(_KIND, kind)
         if options:
-            self._body += attribute(_OPTIONS, options)
-        self._header: dict[str, int] = {}
-        self.data = b""
-
-    def __getitem__(self, key: str) -> Any:
-        """Return the netlink header, which the socket fills in."""
-        return {"header": self._header}[key]
-
-    def reset(self) -> None:
-        """Forget an earlier encoding."""
-        self.data = b""
-
-    def encode(self) -> None:
-        """Have the message in `data`."""
-        length = _NETLINK_HEADER.size + len(self._body)
-        head = (self._header[key] for key in ("type", "flags", "sequence_number"))
-        self.data = _NETLINK_HEADER.pack(length, *head, 0) + self._body
+            body += attribute(_OPTIONS, options)
+        super().__init__(body)
 
 
 class TcAnswer:
@@ -81,11 +62,11 @@ class TcAnswer:
 
     def decode(self) -> None:
         """Have the fields, and the options as attributes or as they are."""
-        start = _NETLINK_HEADER.size
+        start = NETLINK_HEADER.size
         _, self.index, self.handle, self.parent, order = _TCMSG.unpack_from(
             self._message, start
         )
-        self.priority, self.protocol = order >> 16, socket.ntohs(order & 0xFFFF)
+        self.priority, self.protocol = order >> 16, ntohs(order & 0xFFFF)
         attributes = Attributes(self._message, start + _TCMSG.size)
         self.kind = attributes.text(_KIND)
         self.raw_options = attributes.raw(_OPTIONS)

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from lab import ip, run
+from named import wait_for
 from refusing import refusing
 
 from cni_common.kernel import link_removal, links
 from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
@@ -57,10 +59,10 @@ def test_both_ends_are_gone_at_once(container: Space) -> None:
 def test_settle_returns_when_the_kernel_is_done(container: Space) -> None:
     """No thread of a deletion, and no descriptor, stays behind."""
     link = pair(container)
-    before = threading.active_count()
+    before = _thread._count()
     link_removal.delete(link)
     link_removal.settle()
-    assert threading.active_count() <= before
+    wait_for(lambda: _thread._count() <= before)
     link_removal.settle()
 
 
@@ -95,10 +97,10 @@ def test_process_without_another_thread(
 ) -> None:
     """Where no thread can be started, the call itself waits for the kernel."""
 
-    def refuse(_: threading.Thread) -> None:
+    def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
     link_removal.delete(pair(container))
     link_removal.settle()
     assert (names(), names(container)) == (set(), set())
@@ -119,12 +121,12 @@ def test_request_that_cannot_be_sent(container: Space) -> None:
 
     The link and its peer stay, and so does nothing of the deletion.
     """
-    link, before = pair(container), threading.active_count()
+    link, before = pair(container), _thread._count()
     error = refusing("sendto", errno.ENOBUFS, lambda: link_removal.delete(link))
     assert isinstance(error, CNIError), error
     assert error.msg == "delete link a0: no buffer space available"
     link_removal.settle()
-    assert threading.active_count() <= before
+    wait_for(lambda: _thread._count() <= before)
     assert (names(), names(container)) == ({"a0"}, {"eth0"})
     link_removal.delete(link)
     assert names() == set()
@@ -134,10 +136,9 @@ def test_refusal_is_netlinks() -> None:
     """The answer to a request that was handed over is read like any other."""
     with Netlink() as netlink:
         missing = links.existing(netlink, "lo")
-        message = link_removal.ifinfmsg()
-        message["index"] = missing.index + 1000
+        message = LinkRequest(index=missing.index + 1000)
         with netlink.hand_over(message, links.RTM_DELLINK, 0) as errand:
-            errand.thread.join()
+            errand.join()
         with pytest.raises(NetlinkError) as refused:
             netlink.acknowledged()
     assert refused.value.errno == errno.ENODEV

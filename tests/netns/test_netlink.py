@@ -9,7 +9,6 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -272,7 +271,7 @@ def test_door_to_pyroute2_is_entered_once(monkeypatch: pytest.MonkeyPatch) -> No
     pyroute2_messages._enter_beside_init()
     assert sys.modules["pyroute2"] is before
     monkeypatch.delitem(sys.modules, "pyroute2")
-    monkeypatch.setattr(PathFinder, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "meta_path", [])
     with pytest.raises(ImportError, match="pyroute2 is not installed"):
         pyroute2_messages._enter_beside_init()
 

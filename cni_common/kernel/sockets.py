@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sockets by which the kernel is spoken to.
+
+Without the module `socket`, whose enumerations cost more to import than what is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from _socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+FAMILY = {4: AF_INET, 6: AF_INET6}  # by the version of IP
+
+
+class Socket(socket):
+    """A socket that is closed at the end of a block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def dup(self) -> Socket:
+        """Return another descriptor of the same socket. Raises OSError."""
+        return Socket(self.family, self.type, self.proto, os.dup(self.fileno()))
+
+
+def netlink(protocol: int) -> Socket:
+    """Return a netlink socket of the calling thread's namespace. Raises OSError."""
+    return Socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
