@@ -7,10 +7,11 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=$top/.venv
 bin=$top/dist/bin
 parts=$top/dist/parts
+zig=$top/dist/zig
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
 names=()
-tools=''
+tools='' client=''
 
 usage() {
     cat <<'END'
@@ -27,6 +28,9 @@ options of every command, before the others:
   --python PATH   absolute interpreter for the plugins (CNIPY_PYTHON, /usr/bin/python3)
   --root DIR      where a plugin extracts itself once (/var/cache/cnipy)
   --copies        self-standing copies in dist/bin rather than links
+  --client[=CPU]  build dist/client/CPU/cnipy too, for this machine's CPU, x86_64 or
+                  aarch64: a packed file that begins with a small client of the warm
+                  server. Once built it is kept up to date, and is what install installs
 
 options of test, before those of pytest:
   --kernel SERIES run tests/netns and tests/examples on Debian's kernel 6.1 or 6.12, in a
@@ -109,7 +113,7 @@ ensure_venv() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "--python $python: Python 3.11 or newer is needed"
     local stamp wanted=(shiv pydantic)
-    stamp=$("$python" -VV; echo "${wanted[@]}"; cat "$top/constraints.txt")
+    stamp=$("$python" -VV; echo "${wanted[@]}"; versions)
     if [[ ! -f $venv/stamp || $stamp != "$(<"$venv/stamp")" ]]; then
         say "making .venv"
         rm -rf "$venv" "$parts"
@@ -118,9 +122,14 @@ ensure_venv() {
         printf '%s' "$stamp" >"$venv/stamp"
     fi
     if [[ $tools && ! -f $venv/tools ]]; then
-        fetch --no-deps -r "$top/constraints.txt"
+        fetch --no-deps -r <(versions)
         touch "$venv/tools"
     fi
+}
+
+# Exact versions of everything but the compiler of the small client.
+versions() {
+    grep -v '^ziglang==' "$top/constraints.txt"
 }
 
 # pip install, a line for each package: it takes minutes where the network is slow.
@@ -140,7 +149,7 @@ with open(sys.argv[1], "rb") as file:
 print(*(each for each in listed if not each.startswith("pydantic")), sep="\n")
 END
     )
-    stamp="${packages[*]} $(<"$top/constraints.txt")"
+    stamp="${packages[*]} $(versions)"
     if [[ -f $parts/stamp && $stamp == "$(<"$parts/stamp")" ]]; then return; fi
     say "gathering dependencies"
     rm -rf "$parts"
@@ -148,6 +157,16 @@ END
     fetch --no-compile --target "$parts/common" -c "$top/constraints.txt" \
         "${packages[@]}"
     printf '%s' "$stamp" >"$parts/stamp"
+}
+
+# A C compiler for every CPU, in 100 MB; for those who ask for the small client.
+ensure_zig() {
+    local wanted
+    wanted=$(grep '^ziglang==' "$top/constraints.txt")
+    if [[ -f $zig/stamp && $wanted == "$(<"$zig/stamp")" ]]; then return; fi
+    rm -rf "$zig"
+    fetch --target "$zig" "$wanted"
+    printf '%s' "$wanted" >"$zig/stamp"
 }
 
 # Which plugins there are, the register alone says.
@@ -182,6 +201,7 @@ build() {
         printf '%s' "$made" >"$top/dist/made"
     fi
     link_names
+    build_clients "$made"
     exec 9<&-
     say "dist/bin: cnipy ${names[*]} (build $(<"$top/dist/build"))"
 }
@@ -193,7 +213,7 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{gate,rare,doorstep,bundling,pack,schemas}.py
+    rm -f "$own/launcher/"{gate,rare,doorstep,bundling,pack,per_cpu,schemas}.py
     write_schemas "$own"
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
@@ -213,6 +233,24 @@ write_schemas() {
 sys.path[:0] = sys.argv[1:]
 from launcher.everything import build_every_model
 build_every_model()' "$1" "$parts/common"
+}
+
+# build_clients MADE: packed files that begin with a program, of the packed file that MADE
+# stands for: those that there are, and the one that --client asks for.
+build_clients() {
+    local room cpu
+    if [[ $client ]]; then mkdir -p "$top/dist/client/$client"; fi
+    for room in "$top"/dist/client/*/; do
+        cpu=$(basename "$room")
+        [[ -d $room ]] || continue
+        if [[ -f $room/made && $1 == "$(<"$room/made")" ]]; then continue; fi
+        ensure_zig
+        say "building dist/client/$cpu/cnipy"
+        (cd "$top" && PYTHONPATH=$parts/common:$zig ZIG_GLOBAL_CACHE_DIR=$zig/cache \
+            "$venv/bin/python" -B -m launcher.per_cpu "$bin/cnipy" "$room/cnipy" \
+            --cpu "$cpu")
+        printf '%s' "$1" >"$room/made"
+    done
 }
 
 link_names() {
@@ -251,6 +289,7 @@ run_tests() {
     if [[ $kernel || ${CNI_TESTS_STRICT:-} ]]; then
         wanted+=(qemu-system-x86_64=qemu-system-x86 depmod=kmod cpio=cpio)
     fi
+    if [[ ${CNI_TESTS_STRICT:-} && ! $client ]]; then client=$(uname -m); fi
     if ((EUID == 0)); then keep_stopped firewalld.service; fi
     need "${wanted[@]}" || say "tests that need what is missing are skipped"
     tools=1
@@ -388,7 +427,7 @@ start_warm() {
 
 install_plugins() {
     local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=1
-    local name before='' now
+    local name before='' now file
     while (($#)); do
         case $1 in
             --bin-dir) directory=${2:?--bin-dir needs a directory}; shift 2 ;;
@@ -408,13 +447,15 @@ install_plugins() {
         before=$(head -c 1024 "$directory/cnipy" | sed -n 's/^# cnipy, build //p')
     fi
     keep_foreign "$directory"
-    install -m 0755 -o root -g root "$bin/cnipy" "$directory/.cnipy.$$"
+    file=$top/dist/client/$(uname -m)/cnipy
+    [[ -x $file ]] || file=$bin/cnipy
+    install -m 0755 -o root -g root "$file" "$directory/.cnipy.$$"
     mv -fT "$directory/.cnipy.$$" "$directory/cnipy"
     for name in "${names[@]}"; do
         ln -s cnipy "$directory/.$name.$$"
         mv -fT "$directory/.$name.$$" "$directory/$name"
     done
-    env -i CNI_COMMAND=VERSION "$directory/loopback" </dev/null >/dev/null
+    env -i "$directory/cnipy" --help >/dev/null # which extracts the tree
     prune "$now" "$before"
     local tree found=''
     # Where the root cannot be written to, or others may write there, /run has the tree.
@@ -466,6 +507,8 @@ main() {
             --python) python=${2:?--python needs a path}; shift 2 ;;
             --root) root=${2:?--root needs a directory}; shift 2 ;;
             --copies) copies=1; shift ;;
+            --client) client=$(uname -m); shift ;;
+            --client=*) client=${1#*=}; shift ;;
             *) break ;;
         esac
     done

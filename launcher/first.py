@@ -5,6 +5,7 @@ Up to that point nothing is imported that is not compiled into the interpreter.
 """
 
 import posix
+import sys
 from posix import _exit
 
 
@@ -25,11 +26,13 @@ def run(build: str, argv: list[str]) -> None:
 
             if version.introduce(argv[0]):
                 _exit(0)
-        from launcher import client
+        # The small client has asked the server already (per_cpu.py).
+        if "cold" not in sys._xoptions:  # noqa: SLF001 - documented, if of CPython only
+            from launcher import client
 
-        status = client.call(build, argv)
-        if status is not None:
-            _exit(status)
+            status = client.call(build, argv)
+            if status is not None:
+                _exit(status)
     from launcher import entry
 
     entry.run(argv, text)

@@ -114,8 +114,13 @@ def receive(
         raise OtherBuildError
     umask, count = int(text[1]), int(text[2])
     argv = [os.fsdecode(part) for part in text[3 : 3 + count]]
-    pairs = (os.fsdecode(part).partition("=") for part in text[3 + count :])
-    return argv, {name: value for name, _, value in pairs}, umask, list(descriptors)
+    return argv, _variables(text[3 + count :]), umask, list(descriptors)
+
+
+def _variables(parts: Sequence[bytes]) -> dict[str, str]:
+    """Return what a shell would pass on: the last of a name, none without one."""
+    pairs = (os.fsdecode(part).partition("=") for part in parts)
+    return {name: value for name, mark, value in pairs if name and mark}
 
 
 def _whole(connection: socket.socket, data: bytes) -> bytes:

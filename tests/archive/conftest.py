@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from platform import machine
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,12 +21,45 @@ if TYPE_CHECKING:
     from lab import Host
 
 
+FORMS = {
+    "script": ("dist/bin/cnipy", "./build.sh build"),
+    "program": (f"dist/client/{machine()}/cnipy", "./build.sh build --client"),
+}
+# What is tested here must hold of the packed file with the small client, too.
+OF_BOTH_FORMS = frozenset(
+    {
+        *("test_start", "test_ours", "test_warm", "test_warm_deaths"),
+        *("test_warm_listener", "test_warm_peers", "test_warm_silence"),
+    }
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have a test of `packed` once for each form, where both must do the same."""
+    if "packed" in metafunc.fixturenames:
+        module = metafunc.module.__name__.rpartition(".")[2]
+        forms = ["program"] if module == "test_small_client" else ["script"]
+        wanted = FORMS if module in OF_BOTH_FORMS else forms
+        metafunc.parametrize("packed", wanted, indirect=True)
+
+
 @pytest.fixture(scope="session")
-def packed() -> Path:
-    """The one archive, made by build.sh."""
-    archive = TOP / "dist/bin/cnipy"
+def packed(request: pytest.FixtureRequest) -> Path:
+    """The one archive, made by build.sh, in one of its forms."""
+    return _built(request.param)
+
+
+@pytest.fixture(scope="session")
+def script() -> Path:
+    """The archive behind a script."""
+    return _built("script")
+
+
+def _built(form: str) -> Path:
+    path, command = FORMS[form]
+    archive = TOP / path
     if not archive.exists():
-        lacking("dist/bin is not built: run ./build.sh build")
+        lacking(f"{path} is not built: run {command}")
     return archive
 
 

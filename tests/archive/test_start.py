@@ -34,7 +34,7 @@ def test_copy_alone_in_a_directory_answers(
     name: str, packed: Path, tmp_path: Path
 ) -> None:
     """One file, copied without its neighbours, is the plugin of its name."""
-    shutil.copy(packed.parent / name, tmp_path / name)
+    shutil.copy(packed, tmp_path / name)
     ended = call(tmp_path / name, "VERSION")
     assert ended.returncode == 0, packed
     assert json.loads(ended.stdout)["cniVersion"] == "1.1.0"
@@ -189,11 +189,11 @@ def test_host_without_libnftables_learns_which_package(plugin_dir: Path) -> None
     ("command", "stdin"), [("VERSION", b""), ("ADD", b"{"), ("FOO", b""), ("GC", CONF)]
 )
 def test_early_answers_import_no_heavy_library(
-    command: str, stdin: bytes, packed: Path, tmp_path: Path
+    command: str, stdin: bytes, script: Path, tmp_path: Path
 ) -> None:
     """VERSION and malformed requests are answered before pydantic or pyroute2."""
-    call(packed.with_name("loopback"), "VERSION")  # so that there is a tree
-    telling = packed.read_bytes().replace(b"-X utf8", b"-X importtime", 1)
+    call(script.with_name("loopback"), "VERSION")  # so that there is a tree
+    telling = script.read_bytes().replace(b"-X utf8", b"-X importtime", 1)
     executable = tmp_path / "loopback"
     executable.write_bytes(telling)
     executable.chmod(0o755)
