@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from lab import Cni, Host, Space, lacking, run
 
-from cni_common import state
+from cni_common import log, state
 from cni_common.kernel import nft
 from plugins import REGISTER
 
@@ -70,8 +70,9 @@ def pytest_collection_modifyitems(
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Say why a test cannot run on this kernel."""
+    """Say why a test cannot run on this kernel; forget what others remarked."""
     kernel_features.require(item)
+    log.remarks()
 
 
 def _call(status: int, what: str) -> None:

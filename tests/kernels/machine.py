@@ -7,6 +7,7 @@ KVM is not asked for: a test has to run on machines that are virtual themselves.
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import subprocess
 import sys
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 MEMORY = "3072"  # MiB; what tests write lies in there too
 # How much longer than elsewhere tests wait for what is to happen; see tests/lab.py.
 PATIENCE = "4"
-LIMIT = 4800.0  # seconds, after which the machine is ended
+# Seconds without a word, after which the machine is ended. Not how long it may run: all
+# of netns and examples takes hours.
+SILENCE = 2400.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A busy machine may not deliver the timer in time for the kernel's own test of it.
 _PATIENT = "no_timer_check tsc=reliable panic=-1"
@@ -39,16 +42,32 @@ def run(image: Image, command: Sequence[str], directory: Path) -> int:
     with TemporaryDirectory() as call:
         shared = Path(call)
         (shared / "guest.sh").write_text(_guest(command, directory))
-        ended = subprocess.run(
-            _qemu(image, shared), stdin=subprocess.DEVNULL, timeout=LIMIT, check=False
-        )
+        ended = _watched(_qemu(image, shared))
         status = shared / "status"
         if status.exists():
             return int(status.read_text())
         console = shared / "console"
         sys.stderr.write(console.read_text(errors="replace")[-4000:])
-        sys.stderr.write(f"the virtual machine ended early ({ended.returncode})\n")
+        sys.stderr.write(f"the virtual machine {ended}\n")
         return 1
+
+
+def _watched(command: Sequence[str]) -> str:
+    """Run `command`, pass on what it prints, and return how it ended."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as machine:
+        try:
+            assert machine.stdout is not None
+            printed = machine.stdout.fileno()
+            while select.select([printed], [], [], SILENCE)[0]:
+                if not (part := os.read(printed, 1 << 16)):
+                    return f"ended early ({machine.wait()})"
+                sys.stdout.buffer.write(part)
+                sys.stdout.buffer.flush()
+            return f"printed nothing for {SILENCE / 60:.0f} minutes, and was ended"
+        finally:
+            machine.kill()
 
 
 def _guest(command: Sequence[str], directory: Path) -> str:
