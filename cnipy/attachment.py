@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,8 @@ class Attachment:
 
 def container_id_of(netns: str) -> str:
     """Return cnitool's container ID for the absolute path `netns`."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and the warm server comes by here
+
     return "cnitool-" + hashlib.sha512(netns.encode()).hexdigest()[:DIGITS]
 
 

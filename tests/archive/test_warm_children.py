@@ -143,3 +143,10 @@ def test_rush_is_served_and_then_over(
     with ThreadPoolExecutor(40) as pool:
         assert set(pool.map(add, enumerate(spaces))) == {0}
     wait_until(lambda: 2 <= len(waiting(warm)) <= 8)
+
+
+def test_server_holds_no_library_that_no_call_needs(warm: Server) -> None:
+    """OpenSSL, which hashlib brings, would be a seventh of the server's memory."""
+    libraries = Path(f"/proc/{warm.pid}/maps").read_text()
+    assert "libnftables" in libraries
+    assert "libcrypto" not in libraries
