@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 
 from cni_common.kernel import nft
 from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap import detach, elements, guard, ledger, localnet, rules
-from plugins.portmap.claims import Claim
+from plugins.portmap.claims import PROTOCOLS, Claim
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from plugins.portmap.elements import Elements
 
 _RULE = Pattern(rf"^add rule {elements.TABLE} (\S+) ", multiline=True)
-_NUMBERS = {
-    "tcp": str(socket.IPPROTO_TCP),
-    "udp": str(socket.IPPROTO_UDP),
-    "sctp": str(socket.IPPROTO_SCTP),
-}
 _BASE = Pattern(
     rf"^add chain {elements.TABLE} (\S+) "
     r"\{ type (\w+) hook (\w+) priority (-?\d+) ;",
@@ -128,7 +122,7 @@ def _numbered(key: str) -> str:
     The protocol comes first, or after an address of the host.
     """
     words = key.replace('"', "").split(" . ")
-    return " . ".join([*(_NUMBERS.get(word, word) for word in words[:2]), *words[2:]])
+    return " . ".join([*(PROTOCOLS.get(word, word) for word in words[:2]), *words[2:]])
 
 
 def _missing(what: str) -> CNIError:

@@ -15,7 +15,7 @@ from cni_common import marks, own_tables, shapes, state
 from cni_common.kernel import nft
 from cni_common.spec.characters import is_port
 from plugins.portmap import claims, conditions, elements, excluded, rules
-from plugins.portmap.claims import Claim, Port
+from plugins.portmap.claims import PROTOCOLS, Claim, Port
 from plugins.portmap.rules import Scope
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -28,7 +28,6 @@ NAME = "portmap"
 CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"
 
 Claims = dict[Port, list[Claim]]
-_PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 @contextmanager
@@ -76,7 +75,7 @@ def file_name(port: Port) -> str:
 def port_of(name: object) -> Port:
     """Return the port that is written down as `name`; raises ValueError for none."""
     protocol, _, number = shapes.text(name).partition("-")
-    if protocol not in _PROTOCOLS or not is_port(number):
+    if protocol not in PROTOCOLS or not is_port(number):
         msg = "it is no port"
         raise ValueError(msg)
     return Port(protocol, int(number))

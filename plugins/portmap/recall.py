@@ -12,7 +12,7 @@ from cni_common.kernel import nft
 from cni_common.spec.characters import Pattern
 from cni_common.spec.values import dataclass, field
 from plugins.portmap import excluded, guard, ledger, localnet
-from plugins.portmap.claims import Claim, Port, Target
+from plugins.portmap.claims import PROTOCOLS, Claim, Port, Target
 from plugins.portmap.elements import TABLE
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cni_common.own_tables import Element
 
 _MAP = Pattern(r"(hostports|hostip_ports)([46])(?:_([0-9a-f]{16}))?")
-_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+_NAMES = {number: name for name, number in PROTOCOLS.items()}
 _CONDITIONS = Pattern(r"fib daddr type local (.*) jump conditioned")
 
 Key = tuple[str, Port, str, int]
@@ -68,7 +68,7 @@ def _add_targets(found: _Found, name: str, elements: Iterable[Element]) -> None:
         protocol, number = element.key[-2:]
         address, container_port = element.value
         link = found.hairpins.get((protocol, number, address), "")
-        port = Port(_PROTOCOLS.get(protocol, protocol), int(number))
+        port = Port(_NAMES.get(protocol, protocol), int(number))
         if element.comment:
             key = (element.comment, port, at, int(container_port))
             target = Target(address, link, conditions)
@@ -85,7 +85,7 @@ def _conditions(family: str, scope_id: str) -> str:
 def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
     comment, port, at, container_port = key
     owner = naming.of_comment(comment)
-    number = next(n for n, name in _PROTOCOLS.items() if name == port.protocol)
+    number = PROTOCOLS[port.protocol]
     return Claim(
         host_ip=at,
         network=owner.network,
