@@ -16,7 +16,6 @@ _PEERS = (
     "iptables",
     "nftables",
     "golang-github-appc-cni-dev",
-    "valgrind",
 )
 
 

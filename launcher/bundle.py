@@ -13,7 +13,7 @@ from _imp import source_hash
 
 TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, ModuleType
 
     Place = tuple[int, int, bytes, bool]
 
@@ -24,19 +24,20 @@ class Loader(SourceFileLoader):
     All but the code is as with any module that has been loaded from its source.
     """
 
-    def __init__(
-        self, name: str, path: str, bundle: int, start: int, place: "Place"
-    ) -> None:
-        """`place`, from `start` on in the file `bundle`, has the code of a module."""
-        super().__init__(name, path)
-        self._open = (bundle, start)
-        self._place = place
+    finder: "Finder"
+    place: "Place"
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
+        """Return a module that has what the import system would miss one by one."""
+        module = type(sys)(spec.name)
+        module.__file__ = self.path
+        module.__cached__ = self.finder.name  # type: ignore[attr-defined]
+        return module
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """Return the compiled module; raises ImportError if nothing is left of it."""
-        bundle, start = self._open
-        offset, size, digest, _ = self._place
-        compiled = posix.pread(bundle, size, start + offset)
+        offset, size, digest, _ = self.place
+        compiled = posix.pread(self.finder.bundle, size, self.finder.start + offset)
         if source_hash(0, compiled) == digest:
             code: CodeType = marshal.loads(compiled)  # noqa: S302 - of this build
             return code
@@ -57,8 +58,10 @@ class Finder:
 
         Those of a package are read when the first of them is imported.
         """
-        self._tree = tree
-        self._open = (bundle, start)
+        self.name = tree + "/bundle"
+        self.bundle = bundle
+        self.start = start
+        self._site = tree + "/site-packages/"
         self._folders = folders
         self._read: dict[str, dict[str, Place]] = {}
 
@@ -68,22 +71,26 @@ class Finder:
         """Return what the import system asks for, None for a module of others."""
         del path, target
         folder, _, name = fullname.rpartition(".")
-        if folder not in self._folders:
-            return None
-        if folder not in self._read:
-            self._read[folder] = marshal.loads(self._folders[folder])  # noqa: S302
-        place = self._read[folder].get(name)
+        places = self._read.get(folder)
+        if places is None:
+            if folder not in self._folders:
+                return None
+            places = marshal.loads(self._folders[folder])  # noqa: S302 - of this build
+            self._read[folder] = places
+        place = places.get(name)
         if place is None:
             return None
-        base = f"{self._tree}/site-packages/{fullname.replace('.', '/')}"
+        base = self._site + fullname.replace(".", "/")
         package = place[3]
-        origin = f"{base}/__init__.py" if package else f"{base}.py"
-        loader = Loader(fullname, origin, *self._open, place)
+        origin = base + ("/__init__.py" if package else ".py")
+        loader = Loader(fullname, origin)
+        loader.finder = self
+        loader.place = place
         spec = ModuleSpec(fullname, loader, origin=origin, is_package=package)
         if package:
             spec.submodule_search_locations = [base]
         spec.has_location = True
-        spec.cached = f"{self._tree}/bundle"
+        spec.cached = self.name
         return spec
 
 

@@ -7,6 +7,7 @@ what a disk has changed, not what somebody has: only its owner writes to a tree.
 """
 
 from __future__ import annotations
+import __future__
 
 import marshal
 import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
+# What this says can be said to the compiler, so that no call has to import it.
+LINE = b"\nfrom __future__ import annotations\n"
 SITE = "site-packages"
 READER = "launcher.bundle"
 
@@ -65,6 +68,9 @@ def _sources(site: str) -> Iterator[tuple[str, str]]:
 def _compiled(extracted: str, path: str, tree: str) -> CodeType:
     with open(os.path.join(extracted, SITE, path), "rb") as file:
         source = file.read()
+    flags = __future__.annotations.compiler_flag if LINE in source else 0
+    source = source.replace(LINE, b"\n\n", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about sources of others
-        return compile(source, f"{tree}/{SITE}/{path}", "exec", dont_inherit=True)
+        code: CodeType = compile(source, f"{tree}/{SITE}/{path}", "exec", flags, True)
+        return code

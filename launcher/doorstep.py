@@ -90,7 +90,6 @@ def _made(root: str, name: str, archive: str, opened: Opens) -> Opened:
 
 def _extract(root: str, name: str, archive: str) -> None:
     import shutil
-    import tempfile
     import zipfile
     from zipimport import zipimporter
 
@@ -98,7 +97,8 @@ def _extract(root: str, name: str, archive: str) -> None:
         if left.startswith(f".{name}.tree."):
             shutil.rmtree(os.path.join(root, left))
     tree = os.path.join(root, name)
-    unfinished = tempfile.mkdtemp(prefix=f".{name}.tree.", dir=root)
+    unfinished = os.path.join(root, f".{name}.tree.{os.getpid()}")
+    os.mkdir(unfinished, 0o700)
     try:
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(unfinished)

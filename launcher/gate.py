@@ -43,6 +43,9 @@ try:
     exec(found[3][0], reader)  # noqa: S102 - ours
     reader["run"](build, *found)  # type: ignore[operator]
 except Exception as error:  # noqa: BLE001 - nothing is between this and the runtime
-    exec(rare)  # noqa: S102
-    tell(error)  # type: ignore[name-defined] # noqa: F821
+    try:
+        exec(rare)  # noqa: S102
+        tell(error)  # type: ignore[name-defined] # noqa: F821
+    except MemoryError:
+        posix.write(1, b"""{"code": 999, "msg": "load: there is no memory"}\n""")
     sys.exit(1)

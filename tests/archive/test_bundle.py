@@ -132,6 +132,17 @@ print(json.dumps([found, examples, ran["__name__"], ran["__file__"]]))
     assert (name, Path(file).name) == ("ran", "wrappers.py")
 
 
+def test_modules_do_not_import_what_the_compiler_was_told(extracted: Path) -> None:
+    """Annotations are not evaluated, and no call imports __future__ to say so."""
+    source = """
+from cni_common.rollback import Rollback
+print(json.dumps(["__future__" in sys.modules, Rollback.__init__.__annotations__]))
+"""
+    imported, annotations = told(extracted, source)  # type: ignore[misc]
+    assert not imported
+    assert all(isinstance(each, str) for each in annotations.values())
+
+
 def test_what_is_not_in_the_bundle_is_found_in_the_tree(extracted: Path) -> None:
     """A module that came later is imported as ever, and the standard library first."""
     site = extracted / "site-packages"

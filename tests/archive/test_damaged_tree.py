@@ -89,9 +89,10 @@ def test_module_that_is_damaged_is_loaded_from_its_source(
     assert (status, rest) == (0, "")
 
 
-def test_sources_are_not_needed(plugin_dir: Path) -> None:
+@pytest.mark.parametrize("call", (VERSION, DELETED))
+def test_sources_are_not_needed(plugin_dir: Path, call: str) -> None:
     """What is compiled is all that a call needs."""
-    _, status, rest = answer(plugin_dir, f"rm -r {SITE}; {VERSION}")
+    _, status, rest = answer(plugin_dir, f"rm -r {SITE}; {call}")
     assert (status, rest) == (0, "")
 
 

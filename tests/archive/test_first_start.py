@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from packed_file import FRESH, ROOT, THEIRS, privately
 
 if TYPE_CHECKING:
@@ -86,6 +87,28 @@ def test_no_place_to_extract_is_an_error_document(plugin_dir: Path) -> None:
     assert (document["code"], status.strip()) == (5, "1")
     assert "/var/cache/cnipy" in document["msg"]
     assert "/run/cnipy" in document["msg"]
+
+
+@pytest.mark.parametrize("second", ["8m", "1m"])
+def test_full_disk_is_another_root_or_an_error_document(
+    plugin_dir: Path, tree: str, second: str
+) -> None:
+    """What does not fit is removed; the next root is tried, or both causes are told."""
+    script = (
+        "mount -t tmpfs -o mode=0755,size=1m tmpfs /var/cache; "
+        f"mount -t tmpfs -o mode=0755,size={second} tmpfs /run; "
+        'env -i CNI_COMMAND=VERSION "$0" </dev/null && echo 0 || echo 1; '
+        f"ls -A {ROOT}; ls -A /run/cnipy"
+    )
+    answered, status, rest = privately(script, plugin_dir / "loopback").split("\n", 2)
+    document = json.loads(answered)
+    lock = f".{tree}.lock"
+    if second == "1m":
+        assert (document["code"], status, rest.split()) == (5, "1", [lock, lock])
+        assert document["msg"].count("No space left on device") == 2
+    else:
+        assert (document["cniVersion"], status) == ("1.1.0", "0")
+        assert rest.split() == [lock, lock, tree]
 
 
 def test_root_that_is_a_symbolic_link_is_not_used(plugin_dir: Path, tree: str) -> None:

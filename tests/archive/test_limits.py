@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from bridged import conf
 from lab import ip, nft_objects
+from packed_file import INTERPRETER, call
 from pictures import files
+from warm_server import LOOPBACK, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +58,34 @@ def test_one_document_within_any_limit(
             assert ended.stdout == b""
         assert (nft_objects("ruleset"), files()) == ([], {})
         assert [link["ifname"] for link in ip("link", "show")] == ["lo"]
+
+
+def test_one_document_where_there_is_little_memory(
+    packed: Path, tmp_path: Path
+) -> None:
+    """From where the interpreter starts at all, what lacks memory is a document."""
+    executable = tmp_path / "loopback"
+    executable.symlink_to(packed)
+    call(executable, "VERSION")
+    bare = next(size for size in range(8, 200) if starts(size))
+    statuses = []
+    for size in range(bare + 2, bare + 20):
+        ended = subprocess.run(
+            ["prlimit", f"--as={size << 20}", str(executable)],
+            input=json.dumps({**LOOPBACK, "name": "n"}).encode(),
+            env={**environment("/run/netns/none"), "CNI_COMMAND": "DEL"},
+            capture_output=True,
+            check=False,
+        )
+        statuses.append(ended.returncode)
+        if ended.returncode == 1:
+            assert json.loads(ended.stdout)["code"] in {5, 999}, (size, ended)
+        else:
+            assert (ended.returncode, ended.stdout) == (0, b""), (size, ended)
+    assert set(statuses) == {0, 1}
+
+
+def starts(size: int) -> bool:
+    """Tell whether the interpreter starts in so many MiB."""
+    words = ["prlimit", f"--as={size << 20}", INTERPRETER, "-I", "-S", "-c", "pass"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
