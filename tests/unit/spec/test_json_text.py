@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -47,30 +49,34 @@ def test_documents_are_read_as_json_does(
     assert same(json_text.loads(text.encode()), json.loads(text.encode()))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        " ",
-        "{",
-        "[1,]",
-        '{"a":}',
-        "1 2",
-        "nul",
-        "\ufeff1",
-        '"\x01"',
-        "[1]]",
-        "01",
-        "\xa01",
-    ],
+WRONG = (
+    *("", " ", "{", "[1,]", '{"a":}', "1 2", "nul", "\ufeff1", '"\x01"', "[1]]"),
+    *("01", "\xa01", '"\\x"', '"\\u12"', '"', '{"a" 1}', "{1: 2}", "[NaN"),
 )
+# Without `json`, as in a packed file, whose scanner needs it for its errors.
+ALONE = """
+import sys
+sys.path.insert(0, ".")
+from cni_common.spec import json_text
+assert "json" not in sys.modules
+try:
+    json_text.loads(sys.argv[1])
+except ValueError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_what_is_no_json_is_told_in_the_words_of_json(text: str) -> None:
-    """The kind of error and its message are those of `json`."""
+    """The kind of error and its message are those of `json`, imported or not."""
     with pytest.raises(ValueError) as expected:  # noqa: PT011 - its words are compared
         json.loads(text)
     with pytest.raises(type(expected.value)) as found:
         json_text.loads(text)
     assert str(found.value) == str(expected.value)
+    words = [sys.executable, "-I", "-S", "-X", "utf8", "-c", ALONE, text]
+    told = subprocess.check_output(words, text=True)
+    assert told == f"JSONDecodeError {expected.value}\n"
 
 
 def test_objects_and_numbers_are_made_as_asked() -> None:
