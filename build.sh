@@ -40,7 +40,7 @@ options of test, before those of pytest:
 
 options of bench:
   --quick         two minutes, to see that all of it runs
-  --only NAME...  calls, chain, at-once, growth, memory, traffic
+  --only NAME...  instructions, calls, status, chain, at-once, growth, memory, traffic
 
 options of install:
   --force         keep files of others beside ours as NAME.reference
@@ -330,7 +330,7 @@ test_on_kernel() {
 # Namespaces that end with it, and what it extracts: nothing is left.
 bench() {
     ((EUID == 0)) || die "bench: root is needed for network namespaces"
-    need nft=nftables iptables=iptables ip=iproute2 go=golang-go \
+    need nft=nftables iptables=iptables ip=iproute2 go=golang-go valgrind=valgrind \
         /usr/lib/cni/bridge=containernetworking-plugins \
         /usr/lib/podman/netavark=netavark \
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -16,10 +17,21 @@ from benchmarks.bench import Bench, say
 from benchmarks.control_group import ControlGroup
 from benchmarks.measurements import Measurements
 from benchmarks.node import CallError
-from benchmarks.steps import at_once, calls, chain, growth, memory, traffic
+from benchmarks.steps import (
+    at_once,
+    calls,
+    chain,
+    growth,
+    instructions,
+    memory,
+    status,
+    traffic,
+)
 
 STEPS = {
+    "instructions": instructions,
     "calls": calls,
+    "status": status,
     "chain": chain,
     "at-once": at_once,
     "growth": growth,
@@ -28,8 +40,8 @@ STEPS = {
 }
 HERE = Path(__file__).parent
 PARTIAL = HERE.parent / "dist/benchmarks"
-# Copied for the run, so that it measures one build.
 BUILT = HERE.parent / "dist/bin"
+BUILT_SMALL = HERE.parent / "dist/client" / platform.machine() / "cnipy"
 
 
 def main() -> int:
@@ -40,9 +52,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="cnipy-benchmark-") as room:
             say("building the measuring program")
             program = watch.build(Path(room))
-            ours = Path(room) / "bin"
-            shutil.copytree(BUILT, ours, symlinks=True)
-            bench = Bench(program, ours, group, Measurements(), asked.quick, [])
+            ours, small = _copies(Path(room))
+            bench = Bench(program, ours, small, group, Measurements(), asked.quick, [])
             if not group.clock:
                 bench.note("CPU time is not counted: no control group can be made")
             load, started = os.getloadavg()[0], time.monotonic()
@@ -64,6 +75,22 @@ def main() -> int:
     print(report.store(target, bench.measurements, described, bench.notes))
     say(f"stored in {target}")
     return 0
+
+
+def _copies(room: Path) -> tuple[Path, Path | None]:
+    """Return copies of what was built, in `room`, so that the run measures one build.
+
+    The second begins with the small client; None where it was not built.
+    """
+    ours, small = room / "bin", room / "small"
+    shutil.copytree(BUILT, ours, symlinks=True)
+    if not os.access(BUILT_SMALL, os.X_OK):
+        return ours, None
+    small.mkdir()
+    shutil.copy(BUILT_SMALL, small / "cnipy")
+    for name in set(os.listdir(BUILT)) - {"cnipy"}:
+        (small / name).symlink_to("cnipy")
+    return ours, small
 
 
 def _arguments() -> argparse.Namespace:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks import quiet
-from benchmarks.node import COLD, NETAVARK, REFERENCE, WARM, Node
+from benchmarks.node import COLD, NETAVARK, REFERENCE, SMALL, WARM, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,15 +23,20 @@ Item = TypeVar("Item")
 # Seconds to wait for a quiet machine.
 _PATIENCE, _PATIENCE_QUICK = 30, 3
 PEER = Path("/usr/lib/cni")
-EVERYBODY = (COLD, WARM, REFERENCE, NETAVARK)
+EVERYBODY = (COLD, WARM, SMALL, REFERENCE, NETAVARK)
 
 
 @dataclass
 class Bench:
-    """`quick` is for seeing that everything runs; its figures say little."""
+    """`quick` is for seeing that everything runs; its figures say little.
+
+    `ours` has the packed file as a script, `small` as a program for this CPU, and is
+    None where that was not built.
+    """
 
     watch: Path
     ours: Path
+    small: Path | None
     group: ControlGroup
     measurements: Measurements
     quick: bool
@@ -39,6 +44,8 @@ class Bench:
 
     def directory(self, who: str) -> Path:
         """Return the plugin directory, which is CNI_PATH."""
+        if who == SMALL and self.small:
+            return self.small
         return PEER if who == REFERENCE else self.ours
 
     def rounds(self, full: int) -> int:
@@ -47,11 +54,14 @@ class Bench:
 
     def node(self, stack: ExitStack, who: str) -> Node | None:
         """Return a node that ends with the stack, or None where it cannot be had."""
+        if who == SMALL and not self.small:
+            self.note("the small client was not built: ./build.sh bench --client")
+            return None
         node = stack.enter_context(
             Node(who, self.directory(who), self.watch, self.group)
         )
-        if who == WARM and node.server is None:
-            self.note("warm rows are skipped: `cnipy serve` did not come up")
+        if who in {WARM, SMALL} and node.server is None:
+            self.note(f"{who} rows are skipped: `cnipy serve` did not come up")
             return None
         return node
 

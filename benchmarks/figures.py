@@ -5,17 +5,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.measurements import NONE, Name
-from benchmarks.node import COLD, NETAVARK, REFERENCE, WARM
-from benchmarks.single import PLUGINS
-from benchmarks.steps import at_once, calls, chain, growth, memory, traffic
+from benchmarks.measurements import Name
+from benchmarks.node import COLD, NETAVARK, REFERENCE, SMALL, WARM
+from benchmarks.single import ASKED, PLUGINS
+from benchmarks.steps import (
+    at_once,
+    calls,
+    chain,
+    growth,
+    instructions,
+    memory,
+    status,
+    traffic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benchmarks.measurements import Measurements
 
-_SERVER_MIB = 60
+_WALL, _CPU = "wall", "CPU"
+# Whose chain, beside whose: verb, wall or CPU, and the most that the ratio may be.
+_BESIDE = (
+    (COLD, REFERENCE, (("ADD", _WALL, 1.5), ("ADD", _CPU, 1.5), ("DEL", _WALL, 0.6))),
+    (WARM, REFERENCE, (("ADD", _WALL, 0.45), ("DEL", _WALL, 0.2))),
+    (SMALL, REFERENCE, (("ADD", _WALL, 0.3), ("DEL", _WALL, 0.12))),
+    (WARM, REFERENCE, (("ADD", _CPU, 0.6), ("DEL", _CPU, 0.4))),
+    (WARM, NETAVARK, (("ADD", _WALL, 0.8), ("DEL", _WALL, 0.5))),
+    (SMALL, NETAVARK, (("ADD", _WALL, 0.4),)),
+)
+_MILLIONS = {"ADD": 230, "DEL": 180}
+_AT_ONCE = {COLD: 1.0, WARM: 0.5}
+_STATUS = 8
+_SERVER_MIB, _PACKED_MB = 25, 2.5
 # Of new connections a second, of those with one mapping.
 _KEPT = 0.95
 
@@ -44,14 +66,14 @@ class Figure(NamedTuple):
 def figures(found: Measurements) -> list[Figure]:
     """Return all figures, as far as they were measured."""
     return [
-        *_beside(found, WARM, REFERENCE, {"ADD": (0.6, 0.6), "DEL": (0.5, 0.4)}),
-        *_beside(found, WARM, NETAVARK, {"ADD": (0.8, None), "DEL": (0.5, None)}),
-        *_beside(found, COLD, REFERENCE, {"ADD": (3.0, None), "DEL": (1.5, None)}),
-        _at_once(found),
+        *_beside(found),
+        *_instructions(found),
+        *_at_once(found),
+        _status(found),
         *_starts(found),
         *_loads(found),
         _connections(found),
-        _server(found),
+        *_sizes(found),
     ]
 
 
@@ -62,27 +84,37 @@ def ratio(found: Measurements, name: Name, to: Name, *, cpu: bool) -> float | No
     return above / below if above is not None and below else None
 
 
-def _beside(
-    found: Measurements,
-    who: str,
-    peer: str,
-    limits: dict[str, tuple[float, float | None]],
-) -> Iterable[Figure]:
-    for verb, (wall, cpu) in limits.items():
-        for limit, kind in ((wall, "wall"), (cpu, "CPU")):
-            if limit is None:
-                continue
+def _beside(found: Measurements) -> Iterable[Figure]:
+    for who, peer, limits in _BESIDE:
+        for verb, kind, limit in limits:
             names = [Name(chain.SECTION, verb, each) for each in (who, peer)]
-            measured = ratio(found, *names, cpu=kind == "CPU")
-            what = f"chain {verb} {who}, {kind}, to {peer}"
-            yield Figure(what, limit, measured)
+            measured = ratio(found, *names, cpu=kind == _CPU)
+            yield Figure(f"chain {verb} {who}, {kind}, to {peer}", limit, measured)
 
 
-def _at_once(found: Measurements) -> Figure:
+def _instructions(found: Measurements) -> Iterable[Figure]:
+    for verb, limit in _MILLIONS.items():
+        count = found.wall(Name(instructions.SECTION, f"chain {verb}", COLD))
+        what = f"instructions of a cold chain {verb}, millions"
+        yield Figure(what, limit, None if count is None else count / 1e6)
+
+
+def _at_once(found: Measurements) -> Iterable[Figure]:
     what = f"{at_once.CONTAINERS} ADD"
-    names = [Name(at_once.SECTION, what, who) for who in (WARM, REFERENCE)]
-    measured = ratio(found, *names, cpu=False)
-    return Figure(f"{what}s at once, warm, wall, to reference", 0.5, measured)
+    for who, limit in _AT_ONCE.items():
+        names = [Name(at_once.SECTION, what, each) for each in (who, REFERENCE)]
+        measured = ratio(found, *names, cpu=False)
+        yield Figure(f"{what}s at once, {who}, wall, to reference", limit, measured)
+
+
+def _status(found: Measurements) -> Figure:
+    ratios = []
+    for plugin in ASKED:
+        whose = (COLD, status.VERSION_OF_REFERENCE)
+        names = [Name(status.SECTION, plugin, who) for who in whose]
+        ratios.append(ratio(found, *names, cpu=True))
+    what = "STATUS cold, slowest plugin, CPU, to VERSION of reference"
+    return Figure(what, _STATUS, _largest(ratios))
 
 
 def _starts(found: Measurements) -> Iterable[Figure]:
@@ -118,10 +150,13 @@ def _connections(found: Measurements) -> Figure:
     return Figure(what, _KEPT, measured, at_least=True)
 
 
-def _server(found: Measurements) -> Figure:
-    resident = found.wall(Name(memory.SECTION, memory.SERVER_RSS, WARM, NONE))
+def _sizes(found: Measurements) -> Iterable[Figure]:
+    packed = found.wall(Name(memory.SECTION, memory.PACKED, COLD))
+    megabytes = None if packed is None else packed * 1024 / 1e6
+    yield Figure("packed file, MB", _PACKED_MB, megabytes)
+    resident = found.wall(Name(memory.SECTION, memory.SERVER_RSS, WARM))
     mib = None if resident is None else resident / 1024
-    return Figure("resident memory of the warm server, MiB", _SERVER_MIB, mib)
+    yield Figure("resident memory of the warm server, MiB", _SERVER_MIB, mib)
 
 
 def _largest(ratios: list[float | None]) -> float | None:

@@ -16,6 +16,7 @@ _PEERS = (
     "iptables",
     "nftables",
     "golang-github-appc-cni-dev",
+    "valgrind",
 )
 
 

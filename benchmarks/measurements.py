@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NONE = "none"
-# Units: seconds of time, KiB of memory, connections or bytes a second.
-SECONDS, KIB, PER_SECOND, BYTES = "s", "KiB", "connections/s", "bytes/s"
+# Units: seconds of time, KiB of memory or files, instructions, connections or bytes a
+# second.
+SECONDS, KIB, INSTRUCTIONS = "s", "KiB", "instructions"
+PER_SECOND, BYTES = "connections/s", "bytes/s"
 
 
 class Name(NamedTuple):
     """What a measurement is about.
 
-    who: "cold", "warm", "reference", "netavark" or "python". load: what is on the node
-    meanwhile, as "5000 leases", or "none".
+    who: "cold", "warm", "warm, small client", "reference", "netavark" or "python".
+    load: what is on the node meanwhile, as "5000 leases", or "none".
     """
 
     section: str

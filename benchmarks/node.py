@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.control_group import ControlGroup
 
 COLD, WARM, REFERENCE, NETAVARK = "cold", "warm", "reference", "netavark"
+SMALL = "warm, small client"
 TOP = Path(__file__).parents[1]
 NETAVARK_PROGRAM = "/usr/lib/podman/netavark"
 _SOCKET = "/run/cnipy/warm.sock"
@@ -64,7 +65,7 @@ class Node:
         )
         self.execute(["true"])
         self.list = self.write("/run/bench.conflist", json.dumps(conf.chain()))
-        if self.who == WARM:
+        if self.who in {WARM, SMALL}:
             self._serve()
         return self
 

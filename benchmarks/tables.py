@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.measurements import BYTES, KIB, NONE, PER_SECOND, SECONDS, Name
+from benchmarks.measurements import (
+    BYTES,
+    INSTRUCTIONS,
+    KIB,
+    NONE,
+    PER_SECOND,
+    SECONDS,
+    Name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = {
     SECONDS: (0.001, "ms"),
     KIB: (1024, "MiB"),
+    INSTRUCTIONS: (1e6, "M"),
     PER_SECOND: (1, "/s"),
     BYTES: (1 << 30, "GiB/s"),
 }

@@ -18,8 +18,7 @@ SECTION = "at once"
 CONTAINERS = 100
 
 
-# A cold round takes most of a minute on two CPUs.
-_COLD_ROUNDS, _ROUNDS = 1, 3
+_ROUNDS = 3
 _QUICK_CONTAINERS = 10
 
 
@@ -33,11 +32,7 @@ def measure(bench: Bench) -> None:
             attach.settle(node)
             waiting[node] = attach.places(node.spaces(count))
         bench.wait_for_quiet()
-        rounds = dict.fromkeys(nodes, 0)
         for node in rotated(nodes, 1 if bench.quick else _ROUNDS):
-            rounds[node] += 1
-            if node.who == COLD and rounds[node] > _COLD_ROUNDS:
-                continue
             places = next(waiting[node])
             for verb in (attach.ADD, attach.DEL):
                 answer = attach.call(node, verb, places)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks import attach, single
 from benchmarks.bench import rotated
 from benchmarks.measurements import Name
-from benchmarks.node import COLD, REFERENCE, WARM, Node
+from benchmarks.node import COLD, REFERENCE, SMALL, WARM, Node
 
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 SECTION = "calls"
 NOTHING, BARE = "ADD with nothing to do", "bare interpreter"
-_BARE = [os.environ.get("CNIPY_PYTHON", "/usr/bin/python3"), "-I", "-S", "-c", "pass"]
+_PYTHON = os.environ.get("CNIPY_PYTHON", "/usr/bin/python3")
+BARE_COMMAND = [_PYTHON, "-I", "-S", "-c", "pass"]
 
 
 def measure(bench: Bench) -> None:
     """Note VERSION, ADD, CHECK and DEL of every plugin."""
     with ExitStack() as stack:
-        nodes = bench.nodes(stack, (COLD, WARM, REFERENCE))
+        nodes = bench.nodes(stack, (COLD, WARM, SMALL, REFERENCE))
         spaces = {}
         for node in nodes:
             attach.settle(node)
@@ -38,7 +39,7 @@ def _round(bench: Bench, node: Node, container: str, netns: str) -> None:
         bench.record(Name(SECTION, what, who), answer)
 
     if node.who == COLD:
-        note(BARE, node.execute(_BARE), "python")
+        note(BARE, node.execute(BARE_COMMAND), "python")
     for plugin in single.PLUGINS:
         note(f"{plugin} {single.VERSION}", single.version(node, plugin))
         every = single.attach_and_detach(node, plugin, f"{container}-{plugin}", netns)

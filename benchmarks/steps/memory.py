@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peak of a call's resident memory, and what the warm server holds."""
+"""The peak of a call's resident memory, what the warm server holds, the packed file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks import attach, single
 from benchmarks.measurements import KIB, Name
-from benchmarks.node import NETAVARK, WARM, Node
+from benchmarks.node import COLD, NETAVARK, SMALL, WARM, Node
 
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
 SECTION = "memory"
 SERVER_RSS, SERVER_PSS = "server, resident", "server, proportional"
+PACKED = "packed file"
 _CALLS = 5
 
 
@@ -31,6 +32,11 @@ def measure(bench: Bench) -> None:
                     _plugins(bench, node, f"m{number}", netns)
             if node.who == WARM:
                 _server(bench, node)
+            if node.who in {COLD, SMALL}:
+                size = (node.directory / "cnipy").stat().st_size
+                bench.measurements.add(
+                    Name(SECTION, PACKED, node.who), size / 1024, unit=KIB
+                )
 
 
 def _plugins(bench: Bench, node: Node, container: str, netns: str) -> None:

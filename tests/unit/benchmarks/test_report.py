@@ -12,6 +12,7 @@ import pytest
 from benchmarks import iptables, plot, report, tables
 from benchmarks.measurements import (
     BYTES,
+    INSTRUCTIONS,
     KIB,
     PER_SECOND,
     Measurement,
@@ -45,6 +46,7 @@ def found() -> Measurements:
         ("s", 0.0123, "12.3 ms (12.3 - 12.3)"),
         ("s", 1.5, "1,500 ms (1,500 - 1,500)"),
         (KIB, 2048, "2.00 MiB (2.00 - 2.00)"),
+        (INSTRUCTIONS, 229_900_000, "230 M (230 - 230)"),
         (PER_SECOND, 12345.6, "12,346 /s (12,346 - 12,346)"),
         (BYTES, 3 << 30, "3.00 GiB/s (3.00 - 3.00)"),
     ],
@@ -91,7 +93,7 @@ def test_results_are_stored(found: Measurements, tmp_path: Path) -> None:
     """Markdown, JSON and plot say the same run."""
     text = report.store(tmp_path, found, {"command": "./build.sh bench"}, ["a note"])
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == text
-    assert "| chain ADD warm, wall, to reference | at most 0.6 | 0.500 | yes |" in text
+    assert "| chain ADD warm, wall, to reference | at most 0.45 | 0.500 | no |" in text
     assert "- a note\n" in text
     stored = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert stored["run"] == {"command": "./build.sh bench"}
