@@ -7,6 +7,7 @@ time, so that a caller need not wait for a fork.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -133,6 +134,8 @@ def prepare() -> None:
         nft.load()
     gc.collect()
     gc.freeze()
+    with suppress(AttributeError):  # it is glibc's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _remove_dead(path: str) -> None:
