@@ -8,8 +8,15 @@ import ipaddress
 import select
 import time
 
-from cni_common.kernel import pyroute2_messages
+from cni_common.kernel.attributes import Attributes, attribute, number
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.requests import (
+    IFA_ADDRESS,
+    IFA_LOCAL,
+    IFADDRMSG,
+    NETLINK_HEADER,
+    Request,
+)
 from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
@@ -17,7 +24,6 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from cni_common.kernel.link_answer import Link
 
@@ -27,6 +33,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 GROUP_IPV6_ADDRESS = 0x100  # RTMGRP_IPV6_IFADDR
 _NODAD, _DAD_FAILED, _TENTATIVE, _PERMANENT = 0x02, 0x08, 0x40, 0x80
 _NOPREFIXROUTE = 0x200
+_BROADCAST, _FLAGS = 4, 8  # IFA_*
 
 
 @dataclass(frozen=True)
@@ -130,10 +137,9 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
 
 
 def _listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
-    message = pyroute2_messages.ifaddrmsg()
-    message["index"] = index
-    answers = netlink.dump(message, RTM_GETADDR, pyroute2_messages.ifaddrmsg)
-    return [(answer["index"], _assigned(answer)) for answer in answers]
+    message = Request(IFADDRMSG.pack(0, 0, 0, 0, index))
+    answers = netlink.dump(message, RTM_GETADDR, _Answer)
+    return [(answer.index, answer.assigned) for answer in answers]
 
 
 def _flags(
@@ -145,34 +151,41 @@ def _flags(
     return flags if prefix_routes else flags | _NOPREFIXROUTE
 
 
-def _message(link: Link, address: IPInterface, flags: int) -> Any:
-    message = pyroute2_messages.ifaddrmsg()
-    message["family"] = FAMILY[address.version]
-    message["prefixlen"] = address.network.prefixlen
-    message["index"] = link.index
-    message["attrs"] = [
-        ("IFA_LOCAL", str(address.ip)),
-        ("IFA_ADDRESS", str(address.ip)),
-    ]
-    if isinstance(address, ipaddress.IPv4Interface):
-        broadcast = str(address.network.broadcast_address)
-        if address.network.prefixlen < 31:  # noqa: PLR2004 - RFC 3021: /31 has none
-            message["attrs"].append(("IFA_BROADCAST", broadcast))
+def _message(link: Link, address: IPInterface, flags: int) -> Request:
+    length = address.network.prefixlen
+    packed = address.ip.packed
+    body = IFADDRMSG.pack(FAMILY[address.version], length, 0, 0, link.index)
+    body += attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+    if address.version == 4 and length < 31:  # noqa: PLR2004 - RFC 3021: /31 has none
+        body += attribute(_BROADCAST, address.network.broadcast_address.packed)
     if flags:
-        message["attrs"].append(("IFA_FLAGS", flags))
-    return message
+        body += number(_FLAGS, flags)
+    return Request(body)
 
 
-def _assigned(answer: Any) -> Assigned:
-    address = answer.get_attr("IFA_LOCAL") or answer.get_attr("IFA_ADDRESS")
-    flags = answer.get_attr("IFA_FLAGS") or answer["flags"]
-    return Assigned(
-        ipaddress.ip_interface(f"{address}/{answer['prefixlen']}"),
-        answer["scope"],
-        bool(flags & _TENTATIVE),
-        bool(flags & _DAD_FAILED),
-        bool(flags & _PERMANENT),
-    )
+class _Answer:
+    """A message about an address, to be decoded into link and address."""
+
+    index: int
+    assigned: Assigned
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    def decode(self) -> None:
+        """Have them; the link's own address, which of a pointed link is IFA_LOCAL."""
+        head = IFADDRMSG.unpack_from(self._message, NETLINK_HEADER.size)
+        _, length, flags, scope, self.index = head
+        found = Attributes(self._message, NETLINK_HEADER.size + IFADDRMSG.size)
+        packed = found.raw(IFA_LOCAL) or found.raw(IFA_ADDRESS)
+        flags = found.number(_FLAGS) or flags
+        self.assigned = Assigned(
+            ipaddress.ip_interface((packed, length)),
+            scope,
+            bool(flags & _TENTATIVE),
+            bool(flags & _DAD_FAILED),
+            bool(flags & _PERMANENT),
+        )
 
 
 def _refused(

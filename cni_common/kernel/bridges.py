@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 
 from cni_common.kernel import links, pyroute2_messages
+from cni_common.kernel.attributes import attribute
+from cni_common.kernel.link_answer import BR_VLAN_FILTERING
 from cni_common.kernel.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.spec.errors import CNIError, Code
@@ -47,9 +49,9 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
     Its address is given at creation, so that no port and no udev rule changes it.
     Raises code 999 when the kernel will not.
     """
-    options = [("IFLA_BR_VLAN_FILTERING", 1)] if vlan_filtering else []
+    options = [attribute(BR_VLAN_FILTERING, b"\1")] if vlan_filtering else []
     try:
-        links.add(netlink, name, "bridge", mac=mac, mtu=mtu, options=options)
+        links.add(netlink, name, "bridge", *options, mac=mac, mtu=mtu)
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             return False

@@ -7,12 +7,12 @@ By hand instead of with pyroute2, whose import would cost portmap more than its 
 from __future__ import annotations
 
 import ipaddress
-import struct
 from _socket import AF_UNSPEC, NETLINK_ROUTE, if_nametoindex
 from contextlib import suppress
 
 from cni_common.kernel import raw_netlink
 from cni_common.kernel.attributes import Attributes
+from cni_common.kernel.requests import IFA_ADDRESS, IFA_LOCAL, IFADDRMSG
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
 
 _RTM_GETADDR = 22
-_ADDRESS = struct.Struct("=BBBBL")
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _ATTEMPTS = 10
 
 
@@ -47,14 +45,14 @@ def besides(links: Collection[str]) -> list[IPAddress]:
 
 
 def _dump(apart: set[int]) -> Iterator[IPAddress]:
-    body = _ADDRESS.pack(AF_UNSPEC, 0, 0, 0, 0)
+    body = IFADDRMSG.pack(AF_UNSPEC, 0, 0, 0, 0)
     for answer in raw_netlink.dump(NETLINK_ROUTE, _RTM_GETADDR, body):
-        *_, index = _ADDRESS.unpack_from(answer)
+        *_, index = IFADDRMSG.unpack_from(answer)
         if index not in apart:
             yield _address(answer)
 
 
 def _address(answer: bytes) -> IPAddress:
-    """Return the link's own address, which for a pointed link is not IFA_ADDRESS."""
-    found = Attributes(answer, _ADDRESS.size)
-    return ipaddress.ip_address(found.raw(_IFA_LOCAL) or found.raw(_IFA_ADDRESS))
+    """Return the link's own address, which for a pointed link is not IFAIFADDRMSG."""
+    found = Attributes(answer, IFADDRMSG.size)
+    return ipaddress.ip_address(found.raw(IFA_LOCAL) or found.raw(IFA_ADDRESS))

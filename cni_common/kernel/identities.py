@@ -11,7 +11,7 @@ import errno
 
 from cni_common.kernel import links, pyroute2_messages
 from cni_common.kernel.attributes import Attributes, pairs
-from cni_common.kernel.link_answer import BODY
+from cni_common.kernel.link_answer import BODY, INFO_KIND, LINKINFO
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.values import dataclass
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 
 _RTM_NEWLINKPROP, _RTM_DELLINKPROP = 108, 109
-_LINK, _LINKINFO, _LINK_NETNSID, _PROP_LIST, _ALT_IFNAME = 5, 18, 37, 52, 53  # IFLA_*
+_LINK, _LINK_NETNSID, _PROP_LIST, _ALT_IFNAME = 5, 37, 52, 53  # IFLA_*
 _PERM_ADDRESS, _PARENT_DEV_NAME, _PARENT_DEV_BUS_NAME = 54, 56, 57
-_INFO_KIND = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class _Answer:
         bus, name = found.text(_PARENT_DEV_BUS_NAME), found.text(_PARENT_DEV_NAME)
         netns = found.raw(_LINK_NETNSID)
         self.identity = Identity(
-            found.nested(_LINKINFO).text(_INFO_KIND),
+            found.nested(LINKINFO).text(INFO_KIND),
             found.raw(_PERM_ADDRESS).hex(":"),
             f"{bus}/{name}" if name else "",
             found.number(_LINK),

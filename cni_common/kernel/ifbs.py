@@ -25,7 +25,7 @@ def add(netlink: Netlink, name: str, *, mac: str, mtu: int) -> bool:
     `mtu` in bytes. Raises code 999.
     """
     try:
-        links.add(netlink, name, KIND, mac=mac, mtu=mtu, options=[])
+        links.add(netlink, name, KIND, mac=mac, mtu=mtu)
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             return False

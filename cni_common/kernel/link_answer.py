@@ -10,9 +10,9 @@ from cni_common.spec.values import dataclass
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 BODY = NETLINK_HEADER.size + IFINFOMSG.size  # where the attributes of a link begin
 ADDRESS, IFNAME, MTU, _LINK, MASTER = 1, 3, 4, 5, 10  # IFLA_*
-TXQLEN, _OPERSTATE, _LINKINFO, IFALIAS = 13, 16, 18, 20
-_INFO_KIND, _INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
-_BR_VLAN_FILTERING = 7
+TXQLEN, _OPERSTATE, LINKINFO, IFALIAS = 13, 16, 18, 20
+INFO_KIND, INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
+BR_VLAN_FILTERING = 7
 _BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
 _PORT_DISABLED = 0  # BR_STATE_DISABLED
 _OPERSTATES = (  # RFC 2863, linux/if.h
@@ -70,10 +70,10 @@ class LinkAnswer:
             self._message, NETLINK_HEADER.size
         )
         link = Attributes(self._message, BODY)
-        described = link.nested(_LINKINFO)
-        kind = described.text(_INFO_KIND)
+        described = link.nested(LINKINFO)
+        kind = described.text(INFO_KIND)
         port = described.nested(_INFO_SLAVE_DATA)
-        options = described.nested(_INFO_DATA) if kind == "bridge" else Attributes(b"")
+        options = described.nested(INFO_DATA) if kind == "bridge" else Attributes(b"")
         self.link = Link(
             index=index,
             name=link.text(IFNAME),
@@ -91,5 +91,5 @@ class LinkAnswer:
             hairpin=port.number(_BRPORT_MODE) == 1,
             isolated=port.number(_BRPORT_ISOLATED) == 1,
             port_enabled=port.number(_BRPORT_STATE) != _PORT_DISABLED,
-            vlan_filtering=bool(options.number(_BR_VLAN_FILTERING)),
+            vlan_filtering=bool(options.number(BR_VLAN_FILTERING)),
         )

@@ -16,7 +16,11 @@ from cni_common.kernel.link_answer import (
     IFF_PROMISC,
     IFF_UP,
     IFNAME,
+    INFO_DATA,
+    INFO_KIND,
+    LINKINFO,
     MASTER,
+    MTU,
     Link,
     LinkAnswer,
 )
@@ -72,8 +76,7 @@ def has_ports(netlink: Netlink, master: Link) -> bool:
 
 def of_kind(netlink: Netlink, kind: str) -> list[Link]:
     """Return every link of a kind; for GC and lost records only. Raises code 999."""
-    message = pyroute2_messages.ifinfmsg()
-    message["attrs"] = [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})]
+    message = LinkRequest(attribute(LINKINFO, text(INFO_KIND, kind)))
     try:
         found = netlink.dump(message, RTM_GETLINK, LinkAnswer)
     except NetlinkError as error:
@@ -115,9 +118,11 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
         attributes.append(("IFLA_MTU", mtu))
     if master is not None:
         attributes.append(("IFLA_MASTER", master.index))
-    attributes.append(
-        _kind("veth", [("VETH_INFO_PEER", {"attrs": other})]),
-    )
+    kind = [
+        ("IFLA_INFO_KIND", "veth"),
+        ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", {"attrs": other})]}),
+    ]
+    attributes.append(("IFLA_LINKINFO", {"attrs": kind}))
     message = pyroute2_messages.ifinfmsg()
     message["attrs"] = attributes
     if up:
@@ -133,16 +138,18 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
         set_alias(netlink, host, alias)
 
 
-def add(  # noqa: PLR0913 - what a link has from the start
-    netlink: Netlink, name: str, kind: str, *, mac: str, mtu: int, options: list[Any]
+def add(
+    netlink: Netlink, name: str, kind: str, *options: bytes, mac: str, mtu: int
 ) -> None:
     """Add a link of `kind` with the attributes `options` of that kind, up."""
-    message = pyroute2_messages.ifinfmsg()
-    message["flags"] = message["change"] = IFF_UP
-    message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac)]
+    attributes = [text(IFNAME, name), _address(mac)]
     if mtu:
-        message["attrs"].append(("IFLA_MTU", mtu))
-    message["attrs"].append(_kind(kind, options))
+        attributes.append(number(MTU, mtu))
+    described = text(INFO_KIND, kind)
+    if options:
+        described += attribute(INFO_DATA, *options)
+    attributes.append(attribute(LINKINFO, described))
+    message = LinkRequest(*attributes, flags=IFF_UP, change=IFF_UP)
     netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
 
 
@@ -171,8 +178,7 @@ def set_promiscuous(netlink: Netlink, name: str, *, on: bool = True) -> None:
 
 def set_mac(netlink: Netlink, name: str, mac: str) -> None:
     """Give the link the hardware address `mac`."""
-    address = attribute(ADDRESS, bytes.fromhex(mac.replace(":", "")))
-    message = LinkRequest(text(IFNAME, name), address)
+    message = LinkRequest(text(IFNAME, name), _address(mac))
     _change(netlink, message, name, f"address {mac}")
 
 
@@ -247,11 +253,8 @@ def refused(verb: str, what: str, error: NetlinkError) -> CNIError:
     return CNIError(Code.INTERNAL, f"{verb} {what}: {error.strerror}")
 
 
-def _kind(kind: str, options: list[Any]) -> tuple[str, Any]:
-    attributes: list[tuple[str, Any]] = [("IFLA_INFO_KIND", kind)]
-    if options:
-        attributes.append(("IFLA_INFO_DATA", {"attrs": options}))
-    return ("IFLA_LINKINFO", {"attrs": attributes})
+def _address(mac: str) -> bytes:
+    return attribute(ADDRESS, bytes.fromhex(mac.replace(":", "")))
 
 
 def _change(netlink: Netlink, message: LinkRequest, name: str, what: str) -> None:

@@ -7,7 +7,7 @@ import errno
 
 from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.attributes import Attributes, text
-from cni_common.kernel.link_answer import BODY, IFNAME
+from cni_common.kernel.link_answer import BODY, IFNAME, INFO_DATA, INFO_KIND, LINKINFO
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError, Code
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from cni_common.kernel.netns import Namespace
 
 _RTM_NEWLINK, _RTM_GETLINK = 16, 18
-_LINKINFO, _INFO_KIND, _INFO_DATA = 18, 1, 2  # IFLA_*
 _MODE, _BC_QUEUE_LEN = 1, 7  # IFLA_MACVLAN_*
 _MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
 
@@ -109,9 +108,9 @@ class _Answer:
 
     def decode(self) -> None:
         """Have the macvlan, if the link is one."""
-        described = Attributes(self._message, BODY).nested(_LINKINFO)
-        if described.text(_INFO_KIND) == "macvlan":
-            options = described.nested(_INFO_DATA)
+        described = Attributes(self._message, BODY).nested(LINKINFO)
+        if described.text(INFO_KIND) == "macvlan":
+            options = described.nested(INFO_DATA)
             mode = _MODES.get(options.number(_MODE), "")
             self.macvlan = Macvlan(mode, options.number(_BC_QUEUE_LEN))
 

@@ -8,6 +8,7 @@ import os
 from _socket import NETLINK_ROUTE
 
 from cni_common.kernel import library_door, sockets
+from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code, cause_of
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -82,10 +83,8 @@ def list_json(command: str) -> list[dict[str, Any]]:
     Protocols are numbers: names depend on /etc/protocols, which a small system has
     not. Raises RefusedError, with `is_missing` for an object that does not exist.
     """
-    import json  # noqa: PLC0415 - dear, and neither ADD nor DEL lists
-
     output = _command(command, as_json=True)
-    listed = json.loads(output).get("nftables", []) if output.strip() else []
+    listed = json_text.loads(output).get("nftables", []) if output.strip() else []
     return [item for item in listed if "metainfo" not in item]
 
 

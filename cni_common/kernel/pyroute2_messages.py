@@ -21,7 +21,6 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
     from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
@@ -109,7 +108,6 @@ def build_tables() -> None:
     metrics = [("RTAX_MTU", 1500)]
     wanted = {
         "ifinfmsg": [("IFLA_LINKINFO", {"attrs": described})],
-        "ifaddrmsg": [("IFA_LOCAL", "127.0.0.1")],
         "rtmsg": [("RTA_METRICS", {"attrs": metrics})],
     }
     for name, attributes in wanted.items():
@@ -118,4 +116,4 @@ def build_tables() -> None:
         message.encode()
 
 
-__all__ = ["ifaddrmsg", "ifinfmsg", "rtmsg"]
+__all__ = ["ifinfmsg", "rtmsg"]

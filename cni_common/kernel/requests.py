@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 NETLINK_HEADER = struct.Struct("=LHHLL")
 IFINFOMSG = struct.Struct("=BxHiII")
+IFADDRMSG = struct.Struct("=BBBBI")
+IFA_ADDRESS, IFA_LOCAL = 1, 2
 
 
 class Request:

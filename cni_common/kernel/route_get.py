@@ -13,6 +13,7 @@ from _socket import AF_INET6, NETLINK_ROUTE, if_indextoname
 
 from cni_common.kernel import sockets
 from cni_common.kernel.attributes import Attributes, attribute, pairs
+from cni_common.kernel.requests import IFADDRMSG
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -28,7 +29,6 @@ _LENGTH, _PROTOCOL, _TYPE = 1, 5, 7  # rtm_dst_len and others in _ROUTE
 _UNICAST, _LOCAL, _KERNEL = 1, 2, 2  # RTN_UNICAST, RTN_LOCAL, RTPROT_KERNEL
 _HEADER = struct.Struct("=LHHLL")
 _ROUTE = struct.Struct("=BBBBBBBBL")
-_ADDRESS = struct.Struct("=BBBBL")
 _BODY = _HEADER.size + _ROUTE.size  # where the attributes of a route begin
 
 
@@ -73,10 +73,10 @@ def holder(address: IPAddress) -> str | None:
     through `lo`. For IPv6 it is the address itself, of which the table learns later.
     """
     if address.version == 6:  # noqa: PLR2004 - the family's number
-        answer = _send(_RTM_GETADDR, _ADDRESS.pack(AF_INET6, 128, 0, 0, 0), address)
+        answer = _send(_RTM_GETADDR, IFADDRMSG.pack(AF_INET6, 128, 0, 0, 0), address)
         if _is_error(answer):
             return None
-        *_, index = _ADDRESS.unpack_from(answer, _HEADER.size)
+        *_, index = IFADDRMSG.unpack_from(answer, _HEADER.size)
         return if_indextoname(index)
     answer = _ask(address, _FIB_MATCH)
     if _is_error(answer):

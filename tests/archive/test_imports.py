@@ -141,16 +141,16 @@ RULES = {"ctypes", "nftables"}
 NAMES = {"binascii"}
 WORDS = {"copyreg", "enum", "re"}
 SOCKETS = {"array", "enum", "math", "selectors", "socket"}
-BUS = {*WORDS, *SOCKETS, "encodings", "json"}
+BUS = {*WORDS, *SOCKETS, "encodings"}
 PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading"}
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
-    "bandwidth": ({"pyroute2", *SETNS}, set(), {"pyroute2", *SETNS}),
+    "bandwidth": (SETNS, set(), SETNS),
     "bridge": ({"pyroute2", *NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "dnsname": ({*PROGRAMS, "pwd"}, {"enum", "signal"}, PROGRAMS),
-    "firewall": ({*BUS, *RULES}, {*WORDS, *RULES, "json"}, {*BUS, *RULES}),
+    "firewall": ({*BUS, *RULES}, {*WORDS, *RULES}, {*BUS, *RULES}),
     "host-device": ({"pyroute2", *NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
     "host-local": (NAMES, NAMES, NAMES),
-    "loopback": ({"pyroute2", *SETNS}, {"pydantic", *SETNS}, set()),
+    "loopback": (SETNS, {"pydantic", *SETNS}, set()),
     "macvlan": ({"pyroute2", *NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
     "portmap": (RULES, RULES, RULES),
     "ptp": ({"pyroute2", *NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),

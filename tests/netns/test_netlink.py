@@ -17,6 +17,7 @@ from refusing import refusing
 
 from cni_common.kernel import netlink as words
 from cni_common.kernel import pyroute2_messages
+from cni_common.kernel.attributes import attribute
 from cni_common.kernel.netlink import (
     CREATE,
     EXCLUSIVE,
@@ -24,7 +25,8 @@ from cni_common.kernel.netlink import (
     Netlink,
     NetlinkError,
 )
-from cni_common.kernel.pyroute2_messages import ifaddrmsg, ifinfmsg, rtmsg
+from cni_common.kernel.pyroute2_messages import ifinfmsg, rtmsg
+from cni_common.kernel.requests import Request
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
@@ -96,9 +98,9 @@ def test_batch_may_be_larger_than_the_socket_holds(host: Host) -> None:
 def test_refusal_has_the_words_of_the_kernel() -> None:
     """The extended acknowledgement says more than an errno, where there is one."""
     run("ip", "link", "add", "br0", "type", "bridge")
-    message = ifaddrmsg()
-    message.update({"family": socket.AF_INET6, "prefixlen": 200, "index": 1})
-    message["attrs"] = [("IFA_LOCAL", "fd00::1"), ("IFA_ADDRESS", "fd00::1")]
+    address = socket.inet_pton(socket.AF_INET6, "fd00::1")
+    body = struct.pack("=BBBBI", socket.AF_INET6, 200, 0, 0, 1)
+    message = Request(body + attribute(1, address) + attribute(2, address))
     with Netlink() as netlink:
         (error,) = netlink.outcomes([(message, NEWADDR, CREATE)])
         assert error is not None

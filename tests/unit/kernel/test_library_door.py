@@ -116,13 +116,13 @@ def test_trace_names_the_file_and_line(library: Path) -> None:
 
 MESSAGES = """
 import sys
-from cni_common.kernel.pyroute2_messages import ifaddrmsg, ifinfmsg, rtmsg
+from cni_common.kernel.pyroute2_messages import ifinfmsg, rtmsg
 for name in ("logging", "pkgutil", "socket", "threading", "traceback", "typing"):
     assert name not in sys.modules, name
 kinds = ifinfmsg.ifinfo.data_map
 assert None not in kinds.values() and "veth" in kinds and "vxlan" not in kinds
-message = ifaddrmsg()
-message["index"] = -1
+message = ifinfmsg()
+message["flags"] = -1
 import logging, socket, threading, traceback, typing, weakref
 from pyroute2.netlink.rtnl import ifinfmsg as beside
 assert logging.Logger.manager and socket.AddressFamily.AF_INET == 2
