@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,14 +33,13 @@ def module(name: str) -> tuple[str, ...]:
 
 
 def shell_scripts() -> list[str]:
-    """Return the tracked shell scripts."""
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={TOP}", "ls-files"],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
+    """Return the tracked shell scripts; those that are known, without git."""
+    listed = []
+    if shutil.which("git"):
+        command = ("git", "-c", f"safe.directory={TOP}", "ls-files")
+        listed = subprocess.run(
+            command, cwd=TOP, capture_output=True, text=True, check=False
+        ).stdout.split()
     scripts = []
     for name in listed or ["build.sh", ".ci/run", "launcher/launcher.sh"]:
         path = TOP / name
