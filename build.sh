@@ -39,7 +39,7 @@ options of test, before those of pytest:
   --brief         there only what most kernels lack, and one whole chain
 
 options of bench:
-  --quick         two minutes, to see that all of it runs
+  --quick         three minutes, to see that all of it runs
   --only NAME...  instructions, calls, status, chain, at-once, growth, memory, traffic
 
 options of install:
