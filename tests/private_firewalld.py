@@ -129,6 +129,12 @@ class Firewalld:
         """Return what firewall-cmd prints."""
         return run(need("firewall-cmd"), *words).strip()
 
+    def bindings(self) -> list[str]:
+        """Return what is bound to any zone, a line for each kind."""
+        # firewalld 2 lists the default zone too, to which nothing need be bound.
+        lines = self.command("--get-active-zones").splitlines()
+        return [line.strip() for line in lines if line.startswith(" ")]
+
     def sources(self, zone: str = "trusted") -> set[str]:
         """Return the sources of a zone, as firewalld lists them."""
         address = DBusAddress(PATH, NAME, f"{NAME}.zone")

@@ -43,6 +43,7 @@ def firewall(
     """firewalld in the test's network namespace, on a bus of its own."""
     del host
     monkeypatch.delenv(system_bus.ADDRESS, raising=False)
+    monkeypatch.setattr(firewalld, "SECONDS", firewalld.SECONDS * PATIENCE)
     bus = private_firewalld.system_bus(tmp_path)
     with bus, private_firewalld.running(tmp_path) as process:
         yield process
