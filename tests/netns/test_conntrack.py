@@ -110,8 +110,9 @@ def test_ipv6_and_several_ports_are_forgotten() -> None:
 
 def test_many_entries_are_forgotten(node: Node) -> None:
     """More entries than one answer of the kernel holds are all found."""
-    for i in range(600):
-        pair = ("-s", CLIENT, "-d", NODE, "--sport", str(1000 + i), "--dport", "5353")
-        run("conntrack", "-I", "-p", "udp", *pair, "-t", "600")
+    flow = f"-I -p udp -s {CLIENT} -d {NODE} --dport 5353 -t 600 --sport"
+    flows = "".join(f"{flow} {1000 + i}\n" for i in range(600))
+    run("conntrack", "--load-file", "-", input=flows)
+    assert len(run("conntrack", "-L").splitlines()) == 600
     node.publish(node.container(2), 2, mapping(5353, protocol="udp"))
     assert known() == set()
