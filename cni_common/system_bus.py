@@ -10,10 +10,18 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
 import struct
 import time
+from _socket import (
+    AF_UNIX,
+    MSG_NOSIGNAL,
+    SO_RCVTIMEO,
+    SO_SNDTIMEO,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    socket,
+)
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
@@ -144,11 +152,11 @@ class Bus:
                 raise _failure(f"decode answer of system bus: {error}") from error
         raise _failure("decode answer of system bus: it has no end")
 
-    def _connected(self) -> socket.socket:
+    def _connected(self) -> socket:
         """Return a socket that is connected to the first bus that listens."""
         refusal: OSError | None = None
         for address in _addresses():
-            found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            found = socket(AF_UNIX, SOCK_STREAM)
             try:
                 # Unlike a Python timeout this also waits for room in a full queue.
                 self._limit(found)
@@ -184,7 +192,7 @@ class Bus:
     def _send(self, content: bytes) -> None:
         try:
             self._limit(self._socket)
-            self._socket.sendall(content, socket.MSG_NOSIGNAL)
+            self._socket.sendall(content, MSG_NOSIGNAL)
         except OSError as error:
             raise self._lost(error) from error
 
@@ -198,15 +206,15 @@ class Bus:
             raise _failure("ask system bus: it closed the connection")
         return content
 
-    def _limit(self, waiting: socket.socket) -> None:
+    def _limit(self, waiting: socket) -> None:
         """Have the kernel end any waiting on the socket at the deadline."""
         rest = self._deadline - time.monotonic()
         if rest <= 0:
             raise TimeoutError
         whole, part = divmod(int(rest * _MICROSECONDS) or 1, _MICROSECONDS)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        for option in (SO_RCVTIMEO, SO_SNDTIMEO):
             value = _TIMEVAL.pack(whole, part)
-            waiting.setsockopt(socket.SOL_SOCKET, option, value)
+            waiting.setsockopt(SOL_SOCKET, option, value)
 
     def _lost(self, error: OSError) -> CNIError:
         if isinstance(error, BlockingIOError | TimeoutError):

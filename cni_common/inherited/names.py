@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.spec.characters import Pattern
+from cni_common.spec.characters import ALPHANUMERIC, LETTERS, consists_of
 from cni_common.spec.digests import sha512_hex
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CHAIN_LENGTH = 28
 HASH_LENGTH = 16
-_NFT_NAME = Pattern(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
+_NAME_MAX = 128  # of nft
 
 
 def chain(prefix: str, attachment: Attachment) -> str:
@@ -35,7 +35,12 @@ def spoof_chains(attachment: Attachment) -> tuple[str, ...]:
     """
     first = f"cni-br-iface-{attachment.container_id}-{attachment.ifname}"
     names = (first, f"{first}-mac")
-    return names if all(_NFT_NAME.fullmatch(name) for name in names) else ()
+    return names if all(_is_nft_name(name) for name in names) else ()
+
+
+def _is_nft_name(name: str) -> bool:
+    fitting = consists_of(name, f"{ALPHANUMERIC}_.-") and len(name) <= _NAME_MAX
+    return fitting and name[0] in LETTERS
 
 
 def _sha512(text: str) -> str:

@@ -7,12 +7,11 @@ unless anchored. Without the file every key is allowed; with an empty one, none 
 
 from __future__ import annotations
 
-import re
-
 from cni_common.spec.errors import CNIError, Code, cause_of
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
 PATH = "/etc/cni/tuning/allowlist.conf"
@@ -56,6 +55,8 @@ def _lines() -> list[str] | None:
 
 
 def _expression(line: str) -> re.Pattern[str]:
+    import re  # noqa: PLC0415 - only where there is a list
+
     text = line.replace(r"\z", r"\Z")
     for name, characters in _CLASSES.items():
         text = text.replace(name, characters)

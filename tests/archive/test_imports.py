@@ -141,13 +141,12 @@ RULES = {"ctypes", "nftables"}
 NAMES = {"binascii"}
 WORDS = {"copyreg", "enum", "re"}
 SOCKETS = {"array", "enum", "math", "selectors", "socket"}
-BUS = {*WORDS, *SOCKETS, "encodings"}
 PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading"}
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
     "bandwidth": (SETNS, set(), SETNS),
     "bridge": ({"pyroute2", *NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "dnsname": ({*PROGRAMS, "pwd"}, {"enum", "signal"}, PROGRAMS),
-    "firewall": ({*BUS, *RULES}, {*WORDS, *RULES}, {*BUS, *RULES}),
+    "firewall": ({"encodings", *RULES}, RULES, {"encodings", *RULES}),
     "host-device": ({"pyroute2", *NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
     "host-local": (NAMES, NAMES, NAMES),
     "loopback": (SETNS, {"pydantic", *SETNS}, set()),
@@ -155,7 +154,7 @@ BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATU
     "portmap": (RULES, RULES, RULES),
     "ptp": ({"pyroute2", *NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "static": (set(), set(), set()),
-    "tuning": ({*WORDS, *SETNS}, SETNS, WORDS),
+    "tuning": (SETNS, SETNS, set()),
 }
 ALLOWED = {
     (plugin, verb): {*EVERY, *names, *(set() if verb == "DEL" else {"pydantic"})}
