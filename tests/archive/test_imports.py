@@ -127,6 +127,18 @@ LEASING = {
     "static": {"ipam": {"type": "static", "addresses": [{"address": "10.5.0.2/24"}]}},
 }
 
+
+def brought_by(module: str) -> set[str]:
+    """Return `module` and what it imports in the Python that runs the tests."""
+    source = (
+        f"import sys; before = set(sys.modules); import {module};"
+        "print(*set(sys.modules) - before)"
+    )
+    words = [sys.executable, "-I", "-S", "-c", source]
+    names = subprocess.check_output(words, text=True, env={}).split()
+    return {name.partition(".")[0] for name in names}
+
+
 # What every call may import of the standard library and of others, and what one verb
 # of a plugin may beside that. What is not here is dear, or not needed: see its cost by
 # `valgrind --tool=callgrind python3 -I -S -c "import …"` before it is added. Modules
@@ -136,8 +148,9 @@ EVERY = {
     *("ipaddress", "itertools", "keyword", "operator", "reprlib", "select", "struct"),
     *("types", "warnings"),
 }
-SETNS = {"ctypes"}  # which the module `os` has from Python 3.12 on
-RULES = {"ctypes", "nftables"}
+CTYPES = brought_by("ctypes")  # with `threading` from Python 3.14 on
+SETNS = CTYPES  # which the module `os` has from Python 3.12 on
+RULES = {"nftables", *CTYPES}
 NAMES = {"binascii"}
 WORDS = {"copyreg", "enum", "re"}
 SOCKETS = {"array", "enum", "math", "selectors", "socket"}
