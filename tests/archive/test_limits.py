@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import resource
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,7 +83,9 @@ def test_one_document_where_there_is_little_memory(
             assert json.loads(ended.stdout)["code"] in {5, 999}, (size, ended)
         else:
             assert (ended.returncode, ended.stdout) == (0, b""), (size, ended)
-    assert set(statuses) == {0, 1}
+    assert statuses[-1] == 0
+    # Later interpreters take as much for themselves as for a call.
+    assert 1 in statuses or sys.version_info >= (3, 12)
 
 
 def starts(size: int) -> bool:

@@ -39,10 +39,13 @@ def test_sandbox_leaves_the_machine_as_it_was() -> None:
         wait_for(sandbox.path("/run/lab/stays.pid").exists, "the process to start")
         busy = sandbox.run("pgrep", "-x", "sleep").stdout.split()
         namespace = os.readlink(sandbox.root.parent / "ns" / "net")
+        # While it is held open no new namespace, another test's, gets its number.
+        held = os.open(sandbox.root.parent / "ns" / "net", os.O_RDONLY)
     owners = [path for path in Path("/proc").glob("[0-9]*/ns/net") if path.exists()]
     assert len(busy) == 1
     assert machine() == before
     assert namespace not in {readable(path) for path in owners}
+    os.close(held)
 
 
 def readable(link: Path) -> str:
