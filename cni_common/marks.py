@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from cni_common import state
-from cni_common.spec.characters import HEX, consists_of, is_port
+from cni_common.spec.characters import HEX, LOWER, consists_of, is_port
 from cni_common.spec.errors import of_os
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -55,5 +55,5 @@ def _is_mark(name: str) -> bool:
     """Tell whether it is the digest of an attachment, a port, or a change's mark."""
     kind, _, number = name.partition("-")
     if number:
-        return kind.islower() and kind.isalpha() and is_port(number)
+        return consists_of(kind, LOWER) and is_port(number)
     return name == "change" or (len(name) == 64 and consists_of(name, HEX))  # noqa: PLR2004 - SHA-256

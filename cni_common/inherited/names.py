@@ -17,14 +17,16 @@ _NAME_MAX = 128  # of nft
 
 def chain(prefix: str, attachment: Attachment) -> str:
     """Return an iptables chain's name: the interface is no part of it."""
-    digest = _sha512(attachment.network + attachment.container_id)
+    digest = sha512_hex(attachment.network + attachment.container_id)
     return (prefix + digest)[:CHAIN_LENGTH]
 
 
 def masquerade_comment(attachment: Attachment) -> str:
     """Return what the comment of each nft masquerading rule begins with."""
     interface = f"{attachment.ifname}:{attachment.container_id}"
-    hashed = (_sha512(text)[:HASH_LENGTH] for text in (attachment.network, interface))
+    hashed = (
+        sha512_hex(text)[:HASH_LENGTH] for text in (attachment.network, interface)
+    )
     return "-".join(hashed)
 
 
@@ -41,7 +43,3 @@ def spoof_chains(attachment: Attachment) -> tuple[str, ...]:
 def _is_nft_name(name: str) -> bool:
     fitting = consists_of(name, f"{ALPHANUMERIC}_.-") and len(name) <= _NAME_MAX
     return fitting and name[0] in LETTERS
-
-
-def _sha512(text: str) -> str:
-    return sha512_hex(text)

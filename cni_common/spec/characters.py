@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 DIGITS = "0123456789"
 HEX = f"{DIGITS}abcdef"
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LOWER = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = f"{LOWER}{LOWER.upper()}"
 ALPHANUMERIC = LETTERS + DIGITS
 
 
