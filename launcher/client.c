@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -169,7 +168,29 @@ static const char *stated(const char *text, ssize_t size)
     return size > 0 ? NULL : NEWEST;
 }
 
-/* Answer VERSION and end; what was read of stdin is there again if the script must. */
+/* What stdin has by now, none of it taken away: the script reads it if it must. */
+static ssize_t glance(char *text, size_t size)
+{
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    struct stat kind;
+    int copy[2];
+    if (poll(&input, 1, VERSION_SOON) != 1)
+        return 0;
+    if (fstat(0, &kind))
+        return -1;
+    if (S_ISSOCK(kind.st_mode))
+        return recv(0, text, size, MSG_PEEK);
+    if (S_ISFIFO(kind.st_mode)) {
+        if (pipe2(copy, O_CLOEXEC))
+            return -1;
+        ssize_t there = tee(0, copy[1], size, SPLICE_F_NONBLOCK);
+        return there > 0 ? read(copy[0], text, there) : there;
+    }
+    off_t at = lseek(0, 0, SEEK_CUR);
+    return S_ISCHR(kind.st_mode) ? read(0, text, 1) : pread(0, text, size, at);
+}
+
+/* Answer VERSION and end, unless the script has to. */
 static void answer(const char *name)
 {
     static char text[READ_MAX], document[1024];
@@ -179,9 +200,7 @@ static void answer(const char *name)
             versions = plugins[i].versions;
     if (!versions)
         return;
-    struct pollfd input = {.fd = 0, .events = POLLIN};
-    ssize_t size = poll(&input, 1, VERSION_SOON) == 1 ? read(0, text, sizeof text) : 0;
-    if ((version = stated(text, size))) {
+    if ((version = stated(text, glance(text, sizeof text)))) {
         int length = snprintf(document, sizeof document,
             "{\"cniVersion\": \"%s\", \"supportedVersions\": [%s]}\n", version, versions);
         void (*before)(int) = signal(SIGPIPE, SIG_IGN);
@@ -189,9 +208,6 @@ static void answer(const char *name)
             exit(0);
         signal(SIGPIPE, before);
     }
-    int again = size > 0 ? memfd_create("stdin", MFD_CLOEXEC) : -1;
-    if (again >= 0 && write(again, text, size) == size && !lseek(again, 0, SEEK_SET))
-        dup2(again, 0);
 }
 
 int main(int argc, char **argv)

@@ -11,7 +11,8 @@ import select
 from cni_common.spec.versions import NEWEST, SUPPORTED, introduction
 from plugins import REGISTER, release_of, versions_of
 
-_READ_MAX = 1 << 16  # bytes, what a pipe holds
+_PIECE = 1 << 16  # bytes, what a pipe holds
+_TEXT_MAX = 1 << 20  # bytes; what is longer is refused by skel
 # Seconds. A runtime starts us first and writes then, and a busy node may let it wait.
 _PATIENCE = 0.1
 
@@ -24,8 +25,7 @@ def answer(path: str) -> bytes | None:
     name = path.rpartition("/")[2]
     if name not in REGISTER:
         return b""
-    text = _there_soon()
-    stated = _stated(text) if text else NEWEST
+    text, stated = _there_soon()
     if stated is None:
         return text
     listed = ", ".join(f'"{version}"' for version in versions_of(name))
@@ -50,13 +50,18 @@ def introduce(path: str) -> bool:
     return True
 
 
-def _there_soon() -> bytes:
+def _there_soon() -> tuple[bytes, str | None]:
+    """Return the input, which may come in pieces, and the version that it states."""
+    text = b""
     try:
-        if select.select([0], [], [], _PATIENCE)[0]:
-            return posix.read(0, _READ_MAX)
+        while len(text) <= _TEXT_MAX and select.select([0], [], [], _PATIENCE)[0]:
+            part = posix.read(0, _PIECE)
+            text += part
+            if not part or _stated(text):
+                break
     except OSError:
-        return b""
-    return b""
+        pass
+    return text, _stated(text) if text else NEWEST
 
 
 def _stated(text: bytes) -> str | None:

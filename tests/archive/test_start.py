@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,23 @@ def test_version_does_not_wait_for_a_silent_pipe(plugin_dir: Path) -> None:
         os.close(reading)
         os.close(writing)
     assert json.loads(output)["cniVersion"] == "1.1.0"
+
+
+def test_version_in_pieces_is_read_to_its_end(plugin_dir: Path) -> None:
+    """A runtime that writes its document bit by bit gets the answer to all of it."""
+    with subprocess.Popen(
+        [plugin_dir / "bridge"],
+        env={"CNI_COMMAND": "VERSION"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    ) as plugin:
+        assert plugin.stdin
+        for piece in (b'{"name": "n",', b' "cniVersion"', b': "0.4.0"}'):
+            plugin.stdin.write(piece)
+            time.sleep(0.02)
+        said = plugin.communicate(timeout=60)[0]
+    assert json.loads(said)["cniVersion"] == "0.4.0"
 
 
 def test_stdin_that_is_a_directory_is_an_io_error(plugin_dir: Path) -> None:
