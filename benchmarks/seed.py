@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import conf, iptables
-from cni_common import attachments, marks, state
+from cni_common import attachments, marks, own_tables, state
 from cni_common.naming import Attachment
 from plugins.bridge import record
 from plugins.bridge.record import Record
-from plugins.portmap import claims, elements, ledger, localnet
+from plugins.portmap import claims, elements, ledger, localnet, rules
 from plugins.portmap.claims import Claim, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cni_common.kernel.own_table import Elements
 
 LEASES, MAPPINGS, CONTAINERS = "leases", "mappings", "containers"
 _DIRECTORY = Path("/var/lib/cni/networks") / conf.NETWORK
@@ -69,7 +71,7 @@ def leases(count: int) -> None:
 
 def mappings(count: int) -> None:
     """`count` host ports are claimed, and in the kernel by one transaction."""
-    contents: elements.Elements = {}
+    contents: Elements = {}
     for other in others(count):
         port = claims.Port("tcp", other.port)
         claim = Claim(
@@ -88,8 +90,10 @@ def mappings(count: int) -> None:
         noted = {"ports": [name], "addresses": [other.address], "links": [conf.BRIDGE]}
         attachments.write("portmap", claim.attachment, noted)
         marks.add(f"{localnet.USERS}/{conf.BRIDGE}", claim.attachment.digest())
-        contents |= elements.of_claims(port, [claim])
-    _run("nft", "-f", "-", text=elements.addition(contents))
+        had = elements.of_claims(port, [claim])
+        own_tables.note(elements.TABLE, name, {}, had)
+        contents |= had
+    _run("nft", "-f", "-", text=rules.table().addition(contents))
 
 
 def users(count: int) -> None:

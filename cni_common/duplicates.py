@@ -11,8 +11,9 @@ unless the container has sent it itself, which has no other way back
 
 from __future__ import annotations
 
-from cni_common import naming, own_tables
-from cni_common.kernel import nft, sysctl
+from cni_common import naming
+from cni_common.kernel import sysctl
+from cni_common.kernel.own_table import Content, ElementKey, OwnTable
 from cni_common.known_macs import KnownMacs
 from cni_common.spec.errors import CNIError, Code
 
@@ -20,22 +21,27 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cni_common.kernel.own_table import Elements
     from cni_common.naming import Attachment
-    from cni_common.own_tables import Element
+    from cni_common.own_tables import Listed
 
 TABLE = "bridge cnipy_duplicates"
 
-_DECLARATION = f"""\
-add table {TABLE}
-add set {TABLE} containers {{ type ether_addr; }}
-add set {TABLE} selves {{ type ether_addr . ether_addr; }}
-add chain {TABLE} input {{ type filter hook input priority -200; }}
-flush chain {TABLE} input
-flush set {TABLE} containers
-flush set {TABLE} selves
-add rule {TABLE} input ether saddr . ether daddr @selves accept
-add rule {TABLE} input meta pkttype host ether daddr @containers drop
-"""
+_TABLE = OwnTable(f"""\
+table {TABLE} {{
+	set containers {{
+		type ether_addr
+	}}
+	set selves {{
+		type ether_addr . ether_addr
+	}}
+	chain input {{
+		type filter hook input priority -200; policy accept;
+		ether saddr . ether daddr @selves accept
+		meta pkttype host ether daddr @containers drop
+	}}
+}}
+""")
 _FILTERED = (
     "net/bridge/bridge-nf-call-iptables",
     "net/bridge/bridge-nf-call-ip6tables",
@@ -69,10 +75,7 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
 
 def check(mac: str) -> None:
     """Raise code 999 unless the container with `mac` gets nothing twice."""
-    listed = _CONTAINERS.listed()
-    elements = own_tables.elements(listed, "containers")
-    known = (mac,) in {element.key for element in elements}
-    if not known or not _CONTAINERS.has_rules(listed):
+    if not _CONTAINERS.has("", mac):
         msg = f"check copies for {mac}: the rule or its element is missing"
         raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")
 
@@ -82,19 +85,16 @@ def _name(owner: Attachment) -> str:
     return naming.recalled(owner).digest()
 
 
-def _elements(verb: str, name: str, mac: str, owner: str) -> str:
+def _elements(name: str, mac: str, owner: str) -> Elements:
     del name
-    said = f" comment {nft.quote(owner)}" if owner else ""
-    return (
-        f"{verb} element {TABLE} containers {{ {mac}{said} }}\n"
-        f"{verb} element {TABLE} selves {{ {mac} . {mac} }}\n"
-    )
+    return {
+        ElementKey("containers", mac): Content(comment=owner),
+        ElementKey("selves", f"{mac} . {mac}"): Content(),
+    }
 
 
-def _member(element: Element) -> tuple[str, str]:
+def _member(element: Listed) -> tuple[str, str]:
     return naming.of_comment(element.comment).digest(), element.key[0]
 
 
-_CONTAINERS = KnownMacs(
-    TABLE, "duplicates", _DECLARATION, _elements, "containers", _member
-)
+_CONTAINERS = KnownMacs(_TABLE, "duplicates", _elements, "containers", _member)

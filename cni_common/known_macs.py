@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
-    from cni_common.own_tables import Element
+    from cni_common.kernel.own_table import Elements, OwnTable
+    from cni_common.own_tables import Listed
     from cni_common.shapes import Table
 
 _MEMBER: Table = {
@@ -35,16 +36,15 @@ _MEMBER: Table = {
 class KnownMacs:
     """A `table`, and how a member of it is written.
 
-    `elements` returns commands from a verb, a member's name, its MAC and its owner;
+    `elements` returns those of a member's name, MAC and owner, one in each set;
     `member` returns name and MAC from an element of the set `told_by`.
     """
 
-    table: str
+    table: OwnTable
     room: str
-    declaration: str
-    elements: Callable[[str, str, str, str], str]
+    elements: Callable[[str, str, str], Elements]
     told_by: str
-    member: Callable[[Element], tuple[str, str]]
+    member: Callable[[Listed], tuple[str, str]]
 
     def ensure(self, name: str, mac: str, owner: Attachment) -> None:
         """Have the table know `mac` as that of `name`.
@@ -57,8 +57,7 @@ class KnownMacs:
             whose = naming.comment(owner)
             state.write(directory, name, {"mac": mac, "owner": whose})
             try:
-                added = self.elements("add", name, mac, whose)
-                self._change(added, lambda: self._rebuilt() + added)
+                self._change(name, {}, self.elements(name, mac, whose))
             except CNIError as error:
                 if nft.nothing_done(error):
                     state.delete(directory, name)
@@ -69,7 +68,7 @@ class KnownMacs:
 
         Raises code 999 and leaves it as it was when nft refuses.
         """
-        if not self._is_on_record(name) and not own_tables.is_lost(self.table):
+        if not self._is_on_record(name) and not own_tables.is_lost(self.table.name):
             return
         with self._lock():
             member, whose = self._member(name), naming.comment(owner)
@@ -77,9 +76,9 @@ class KnownMacs:
                 return
             directory, old = state.path(self.room), member["mac"]
             state.write(directory, name, {**member, "mac": mac})
-            moved = self._deletion(name, old) + self.elements("add", name, mac, whose)
+            had = self.elements(name, old, whose)
             try:
-                self._change(moved, self._rebuilt)
+                self._change(name, had, self.elements(name, mac, whose))
             except CNIError as error:
                 if nft.nothing_done(error):
                     state.write(directory, name, member)
@@ -104,25 +103,17 @@ class KnownMacs:
             if owner.startswith(f"{network} ") and owner not in kept:
                 self.release(name)
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Return what the kernel has of the table."""
-        try:
-            return nft.list_json(f"list table {self.table}")
-        except nft.RefusedError:
-            return []
-
-    def has_rules(self, listed: list[dict[str, Any]]) -> bool:
-        """Tell whether all rules are among what is `listed`."""
-        rules = sum("rule" in item for item in listed)
-        return rules == self.declaration.count("add rule")
+    def has(self, name: str, mac: str) -> bool:
+        """Tell whether the table is whole and knows `mac` as that of `name`."""
+        return not self.table.missing(self.elements(name, mac, ""), thorough=True)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Hold the lock; what the elements tell is on record again if it was lost."""
         with state.lock(self.room):
-            if own_tables.is_lost(self.table):
-                self._recall(nft.list_json(f"list table {self.table}"))
-                own_tables.remember(self.table)
+            if own_tables.is_lost(self.table.name):
+                self._recall(nft.list_json(f"list table {self.table.name}"))
+                own_tables.remember(self.table.name)
             yield
 
     def _recall(self, listed: list[dict[str, Any]]) -> None:
@@ -132,41 +123,49 @@ class KnownMacs:
             if state.read(directory, name) is None:
                 state.write(directory, name, {"mac": mac, "owner": element.comment})
 
-    def _change(self, transaction: str, rebuilt: Callable[[], str]) -> None:
-        own_tables.change(transaction, {self.table: self.declaration}, rebuilt)
+    def _change(self, name: str, before: Elements, after: Elements) -> None:
+        relied = {self.table: self._of_another(name)}
+        transaction = self.table.change(before, after)
+        own_tables.change(transaction, relied, lambda: self._rebuilt(after))
+
+    def _of_another(self, name: str) -> Elements:
+        """Return the elements of some other member; of none where there is none."""
+        found: Elements = {}
+
+        def look(other: str) -> Elements:
+            if other != name:
+                found.update(self._elements_of(other))
+            return found
+
+        state.any_name(state.path(self.room), look)
+        return found
 
     def _release(self, name: str, mac: str) -> None:
         """Have no element of `name`; where its MAC is lost, by making others anew."""
-        directory = state.path(self.room)
-        if not state.any_name(directory, lambda n: n != name and self._member(n)):
-            own_tables.remove(self.table)
+        if not self._of_another(name):
+            own_tables.remove(self.table.name)
         elif mac:
-            self._delete(name, mac)
+            self._delete(self.elements(name, mac, ""))
         else:
-            nft.run(self._rebuilt())
+            nft.run(self._rebuilt({}))
 
-    def _delete(self, name: str, mac: str) -> None:
+    def _delete(self, elements: Elements) -> None:
         try:
-            nft.run(self._deletion(name, mac))
+            nft.run(self.table.change(elements, {}))
         except nft.RefusedError as refused:
             if not refused.is_missing:
                 raise
 
-    def _deletion(self, name: str, mac: str) -> str:
-        # Adding first makes it harmless that somebody has deleted them already.
-        return self.elements("add", name, mac, "") + self.elements(
-            "delete", name, mac, ""
-        )
-
-    def _rebuilt(self) -> str:
+    def _rebuilt(self, more: Elements) -> str:
         """Return the transaction that makes the table anew with all on record."""
-        transaction = self.declaration
+        every: Elements = {}
         for name in state.names(state.path(self.room)):
-            member = self._member(name)
-            if member:
-                mac, owner = member["mac"], member["owner"]
-                transaction += self.elements("add", name, mac, owner)
-        return transaction
+            every |= self._elements_of(name)
+        return self.table.rebuilt(every | more)
+
+    def _elements_of(self, name: str) -> Elements:
+        member = self._member(name)
+        return self.elements(name, member["mac"], member["owner"]) if member else {}
 
     def _is_on_record(self, name: str) -> bool:
         return os.path.lexists(state.path(self.room, name))

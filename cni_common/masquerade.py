@@ -23,7 +23,8 @@ from cni_common import (
     shapes,
     state,
 )
-from cni_common.kernel import nft, rule_list
+from cni_common.kernel import nft, nft_questions
+from cni_common.kernel.own_table import OwnTable, block
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import asdict
@@ -44,13 +45,7 @@ _USER: Table = dict.fromkeys(
 _BACKENDS = ("", "nftables", "iptables")
 _NOBODY: Mapping[IPNetwork, Collection[str]] = MappingProxyType({})
 
-_DECLARATION = f"""\
-add table {TABLE}
-add chain {TABLE} postrouting {{ type nat hook postrouting priority 100; }}
-flush chain {TABLE} postrouting
-add rule {TABLE} postrouting ip daddr 224.0.0.0/4 return
-add rule {TABLE} postrouting ip6 daddr ff00::/8 return
-"""
+_ALWAYS = ("ip daddr 224.0.0.0/4 return", "ip6 daddr ff00::/8 return")
 
 
 def validate_backend(name: str) -> None:
@@ -84,7 +79,7 @@ def _recall() -> None:
     with Netlink() as host:
         aliases = [link.alias for link in links.of_kind(host, "veth")]
     owners = [naming.of_alias(alias) for alias in aliases if naming.is_ours(alias)]
-    for rule in rule_list.rules(TABLE):
+    for rule in nft_questions.rules(TABLE):
         told = rule.comment.split()
         if told[:1] == ["subnet"]:
             subnet = ipaddress.ip_network(told[1])
@@ -126,7 +121,7 @@ def ensure(
 def restore() -> None:
     """Have the rules of all subnets in use, if somebody has removed any of them."""
     in_use = _in_use()
-    if in_use and not own_tables.is_whole(TABLE, rules(in_use)):
+    if in_use and table(in_use).missing({}):
         _apply(in_use)
 
 
@@ -158,7 +153,7 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
 
 def check(subnets: Iterable[IPNetwork], exempt: Collection[IPNetwork] = ()) -> None:
     """Raise code 999 unless each of `subnets` is masqueraded, but towards `exempt`."""
-    present = {rule.comment for rule in rule_list.rules(TABLE)}
+    present = {rule.comment for rule in nft_questions.rules(TABLE)}
     for subnet in subnets:
         exempted = exemptions.of_subnet(subnet)
         if _key(subnet, exempted) not in present:
@@ -170,19 +165,19 @@ def check(subnets: Iterable[IPNetwork], exempt: Collection[IPNetwork] = ()) -> N
                 raise CNIError(Code.INTERNAL, msg)
 
 
-def rules(
+def table(
     subnets: Iterable[IPNetwork], without: Mapping[IPNetwork, Collection[str]] = _NOBODY
-) -> str:
-    """Return the transaction after which exactly `subnets` are masqueraded.
+) -> OwnTable:
+    """Return the table by which exactly `subnets` are masqueraded.
 
     What only those in `without` exempted, by subnet, is exempted no longer.
     """
-    lines = [_DECLARATION]
+    lines = ["type nat hook postrouting priority 100; policy accept;", *_ALWAYS]
     for subnet in subnets:
         exempted = exemptions.of_subnet(subnet, without.get(subnet, ()))
-        rule = f"add rule {TABLE} postrouting {_statements(subnet, exempted)}"
-        lines.append(f"{rule} comment {nft.quote(_key(subnet, exempted))}\n")
-    return "".join(lines)
+        comment = nft.quote(_key(subnet, exempted))
+        lines.append(f"{_statements(subnet, exempted)} comment {comment}")
+    return OwnTable(f"table {TABLE} {{\n{block('chain', 'postrouting', *lines)}}}\n")
 
 
 def _statements(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:
@@ -222,7 +217,7 @@ def _apply(
     without: Mapping[IPNetwork, Collection[str]] = _NOBODY,
 ) -> None:
     if subnets:
-        nft.run(rules(subnets, without))
+        nft.run(table(subnets, without).rebuilt({}))
         own_tables.remember(TABLE)
     else:
         own_tables.remove(TABLE)

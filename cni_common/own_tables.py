@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The suite's own nftables tables: as they were declared, or made anew.
+"""Our own tables of nftables and what is written down about them.
 
-Anybody may flush a ruleset, a table or a chain. What is written down says what there
-has to be; whoever relies on a table asks whether its rules are there, at a cost that
-does not grow with its elements (docs/decisions/0024).
+Anybody may flush a ruleset, a table, a chain, a set. Whoever relies on a table asks
+whether it is whole: its rules, and of each kind of record the elements of one that is
+not the caller's, at a cost that does not grow (docs/decisions/0047). Where something is
+missing the table is made anew from the records, which tell of all elements.
 
-A mark beside the records says that they tell of all elements of a table. Where it is
-missing the records are lost, and who holds the table's lock reads them back from what
-the elements say about their owners.
+That they do so a mark beside them says. Where it is missing the records are lost, and
+who holds the table's lock reads them back from what the elements say of their owners.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 
 from cni_common import marks, state
-from cni_common.kernel import nft, rule_list
-from cni_common.kernel.rule_list import Rule
+from cni_common.kernel import nft, nft_questions
+from cni_common.spec.digests import sha256_hex
 from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
-_ROOM = "tables"
+    from cni_common.kernel.own_table import Elements, OwnTable
+
+_ROOM, _SAMPLES = "tables", "table-samples"
 
 
-class Element(NamedTuple):
+class Listed(NamedTuple):
     """An element as nft lists it: parts of its key, of its value, and its comment."""
 
     key: tuple[str, ...]
@@ -36,28 +37,34 @@ class Element(NamedTuple):
     comment: str
 
 
-def is_whole(table: str, declaration: str) -> bool:
-    """Tell whether the kernel has each rule of `table` that `declaration` adds.
+def change(
+    transaction: str,
+    relied: Mapping[OwnTable, Elements | None],
+    rebuilt: Callable[[], str],
+) -> None:
+    """Apply `transaction`, or make tables anew with `rebuilt` where that is wrong.
 
-    A rule is known by its chain and its comment. Raises code 999 when the kernel
-    does not tell.
+    That is so where a table lacks a rule or an element that is relied on, or nobody
+    knows which those are, and where the kernel has other elements than `transaction`
+    builds on. Raises Code.INTERNAL.
     """
-    declared = Counter(_declared(f"add rule {table} ", declaration))
-    return not declared - Counter(rule_list.rules(table))
-
-
-def _declared(beginning: str, declaration: str) -> Iterator[Rule]:
-    """Yield the rules that lines with this beginning add."""
-    for line in declaration.splitlines():
-        if line.startswith(beginning):
-            chain, _, rest = line.removeprefix(beginning).partition(" ")
-            quoted = rest.rpartition(' comment "')[2]
-            yield Rule(chain, quoted[:-1] if quoted != rest else "")
+    if not any(e is None or table.missing(e) for table, e in relied.items()):
+        try:
+            if transaction:
+                nft.run(transaction)
+            _remember_all(relied)
+        except nft.RefusedError as refused:
+            if not nft.nothing_done(refused):
+                raise
+        else:
+            return
+    nft.run(rebuilt())
+    _remember_all(relied)
 
 
 def is_lost(table: str) -> bool:
     """Tell whether there is a `table` of which nobody remembers the elements."""
-    return not _is_remembered(table) and rule_list.table_exists(table)
+    return not _is_remembered(table) and nft_questions.exists(table)
 
 
 def remember(table: str) -> None:
@@ -67,7 +74,7 @@ def remember(table: str) -> None:
 
 
 def remove(table: str) -> None:
-    """Have no `table`, whether it was there; raises code 999."""
+    """Have no `table`, whether it was there; raises Code.INTERNAL."""
     nft.run(f"add table {table}\ndelete table {table}\n")
     forget(table)
 
@@ -75,9 +82,54 @@ def remove(table: str) -> None:
 def forget(table: str) -> None:
     """Know of no elements of `table`, which is gone or holds nobody's."""
     marks.delete(_ROOM, _name(table))
+    _note_all(table, {})
 
 
-def elements(listed: list[dict[str, Any]], name: str) -> Iterator[Element]:
+def note(table: str, name: str, before: Elements, after: Elements) -> None:
+    """Know that the record `name` has the elements `after` of `table`, not `before`."""
+    old, new = _kind(before), _kind(after)
+    if old and old != new:
+        _unnote(table, old, name)
+    if new:
+        marks.add(f"{_SAMPLES}/{_name(table)}/{new}", name)
+
+
+def samples(table: str, elements_of: Callable[[str], Elements]) -> Elements | None:
+    """Return the elements of one record of each kind that has any in `table`.
+
+    `elements_of` returns those of a record by its name, none if it is gone. None: what
+    records there are is not known, which an earlier version did not note.
+    """
+    if not os.path.isdir(_samples(table)):
+        return None
+    found: Elements = {}
+
+    def look(name: str) -> Elements:
+        more = elements_of(name)
+        found.update(more)
+        return more
+
+    for kind in state.names(_samples(table)):
+        state.any_name(_samples(table, kind), look)
+    return found
+
+
+def rebuilt(table: OwnTable, records: Mapping[str, Elements]) -> str:
+    """Return the transaction that makes `table` anew with what all `records` have.
+
+    What kinds of records there are is known again.
+    """
+    every: Elements = {}
+    kinds: dict[str, set[str]] = {}
+    for name, elements in records.items():
+        every |= elements
+        if elements:
+            kinds.setdefault(_kind(elements), set()).add(name)
+    _note_all(table.name, kinds)
+    return table.rebuilt(every)
+
+
+def elements(listed: list[dict[str, Any]], name: str) -> Iterator[Listed]:
     """Yield the elements of the set or map `name` among the objects of a table."""
     for item in listed:
         described = item.get("map") or item.get("set") or {}
@@ -86,34 +138,38 @@ def elements(listed: list[dict[str, Any]], name: str) -> Iterator[Element]:
                 key, value = element if "map" in item else (element, None)
                 inner = key["elem"] if isinstance(key, dict) and "elem" in key else {}
                 found = _parts(inner.get("val", key))
-                yield Element(found, _parts(value), inner.get("comment", ""))
+                yield Listed(found, _parts(value), inner.get("comment", ""))
 
 
-def change(
-    transaction: str, declared: dict[str, str], rebuilt: Callable[[], str]
-) -> None:
-    """Apply `transaction`, or make tables anew with `rebuilt` where that is wrong.
-
-    That is so where a table lacks a rule of what is `declared` for it, or where the
-    kernel has other elements than `transaction` builds on. Raises code 999.
-    """
-    if all(is_whole(table, text) for table, text in declared.items()):
-        try:
-            if transaction:
-                nft.run(transaction)
-            _remember_all(declared)
-        except nft.RefusedError as refused:
-            if not nft.nothing_done(refused):
-                raise
-        else:
-            return
-    nft.run(rebuilt())
-    _remember_all(declared)
+def _note_all(table: str, kinds: dict[str, set[str]]) -> None:
+    """Know of these records and of no others."""
+    for kind in {*state.names(_samples(table)), *kinds}:
+        noted, wanted = set(state.names(_samples(table, kind))), kinds.get(kind, set())
+        for name in noted - wanted:
+            _unnote(table, kind, name)
+        for name in wanted - noted:
+            marks.add(f"{_SAMPLES}/{_name(table)}/{kind}", name)
 
 
-def _remember_all(tables: Iterable[str]) -> None:
+def _unnote(table: str, kind: str, name: str) -> None:
+    state.delete(_samples(table, kind), name)
+    if state.remove_if_empty(_samples(table)):
+        state.remove_if_empty(state.path(_SAMPLES))
+
+
+def _kind(elements: Elements) -> str:
+    """Return the name of the sets and maps that have elements of a record."""
+    kind = "+".join(sorted({key.name for key in elements}))
+    return kind if len(kind) <= state.NAME_MAX else sha256_hex(kind)
+
+
+def _samples(table: str, kind: str = "") -> str:
+    return state.path(_SAMPLES, _name(table), *filter(None, (kind,)))
+
+
+def _remember_all(tables: Iterable[OwnTable]) -> None:
     for table in tables:
-        remember(table)
+        remember(table.name)
 
 
 def _is_remembered(table: str) -> bool:

@@ -8,8 +8,8 @@ members are written down in /run/cni/cnipy/spoofcheck/<link>; an element says wh
 
 from __future__ import annotations
 
-from cni_common import own_tables
 from cni_common.kernel import nft
+from cni_common.kernel.own_table import Content, ElementKey, OwnTable
 from cni_common.known_macs import KnownMacs
 from cni_common.spec.errors import CNIError, Code
 
@@ -17,22 +17,27 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cni_common.kernel.own_table import Elements
     from cni_common.naming import Attachment
-    from cni_common.own_tables import Element
+    from cni_common.own_tables import Listed
 
 TABLE = "bridge cnipy_spoofcheck"
 
-_DECLARATION = f"""\
-add table {TABLE}
-add set {TABLE} guarded {{ type ifname; }}
-add set {TABLE} bound {{ type ifname . ether_addr; }}
-add chain {TABLE} prerouting {{ type filter hook prerouting priority -300; }}
-flush chain {TABLE} prerouting
-flush set {TABLE} guarded
-flush set {TABLE} bound
-add rule {TABLE} prerouting iifname . ether saddr @bound accept
-add rule {TABLE} prerouting iifname @guarded drop
-"""
+_TABLE = OwnTable(f"""\
+table {TABLE} {{
+	set guarded {{
+		type ifname
+	}}
+	set bound {{
+		type ifname . ether_addr
+	}}
+	chain prerouting {{
+		type filter hook prerouting priority -300; policy accept;
+		iifname . ether saddr @bound accept
+		iifname @guarded drop
+	}}
+}}
+""")
 
 
 def ensure(link: str, mac: str, owner: Attachment) -> None:
@@ -64,29 +69,22 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
 
 def check(link: str, mac: str) -> None:
     """Raise code 999 unless `link` is guarded and bound to `mac`."""
-    listed = _PORTS.listed()
-    found = {
-        name: {element.key for element in own_tables.elements(listed, name)}
-        for name in ("guarded", "bound")
-    }
-    guarded, bound = (link,) in found["guarded"], (link, mac) in found["bound"]
-    if not (guarded and bound and _PORTS.has_rules(listed)):
+    if not _PORTS.has(link, mac):
         msg = f"check spoof protection of {link}: a rule or an element is missing"
         raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")
 
 
-def _elements(verb: str, link: str, mac: str, owner: str) -> str:
+def _elements(link: str, mac: str, owner: str) -> Elements:
     name = nft.quote(link)
-    said = f" comment {nft.quote(owner)}" if owner else ""
-    return (
-        f"{verb} element {TABLE} guarded {{ {name} }}\n"
-        f"{verb} element {TABLE} bound {{ {name} . {mac}{said} }}\n"
-    )
+    return {
+        ElementKey("guarded", name): Content(),
+        ElementKey("bound", f"{name} . {mac}"): Content(comment=owner),
+    }
 
 
-def _member(element: Element) -> tuple[str, str]:
+def _member(element: Listed) -> tuple[str, str]:
     link, mac = element.key
     return link, mac
 
 
-_PORTS = KnownMacs(TABLE, "spoofcheck", _DECLARATION, _elements, "bound", _member)
+_PORTS = KnownMacs(_TABLE, "spoofcheck", _elements, "bound", _member)

@@ -11,18 +11,20 @@ from contextlib import contextmanager
 
 from cni_common import marks, own_tables, state
 from plugins.firewall.protection import NAME
-from plugins.firewall.rules import PORTS_TABLE, TABLE
+from plugins.firewall.rules import BRIDGED, ROUTED, elements
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from cni_common.kernel.own_table import Elements
     from cni_common.naming import Attachment
 
 _ROOM = "firewall-holders"
 _SETTLED = "firewall-settled"
 # Where holders of entries are known, for the inet and for the bridge table.
 INET, PORTS = "nftables", "ports"
+TABLES = {INET: ROUTED, PORTS: BRIDGED}
 
 
 @contextmanager
@@ -47,21 +49,36 @@ def recall() -> None:
 
 
 def _is_lost() -> bool:
-    return any(own_tables.is_lost(table) for table in (TABLE, PORTS_TABLE))
+    return any(own_tables.is_lost(table.name) for table in TABLES.values())
 
 
 def add(place: str, entries: Iterable[str], attachment: Attachment) -> None:
     """Know that `attachment` needs `entries` of `place`."""
     for entry in entries:
         marks.add(f"{_ROOM}/{place}/{entry}", attachment.digest())
+        if place in TABLES:
+            own_tables.note(TABLES[place].name, entry, {}, elements([entry]))
 
 
 def delete(place: str, entries: Iterable[str], attachment: Attachment) -> None:
     """Know that `attachment` needs `entries` of `place` no longer."""
-    for entry in entries:
+    every = list(entries)
+    if place in TABLES:
+        # Before the marks go, for a call that is killed is repeated.
+        for entry in unneeded(place, every, attachment):
+            own_tables.note(TABLES[place].name, entry, elements([entry]), {})
+    for entry in every:
         marks.delete(f"{_ROOM}/{place}/{entry}", attachment.digest())
     state.remove_if_empty(state.path(_ROOM, place))
     state.remove_if_empty(state.path(_ROOM))
+
+
+def samples(place: str) -> Elements | None:
+    """Return an element of each kind that somebody needs; see `own_tables`."""
+    return own_tables.samples(
+        TABLES[place].name,
+        lambda entry: {} if is_unneeded(place, entry) else elements([entry]),
+    )
 
 
 def unneeded(

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
 
 
-# Numbers by which nft lists them (IANA protocol numbers).
-PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
-
-
 class Port(NamedTuple):
     """A port of the host: protocol in lower case and number."""
 

@@ -12,16 +12,17 @@ import os
 from contextlib import contextmanager
 
 from cni_common import marks, own_tables, shapes, state
-from cni_common.kernel import nft
+from cni_common.kernel.element_bytes import PROTOCOLS
 from cni_common.spec.characters import is_port
 from plugins.portmap import claims, conditions, elements, excluded, rules
-from plugins.portmap.claims import PROTOCOLS, Claim, Port
+from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cni_common.kernel.own_table import Elements, OwnTable
     from cni_common.rollback import Gather
 
 NAME = "portmap"
@@ -92,23 +93,21 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     changed = {port for port in after if after[port] != before[port]} | lost
     # Whose elements those are, of which the claims are damaged, nobody knows any more.
     unfinished = bool(lost) or marks.any_in(UNFINISHED)
-    renewed = elements.renewal(_elements_of(after, set(held) - changed))
-    if not changed and not unfinished and not renewed:
+    kept = _elements_of(after, set(held) - changed)
+    if not changed and not unfinished and not kept:
         return
-    is_first = not _is_any_claimed()
-    there = "" if is_first or unfinished else _declaration()
+    is_known = not unfinished and _is_any_claimed()
+    relied = _relied(kept) if is_known else {rules.table(): None}
     marks.add(UNFINISHED, "change")
     declared, removed = write_down(before, after, changed)
     if not _is_any_claimed():
         own_tables.remove(elements.TABLE)
         excluded.forget()
-    elif unfinished or is_first:
-        nft.run(_rebuilt())
-        own_tables.remember(elements.TABLE)
     else:
         old, new = _elements_of(before, changed), _elements_of(after, changed)
         also = excluded.content() if held else ""
-        _change(there, declared + renewed + elements.change(old, new) + removed + also)
+        moved = rules.table().change(old, new)
+        own_tables.change(declared + moved + removed + also, relied, _rebuilt)
     marks.delete(UNFINISHED, "change")
 
 
@@ -127,7 +126,7 @@ def restore() -> None:
     if marks.any_in(CLAIMS) or own_tables.is_lost(elements.TABLE):
         with lock():
             if _is_any_claimed():
-                _change(_declaration(), "")
+                own_tables.change("", _relied({}), _rebuilt)
 
 
 def is_declared(scope: Scope) -> bool:
@@ -176,31 +175,41 @@ def _claims_on(port: Port) -> list[Claim]:
     return found
 
 
-def _change(declared: str, transaction: str) -> None:
-    own_tables.change(transaction, {elements.TABLE: declared}, _rebuilt)
+def _relied(kept: Elements) -> dict[OwnTable, Elements | None]:
+    """Return the table as it is to be, and of its elements what is looked for."""
+    samples = own_tables.samples(elements.TABLE, _elements_on)
+    return {_table(): None if samples is None else samples | kept}
 
 
-def _declaration() -> str:
-    """Return what declares the rules; of each condition it asks one port's claims."""
+def _elements_on(name: str) -> Elements:
+    """Return the elements for the port that is written down as `name`."""
+    try:
+        port = port_of(name)
+    except ValueError:
+        return {}
+    return elements.of_claims(port, _claims_on(port))
+
+
+def _table() -> OwnTable:
+    """Return the table as declared; of each condition it asks one port's claims."""
     found: set[Scope] = set()
     for scope_id in state.names(state.path(SCOPES)):
         name = marks.any_of(f"{SCOPES}/{scope_id}")
         for held in load([port_of(name)] if name else []).values():
             found |= {scope for scope in scopes(held) if scope.id == scope_id}
-    return rules.declaration(sorted(found))
+    return rules.table(sorted(found))
 
 
 def _rebuilt() -> str:
     every = load_all()
     found = {scope for held in every.values() for scope in scopes(held)}
-    contents: elements.Elements = {}
-    for port, held in every.items():
-        contents |= elements.of_claims(port, held)
-    return rules.rebuilt(sorted(found), contents) + excluded.content()
+    records = {file_name(p): elements.of_claims(p, held) for p, held in every.items()}
+    transaction = own_tables.rebuilt(rules.table(sorted(found)), records)
+    return transaction + excluded.content()
 
 
-def _elements_of(claimed: Claims, ports: Iterable[Port]) -> elements.Elements:
-    found: elements.Elements = {}
+def _elements_of(claimed: Claims, ports: Iterable[Port]) -> Elements:
+    found: Elements = {}
     for port in ports:
         found |= elements.of_claims(port, claimed[port])
     return found
@@ -214,14 +223,22 @@ def write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, 
         old, new = scopes(before[port]), scopes(after[port])
         for scope in sorted(new - old):
             if not is_declared(scope):
-                declared += rules.scope_declaration(scope)
+                declared += rules.conditioned(scope).declaration
             marks.add(f"{SCOPES}/{scope.id}", name)
         for scope in sorted(old - new):
             if marks.delete(f"{SCOPES}/{scope.id}", name):
-                removed += rules.scope_removal(scope)
-        if after[port]:
-            documents = [claim.document() for claim in after[port]]
-            state.write(state.ensure_directory(CLAIMS), name, documents)
-        else:
-            state.delete(state.path(CLAIMS), name)
+                removed += rules.conditioned(scope).removal_of_parts()
+        _write(port, before[port], after[port])
     return declared, removed
+
+
+def _write(port: Port, before: list[Claim], after: list[Claim]) -> None:
+    """Have the claims on `port` written down, and nothing noted that is not."""
+    name = file_name(port)
+    had, has = (elements.of_claims(port, claimed) for claimed in (before, after))
+    if after:
+        documents = [claim.document() for claim in after]
+        state.write(state.ensure_directory(CLAIMS), name, documents)
+    own_tables.note(elements.TABLE, name, had, has)
+    if not after:
+        state.delete(state.path(CLAIMS), name)

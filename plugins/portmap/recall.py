@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from cni_common import attachments, marks, naming, own_tables
 from cni_common.kernel import nft
+from cni_common.kernel.element_bytes import PROTOCOLS
 from cni_common.spec.characters import Pattern
 from cni_common.spec.values import dataclass, field
 from plugins.portmap import excluded, guard, ledger, localnet
-from plugins.portmap.claims import PROTOCOLS, Claim, Port, Target
+from plugins.portmap.claims import Claim, Port, Target
 from plugins.portmap.elements import TABLE
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cni_common.naming import Attachment
-    from cni_common.own_tables import Element
+    from cni_common.own_tables import Listed
 
 _MAP = Pattern(r"(hostports|hostip_ports)([46])(?:_([0-9a-f]{16}))?")
-_NAMES = {number: name for name, number in PROTOCOLS.items()}
+_NAMES = {str(number): name for name, number in PROTOCOLS.items()}
 _CONDITIONS = Pattern(r"fib daddr type local (.*) jump conditioned")
 
 Key = tuple[str, Port, str, int]
@@ -57,7 +58,7 @@ def recall() -> None:
     own_tables.remember(TABLE)
 
 
-def _add_targets(found: _Found, name: str, elements: Iterable[Element]) -> None:
+def _add_targets(found: _Found, name: str, elements: Iterable[Listed]) -> None:
     matched = _MAP.fullmatch(name)
     if matched is None:
         return
@@ -85,7 +86,7 @@ def _conditions(family: str, scope_id: str) -> str:
 def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
     comment, port, at, container_port = key
     owner = naming.of_comment(comment)
-    number = PROTOCOLS[port.protocol]
+    number = str(PROTOCOLS[port.protocol])
     return Claim(
         host_ip=at,
         network=owner.network,

@@ -8,26 +8,117 @@ rule is for. docs/decisions/0010 has the reasons.
 from __future__ import annotations
 
 from cni_common.kernel import nft
+from cni_common.kernel.own_table import OwnTable
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
-from plugins.portmap.elements import TABLE, addition, map_name
+from plugins.portmap.elements import TABLE, map_name
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from plugins.portmap.elements import Elements
-
-FAMILIES = {4: "ip", 6: "ip6"}
 # Before the unconditional lookup at dstnat (-100), so that conditions come first.
 _CONDITIONED_PRIORITY = -101
-# nft 1.0.6 knows the type of `ct original proto-dst` only behind such a match.
-_ORIGINAL = "meta l4proto { tcp, udp, sctp } meta l4proto . ct original proto-dst"
 # The bit of a mark by which an answer passes the filter at a link (`guard`).
 ANSWER = 0x10000000
+_KEY = "inet_proto . inet_service"
+# nft 1.0.6 knows the type of `ct original proto-dst` only behind such a match.
+_ORIGINAL = "meta l4proto { tcp, udp, sctp } meta l4proto . ct original proto-dst"
 # `iif != 0` in other words: for the index of an interface, be it 0, libnftables lists
 # all links of the host. No link is in this group, and a packet without a link in none.
 _HAS_INPUT = "iifgroup != 0xffffffff"
+_EXCLUDED = """\
+	set excluded4 {
+		type ipv4_addr
+		flags interval
+	}
+	set excluded6 {
+		type ipv6_addr
+		flags interval
+	}
+"""
+# `guard` is raw, that is before conntrack, and sees only what really came over a wire:
+# answers to 127.0.0.1 get that address back later. `answers` marks those that may pass
+# the filter at the link, and `answered` takes the mark away again; that is only seen on
+# a bridge with br_netfilter, which translates back before packets are the bridge's.
+# What `return` lets by has no input interface, being bridged. In `prerouting`, an
+# address of the link by which a packet came is the host's, be it as new as can be.
+_PARTS = f"""\
+	map hostip_ports4 {{
+		type ipv4_addr . {_KEY} : ipv4_addr . inet_service
+	}}
+	map hostports4 {{
+		type {_KEY} : ipv4_addr . inet_service
+	}}
+	map hostip_ports6 {{
+		type ipv6_addr . {_KEY} : ipv6_addr . inet_service
+	}}
+	map hostports6 {{
+		type {_KEY} : ipv6_addr . inet_service
+	}}
+	set masq_all4 {{
+		type {_KEY} . ipv4_addr
+	}}
+	set hairpin4 {{
+		type {_KEY} . ipv4_addr . ifname
+	}}
+	set masq_all6 {{
+		type {_KEY} . ipv6_addr
+	}}
+	set hairpin6 {{
+		type {_KEY} . ipv6_addr . ifname
+	}}
+	set localhost4 {{
+		type {_KEY} . ipv4_addr
+	}}
+{_EXCLUDED}\
+	chain published {{
+		dnat ip to ip daddr . meta l4proto . th dport map @hostip_ports4
+		dnat ip to meta l4proto . th dport map @hostports4
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip_ports6
+		dnat ip6 to meta l4proto . th dport map @hostports6
+	}}
+	chain masquerading {{
+		ip saddr 127.0.0.0/8 {_ORIGINAL} . ip daddr @localhost4 masquerade
+		{_ORIGINAL} . ip daddr @masq_all4 masquerade
+		{_ORIGINAL} . ip daddr . iifname @hairpin4 masquerade
+		{_ORIGINAL} . ip6 daddr @masq_all6 masquerade
+		{_ORIGINAL} . ip6 daddr . iifname @hairpin6 masquerade
+		{_HAS_INPUT} return
+		fib saddr type != local {_ORIGINAL} . ip daddr . oifname @hairpin4 masquerade
+		fib saddr type != local {_ORIGINAL} . ip6 daddr . oifname @hairpin6 masquerade
+	}}
+	chain guard {{
+		type filter hook prerouting priority -300; policy accept;
+		iifname != lo ip daddr 127.0.0.0/8 drop comment "route_localnet guard"
+		iifname != lo ip saddr 127.0.0.0/8 drop comment "route_localnet guard"
+	}}
+	chain answers {{
+		type filter hook prerouting priority -150; policy accept;
+		ct direction reply ct status dnat ct original ip saddr 127.0.0.0/8 \
+meta mark set meta mark or {ANSWER:#x}
+	}}
+	chain answered {{
+		type filter hook input priority -150; policy accept;
+		meta mark and {ANSWER:#x} != 0 \
+meta mark set meta mark and {ANSWER ^ 0xFFFFFFFF:#x}
+	}}
+	chain prerouting {{
+		type nat hook prerouting priority -100; policy accept;
+		fib daddr . iif type local jump published
+		fib daddr type local ip daddr != @excluded4 jump published
+		fib daddr type local ip6 daddr != @excluded6 jump published
+	}}
+	chain output {{
+		type nat hook output priority -100; policy accept;
+		fib daddr type local ip daddr != @excluded4 jump published
+		fib daddr type local ip6 daddr != @excluded6 jump published
+	}}
+	chain postrouting {{
+		type nat hook postrouting priority 100; policy accept;
+		ct status dnat jump masquerading
+	}}
+"""
 
 
 class Scope(NamedTuple):
@@ -39,49 +130,14 @@ class Scope(NamedTuple):
     network: str
 
 
-def removal() -> str:
-    """Return the commands after which the table is absent, whether it was there."""
-    return f"add table {TABLE}\ndelete table {TABLE}\n"
+def table(scopes: Iterable[Scope] = ()) -> OwnTable:
+    """Return the table with the conditions of `scopes`."""
+    return _declared(TABLE, _PARTS + "".join(map(_conditioned, scopes)))
 
 
-def rebuilt(scopes: Iterable[Scope], elements: Elements) -> str:
-    """Return the commands that make the table anew with everything in it."""
-    return removal() + declaration(scopes) + addition(elements)
-
-
-def declaration(scopes: Iterable[Scope]) -> str:
-    """Return the commands that declare the table with all its rules."""
-    parts = [f"add table {TABLE}\n", *_lookups(), *_sets()]
-    parts += [_base_chains(), *_guard(), *_answers(), *_published(), *_masquerading()]
-    parts += [scope_declaration(scope) for scope in scopes]
-    return "".join(parts)
-
-
-def scope_declaration(scope: Scope) -> str:
-    """Return the commands that declare maps and chains for a network's conditions."""
-    found = f"conditioned{scope.family}_{scope.id}"
-    parts = _maps(scope.family, scope.id)
-    parts.append(f"add chain {TABLE} {found}\n")
-    parts += [_rule(found, text) for text in _dnat(scope.family, scope.id)]
-    protocol = f"meta nfproto ipv{scope.family}"
-    comment = f"conditions of {scope.network}"[:120]
-    for hook in ("prerouting", "output"):
-        chain = f"{found}_{hook}"
-        parts.append(_base(chain, "nat", hook, _CONDITIONED_PRIORITY))
-        for local in _local(hook, [scope.family]):
-            match = f"{protocol} {local} {scope.text}"
-            parts.append(_rule(chain, f"{match} jump {found}", comment))
-    return "".join(parts)
-
-
-def scope_removal(scope: Scope) -> str:
-    """Return the commands after which the maps and chains of `scope` are absent."""
-    found = f"conditioned{scope.family}_{scope.id}"
-    chains = (f"{found}_prerouting", f"{found}_output", found)
-    parts = [f"flush chain {TABLE} {chain}\n" for chain in chains]
-    parts += [f"delete chain {TABLE} {chain}\n" for chain in chains]
-    parts += [f"delete map {TABLE} {name}\n" for name in _names(scope.family, scope.id)]
-    return "".join(parts)
+def conditioned(scope: Scope) -> OwnTable:
+    """Return the part of the table that is there for the conditions of a network."""
+    return _declared(TABLE, _conditioned(scope))
 
 
 def excluded(family: int, ranges: Iterable[str]) -> str:
@@ -97,144 +153,44 @@ def check_conditions(scope: Scope, key: str) -> None:
 
     They are tried in a table that exists only within the transaction.
     """
-    trial = f"{TABLE}_{scope.id}"
-    declared = _excluded_sets() + scope_declaration(scope)
-    declared = declared.replace(f" {TABLE} ", f" {trial} ")
+    trial = _declared(f"{TABLE}_{scope.id}", _EXCLUDED + _conditioned(scope))
     try:
-        nft.run(f"add table {trial}\n{declared}delete table {trial}\n")
+        nft.run(f"{trial.declaration}delete table {trial.name}\n")
     except nft.RefusedError as error:
         msg = f"use {key} {scope.text!r}: {error.msg.rpartition(': ')[2]}"
         raise CNIError(Code.INVALID_CONFIG, msg, error.details) from error
 
 
-def _names(family: int, scope_id: str) -> list[str]:
-    return [map_name(family, scope_id, one_address=one) for one in (True, False)]
+def _declared(name: str, parts: str) -> OwnTable:
+    return OwnTable(f"table {name} {{\n{parts}}}\n")
 
 
-def _maps(family: int, scope_id: str = "") -> list[str]:
-    address = f"ipv{family}_addr"
-    key, value = "inet_proto . inet_service", f"{address} . inet_service"
-    one, every = _names(family, scope_id)
-    return [
-        f"add map {TABLE} {one} {{ type {address} . {key} : {value} ; }}\n",
-        f"add map {TABLE} {every} {{ type {key} : {value} ; }}\n",
-    ]
-
-
-def _lookups() -> list[str]:
-    return [text for family in FAMILIES for text in _maps(family)]
-
-
-def _sets() -> list[str]:
-    parts = []
-    for family in FAMILIES:
-        key = f"inet_proto . inet_service . ipv{family}_addr"
-        parts.append(f"add set {TABLE} masq_all{family} {{ type {key} ; }}\n")
-        parts.append(f"add set {TABLE} hairpin{family} {{ type {key} . ifname ; }}\n")
-    key = "inet_proto . inet_service . ipv4_addr"
-    parts.append(f"add set {TABLE} localhost4 {{ type {key} ; }}\n")
-    return [*parts, _excluded_sets()]
-
-
-def _excluded_sets() -> str:
-    return "".join(
-        f"add set {TABLE} excluded{f} {{ type ipv{f}_addr ; flags interval ; }}\n"
-        for f in FAMILIES
-    )
-
-
-def _local(hook: str, families: Iterable[int] = FAMILIES) -> list[str]:
-    """Return the matches by which a packet is for an address of the host.
-
-    An address of the link by which it came always is, be it as new as can be.
-    """
-    own = [
-        f"fib daddr type local {FAMILIES[f]} daddr != @excluded{f}" for f in families
-    ]
-    return ["fib daddr . iif type local", *own] if hook == "prerouting" else own
-
-
-def _base_chains() -> str:
-    # Raw, that is before conntrack, so that only what really came over a wire is
-    # seen by the guard: answers to 127.0.0.1 get that address back later.
-    plain = "".join(
-        f"add chain {TABLE} {name}\n" for name in ("published", "masquerading")
-    )
-    return plain + "".join(
-        [
-            _base("guard", "filter", "prerouting", -300),
-            _base("answers", "filter", "prerouting", -150),
-            _base("answered", "filter", "input", -150),
-            _base("prerouting", "nat", "prerouting", -100),
-            _base("output", "nat", "output", -100),
-            _base("postrouting", "nat", "postrouting", 100),
-        ]
-    )
-
-
-def _guard() -> list[str]:
-    return [
-        _rule(
-            "guard",
-            f"iifname != lo ip {end} 127.0.0.0/8 drop",
-            "route_localnet guard",
-        )
-        for end in ("daddr", "saddr")
-    ]
-
-
-def _answers() -> list[str]:
-    """Mark what may pass the filter at the link although it is for 127.0.0.1.
-
-    That is only seen on a bridge whose packets pass br_netfilter: translated back
-    before they are the bridge's. The mark goes when the packet has arrived.
-    """
-    mark, rest = f"{ANSWER:#x}", f"{ANSWER ^ 0xFFFFFFFF:#x}"
-    answer = "ct direction reply ct status dnat ct original ip saddr 127.0.0.0/8"
-    return [
-        _rule("answers", f"{answer} meta mark set meta mark or {mark}"),
-        _rule(
-            "answered", f"meta mark and {mark} != 0 meta mark set meta mark and {rest}"
-        ),
-    ]
-
-
-def _dnat(family: int, scope_id: str = "") -> list[str]:
-    protocol = FAMILIES[family]
-    one, every = _names(family, scope_id)
-    return [
-        f"dnat {protocol} to {protocol} daddr . meta l4proto . th dport map @{one}",
-        f"dnat {protocol} to meta l4proto . th dport map @{every}",
-    ]
-
-
-def _published() -> list[str]:
-    parts = [_rule("published", text) for f in FAMILIES for text in _dnat(f)]
-    for hook in ("prerouting", "output"):
-        parts += [_rule(hook, f"{local} jump published") for local in _local(hook)]
-    return parts
-
-
-def _masquerading() -> list[str]:
-    parts = [_rule("postrouting", "ct status dnat jump masquerading")]
-    texts = [f"ip saddr 127.0.0.0/8 {_ORIGINAL} . ip daddr @localhost4 masquerade"]
-    for family, protocol in FAMILIES.items():
-        key = f"{_ORIGINAL} . {protocol} daddr"
-        texts.append(f"{key} @masq_all{family} masquerade")
-        texts.append(f"{key} . iifname @hairpin{family} masquerade")
-    # A bridged packet under br_netfilter has no input interface in postrouting.
-    texts.append(f"{_HAS_INPUT} return")
-    for family, protocol in FAMILIES.items():
-        key = f"fib saddr type != local {_ORIGINAL} . {protocol} daddr"
-        texts.append(f"{key} . oifname @hairpin{family} masquerade")
-    return parts + [_rule("masquerading", text) for text in texts]
-
-
-def _base(name: str, kind: str, hook: str, priority: int) -> str:
-    declared = f"type {kind} hook {hook} priority {priority} ; policy accept ;"
-    return f"add chain {TABLE} {name} {{ {declared} }}\n"
-
-
-def _rule(chain: str, text: str, comment: str = "") -> str:
-    said = f" comment {nft.quote(comment)}" if comment else ""
-    return f"add rule {TABLE} {chain} {text}{said}\n"
+def _conditioned(scope: Scope) -> str:
+    """Return the maps and chains for a network's conditions."""
+    n, found = scope.family, f"conditioned{scope.family}_{scope.id}"
+    ip = "ip" if n == 4 else "ip6"  # noqa: PLR2004 - the family's number
+    one, every = (map_name(n, scope.id, one_address=is_one) for is_one in (True, False))
+    said = nft.quote(f"conditions of {scope.network}"[:120])
+    jump = f"{scope.text} jump {found} comment {said}"
+    own = f"fib daddr type local {ip} daddr != @excluded{n}"
+    return f"""\
+	map {one} {{
+		type ipv{n}_addr . {_KEY} : ipv{n}_addr . inet_service
+	}}
+	map {every} {{
+		type {_KEY} : ipv{n}_addr . inet_service
+	}}
+	chain {found} {{
+		dnat {ip} to {ip} daddr . meta l4proto . th dport map @{one}
+		dnat {ip} to meta l4proto . th dport map @{every}
+	}}
+	chain {found}_prerouting {{
+		type nat hook prerouting priority {_CONDITIONED_PRIORITY}; policy accept;
+		meta nfproto ipv{n} fib daddr . iif type local {jump}
+		meta nfproto ipv{n} {own} {jump}
+	}}
+	chain {found}_output {{
+		type nat hook output priority {_CONDITIONED_PRIORITY}; policy accept;
+		meta nfproto ipv{n} {own} {jump}
+	}}
+"""

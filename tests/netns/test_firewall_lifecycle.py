@@ -204,30 +204,30 @@ HARM = (
     ("delete table bridge cnipy_firewall", "table bridge cnipy_firewall"),
     (
         "flush chain inet cnipy_firewall forward",
-        "rule in chain forward of table inet cnipy_firewall: 0 of 6 there",
+        "rule in chain forward: 0 of 6 there",
     ),
     (
         "flush chain inet cnipy_firewall isolation",
-        "rule in chain isolation of table inet cnipy_firewall: 0 of 5 there",
+        "rule in chain isolation: 0 of 5 there",
     ),
     (
         "delete element inet cnipy_firewall containers6 { fd01::2 }",
-        "element fd01::2 in set containers6 of table inet cnipy_firewall",
+        "element fd01::2 of containers6",
     ),
     (
         'delete element inet cnipy_firewall isolated { "br0" . "br0" }',
-        "element br0 . br0 in set isolated of table inet cnipy_firewall",
+        'element "br0" . "br0" of isolated',
     ),
     (
         'delete element bridge cnipy_firewall isolated { "br0p2" }',
-        "element br0p2 in set isolated of table bridge cnipy_firewall",
+        'element "br0p2" of isolated',
     ),
     (
         (
             "flush chain inet cnipy_firewall forward; delete chain inet cnipy_firewall"
             " forward"
         ),
-        "base chain forward of table inet cnipy_firewall",
+        "base chain forward (filter, forward, priority 0)",
     ),
 )
 
@@ -241,6 +241,8 @@ def test_check_names_what_is_missing(node: Guarded, harm: str, missing: str) -> 
     run("nft", harm)
     error = node.refused("CHECK", space, 2, **ISOLATED)
     assert (error["code"], error["msg"]) == (999, f"check firewall: missing {missing}")
+    family = "bridge" if "bridge" in harm else "inet"
+    assert error["details"] == f"in nft table {family} cnipy_firewall"
 
 
 def test_check_compares_with_the_request(node: Guarded) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,14 @@ from lab import nft_objects, run
 from published import NODE, Node, ask_from, mapping, request, serving
 from rulesets import chains, table
 
+from cni_common import duplicates, spoofcheck
+from cni_common.naming import Attachment
+
 if TYPE_CHECKING:
     from lab import Cni, Host
 
 PORTMAP = ("inet", "cnipy_portmap")
+DUPLICATES = ("bridge", "cnipy_duplicates")
 MASQUERADE, SPOOFCHECK = ("inet", "cnipy_masquerade"), ("bridge", "cnipy_spoofcheck")
 CONDITIONS = {"conditionsV4": ["iifname", "!=", "up0"]}
 ISOLATED = {"ingressPolicy": "isolated"}
@@ -39,6 +44,19 @@ def flushes(place: tuple[str, str]) -> list[list[str]]:
     return [["flush", "table", *place], *each]
 
 
+def emptied(*place: str) -> list[list[str]]:
+    """Return the words for nft that take all elements of each set and map that has any.
+
+    Those whose elements are ranges are no container's.
+    """
+    found = []
+    for item in nft_objects("table", *place):
+        ((kind, described),) = item.items()
+        if kind in {"set", "map"} and described.get("elem"):
+            found.append(["flush", kind, *place, described["name"]])
+    return found
+
+
 def test_next_published_port_restores_every_rule(node: Node) -> None:
     """portmap: after any chain was flushed, conditions' too, one ADD restores all."""
     node.publish(node.container(2), 2, mapping(8080), name="bound", **CONDITIONS)
@@ -54,6 +72,43 @@ def test_next_published_port_restores_every_rule(node: Node) -> None:
         run("nft", *damage)
         node.cni.ok("portmap", "ADD", conf, **options)
         assert table(*PORTMAP) == before, damage
+
+
+def test_next_published_port_restores_every_element(node: Node) -> None:
+    """portmap: after any map or set was flushed, another kind of port restores all."""
+    node.publish(node.container(2), 2, mapping(8080), name="bound", **CONDITIONS)
+    both = mapping(8081), mapping(8082, hostIP=NODE), mapping(8083, hostIP="fd01::1")
+    node.publish(node.container(3), 3, *both)
+    node.publish(node.container(4), 4, mapping(8084), masqAll=True)
+    last = node.container(5)
+    conf, options = request(last, 5, mapping(8085), snat=False, families=(4,))
+    node.cni.ok("portmap", "ADD", conf, **options)
+    before = table(*PORTMAP)
+    damages = emptied(*PORTMAP)
+    assert len(damages) == 10
+    for damage in damages:
+        node.cni.ok("portmap", "DEL", conf, **options)
+        run("nft", *damage)
+        node.cni.ok("portmap", "ADD", conf, **options)
+        assert table(*PORTMAP) == before, damage
+    conf, options = request(last, 6, container_id="without")
+    for damage in damages:
+        run("nft", *damage)
+        node.cni.ok("portmap", "ADD", conf, **options)
+        assert table(*PORTMAP) == before, damage
+
+
+def test_port_of_an_earlier_version_is_restored(node: Node) -> None:
+    """portmap: where nobody noted who has elements where, one ADD finds out."""
+    node.publish(node.container(2), 2, mapping(8080))
+    before = table(*PORTMAP)
+    shutil.rmtree("/run/cni/cnipy/table-samples")
+    conf, options = request(node.container(3), 3, mapping(8081))
+    for _ in range(2):
+        run("nft", "flush", "map", *PORTMAP, "hostports4")
+        node.cni.ok("portmap", "ADD", conf, **options)
+        node.cni.ok("portmap", "DEL", conf, **options)
+        assert table(*PORTMAP) == before
 
 
 def test_single_deleted_rule_is_noticed(node: Node) -> None:
@@ -132,6 +187,26 @@ def test_next_container_restores_the_isolation(guarded: Guarded) -> None:
         assert unreached(other, ("10.1.0.3", 80))
 
 
+def test_next_container_restores_every_address_and_link(guarded: Guarded) -> None:
+    """firewall: after any set was flushed, a container of another kind restores all."""
+    guarded.ok("ADD", guarded.container(2), 2, **ISOLATED)
+    guarded.ok("ADD", guarded.neighbour(2), 2, bridge="br1", **ISOLATED)
+    iptables = {"backend": "iptables", "ingressPolicy": "same-bridge"}
+    guarded.ok("ADD", guarded.container(4), 4, **iptables)
+    last = guarded.container(3)
+    for place, keys, number in ((INET, {}, 6), (PORTS, ISOLATED, 1)):
+        guarded.ok("ADD", last, 3, **keys)
+        before = table(*INET), table(*PORTS)
+        damages = emptied(*place)
+        assert len(damages) == number
+        for damage in damages:
+            guarded.ok("DEL", last, 3, **keys)
+            run("nft", *damage)
+            guarded.ok("ADD", last, 3, **keys)
+            assert (table(*INET), table(*PORTS)) == before, damage
+        guarded.ok("DEL", last, 3, **keys)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -193,3 +268,58 @@ def test_next_container_restores_all_masquerading(cni: Cni, host: Host) -> None:
         run("nft", "delete", "rule", *place)
         cni.ok("bridge", "ADD", wanted, netns=host.space(), container_id=f"c{number}")
         assert table(*MASQUERADE) == before
+
+
+def damages_of(place: tuple[str, str]) -> list[list[str]]:
+    """Return all that may happen to a table at once."""
+    gone = [["flush", "ruleset"], ["delete", "table", *place]]
+    return [*gone, *flushes(place), *emptied(*place)]
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("place", [SPOOFCHECK, DUPLICATES])
+def test_next_mac_restores_all(place: tuple[str, str]) -> None:
+    """bridge: spoof protection and the guard against copies, after whatever flush."""
+    owners = [Attachment("net", f"c{number}", "eth0") for number in range(3)]
+
+    def ensure(number: int) -> None:
+        mac = f"02:00:00:00:00:0{number}"
+        if place == SPOOFCHECK:
+            spoofcheck.ensure(f"veth{number}", mac, owners[number])
+        else:
+            duplicates.ensure(mac, owners[number])
+
+    def release(number: int) -> None:
+        if place == SPOOFCHECK:
+            spoofcheck.release(f"veth{number}")
+        else:
+            duplicates.release(owners[number])
+
+    for number in range(3):
+        ensure(number)
+    before = table(*place)
+    damages = damages_of(place)
+    assert len(damages) == 6
+    for damage in damages:
+        release(2)
+        run("nft", *damage)
+        ensure(2)
+        assert table(*place) == before, damage
+
+
+@pytest.mark.parametrize("damage", ["flush ruleset", "delete table", "flush chain"])
+def test_next_subnet_restores_all_masquerading(
+    cni: Cni, host: Host, damage: str
+) -> None:
+    """bridge: after any flush, a container of another network restores all rules."""
+    ranges = {"type": "host-local", "subnet": "10.7.0.0/24"}
+    other = conf(name="other", bridge="br1", ipMasq=True, ipam=ranges)
+    space = host.space()
+    cni.ok("bridge", "ADD", conf(ipMasq=True), netns=host.space(), container_id="one")
+    cni.ok("bridge", "ADD", other, netns=space, container_id="two")
+    before = table(*MASQUERADE)
+    cni.ok("bridge", "DEL", other, netns=space, container_id="two")
+    places = {"delete table": MASQUERADE, "flush chain": (*MASQUERADE, "postrouting")}
+    run("nft", *damage.split(), *places.get(damage, ()))
+    cni.ok("bridge", "ADD", other, netns=space, container_id="two")
+    assert table(*MASQUERADE) == before

@@ -165,7 +165,11 @@ def test_killed_add_is_undone_by_delete(node: Node) -> None:
         node.cni.ok("portmap", "DEL", conf, **options)
         found = [path for path in left() if "/." not in path and "c3@" not in path]
         assert (listing(), route_localnet("br0")) == (before, "0")
-        names = ("portmap-claims/tcp-8083", "tables/inet-cnipy_portmap")
+        names = (
+            "portmap-claims/tcp-8083",
+            "table-samples/inet-cnipy_portmap/hostports4+hostports6/tcp-8083",
+            "tables/inet-cnipy_portmap",
+        )
         assert found == [f"{state.ROOT}/{name}" for name in names]
     assert ended < 25
 

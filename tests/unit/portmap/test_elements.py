@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elements: what claims put into maps and sets, and transactions between states."""
+"""Elements: what claims put into maps and sets."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from plugins.portmap import elements
 from plugins.portmap.claims import Claim, Port, Target
 from plugins.portmap.conditions import scope
-from plugins.portmap.elements import Content, Place
 
 PORT = Port("tcp", 8080)
 CLAIM = Claim(
@@ -79,43 +75,3 @@ def test_conditions_have_maps_of_their_own() -> None:
     found = places(replace(CLAIM, snat=False), bound)
     assert found[f"hostports4_{digest}: tcp . 8080"] == "10.2.0.2 . 80"
     assert found["hostports4: tcp . 8080"] == "10.1.0.2 . 80"
-
-
-def test_change_deletes_before_it_adds() -> None:
-    """A changed value is deleted, which asserts it first, and then added."""
-    place = Place("hostports4", "tcp . 8080")
-    text = elements.change(
-        {place: Content("10.1.0.2 . 80", "old")},
-        {place: Content("10.1.0.3 . 80", "new")},
-    )
-    where = "element inet cnipy_portmap hostports4"
-    assert text.splitlines() == [
-        f'add {where} {{ tcp . 8080 comment "old" : 10.1.0.2 . 80 }}',
-        f"delete {where} {{ tcp . 8080 }}",
-        f'add {where} {{ tcp . 8080 comment "new" : 10.1.0.3 . 80 }}',
-    ]
-
-
-CONTENTS = st.dictionaries(
-    st.builds(
-        Place, st.sampled_from(("hostports4", "hairpin4")), st.sampled_from("abcdef")
-    ),
-    st.builds(Content, st.sampled_from(("1", "2", "3")), st.just("")),
-)
-
-
-@given(CONTENTS, CONTENTS)
-def test_change_leads_from_any_state_to_any(
-    before: dict[Place, Content], after: dict[Place, Content]
-) -> None:
-    """The commands, carried out as nft does, lead from one state to the other."""
-    state = {(place.name, place.key): c.value for place, c in before.items()}
-    for line in elements.change(before, after).splitlines():
-        verb, _, _, _, name, listed = line.split(" ", 5)
-        for item in listed.strip("{} ").split(", "):
-            key, _, value = item.partition(" : ")
-            if verb == "delete":
-                del state[name, key]
-            else:
-                assert state.setdefault((name, key), value) == value
-    assert state == {(place.name, place.key): c.value for place, c in after.items()}

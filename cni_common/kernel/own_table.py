@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An nftables table of our own: its declaration, and the elements in it.
+
+The declaration is what `nft list table` prints, elements apart. Rules are known by
+their chain and their comment, elements by their keys; so whether all is there is asked
+at a cost that does not grow with the elements of others (docs/decisions/0047).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cni_common.kernel import nft, nft_questions
+from cni_common.kernel.element_bytes import decoded, encoded
+from cni_common.kernel.nft_questions import Base, Rule
+from cni_common.spec.values import NamedTuple
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cni_common.kernel.nft_questions import Questions
+
+    _Block = tuple[str, str, list[str]]  # kind, name, and lines
+
+
+class ElementKey(NamedTuple):
+    """An element: the map or set that has it, and its key in nft's words."""
+
+    name: str
+    key: str
+
+
+class Content(NamedTuple):
+    """What an element has: value in nft's words, "" in a set; and whose it is."""
+
+    value: str = ""
+    comment: str = ""
+
+
+Elements = dict[ElementKey, Content]
+
+
+class OwnTable(NamedTuple):
+    """A table as it is declared.
+
+    A chain that is declared empty is the administrator's: what is in it stays.
+    """
+
+    declaration: str
+
+    @property
+    def name(self) -> str:
+        """The table's family and name."""
+        return self.declaration.partition(" {")[0].removeprefix("table ")
+
+    def rebuilt(self, elements: Mapping[ElementKey, Content]) -> str:
+        """Return the transaction that makes the table anew, with these elements."""
+        return self._cleared() + self.declaration + self.addition(elements)
+
+    def removal(self) -> str:
+        """Return the transaction after which the table is absent, were it there."""
+        return f"add table {self.name}\ndelete table {self.name}\n"
+
+    def removal_of_parts(self) -> str:
+        """Return the commands that remove what is declared here from its table."""
+        blocks = list(_blocks(self.declaration))
+        chains = [name for kind, name, _ in blocks if kind == "chain"]
+        verbs = [f"flush chain {self.name} {chain}\n" for chain in chains]
+        verbs += [f"delete chain {self.name} {chain}\n" for chain in chains]
+        verbs += [f"delete {k} {self.name} {n}\n" for k, n, _ in blocks if k != "chain"]
+        return "".join(verbs)
+
+    def addition(self, elements: Mapping[ElementKey, Content]) -> str:
+        """Return the commands that add elements, one for each map or set."""
+        return self._statements("add", elements)
+
+    def change(self, before: Elements, after: Elements) -> str:
+        """Return the transaction from `before` to `after`; "" when they are equal.
+
+        A deletion adds first what it deletes, which makes it one that absence does not
+        fail; the addition is refused where the kernel has another value.
+        """
+        gone = {key: was for key, was in before.items() if after.get(key) != was}
+        new = {key: to for key, to in after.items() if before.get(key) != to}
+        bare = dict.fromkeys(gone, Content())
+        deletion = self._statements("delete", bare)
+        return self.addition(gone) + deletion + self.addition(new)
+
+    def missing(self, expected: Elements, *, thorough: bool = False) -> str:
+        """Return what the kernel lacks of the declaration and of `expected`, or "".
+
+        Only `thorough`, which is for CHECK, looks where the chains are called. Raises
+        Code.INTERNAL when the kernel does not tell.
+        """
+        blocks = list(_blocks(self.declaration))
+        with nft_questions.about(self.name) as ask:
+            present = ask.rules()
+            if not present and not ask.exists():
+                return f"table {self.name}"
+            return (
+                (_missing_base(ask, blocks) if thorough else "")
+                or _missing_rule(present, blocks)
+                or _missing_element(ask, blocks, expected)
+            )
+
+    def _cleared(self) -> str:
+        """Return the commands after which nothing of ours is in the table."""
+        blocks = list(_blocks(self.declaration))
+        if all(lines for _, _, lines in blocks):
+            return self.removal()
+        # Before they can be flushed they have to be there.
+        flushed = (f"flush {k} {self.name} {n}\n" for k, n, lines in blocks if lines)
+        return self.declaration + "".join(flushed)
+
+    def _statements(self, verb: str, elements: Mapping[ElementKey, Content]) -> str:
+        by_name: dict[str, list[str]] = {}
+        for (name, key), (value, comment) in elements.items():
+            said = f" comment {nft.quote(comment)}" if comment else ""
+            led = f" : {value}" if value else ""
+            by_name.setdefault(name, []).append(f"{key}{said}{led}")
+        return "".join(
+            f"{verb} element {self.name} {name} {{ {', '.join(written)} }}\n"
+            for name, written in by_name.items()
+        )
+
+
+def block(kind: str, name: str, *lines: str) -> str:
+    """Return a chain, set or map as it stands in a declaration."""
+    inner = "".join(f"\t\t{line}\n" for line in lines)
+    return f"\t{kind} {name} {{\n{inner}\t}}\n"
+
+
+def _missing_base(ask: Questions, blocks: Iterable[_Block]) -> str:
+    for kind, chain, lines in blocks:
+        if kind == "chain" and lines and lines[0].startswith("type "):
+            _, of_type, _, hook, _, number = lines[0].partition(";")[0].split()
+            base = Base(of_type, hook, int(number))
+            if ask.base(chain) != base:
+                where = f"{base.type}, {base.hook}, priority {base.priority}"
+                return f"base chain {chain} ({where})"
+    return ""
+
+
+def _missing_rule(present: list[Rule], blocks: Iterable[_Block]) -> str:
+    declared = [
+        Rule(chain, _comment(line))
+        for kind, chain, lines in blocks
+        for line in lines
+        if kind == "chain" and not line.startswith("type ")
+    ]
+    for rule in Counter(declared) - Counter(present):
+        there, wanted = (
+            sum(one.chain == rule.chain for one in every)
+            for every in (present, declared)
+        )
+        return f"rule in chain {rule.chain}: {there} of {wanted} there"
+    return ""
+
+
+def _comment(line: str) -> str:
+    _, found, quoted = line.rpartition(' comment "')
+    return quoted[:-1] if found else ""
+
+
+def _missing_element(
+    ask: Questions, blocks: Iterable[_Block], expected: Elements
+) -> str:
+    types = {name: lines[0] for kind, name, lines in blocks if kind != "chain"}
+    for (name, key), content in expected.items():
+        keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")
+        found = ask.value(name, encoded(keys, key)) if keys else None
+        if found is None:
+            return f"element {key} of {name}"
+        if content.value and found != encoded(values, content.value):
+            leads = f"it leads to {decoded(values, found)}, not to {content.value}"
+            return f"element {key} of {name}: {leads}"
+    return ""
+
+
+def _blocks(declaration: str) -> Iterator[_Block]:
+    """Yield kind, name and lines of each chain, set and map."""
+    kind, name, lines = "", "", []
+    for line in declaration.splitlines():
+        if line.startswith("\t\t"):
+            lines.append(line.strip())
+        elif line == "\t}":
+            yield kind, name, lines
+        elif line.startswith("\t"):
+            kind, name, _ = line.split()
+            lines = []
