@@ -23,6 +23,7 @@ OUTSIDE = {
     "ranges": [[{"subnet": "198.51.100.0/24", "rangeStart": "198.51.100.100"}]],
     "routes": [{"dst": "192.0.2.0/24", "gw": "198.51.100.2"}],
 }
+UNLIMITED = ["192.0.2.0/24", "2001:db8:7::/64"]
 LIMITS = {
     "type": "bandwidth",
     "ingressRate": 16_000_000,
@@ -82,8 +83,18 @@ def _firewall(backend: str, policy: str) -> Example:
     return Example(({**BRIDGE, "ipMasq": True}, keys))
 
 
+def _static(number: int) -> Document:
+    addresses = [{"address": f"10.1.2.{number}/24", "gateway": "10.1.2.1"}]
+    return {"type": "static", "addresses": addresses, "routes": [{"dst": "0.0.0.0/0"}]}
+
+
 def _lent(name: str) -> tuple[Document, ...]:
     return ({"type": "host-device", "device": name, "ipam": OUTSIDE},)
+
+
+def _conditional(first: int) -> tuple[Document, ...]:
+    keys = {"conditionsV4": ["iifname", "!=", "eth9"], "excludeInterfaces": ["eth0"]}
+    return (BRIDGE, {**published(first), **keys})
 
 
 _WHOLE = {**BRIDGE, "ipMasq": True, "hairpinMode": True, "macspoofchk": True}
@@ -107,13 +118,19 @@ EXAMPLES = {
     "bridge-layer2": Example(
         ({"type": "bridge", "bridge": "br0", "promiscMode": True, "ipam": {}},)
     ),
+    "bridge-static": Example(
+        ({**BRIDGE, "ipMasq": True, "ipam": _static(2)},),
+        ({**BRIDGE, "ipMasq": True, "ipam": _static(3)},),
+    ),
     "ptp": Example(({"type": "ptp", "ipMasq": True, "mtu": 1400, "ipam": DUAL},)),
     "macvlan": Example(({"type": "macvlan", "master": "eth0", "ipam": OUTSIDE},)),
     "host-device": Example(_lent("ens5"), _lent("ens6"), device=True),
     "loopback": Example(({"type": "loopback"},)),
     "bandwidth": Example((BRIDGE, LIMITS)),
+    "bandwidth-subnets": Example((BRIDGE, {**LIMITS, "unshapedSubnets": UNLIMITED})),
     "tuning": Example((BRIDGE, tuned(0x11)), (BRIDGE, tuned(0x12))),
     "portmap": Example((BRIDGE, published(8080)), (BRIDGE, published(9090))),
+    "portmap-conditions": Example(_conditional(8080), _conditional(9090)),
     "firewall-nftables": _firewall("nftables", "same-bridge"),
     "firewall-isolated": _firewall("nftables", "isolated"),
     "firewall-open": _firewall("", "open"),

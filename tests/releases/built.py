@@ -18,7 +18,7 @@ from tests.releases.observed import HOST, ROOTS, USUAL
 from tests.releases.placeholders import revealed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lab import Space
 
@@ -43,11 +43,11 @@ def build(world: Document, spaces: Mapping[str, Space]) -> None:
             run(*at, spaces[other].name, str(nsid))
     _add_links(described, spaces)
     for role, space in spaces.items():
-        for link in described[role]["links"]:
-            _set(space, link)
+        links = described[role]["links"]
+        _ip(space, [words for link in links for words in _settings(link)])
     for role, space in spaces.items():
         _set_parameters(space, described[role].get("parameters", {}))
-        _set_addresses(space, described[role])
+        _ip(space, list(_addresses(described[role])))
     for role, space in spaces.items():
         _set_routes(space, described[role])
     _load_rules(world)
@@ -92,20 +92,25 @@ def _identity(link: Document) -> list[str]:
     return ["name", link["name"], "index", str(link["index"]), "address", link["mac"]]
 
 
-def _set(space: Space, link: Document) -> None:
-    at = ("ip", "-n", space.name, "link")
-    change = (*at, "set", "dev", link["name"])
+def _ip(space: Space, commands: list[tuple[str, ...]]) -> None:
+    """Carry out commands of ip, up to the first that fails."""
+    lines = [shlex.join(words) for words in commands]
+    run("ip", "-n", space.name, "-batch", "-", input="\n".join([*lines, ""]))
+
+
+def _settings(link: Document) -> Iterator[tuple[str, ...]]:
+    change = ("link", "set", "dev", link["name"])
     if link.get("kind"):
         for key, usual in USUAL.items():
-            run(*change, key, link.get(key, usual))
+            yield (*change, key, link.get(key, usual))
     if link.get("alias"):
-        run(*change, "alias", link["alias"])
+        yield (*change, "alias", link["alias"])
     for name in link.get("alternatives", []):
-        run(*at, "property", "add", "dev", link["name"], "altname", name)
+        yield ("link", "property", "add", "dev", link["name"], "altname", name)
     if link.get("master"):
-        run(*change, "master", link["master"])
+        yield (*change, "master", link["master"])
     for flag in link.get("port", []):
-        run(*change, "type", "bridge_slave", flag, "on")
+        yield (*change, "type", "bridge_slave", flag, "on")
 
 
 def _set_parameters(space: Space, parameters: Mapping[str, str]) -> None:
@@ -116,13 +121,12 @@ def _set_parameters(space: Space, parameters: Mapping[str, str]) -> None:
                 file.write(parameters[path])
 
 
-def _set_addresses(space: Space, described: Document) -> None:
-    at = ("ip", "-n", space.name)
+def _addresses(described: Document) -> Iterator[tuple[str, ...]]:
     for link in described["links"]:
         for flag in link.get("flags", []):
-            run(*at, "link", "set", "dev", link["name"], *_FLAGS[flag])
+            yield ("link", "set", "dev", link["name"], *_FLAGS[flag])
     for link, *words in described.get("addresses", []):
-        run(*at, "addr", "add", *words, "dev", link)
+        yield ("addr", "add", *words, "dev", link)
 
 
 def _set_routes(space: Space, described: Document) -> None:

@@ -7,7 +7,6 @@ what the kernel adds by itself are left out.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lab import Space, run
 
 from tests.releases.placeholders import concealed
+from tests.releases.queues import queues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ def _space(spaces: Mapping[str, Space], role: str) -> Document:
         "routes": list(_routes(space)),
         "neighbours": list(_neighbours(space)),
         "parameters": parameters(space),
-        "queues": [queue for link in shown for queue in _queues(space, link["ifname"])],
+        "queues": [queue for link in shown for queue in queues(space, link["ifname"])],
     }
     return {key: value for key, value in found.items() if value}
 
@@ -182,49 +182,6 @@ def _parameters(space: Space) -> Iterator[tuple[str, str]]:
                 if os.path.isfile(path) and not path.endswith(("/mtu", "_secret")):
                     with open(path) as file:
                         yield path.removeprefix(top), file.read().strip()
-
-
-def _queues(space: Space, link: str) -> Iterator[str]:
-    """Yield disciplines and filters of a link in the words of `tc`."""
-    tc = ("tc", "-n", space.name, "-j", "-d")
-    for queue in json.loads(run(*tc, "qdisc", "show", "dev", link)):
-        yield from _discipline(link, queue)
-    for item in json.loads(run(*tc, "filter", "show", "dev", link, "ingress") or "[]"):
-        options = item.get("options", {})
-        # A line for the kind and one for the table come before the filter itself.
-        if "actions" in options or "bytecode" in options:
-            where = (
-                f"dev {link} ingress pref {item['pref']} protocol {item['protocol']}"
-            )
-            yield f"filter add {where} {_filter(item['kind'], options)}"
-
-
-def _discipline(link: str, queue: Document) -> Iterator[str]:
-    options = queue["options"]
-    if queue["kind"] == "tbf":
-        burst = options["burst"].partition("b")[0]
-        limit = (
-            f"rate {options['rate'] * 8}bit burst {burst} latency {options['lat']}us"
-        )
-        yield f"qdisc add dev {link} root handle {queue['handle']} tbf {limit}"
-    elif queue["kind"] in {"clsact", "ingress"}:
-        yield f"qdisc add dev {link} {queue['kind']}"
-    else:
-        assert queue["kind"] in {"noqueue", "noop", "pfifo_fast"}, queue
-
-
-def _filter(kind: str, options: Document) -> str:
-    if kind == "bpf":
-        code = options["bytecode"]["insns"]
-        words = [f"{one['code']} {one['jt']} {one['jf']} {one['k']}" for one in code]
-        text = ",".join([str(len(code)), *words])
-        return f"handle {options['handle']} bpf da bytecode '{text}'"
-    (action,) = options["actions"]
-    match = options["match"]
-    assert (kind, action["kind"]) == ("u32", "mirred"), options
-    where = f"0x{match['value']} 0x{match['mask']} at {match['off']}"
-    what = f"{action['direction']} {action['mirred_action']} dev {action['to_dev']}"
-    return f"u32 match u32 {where} action mirred {what}"
 
 
 def rules() -> list[str]:
