@@ -16,6 +16,8 @@ SOURCE = Path(__file__).with_name("libcni") / "main.go"
 GOPATH = Path("/usr/share/gocode")
 LIBRARY = GOPATH / "src/github.com/containernetworking/cni/libcni"
 INSIDE = "/run/lab/libcni"
+# The library is compiled once, not for each module and worker; go locks it itself.
+CACHE = Path(__file__).parents[2] / "dist/go-cache"
 
 
 def build(directory: Path) -> Path:
@@ -28,7 +30,7 @@ def build(directory: Path) -> Path:
         **os.environ,
         "GO111MODULE": "off",
         "GOPATH": str(GOPATH),
-        "GOCACHE": str(directory / "cache"),
+        "GOCACHE": str(CACHE),
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
     }
