@@ -99,8 +99,10 @@ def test_what_is_no_bus_is_given_up(
     place: Path, serve: Callable[[socket.socket], None], msg: str
 ) -> None:
     """Silence, half a conversation and foreign words are code 999, and in time."""
+    # Only silence has to last; what comes may come late on a busy machine.
+    limit = 0.3 if "no answer" in msg else 5
     began = time.monotonic()
-    with listening(place, serve), pytest.raises(CNIError) as caught, Bus(0.3):
+    with listening(place, serve), pytest.raises(CNIError) as caught, Bus(limit):
         pass
     assert time.monotonic() - began < 5 * PATIENCE
     assert caught.value.code == 999
