@@ -37,6 +37,7 @@ options of test, before those of pytest:
                   virtual machine on this machine's files; downloaded to
                   /var/cache/cnipy-kernels (CNIPY_KERNELS)
   --brief         there only what most kernels lack, and one whole chain
+  --beside SERIES run all tests here, and that brief part there at the same time
 
 options of bench:
   --quick         three minutes, to see that all of it runs
@@ -272,21 +273,24 @@ demo() {
 }
 
 run_tests() {
-    local kernel='' brief='' wanted=() at_once=()
+    local kernel='' brief='' beside='' wanted=()
     while (($#)); do
         case $1 in
             --kernel) kernel=${2:?--kernel needs a series, 6.1 or 6.12}; shift 2 ;;
             --brief) brief=1; shift ;;
+            --beside) beside=${2:?--beside needs a series, 6.1 or 6.12}; shift 2 ;;
             *) break ;;
         esac
     done
+    [[ ! $beside || (! $kernel && $# == 0) ]] || die "test: --beside runs all tests"
     wanted=(nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl
         shellcheck=shellcheck sysctl=procps tcpdump=tcpdump
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
-        strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld dbus-daemon=dbus
+        strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
+        dbus-daemon=dbus mke2fs=e2fsprogs
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)
-    if [[ $kernel || ${CNI_TESTS_STRICT:-} ]]; then
+    if [[ $kernel || $beside || ${CNI_TESTS_STRICT:-} ]]; then
         wanted+=(qemu-system-x86_64=qemu-system-x86 depmod=kmod cpio=cpio)
     fi
     if [[ ${CNI_TESTS_STRICT:-} && ! $client ]]; then client=$(uname -m); fi
@@ -300,13 +304,53 @@ run_tests() {
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
     fi
+    test_everything "$beside"
+}
+
+# test_everything [SERIES]: both passes here, and beside them the brief part on that kernel.
+test_everything() {
+    local at_once=() machine='' late='' status=0 printed=$top/dist/cold-starts.log
     # Tests wait for much of their time, so twice as many as there are cores.
     at_once=(-n "$(($(nproc) * 2))" --dist worksteal)
+    # Without bytecode every process of every worker would compile all that it imports.
+    unset PYTHONDONTWRITEBYTECODE
+    if [[ $1 ]]; then
+        # Once, rather than in each worker, and in the machine that is ten times slower.
+        # What cannot be collected is told by the passes.
+        "$venv/bin/python" -m pytest --collect-only -qq >/dev/null || true
+        set -m # a process group of its own, to end it as one
+        in_one_piece test_on_kernel "$1" brief &
+        machine=$!
+        set +m
+        # shellcheck disable=SC2064 # this machine
+        trap "kill -- -$machine 2>/dev/null || true" EXIT
+        export CNI_TESTS_ELSEWHERE=$1
+    fi
     say "with the warm server"
     CNI_TESTS_WARM=1 "$venv/bin/python" -m pytest -q "${at_once[@]}" \
         tests/runtimes tests/recordings tests/examples tests/differential
     say "with cold starts"
-    exec "$venv/bin/python" -m pytest "${at_once[@]}" --cov --cov-report=term
+    if [[ -t 1 ]]; then at_once+=(--color=yes); fi
+    "$venv/bin/python" -m pytest "${at_once[@]}" --cov --cov-report=term |
+        tee "$printed" || status=$?
+    [[ $machine ]] || return "$status"
+    if kill -0 "$machine" 2>/dev/null; then late=1; fi
+    if ! wait "$machine"; then
+        say "on Debian's kernel $1: failed, as printed above"
+        status=1
+    elif [[ $late ]]; then
+        tail -n 1 "$printed" # the summary of most tests is the last line
+    fi
+    trap - EXIT
+    return "$status"
+}
+
+# What a command prints appears at its end; returns its status.
+in_one_piece() {
+    local printed status=0
+    printed=$("$@" 2>&1) || status=$?
+    printf '\n%s\n' "$printed"
+    return "$status"
 }
 
 # test_on_kernel SERIES BRIEF PYTEST-ARGUMENT...: boots once, whatever is run.
@@ -320,11 +364,12 @@ test_on_kernel() {
         mapfile -t chosen < <("$venv/bin/python" -m pytest --collect-only -q \
             -m "$marked" "$@" | sed -n 's/^\(tests[^:]*\)::.*/\1/p' | sort -u)
         set -- -m "$marked" "${chosen[@]}"
+    else
+        set -- -n "$(nproc)" --dist worksteal "$@"
     fi
     say "on Debian's kernel $series"
     PYTHONPATH=tests "$venv/bin/python" -m kernels "$series" \
-        "$venv/bin/python" -m pytest -p no:cacheprovider \
-        -n "$(nproc)" --dist worksteal "$@"
+        "$venv/bin/python" -m pytest -p no:cacheprovider "$@"
 }
 
 # Namespaces that end with it, and what it extracts: nothing is left.

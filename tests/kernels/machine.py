@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kernels.image import Image
 
 MEMORY = "3072"  # MiB; what tests write lies in there too
-# How much longer than elsewhere tests wait for what is to happen; see tests/lab.py.
-PATIENCE = "4"
+# How much longer than here tests wait for what is to happen; see tests/lab.py.
+SLOWER = 4
 # Seconds without a word, after which the machine is ended. Not how long it may run: all
 # of netns and examples takes hours.
 SILENCE = 2400.0
@@ -73,13 +73,17 @@ def _watched(command: Sequence[str]) -> str:
 def _guest(command: Sequence[str], directory: Path) -> str:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     settings = {"PATH": _PATH, "HOME": "/root", "TERM": "dumb", **kept}
-    settings["CNI_TESTS_PATIENCE"] = PATIENCE
+    patience = SLOWER * float(os.environ.get("CNI_TESTS_PATIENCE", "1"))
+    settings["CNI_TESTS_PATIENCE"] = f"{patience:g}"
+    # Tests that run here at the same time come and go in /tmp, which is the same one.
+    settings["TMPDIR"] = "/tmp/vm"
     exports = "".join(
         f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()
     )
     return (
         f"{exports}"
         "stty -opost </dev/hvc0\n"
+        'install -d -m 1777 "$TMPDIR"\n'
         "hostname kernel-test\n"
         "ip link set lo up\n"
         f"modprobe -a {' '.join(_LOADED)}\n"
