@@ -109,10 +109,14 @@ def test_gc_keeps_a_valid_attachment(node: Node) -> None:
 
 
 def without_records(described: dict[str, Any]) -> dict[str, Any]:
-    """Return what describes a world, with no files but those of host-local."""
+    """Return what describes a world, with no files but those of host-local.
+
+    A table that is declared anew stands behind the others.
+    """
     files = described["files"]
     leases = [path for path in files if path.startswith("/var/lib/cni")]
-    return {**described, "files": {path: files[path] for path in leases}}
+    kept = {path: files[path] for path in leases}
+    return {**described, "rules": sorted(described["rules"]), "files": kept}
 
 
 def test_repeated_add_of_chained_plugins_answers_the_same(node: Node) -> None:
