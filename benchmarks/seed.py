@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks import conf, iptables
 from cni_common import attachments, marks, own_tables, state
+from cni_common.attachment import record
+from cni_common.attachment.record import Record
 from cni_common.naming import Attachment
-from plugins.bridge import record
-from plugins.bridge.record import Record
+from cni_common.parts.bridge import Bridge
+from cni_common.parts.masqueraded import Masqueraded
+from cni_common.parts.veth import Veth
 from plugins.portmap import claims, elements, ledger, localnet, rules
 from plugins.portmap.claims import Claim, Target
 
@@ -102,18 +105,15 @@ def users(count: int) -> None:
     room = state.ensure_directory("masquerade", conf.SUBNET.replace("/", "_"))
     for number, other in enumerate(others(count)):
         owner = Attachment(conf.NETWORK, other.container, "eth0")
-        netns = f"/run/netns/{other.container}"
         link = f"veth-o{number}"
-        noted = Record(
-            netns=netns,
-            netns_identity="",
-            bridge=conf.BRIDGE,
-            ipam="host-local",
-            host_veth=link,
-            host_mac="",
-            masquerade=(subnet,),
+        parts = (
+            Bridge(name=conf.BRIDGE),
+            Veth(host=link, inside="eth0", bridge=conf.BRIDGE),
+            Masqueraded(subnets=(subnet,)),
         )
-        record.write(owner, noted)
+        netns = f"/run/netns/{other.container}"
+        made = Record(netns=netns, ipam="host-local", parts=parts)
+        record.write("bridge", owner, made)
         state.write(room, owner.digest(), asdict(owner))
 
 

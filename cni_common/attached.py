@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cni_common.shapes import Shape, Table
     from cni_common.sides import Sides
     from cni_common.spec.request import Request
-    from cni_common.spec.result import Result
+    from cni_common.spec.result import Result, Route
 
 
 _TABLE: Table = {
@@ -109,6 +109,13 @@ def complete(record: Attached, result: Result) -> Attached:
     """Return the record with which ADD ends."""
     routes = tuple(route.document() for route in result.routes)
     return replace(record, routes=routes, complete=True)
+
+
+def routes_of(record: Attached | None) -> list[Route]:
+    """Return the routes that a record tells of."""
+    from cni_common.spec.result import Route  # noqa: PLC0415 - models are dear
+
+    return [Route.model_validate(each) for each in record.routes] if record else []
 
 
 def delete_remains(

@@ -6,34 +6,28 @@ What later plugins of a chain may add, further addresses and routes, is accepted
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-
-from cni_common import state
-from cni_common.kernel import addresses, forwarding, ipv6, links, netns, routes, sysctl
+from cni_common.kernel import addresses, ipv6, links, netns, routes, sysctl
 from cni_common.kernel.routes import SCOPE_LINK
-from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Route
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
-    from cni_common.sides import Sides
+    from cni_common.sides import Namespaces
     from cni_common.spec.fields import IPAddress, IPInterface
-    from cni_common.spec.result import IP, Result
+    from cni_common.spec.result import IP, Result, Route
 
 
 def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
-    side: Sides,
+    side: Namespaces,
     ifname: str,
     result: Result,
     *,
     detect_duplicates: bool = False,
-    await_carrier: Callable[[], None] | None = None,
+    await_carrier: Callable[[], object] | None = None,
     prefix_routes: bool = True,
 ) -> None:
     """Have `ifname` in the container up, with the addresses and routes of `result`.
@@ -63,8 +57,13 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     if detect_duplicates and has_ipv6:
         with netns.entered(side.namespace):
             addresses.wait_usable(side.container, link)
-    outside = [ip.gateway for ip in ips if ip.gateway is not None and is_outside(ip)]
+    outside = gateways_outside(ips)
     add_routes(side.container, link, result.routes, ips, on_link=outside)
+
+
+def gateways_outside(ips: Iterable[IP]) -> list[IPAddress]:
+    """Return the gateways that are on the link, but in no subnet of it."""
+    return [ip.gateway for ip in ips if ip.gateway is not None and is_outside(ip)]
 
 
 def is_outside(ip: IP) -> bool:
@@ -105,26 +104,6 @@ def add_routes(
         )
 
 
-@contextmanager
-def forwarded(ips: Iterable[IP]) -> Iterator[None]:
-    """Have the families of `ips` forwarded by the host, unless the block fails.
-
-    Raises code 999.
-    """
-    versions = sorted({ip.address.version for ip in ips})
-    with ExitStack() as stack:
-        if versions:
-            # Nobody may rely on what a failing call is about to revert, so that who
-            # changes something keeps the lock until it is certain.
-            stack.enter_context(state.lock("forwarding"))
-            undo = stack.enter_context(Rollback())
-            changed = forwarding.enable(versions)
-            undo(forwarding.revert, changed)
-            if not changed:
-                stack.close()
-        yield
-
-
 def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
     """Return the gateway of `route`: its own, else the first one of its family."""
     if route.gw is not None or route.scope == SCOPE_LINK:
@@ -135,13 +114,12 @@ def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
     return None
 
 
-def completed(shown: Iterable[Route], noted: Iterable[dict[str, Any]]) -> list[Route]:
+def completed(shown: Iterable[Route], noted: Iterable[Route]) -> list[Route]:
     """Return the routes of a result with the fields it cannot show before 1.1.0.
 
-    `noted` are documents of the whole routes, as a record has them.
+    `noted` are the whole routes, as a record has them.
     """
-    listed = [Route.model_validate(document) for document in noted]
-    whole = {(route.dst, route.gw): route for route in listed}
+    whole = {(route.dst, route.gw): route for route in noted}
     return [whole.get((route.dst, route.gw), route) for route in shown]
 
 

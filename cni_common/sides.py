@@ -13,9 +13,25 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
 
     from cni_common.kernel.netns import Namespace
     from cni_common.spec.request import Request
+
+    class Namespaces(Protocol):
+        """The host's and the container's netlink socket, and the container's netns."""
+
+        @property
+        def host(self) -> Netlink:
+            """A socket of the host's namespace."""
+
+        @property
+        def container(self) -> Netlink:
+            """A socket of the container's namespace."""
+
+        @property
+        def namespace(self) -> Namespace:
+            """The container's namespace."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,9 @@ def sides(path: str) -> Iterator[Sides]:
             yield Sides(host, container, namespace)
 
 
-def refuse_elsewhere(side: Sides, request: Request, path: str, identity: str) -> None:
+def refuse_elsewhere(
+    side: Namespaces, request: Request, path: str, identity: str
+) -> None:
     """Raise code 999 if the attachment lives in another namespace than CNI_NETNS.
 
     `path` and `identity` are those of the namespace in which it was made.
@@ -47,7 +65,7 @@ def refuse_elsewhere(side: Sides, request: Request, path: str, identity: str) ->
         raise CNIError(Code.INTERNAL, f"{msg} has it in {path}")
 
 
-def refuse_existing(side: Sides, request: Request) -> None:
+def refuse_existing(side: Namespaces, request: Request) -> None:
     """Raise code 999 if the container has CNI_IFNAME already (section 2, ADD)."""
     if links.get(side.container, request.ifname) is not None:
         msg = f"add interface {request.ifname}: it already exists"

@@ -6,62 +6,28 @@ from __future__ import annotations
 from cni_common import naming
 from cni_common.kernel import addresses, link_removal, links, netns
 from cni_common.kernel.netlink import Netlink
-from cni_common.sides import refuse_elsewhere, refuse_existing
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
-    from cni_common.pair_record import PairRecord
-    from cni_common.sides import Sides
     from cni_common.spec.fields import IPInterface
-    from cni_common.spec.request import Request
     from cni_common.spec.result import Interface
 
 MTU_MAX = 65535
 _NAME_ATTEMPTS = 10
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The pair's names, hardware addresses and the alias of its host end."""
-
-    host: str
-    container: str
-    host_mac: str
-    mac: str
-    alias: str
-
-
-def delete_remains(
-    side: Sides, request: Request, noted: PairRecord | None, delete: Callable[[], None]
-) -> None:
-    """Have nothing left of an earlier ADD of this attachment that was killed.
-
-    `noted` is its record, `delete` what DEL does. Raises code 999 for an interface of
-    anybody else or of an ADD that is complete, and for an attachment that lives in
-    another namespace.
-    """
-    if noted is None or noted.complete:
-        refuse_existing(side, request)
-    if noted is not None:
-        refuse_elsewhere(side, request, noted.netns, noted.netns_identity)
-        delete()
-        refuse_existing(side, request)
-
-
-def plan(host: Netlink, owner: Attachment, mac: str) -> Pair:
-    """Return a pair for `owner` whose host name is derived from it and free."""
+def free_name(host: Netlink, attachment: Attachment) -> str:
+    """Return a name for the host's end that is derived from `attachment`, and free."""
     for attempt in range(_NAME_ATTEMPTS):
-        name = naming.host_veth(owner, attempt)
+        name = naming.host_veth(attachment, attempt)
         if links.get(host, name) is None:
-            macs = (naming.random_mac(), mac or naming.random_mac())
-            return Pair(name, owner.ifname, *macs, naming.alias(owner))
-    msg = f"name host end of {owner.ifname}: {_NAME_ATTEMPTS} names are taken"
+            return name
+    msg = f"name host end of {attachment.ifname}: {_NAME_ATTEMPTS} names are taken"
     raise CNIError(Code.INTERNAL, msg)
 
 
@@ -70,20 +36,6 @@ def validate_mtu(mtu: int) -> None:
     if not 0 <= mtu <= MTU_MAX:
         msg = f"parse mtu: {mtu} is not between 0 and {MTU_MAX}"
         raise CNIError(Code.INVALID_CONFIG, msg)
-
-
-def check_container_end(inside: Netlink, end: Interface) -> Link:
-    """Return the container's end; raises code 999 unless it is as `end` tells."""
-    link = links.get(inside, end.name)
-    msg = f"check interface {end.name}: "
-    if link is None:
-        raise CNIError(Code.INTERNAL, msg + "it does not exist")
-    if link.kind != "veth":
-        raise CNIError(Code.INTERNAL, msg + "it is no veth")
-    if end.mac and link.mac != end.mac.lower():
-        msg += f"its MAC is {link.mac}, not {end.mac}"
-        raise CNIError(Code.INTERNAL, msg)
-    return link
 
 
 def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:

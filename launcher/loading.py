@@ -6,10 +6,18 @@ from __future__ import annotations
 from importlib import import_module
 
 from cni_common.plugin import gate_version, settle_namespace
-from plugins import DETACH, REGISTER, WITHOUT_RECORDS, versions_of
+from plugins import (
+    DETACH,
+    REGISTER,
+    WITHOUT_DELETION,
+    WITHOUT_RECORDS,
+    versions_of,
+)
 
 TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cni_common.skel import Plugin
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
@@ -28,7 +36,7 @@ class Registered:
 
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
-        if request.command == "DEL" and self.name in DETACH:
+        if request.command == "DEL" and self.name not in WITHOUT_DELETION:
             gate_version(request, versions_of(self.name))
             request = settle_namespace(request)
             if _detach(self.name, request):
@@ -41,13 +49,23 @@ def _detach(name: str, request: Request) -> bool:
     from cni_common import renamed  # for DEL alone
     from cni_common.rollback import Gather
 
-    detach = import_module(DETACH[name]).detach
+    detach = _deletion(name)
     served = [request]
     if name not in WITHOUT_RECORDS:
         served = renamed.requests(name, request)
     with Gather() as each:
         done = [each(detach, one) for one in served]
     return all(done)
+
+
+def _deletion(name: str) -> Callable[[Request], bool]:
+    """Return what deletes by the record of the plugin `name`."""
+    if name not in DETACH:
+        from cni_common.attachment.deletion import delete_recorded  # for DEL alone
+
+        return lambda request: delete_recorded(name, request)
+    found: Callable[[Request], bool] = import_module(DETACH[name]).detach
+    return found
 
 
 def load(name: str) -> Plugin:

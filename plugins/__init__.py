@@ -25,23 +25,25 @@ REGISTER: dict[str, str] = {
 }
 
 # Modules with `detach(request) -> bool`: DEL without a configuration, for attachments
-# that there is a record of. Models are a good part of a cold start.
+# that there is a record of. Models are a good part of a cold start. Who is not among
+# them has attachments of parts, for which there is one (cni_common/attachment).
 DETACH: dict[str, str] = {
     "bandwidth": "plugins.bandwidth.detach",
-    "bridge": "plugins.bridge.detach",
     "dnsname": "plugins.dnsname.detach",
     "firewall": "plugins.firewall.detach",
     "host-device": "plugins.host_device.detach",
     "host-local": "plugins.host_local.detach",
     "macvlan": "plugins.macvlan.detach",
     "portmap": "plugins.portmap.detach",
-    "ptp": "plugins.ptp.detach",
     "static": "plugins.static.detach",
     "tuning": "plugins.tuning.detach",
 }
 
 # Those of them that write no record of an attachment.
 WITHOUT_RECORDS = frozenset({"host-local", "static"})
+
+# Those that have nothing to delete.
+WITHOUT_DELETION = frozenset({"loopback"})
 
 # The first version that the reference plugin speaks, where it is not the oldest one.
 SINCE: dict[str, str] = {

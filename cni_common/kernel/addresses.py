@@ -87,9 +87,12 @@ def add(
             raise _refused("add", address, link, error)
 
 
-def ensure(netlink: Netlink, link: Link, address: IPInterface) -> bool:
+def ensure(
+    netlink: Netlink, link: Link, address: IPInterface, *, prefix_route: bool = True
+) -> bool:
     """Have `link` hold `address`; tell whether this call added it. Raises code 999."""
-    message = _message(link, address, _flags(address))
+    flags = _flags(address, prefix_routes=prefix_route)
+    message = _message(link, address, flags)
     (error,) = netlink.outcomes([(message, RTM_NEWADDR, CREATE | EXCLUSIVE)])
     if error is not None and error.errno != errno.EEXIST:
         raise _refused("add", address, link, error)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from cni_common.kernel.attributes import number, text
-from cni_common.kernel.link_answer import IFF_ALLMULTI, IFNAME, MTU, TXQLEN
+from cni_common.kernel.link_answer import IFF_ALLMULTI, IFNAME, MASTER, MTU, TXQLEN
 from cni_common.kernel.links import RTM_NEWLINK, refused
 from cni_common.kernel.netlink import NetlinkError
 from cni_common.kernel.requests import LinkRequest
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
 
 
@@ -18,6 +19,12 @@ def set_mtu(netlink: Netlink, name: str, mtu: int) -> None:
     """Give the link the MTU `mtu`, in bytes. Raises code 999."""
     message = LinkRequest(text(IFNAME, name), number(MTU, mtu))
     _change(netlink, message, f"{name} mtu {mtu}")
+
+
+def set_master(netlink: Netlink, link: Link, master: Link) -> None:
+    """Make the link a port of `master`. Raises code 999."""
+    message = LinkRequest(text(IFNAME, link.name), number(MASTER, master.index))
+    _change(netlink, message, f"{link.name} master {master.name}")
 
 
 def set_tx_queue_length(netlink: Netlink, name: str, packets: int) -> None:

@@ -197,47 +197,48 @@ def announce(netlink: Netlink, link: Link) -> None:
     set_mac(netlink, link.name, link.mac)
 
 
-def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> None:
-    """Return when the bridge port `name` is enabled; raises code 999 after `seconds`.
+def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> Link:
+    """Return the bridge port `name` when it is enabled; raises code 999 after
+    `seconds`.
 
     The kernel enables a port when it has seen the carrier, which it does in a work
     queue, so that the first frames of a container would be lost without waiting.
     With STP an enabled port does not forward yet, for half a minute: that is the
     administrator's wish. The calling thread must be in the namespace of `netlink`.
     """
-    link = _wait(netlink, name, seconds, lambda link: link.port_enabled)
-    if link is not None:
+    link, in_time = _wait(netlink, name, seconds, lambda link: link.port_enabled)
+    if not in_time:
         msg = f"bring up bridge port {name}: it stays disabled"
         raise CNIError(Code.INTERNAL, msg, f"its link is {link.operstate}")
+    return link
 
 
-def wait_operational(netlink: Netlink, name: str, seconds: float = 10.0) -> None:
-    """Return when the link `name` sends what it is given; raises code 999 after
+def wait_operational(netlink: Netlink, name: str, seconds: float = 10.0) -> Link:
+    """Return the link `name` when it sends what it is given; raises code 999 after
     `seconds`.
 
     The kernel starts the queue of a link whose carrier came after it was up in a
     work queue, and drops what is sent before. The calling thread must be in the
     namespace of `netlink`.
     """
-    link = _wait(netlink, name, seconds, lambda link: link.operstate == "up")
-    if link is not None:
+    link, in_time = _wait(netlink, name, seconds, lambda link: link.operstate == "up")
+    if not in_time:
         msg = f"bring up link {name}: it stays {link.operstate}"
         raise CNIError(Code.INTERNAL, msg)
+    return link
 
 
 def _wait(
     netlink: Netlink, name: str, seconds: float, holds: Callable[[Link], bool]
-) -> Link | None:
-    """Return None when `holds` the link, or the link as it is after `seconds`."""
+) -> tuple[Link, bool]:
+    """Return the link when it `holds`, or as it is after `seconds`, and which it is."""
     with Netlink(groups=GROUP_LINK) as events:
         until = time.monotonic() + seconds
         while True:
             link = existing(netlink, name)
-            if holds(link):
-                return None
             left = until - time.monotonic()
-            if left <= 0:
-                return link
+            if holds(link) or left <= 0:
+                return link, holds(link)
             if select.select([events], [], [], left)[0]:
                 events.receive()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cni_common.spec.request import Request
 
+DEFAULT_VLAN = 1  # of every port of a bridge
 VLAN_MAX = 4094
 
 
@@ -92,8 +93,28 @@ class BridgeConf(NetConf):
         return [f"{' '.join(idle)} without ipam: no address, no effect"] if idle else []
 
     def trunk(self) -> set[int]:
-        """Return the VLANs that the port carries tagged."""
+        """Return the VLANs of the trunk; raises code 7."""
         return {vid for part in self.vlan_trunk or [] for vid in part.vids()}
+
+    @property
+    def has_vlans(self) -> bool:
+        """Whether it names any VLAN; an empty trunk names none."""
+        return self.vlan != 0 or bool(self.vlan_trunk)
+
+    @property
+    def pvid(self) -> int:
+        """The VLAN of untagged frames, 0 for none.
+
+        A trunk without a VLAN of its own keeps the default one.
+        """
+        if not self.vlan and self.vlan_trunk and not self.preserve_default_vlan:
+            return DEFAULT_VLAN
+        return self.vlan
+
+    @property
+    def tagged(self) -> set[int]:
+        """The VLANs that the port carries tagged."""
+        return self.trunk() - {self.pvid}
 
     def called(self, name: str) -> BridgeConf:
         """Return the configuration with `name` as the bridge's own name.

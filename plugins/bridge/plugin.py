@@ -3,175 +3,88 @@
 
 from __future__ import annotations
 
-from cni_common import (
-    attachments,
-    delegate,
-    duplicates,
-    layer3,
-    masquerade,
-    overlaps,
-    previous,
-    requested_mac,
-    spoofcheck,
-    veth_pair,
-)
+from cni_common import duplicates, naming, requested_mac, veth_pair
+from cni_common.attachment import engine
+from cni_common.attachment.scheme import Plan, Scheme
 from cni_common.kernel import forwarding, links, nft
 from cni_common.kernel.netlink import Netlink
-from cni_common.naming import Attachment
-from cni_common.rollback import Gather, Rollback
-from cni_common.sides import sides
-from cni_common.skel import Plugin
+from cni_common.parts.addresses import Addresses
+from cni_common.parts.announced import Announced
+from cni_common.parts.bridge import Bridge
+from cni_common.parts.forwarded import Forwarded
+from cni_common.parts.gateway import Gateway
+from cni_common.parts.masqueraded import Masqueraded
+from cni_common.parts.not_the_hosts import NotTheHosts
+from cni_common.parts.port_flags import PortFlags
+from cni_common.parts.port_vlans import PortVlans
+from cni_common.parts.single_copies import SingleCopies
+from cni_common.parts.spoof_guard import SpoofGuard
+from cni_common.parts.veth import Veth
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Interface, Result
-from cni_common.spec.values import replace
-from plugins.bridge import (
-    checks,
-    gateway,
-    network,
-    record,
-    release,
-    veth,
-    vlans,
-)
+from cni_common.spec.result import Result
+from cni_common.spec.values import dataclass
+from plugins.bridge import gateway
 from plugins.bridge.conf import BridgeConf
-from plugins.bridge.detach import detach
-from plugins.bridge.record import Record
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from cni_common.kernel.link_answer import Link
-    from cni_common.sides import Sides
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import Part
+    from cni_common.attachment.scheme import Told
+    from cni_common.naming import Attachment
     from cni_common.spec.request import Request
-    from cni_common.veth_pair import Pair
 
 CONTAINER = 2  # index of the container's end in the result
 
 
-def add(request: Request, conf: BridgeConf) -> Result:
-    """The container has CNI_IFNAME with its addresses and routes, on the bridge."""
-    conf.validate_for(request)
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a plan of the bridge plugin needs to know beside its configuration.
+
+    Names and MACs of both ends; `bridge` by its own name, whose MAC is looked at if
+    given; `mtu` in bytes; whether packets would come `twice`.
+    """
+
+    bridge: str
+    host: str
+    host_mac: str = ""
+    mac: str = ""
+    bridge_mac: str = ""
+    mtu: int = 0
+    twice: bool = False
+
+
+def facts(node: Node, request: Request, conf: BridgeConf) -> Facts:
+    """Return names that are free, and MACs; raises code 7 or 999."""
     mac = requested_mac.of_request(request, conf)
     if conf.ip_masq or conf.macspoofchk:
         nft.check_openable()
-    owner = Attachment.of(request)
-    with sides(request.netns) as side, Rollback() as undo:
-        conf = network.named(side.host, conf)
-        noted = record.read(owner)
-        veth_pair.delete_remains(side, request, noted, lambda: delete(request, conf))
-        pair = veth_pair.plan(side.host, owner, mac)
-        undo(record.delete, owner)
-        noted = _record(side, conf, pair)
-        record.write(owner, noted)
-        _plug_in(side, conf, pair, owner, undo)
-        if noted.duplicates:
-            undo(duplicates.release, owner)
-            duplicates.ensure(pair.mac, owner)
-        request.log.step("link")
-        ipam = conf.ipam.type
-        leased = delegate.lease(ipam, request, undo) if ipam else Result()
-        request.log.step("ipam")
-        result = _layer3(conf, leased)
-        noted = _with_layer3(noted, conf, result)
-        record.write(owner, noted)
-        overlaps.refuse_own(result.ips, link=vlans.gateway_name(conf))
-        if not conf.disable_container_interface:
-            veth.configure(side, pair, conf, result)
-        if noted.gateways:
-            network.be_gateway(side.host, conf, result.ips, owner, undo)
-        request.log.step("addresses")
-        if noted.masquerade:
-            undo(masquerade.release, owner, noted.masquerade)
-            exempt = conf.ip_masq_except or ()
-            masquerade.ensure(owner, noted.masquerade, exempt)
-        request.log.step("masquerade")
-        if not conf.disable_container_interface:
-            veth.announce(side, pair)
-        interfaces = _interfaces(side, request, conf, noted)
-        record.write(owner, replace(noted, complete=True))
-        with layer3.forwarded(result.ips if noted.gateways else ()):
-            request.log.step("gateway")
-            result = result.model_copy(update={"interfaces": interfaces})
-            return request.delivered(result)
-
-
-def delete(request: Request, conf: BridgeConf) -> None:
-    """Nothing of the attachment is left: rules, link, lease; the bridge stays."""
-    if detach(request):
-        return
-    owner = Attachment.of(request)
-    with Gather() as each:
-        each(release.unrecorded, owner, request.netns, previous.interfaces(request))
-        if conf.ipam.type:
-            each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may not have finished writing it, or it is damaged.
-        if not each.errors:
-            each(record.delete, owner)
-
-
-def check(request: Request, conf: BridgeConf) -> None:
-    """Raise unless all that ADD did is still there, as prevResult says."""
-    conf.validate_for(request)
-    if conf.ipam.type:
-        delegate.check(conf.ipam.type, request)
-    checks.attachment(request, conf)
-
-
-def gc(request: Request, conf: BridgeConf) -> None:
-    """What belongs to this network and to no valid attachment is gone."""
-    valid = request.valid_attachments
-    with Gather() as each:
-        if valid is not None:
-            for stale in attachments.stale(record.PLUGIN, request.network, valid, each):
-                each(release.stale, stale)
-            each(spoofcheck.collect, request.network, valid)
-            each(duplicates.collect, request.network, valid)
-            each(masquerade.collect, request.network, valid)
-        if conf.ipam.type:
-            each(delegate.gc, conf.ipam.type, request)
-
-
-def status(request: Request, conf: BridgeConf) -> None:
-    """Raise unless ADD could do its work: rules, forwarding, addresses."""
-    conf.validate_for(request)
-    with Netlink() as host:
-        conf = network.named(host, conf)
-    if conf.ip_masq or conf.macspoofchk:
-        nft.check_writable()
-    if conf.gateway and not forwarding.can_enable(4):
-        msg = "enable forwarding: net/ipv4/ip_forward cannot be written"
-        raise CNIError(Code.NOT_AVAILABLE, msg)
-    if conf.ipam.type:
-        delegate.status(conf.ipam.type, request)
-
-
-def _record(side: Sides, conf: BridgeConf, pair: Pair) -> Record:
-    return Record(
-        netns=side.namespace.path,
-        netns_identity=side.namespace.identity,
-        bridge=conf.bridge,
-        ipam=conf.ipam.type,
-        host_veth=pair.host,
-        host_mac=pair.host_mac,
-        spoofcheck=conf.macspoofchk,
-        duplicates=conf.promisc_mode and duplicates.are_likely(),
+    return Facts(
+        bridge=_own_name(node.host, conf),
+        host=veth_pair.free_name(node.host, node.attachment),
+        host_mac=naming.random_mac(),
+        mac=mac or naming.random_mac(),
+        mtu=conf.mtu,
+        twice=conf.promisc_mode and duplicates.are_likely(),
     )
 
 
-def _plug_in(
-    side: Sides, conf: BridgeConf, pair: Pair, owner: Attachment, undo: Rollback
-) -> None:
-    """Have the pair, and its host end as a port of the bridge."""
-    with network.locked(conf.bridge):
-        bridge = network.ensure(side.host, conf, owner, undo)
-        undo(veth_pair.delete_host_end, owner, pair.host, pair.host_mac)
-        veth.add(side, bridge, pair, conf)
-    vlans.set_port(side.host, bridge, pair.host, conf)
-    if conf.macspoofchk:
-        undo(spoofcheck.release, pair.host)
-        spoofcheck.ensure(pair.host, pair.mac, owner)
+def told(known: Told) -> Facts:
+    """Return the facts as prevResult and the record tell them."""
+    bridge = _own_name(known.node.host, known.conf)
+    port = known.host_end(bridge)
+    return Facts(
+        bridge=bridge,
+        host=port.name,
+        host_mac=port.mac.lower(),
+        mac=known.end.mac.lower(),
+        bridge_mac=known.on_host(bridge).mac.lower(),
+        mtu=port.mtu or known.conf.mtu,
+        twice=known.has(SingleCopies),
+    )
 
 
-def _layer3(conf: BridgeConf, leased: Result) -> Result:
+def settled(conf: BridgeConf, leased: Result) -> Result:
     """Return the result as far as it is not about links."""
     ips = [
         gateway.with_gateway(ip, is_gateway=conf.gateway, interface=CONTAINER)
@@ -184,42 +97,138 @@ def _layer3(conf: BridgeConf, leased: Result) -> Result:
     return Result(ips=ips, routes=routes, dns=dns)
 
 
-def _with_layer3(noted: Record, conf: BridgeConf, result: Result) -> Record:
-    subnets = {ip.address.network for ip in result.ips} if conf.ip_masq else set()
-    return replace(
-        noted,
-        masquerade=tuple(sorted(subnets, key=str)),
-        gateways=tuple(gateway.addresses_of(result.ips)) if conf.gateway else (),
-        routes=tuple(route.document() for route in result.routes),
+def plan(
+    attachment: Attachment, conf: BridgeConf, result: Result, known: Facts
+) -> Plan:
+    """Return what the attachment consists of."""
+    inside, gateway_link = attachment.ifname, _gateway_link(conf, known)
+    parts: list[Part] = []
+    if result.ips:
+        parts.append(NotTheHosts(ips=tuple(result.ips), link=gateway_link))
+    parts += _port(conf, known, inside)
+    if not conf.disable_container_interface:
+        parts.append(
+            Addresses(
+                inside=inside,
+                ips=tuple(result.ips),
+                routes=tuple(result.routes),
+                port=known.host,
+                detects_duplicates=conf.enabledad,
+            )
+        )
+    parts += _network(conf, known, result)
+    if not conf.disable_container_interface:
+        parts.append(Announced(port=known.host, inside=inside))
+    is_gateway = conf.gateway and bool(result.ips)
+    if is_gateway:
+        versions = {ip.address.version for ip in result.ips}
+        parts.append(Forwarded(versions=tuple(sorted(versions))))
+    return Plan(
+        parts=tuple(parts),
+        host_links=(known.bridge, known.host),
+        ends=(inside,),
+        late_links=(gateway_link,) if conf.vlan and is_gateway else (),
     )
 
 
-def _interfaces(
-    side: Sides, request: Request, conf: BridgeConf, noted: Record
-) -> list[Interface]:
-    """Return bridge, host end, container's end and the foot in the VLAN, if any.
+def _gateway_link(conf: BridgeConf, known: Facts) -> str:
+    return f"{known.bridge}.{conf.vlan}" if conf.vlan else known.bridge
 
-    Read at the end, for a port may have changed the bridge's MAC and MTU.
+
+def _port(conf: BridgeConf, known: Facts, inside: str) -> list[Part]:
+    """Return the bridge and its port."""
+    parts: list[Part] = [
+        Bridge(
+            name=known.bridge,
+            mtu=conf.mtu,
+            vlan_filtering=conf.vlan_filtering,
+            is_gateway=conf.gateway,
+            promiscuous=conf.promisc_mode,
+            bare=conf.disable_container_interface,
+            mac=known.bridge_mac,
+        ),
+        Veth(
+            host=known.host,
+            inside=inside,
+            host_mac=known.host_mac,
+            mac=known.mac,
+            mtu=known.mtu,
+            bridge=known.bridge,
+        ),
+        PortFlags(
+            port=known.host, hairpin=conf.hairpin_mode, isolated=conf.port_isolation
+        ),
+    ]
+    if conf.has_vlans:
+        parts.append(
+            PortVlans(
+                port=known.host,
+                bridge=known.bridge,
+                pvid=conf.pvid,
+                tagged=tuple(sorted(conf.tagged)),
+                keeps_default=conf.preserve_default_vlan,
+            )
+        )
+    if conf.macspoofchk:
+        parts.append(SpoofGuard(port=known.host, inside=inside, mac=known.mac))
+    if known.twice:
+        parts.append(SingleCopies(inside=inside))
+    return parts
+
+
+def _network(conf: BridgeConf, known: Facts, result: Result) -> list[Part]:
+    """Return what the host has for the addresses: gateways, masquerading."""
+    parts: list[Part] = []
+    ips = tuple(result.ips)
+    if conf.gateway and ips:
+        parts.append(
+            Gateway(
+                bridge=known.bridge,
+                addresses=tuple(gateway.addresses_of(ips)),
+                ips=ips,
+                vlan=conf.vlan,
+                mtu=conf.mtu,
+                forced=conf.force_address,
+            )
+        )
+    if conf.ip_masq and ips:
+        subnets = sorted({ip.address.network for ip in ips}, key=str)
+        exempt = tuple(conf.ip_masq_except or ())
+        parts.append(Masqueraded(subnets=tuple(subnets), exempt=exempt))
+    return parts
+
+
+def ready(request: Request, conf: BridgeConf) -> None:
+    """Raise code 50 unless rules and forwarding can be set."""
+    del request
+    with Netlink() as host:
+        _own_name(host, conf)
+    if conf.ip_masq or conf.macspoofchk:
+        nft.check_writable()
+    if conf.gateway and not forwarding.can_enable(4):
+        msg = "enable forwarding: net/ipv4/ip_forward cannot be written"
+        raise CNIError(Code.NOT_AVAILABLE, msg)
+
+
+def _own_name(host: Netlink, conf: BridgeConf) -> str:
+    """Return the own name of a bridge that `conf` may tell by another one.
+
+    By its own it is locked, recorded and found in /proc/sys. Raises code 7 for a name
+    that no link has, and that a bridge cannot be given.
     """
-    names = [noted.bridge, noted.host_veth]
-    found = [_interface(links.existing(side.host, name)) for name in names]
-    end = links.existing(side.container, request.ifname)
-    found.append(_interface(end, request.netns))
-    if conf.vlan and noted.gateways:
-        found.append(_interface(links.existing(side.host, vlans.gateway_name(conf))))
-    return found
+    link = links.get(host, conf.bridge)
+    return conf.called(link.name if link else conf.bridge).bridge
 
 
-def _interface(link: Link, sandbox: str = "") -> Interface:
-    return Interface(name=link.name, mac=link.mac, mtu=link.mtu, sandbox=sandbox)
-
-
-PLUGIN = Plugin(
-    "bridge",
-    conf=BridgeConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
+PLUGIN = engine.plugin(
+    Scheme(
+        "bridge",
+        facts=facts,
+        told=told,
+        settled=settled,
+        plan=plan,
+        ready=ready,
+        kinds=(Veth, SpoofGuard, SingleCopies, Masqueraded),
+    ),
+    BridgeConf,
 )

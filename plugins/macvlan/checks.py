@@ -38,7 +38,7 @@ def attachment(request: Request, conf: MacvlanConf) -> None:
         _options(macvlans.get(side.container, end.name), end.name, conf)
         ips = previous.ips_of(result, index)
         layer3.check_addresses(side.container, link, ips)
-        for route in layer3.completed(result.routes, noted.routes if noted else ()):
+        for route in layer3.completed(result.routes, attached.routes_of(noted)):
             layer3.check_route(side.container, link, route, ips)
 
 

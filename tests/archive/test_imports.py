@@ -14,6 +14,8 @@ import chains
 import pytest
 from lab import Answer, Space, need
 
+from plugins import DETACH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -64,26 +66,13 @@ def test_request_is_read_without_a_library(imported: Imported) -> None:
 
 
 @pytest.mark.parametrize(
-    "plugin",
-    [
-        "bandwidth",
-        "bridge",
-        "dnsname",
-        "firewall",
-        "host_device",
-        "host_local",
-        "macvlan",
-        "portmap",
-        "ptp",
-        "static",
-        "tuning",
-    ],
+    "module", [*sorted(DETACH.values()), "cni_common.attachment.deletion"]
 )
 def test_delete_of_what_is_recorded_imports_no_models(
-    imported: Imported, plugin: str
+    imported: Imported, module: str
 ) -> None:
     """DEL by the record needs no configuration, and so no models."""
-    modules = imported("cni_common.skel", f"plugins.{plugin}.detach")
+    modules = imported("cni_common.skel", module)
     assert not [name for name in modules if name.startswith(MODELS)]
 
 

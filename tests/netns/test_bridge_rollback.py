@@ -176,11 +176,22 @@ def test_interface_that_exists_is_untouched(cni: Cni, container: Space) -> None:
 
 
 def test_repeated_add_keeps_the_attachment(cni: Cni, container: Space) -> None:
-    """A second ADD of a living attachment is refused and changes nothing."""
+    """A second ADD of a living attachment answers the same and changes nothing."""
     wanted = conf(ipMasq=True, macspoofchk=True)
-    cni.ok("bridge", "ADD", wanted, netns=container)
+    result = cni.ok("bridge", "ADD", wanted, netns=container)
     before = picture(container)
-    cni.refused("bridge", "ADD", wanted, netns=container)
+    assert cni.ok("bridge", "ADD", wanted, netns=container) == result
+    assert picture(container) == before
+
+
+def test_another_add_of_a_living_attachment_is_refused(
+    cni: Cni, container: Space
+) -> None:
+    """What would be made otherwise is an error, and what is there stays."""
+    cni.ok("bridge", "ADD", conf(), netns=container)
+    before = picture(container)
+    error = cni.refused("bridge", "ADD", conf(hairpinMode=True), netns=container)
+    assert error["msg"] == "add interface eth0: it already exists"
     assert picture(container) == before
 
 

@@ -116,9 +116,10 @@ def test_lease_that_cannot_be_had_leaves_nothing(cni: Cni, container: Space) -> 
 def test_repeated_add_keeps_the_attachment(cni: Cni, host: Host) -> None:
     """A second ADD of a living attachment, here or elsewhere, changes nothing."""
     one, two = host.space(), host.space()
-    cni.ok("ptp", "ADD", EVERYTHING, netns=one)
+    result = cni.ok("ptp", "ADD", EVERYTHING, netns=one)
     before = picture(one, two)
-    error = cni.refused("ptp", "ADD", EVERYTHING, netns=one)
+    assert cni.ok("ptp", "ADD", EVERYTHING, netns=one) == result
+    error = cni.refused("ptp", "ADD", {**EVERYTHING, "mtu": 1300}, netns=one)
     assert error["msg"] == "add interface eth0: it already exists"
     error = cni.refused("ptp", "ADD", EVERYTHING, netns=two)
     assert error["msg"] == f"add interface eth0: container c1 has it in {one.path}"

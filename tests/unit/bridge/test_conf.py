@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from cni_common.kernel.bridges import PortVlans
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.model import parse
 from cni_common.spec.request import Request
-from plugins.bridge import vlans
 from plugins.bridge.conf import BridgeConf
 
 
@@ -91,25 +89,26 @@ def test_vlans_turn_filtering_on(keys: dict[str, Any], *, filtering: bool) -> No
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"vlan": 5}, PortVlans(5, frozenset({5}), frozenset())),
+        ({"vlan": 5}, (5, set())),
         (
             {"vlan": 5, "vlanTrunk": [{"minID": 4, "maxID": 6}]},
-            PortVlans(5, frozenset({5}), frozenset({4, 6})),
+            (5, {4, 6}),
         ),
         # A trunk alone keeps VLAN 1 for frames without a tag.
         (
             {"vlanTrunk": [{"id": 7}]},
-            PortVlans(1, frozenset({1}), frozenset({7})),
+            (1, {7}),
         ),
         (
             {"vlanTrunk": [{"id": 7}], "preserveDefaultVlan": True},
-            PortVlans(0, frozenset(), frozenset({7})),
+            (0, {7}),
         ),
     ],
 )
-def test_vlans_of_a_port(keys: dict[str, Any], expected: PortVlans) -> None:
+def test_vlans_of_a_port(keys: dict[str, Any], expected: tuple[int, set[int]]) -> None:
     """vlan is untagged and the port's own, the trunk is tagged."""
-    assert vlans.expected(conf(**keys)) == expected
+    read = conf(**keys)
+    assert (read.pvid, read.tagged) == expected
 
 
 @pytest.mark.parametrize(
@@ -118,13 +117,7 @@ def test_vlans_of_a_port(keys: dict[str, Any], expected: PortVlans) -> None:
 )
 def test_empty_trunk_names_no_vlan(keys: dict[str, Any], *, named: bool) -> None:
     """The VLANs of a port are left alone unless the configuration names some."""
-    assert vlans.wanted(conf(**keys)) == named
-
-
-def test_gateway_of_a_vlan_is_a_link_beside_the_bridge() -> None:
-    """The gateway's address is on br.VLAN where there is a VLAN."""
-    assert vlans.gateway_name(conf(bridge="br0")) == "br0"
-    assert vlans.gateway_name(conf(bridge="br0", vlan=5)) == "br0.5"
+    assert conf(**keys).has_vlans == named
 
 
 def test_name_of_the_gateway_s_link_may_be_too_long() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from cni_common import hops
+from cni_common.hops import Hop
 from cni_common.spec.errors import CNIError
 from cni_common.spec.result import IP
-from plugins.ptp import hops
-from plugins.ptp.hops import Hop
 
 
 def one(address: str, gateway: str | None = None) -> IP:

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door of DEL: by the record, without a configuration or a model of one."""
+
+from __future__ import annotations
+
+from cni_common import attachments, delegate
+from cni_common.attachment import record
+from cni_common.attachment.node import Node
+from cni_common.naming import Attachment
+from cni_common.rollback import Gather
+from cni_common.spec.values import replace
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cni_common.attachment.part import Part
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import Interface
+
+
+def delete_recorded(plugin: str, request: Request) -> bool:
+    """Delete what the record tells of; false if there is none to believe.
+
+    Rules, link, lease, in this order; who gave the address takes it back. Then the
+    record, unless something failed that a retry could mend.
+    """
+    attachment = Attachment.of(request)
+    found = record.read_for_removal(plugin, attachment)
+    if found is None:
+        return False
+    with Gather() as each:
+        each(_parts, plugin, attachment, found)
+        if found.ipam:
+            each(delegate.delete, found.ipam, request)
+        if not each.errors:
+            record.delete(plugin, attachment)
+    return True
+
+
+def delete_unrecorded(
+    plugin: str, request: Request, kinds: Collection[type[Part]], ipam: str
+) -> None:
+    """Delete what the kernel says is the attachment's, and its lease.
+
+    It was deleted before, or its record is lost, or the reference plugin made it. What
+    prevResult tells keeps another suite's link from being taken for it.
+    """
+    from cni_common import previous  # noqa: PLC0415 - models are dear
+
+    attachment, made = Attachment.of(request), tuple(previous.interfaces(request))
+    with Gather() as each:
+        each(_kinds, plugin, attachment, kinds, made)
+        if ipam:
+            each(delegate.delete, ipam, request)
+        # A killed ADD may not have finished writing it, or it is damaged.
+        if not each.errors:
+            each(record.delete, plugin, attachment)
+
+
+def delete_stale(
+    plugin: str, attachment: Attachment, kinds: Collection[type[Part]]
+) -> None:
+    """Delete an attachment that is known from its record only, but not its lease.
+
+    Of one whose record is damaged, what is found without.
+    """
+    found = record.read_for_removal(plugin, attachment)
+    if found is not None:
+        _parts(plugin, replace(attachment, netns=""), found)
+    else:
+        _kinds(plugin, attachment, kinds)
+    record.delete(plugin, attachment)
+
+
+def collect(
+    plugin: str, request: Request, kinds: Collection[type[Part]], ipam: str
+) -> None:
+    """Delete what belongs to the network of `request` and to no valid attachment."""
+    valid = request.valid_attachments
+    with Gather() as each:
+        if valid is not None:
+            for stale in attachments.stale(plugin, request.network, valid, each):
+                each(delete_stale, plugin, stale, kinds)
+            for kind in kinds:
+                each(kind.collect, request.network, valid)
+        if ipam:
+            each(delegate.gc, ipam, request)
+
+
+def _parts(plugin: str, attachment: Attachment, found: record.Record) -> None:
+    with (
+        Node(attachment, plugin, identity=found.netns_identity) as node,
+        Gather() as each,
+    ):
+        for part in reversed(found.parts):
+            each(part.remove, node)
+
+
+def _kinds(
+    plugin: str,
+    attachment: Attachment,
+    kinds: Collection[type[Part]],
+    made: tuple[Interface, ...] = (),
+) -> None:
+    with Node(attachment, plugin, made=made) as node, Gather() as each:
+        for kind in kinds:
+            each(kind.remove_unrecorded, node)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes, checks, repairs and explains attachments, of whatever parts they consist."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from cni_common import delegate, layer3, previous, state
+from cni_common.attachment import deletion, record
+from cni_common.attachment.node import Node
+from cni_common.attachment.part import Difference
+from cni_common.attachment.record import Record
+from cni_common.attachment.scheme import Told
+from cni_common.kernel import links
+from cni_common.naming import Attachment
+from cni_common.plugin import Plugin
+from cni_common.rollback import Rollback
+from cni_common.sides import refuse_elsewhere, refuse_existing
+from cni_common.spec.digests import sha256_hex
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import Interface, Result
+from cni_common.spec.values import replace
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from cni_common.attachment.part import Part
+    from cni_common.attachment.scheme import Plan, Scheme
+    from cni_common.kernel.link_answer import Link
+    from cni_common.spec.netconf import NetConf
+    from cni_common.spec.request import Request
+
+
+def plugin(scheme: Scheme, conf: type[NetConf]) -> Plugin:
+    """Return the plugin whose verbs go by `scheme`."""
+
+    def status(request: Request, conf: Any) -> None:
+        conf.validate_for(request)
+        scheme.ready(request, conf)
+        if conf.ipam.type:
+            delegate.status(conf.ipam.type, request)
+
+    return Plugin(
+        scheme.name,
+        conf=conf,
+        add=lambda request, conf: add(scheme, request, conf),
+        delete=lambda request, conf: delete(scheme, request, conf),
+        check=lambda request, conf: check(scheme, request, conf),
+        gc=lambda request, conf: deletion.collect(
+            scheme.name, request, scheme.kinds, conf.ipam.type
+        ),
+        status=status,
+    )
+
+
+def add(scheme: Scheme, request: Request, conf: Any) -> Result:
+    """Make the attachment of `request`, or nothing; return what the runtime has got.
+
+    The same ADD of one that lives puts back what it lacks, and answers the same.
+    """
+    conf.validate_for(request)
+    attachment = Attachment.of(request)
+    with Node(attachment, scheme.name) as node, Rollback() as undo:
+        again = _earlier(scheme, node, request, conf)
+        if again is not None:
+            return request.delivered(again)
+        node.undo = undo
+        facts = scheme.facts(node, request, conf)
+        made = Record(
+            netns=node.namespace.path,
+            netns_identity=node.namespace.identity,
+            ipam=conf.ipam.type,
+            asked=_digest(request),
+        )
+        undo(record.delete, scheme.name, attachment)
+        record.write(scheme.name, attachment, made)
+        result = scheme.settled(conf, _leased(request, conf, undo))
+        request.log.step("ipam")
+        plan = scheme.plan(attachment, conf, result, facts)
+        made = replace(made, parts=plan.parts)
+        record.write(scheme.name, attachment, made)
+        make(node, request, plan.parts)
+        shown = _interfaces(node, plan)
+        result = result.model_copy(update={"interfaces": shown})
+        made = replace(made, complete=True, result=result)
+        record.write(scheme.name, attachment, made)
+        return request.delivered(result)
+
+
+def delete(scheme: Scheme, request: Request, conf: Any) -> None:
+    """Delete the attachment of `request`: rules, link, lease."""
+    if not deletion.delete_recorded(scheme.name, request):
+        ipam = conf.ipam.type
+        deletion.delete_unrecorded(scheme.name, request, scheme.kinds, ipam)
+
+
+def check(scheme: Scheme, request: Request, conf: Any) -> None:
+    """Raise code 999 unless all that ADD did is still there, as prevResult says.
+
+    What later plugins of a chain may change is accepted: another MTU, another MAC if
+    prevResult says so, further addresses and routes.
+    """
+    conf.validate_for(request)
+    if conf.ipam.type:
+        delegate.check(conf.ipam.type, request)
+    result = previous.required(request)
+    end, index = previous.container_end(request, result)
+    attachment = Attachment.of(request)
+    with Node(attachment, scheme.name) as node:
+        noted = record.read(scheme.name, attachment)
+        facts = scheme.told(Told(node, conf, result, end, noted))
+        known = noted.result.routes if noted and noted.result else ()
+        result = Result(
+            ips=previous.ips_of(result, index),
+            routes=layer3.completed(result.routes, known),
+        )
+        plan = scheme.plan(attachment, conf, result, facts)
+        found = list(differences(node, plan.parts))
+    if found:
+        first, *rest = found
+        details = "; ".join(filter(None, [first.details, *(d.text for d in rest)]))
+        raise CNIError(Code.INTERNAL, first.text, details)
+
+
+def make(node: Node, request: Request, parts: Iterable[Part]) -> None:
+    """Ensure the parts, in order; those in a row with one lock while it is held."""
+    with ExitStack() as locked:
+        held = ""
+        for part in parts:
+            if part.lock() != held:
+                locked.close()
+                held = part.lock()
+                if held:
+                    locked.enter_context(state.lock(held))
+            part.ensure(node)
+            request.log.step(type(part).__name__)
+
+
+def differences(node: Node, parts: Iterable[Part]) -> Iterator[Difference]:
+    """Yield what is not as wanted, each once; what cannot be looked at is one, too."""
+    seen = set()
+    for part in parts:
+        for difference in _of_part(node, part):
+            if difference.text not in seen:
+                seen.add(difference.text)
+                yield difference
+
+
+def repair(node: Node, found: Record) -> Iterator[tuple[str, str]]:
+    """Put back what a living attachment lacks; yield each difference, and what failed.
+
+    Raises nothing: what is gone for good is told.
+    """
+    for part in found.parts:
+        lacking = list(_of_part(node, part))
+        failure = _failure(node, part) if lacking else ""
+        for difference in lacking:
+            yield difference.text, failure
+
+
+def _failure(node: Node, part: Part) -> str:
+    try:
+        part.repair(node)
+    except CNIError as error:
+        return str(error)
+    return ""
+
+
+def _of_part(node: Node, part: Part) -> Iterator[Difference]:
+    try:
+        yield from part.differences(node)
+    except CNIError as error:
+        yield Difference(error.msg, error.details)
+
+
+def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result | None:
+    """Return what the same ADD answered before, if that lives; it lacks nothing then.
+
+    What an ADD that was killed has left is deleted. Raises code 999 for an interface of
+    anybody else, or of an ADD with another configuration, and for an attachment that
+    lives in another namespace.
+    """
+    found = record.read(scheme.name, node.attachment)
+    if found is None:
+        refuse_existing(node, request)
+        return None
+    refuse_elsewhere(node, request, found.netns, found.netns_identity)
+    there = links.get(node.container, request.ifname) is not None
+    if found.complete and there and found.netns_identity == node.namespace.identity:
+        if found.asked != _digest(request):
+            refuse_existing(node, request)
+        for _, failure in repair(node, found):
+            if failure:
+                raise CNIError(Code.INTERNAL, failure)
+        return found.result
+    delete(scheme, request.as_verb("DEL"), conf)
+    refuse_existing(node, request)
+    return None
+
+
+def _digest(request: Request) -> str:
+    """Return what stands for the configuration of `request`."""
+    return sha256_hex(request.stdin.decode("utf-8", "surrogateescape"))
+
+
+def _leased(request: Request, conf: Any, undo: Rollback) -> Result:
+    """Return what the IPAM plugin gives, nothing without one; `undo` gives it back."""
+    ipam = conf.ipam.type
+    return delegate.lease(ipam, request, undo) if ipam else Result()
+
+
+def _interfaces(node: Node, plan: Plan) -> list[Interface]:
+    """Return the interfaces of the result, read at the end: parts change each other."""
+    outside = [_interface(links.existing(node.host, name)) for name in plan.host_links]
+    inside = [_interface(node.end(name), node.namespace.path) for name in plan.ends]
+    late = [_interface(links.existing(node.host, name)) for name in plan.late_links]
+    return [*outside, *inside, *late]
+
+
+def _interface(link: Link, sandbox: str = "") -> Interface:
+    return Interface(name=link.name, mac=link.mac, mtu=link.mtu, sandbox=sandbox)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call about one attachment has in its hands: namespaces, sockets, undoing.
+
+Sockets are opened when they are first used, and all is closed at the end of the block.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from cni_common.kernel import links, netns
+from cni_common.kernel.netlink import Netlink
+from cni_common.rollback import Rollback
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self, TypeVar
+
+    from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netns import Namespace
+    from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPInterface
+    from cni_common.spec.result import Interface
+
+    T = TypeVar("T")
+
+
+class Node:
+    """The host and the container of `attachment`, for the call of `plugin`.
+
+    `identity` is that of the container's namespace, if it is known from a record: then
+    the path is believed only while it leads there. `made` is what prevResult of a DEL
+    says of interfaces. `undo` undoes an ADD that fails; elsewhere nothing does.
+    """
+
+    def __init__(
+        self,
+        attachment: Attachment,
+        plugin: str,
+        *,
+        identity: str = "",
+        made: tuple[Interface, ...] = (),
+    ) -> None:
+        self.attachment = attachment
+        self.plugin = plugin
+        self.identity = identity
+        self.made = made
+        self.undo = Rollback()
+        # What the container's interface held when it was removed.
+        self.held: list[IPInterface] = []
+        self._opened = ExitStack()
+        self._links: dict[str, Link] = {}
+        self._ends: dict[str, Link] = {}
+        self._host: Netlink | None = None
+        self._container: Netlink | None = None
+        self._namespace: Namespace | None = None
+
+    @property
+    def host(self) -> Netlink:
+        """A netlink socket of the host's namespace; raises code 999."""
+        if self._host is None:
+            self._host = self.hold(Netlink())
+        return self._host
+
+    @property
+    def container(self) -> Netlink:
+        """A netlink socket of the container's namespace; raises code 8 or 999."""
+        if self._container is None:
+            with netns.entered(self.namespace):
+                self._container = self.hold(Netlink())
+        return self._container
+
+    @property
+    def namespace(self) -> Namespace:
+        """The container's namespace; raises code 8 where there is none."""
+        if self._namespace is None:
+            self._namespace = self.hold(netns.open_path(self.attachment.netns))
+        return self._namespace
+
+    def lives(self) -> bool:
+        """Tell whether the container's namespace is there; raises code 5 or 11."""
+        return netns.lives(self.attachment.netns, self.identity)
+
+    def link(self, name: str) -> Link:
+        """Return the link `name` of the host as this call has seen it last.
+
+        Raises code 999 when there is none.
+        """
+        found = self._links.get(name)
+        return found or self.see(links.existing(self.host, name))
+
+    def end(self, name: str) -> Link:
+        """Return the link `name` of the container as this call has seen it last.
+
+        Raises code 8 or 999 when there is none.
+        """
+        found = self._ends.get(name)
+        if found is None:
+            found = self._ends[name] = links.existing(self.container, name)
+        return found
+
+    def see_end(self, link: Link) -> Link:
+        """Know a link of the container as it is now."""
+        self._ends[link.name] = link
+        return link
+
+    def see(self, link: Link) -> Link:
+        """Know a link of the host as it is now."""
+        self._links[link.name] = link
+        return link
+
+    def hold(self, opened: AbstractContextManager[T]) -> T:
+        """Enter `opened`, which is left at the end of the block."""
+        return self._opened.enter_context(opened)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A part of an attachment: the wanted state of one thing, as fields of a value.
+
+Its fields are what a record keeps of it: the annotation of a field says which shape its
+JSON has. So a record with a value of another type is found without a line of code.
+"""
+
+from __future__ import annotations
+
+from cni_common import shapes
+from cni_common.spec.errors import CNIError
+from cni_common.spec.values import NamedTuple
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, ClassVar, Self
+
+    from cni_common.attachment.node import Node
+    from cni_common.shapes import Shape, Table
+
+_PACKAGE = "cni_common.parts"
+
+
+class Difference(NamedTuple):
+    """One thing that is not as wanted, in words: what CHECK says, and its details."""
+
+    text: str
+    details: str = ""
+
+
+class Part:
+    """Base of all parts; each is a frozen dataclass in a module of `parts`."""
+
+    _table: ClassVar[Table | None] = None
+
+    def lock(self) -> str:
+        """Return the name of the lock under which it is made; empty for none.
+
+        Parts in a row that name the same are made while it is held once.
+        """
+        return ""
+
+    def ensure(self, node: Node) -> None:
+        """Make it so. What that changed is registered with `node.undo`.
+
+        Raises CNIError.
+        """
+        raise NotImplementedError
+
+    def remove(self, node: Node) -> None:
+        """Make it absent, at the end of the attachment; absence is success.
+
+        Only what is the attachment's own. A part without this method of its own goes
+        with another one, or stays because it is the network's.
+        """
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield what is not as wanted."""
+        raise NotImplementedError
+
+    def repair(self, node: Node) -> None:
+        """Put back what `differences` tells of; raises code 999 if that is no more."""
+        self.ensure(node)
+
+    @classmethod
+    def remove_unrecorded(cls, node: Node) -> None:
+        """Make absent what of this kind is the attachment's, when nothing is recorded.
+
+        It is found by what the kernel says of its owner.
+        """
+
+    @classmethod
+    def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
+        """Make absent what of this kind is of no `valid` attachment of `network`."""
+
+    @classmethod
+    def table(cls) -> Table:
+        """Return the shapes of the fields, by the names that JSON has for them."""
+        found = cls.__dict__.get("_table")
+        if found is None:
+            kinds = cls.__annotations__
+            found = {
+                _camel(name): (
+                    _SHAPES[kinds[name]],
+                    getattr(cls, name, shapes.REQUIRED),
+                )
+                for name in cls._names()
+            }
+            cls._table = found
+        return found
+
+    @classmethod
+    def is_removed(cls) -> bool:
+        """Tell whether the end of an attachment has anything to do about it."""
+        return cls.remove is not Part.remove
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        fields = {_camel(name): _plain(getattr(self, name)) for name in self._names()}
+        return {"part": type(self).__module__.rpartition(".")[2], **fields}
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name, kind in cls.__annotations__.items() if kind in _SHAPES]
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Return the part that `document` describes; raises ValueError."""
+        found = shapes.members(document, cls.table())
+        return cls(**{name: found[_camel(name)] for name in cls._names()})
+
+
+def read(value: object) -> Part:
+    """Return the part of a record; raises ValueError for what is none."""
+    document = shapes.mapping(value)
+    return class_of(shapes.text(document.get("part"))).from_document(document)
+
+
+def class_of(kind: str) -> type[Part]:
+    """Return the class of the module `kind`; raises ValueError where there is none."""
+    name = f"{_PACKAGE}.{kind}"
+    if not kind.isidentifier():
+        raise ValueError(f"{kind!r:.40} is not a part")
+    try:
+        module = __import__(name, fromlist=["Part"])
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ValueError(f"{kind!r:.40} is not a part") from error
+    return next(
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Part) and each.__module__ == name
+    )
+
+
+def differences_of(check: Callable[..., object], *args: Any) -> Iterator[Difference]:
+    """Yield what `check` raises, as a difference."""
+    try:
+        check(*args)
+    except CNIError as error:
+        yield Difference(error.msg, error.details)
+
+
+def _route(value: object) -> Any:
+    from cni_common.spec.result import Route  # noqa: PLC0415 - models are dear
+
+    return Route.model_validate(shapes.ROUTE(value))
+
+
+def _ip(value: object) -> Any:
+    from cni_common.spec.result import IP  # noqa: PLC0415 - models are dear
+
+    return IP.model_validate(_IP(value))
+
+
+_IP = shapes.same(
+    shapes.table(
+        {
+            "address": (shapes.interface, shapes.REQUIRED),
+            "gateway": (shapes.optional(shapes.address), None),
+            "interface": (shapes.optional(shapes.number), None),
+        }
+    )
+)
+# Annotation of a field -> its shape.
+_SHAPES: dict[str, Shape] = {
+    "str": shapes.text,
+    "bool": shapes.flag,
+    "int": shapes.number,
+    "LinkName": shapes.link,
+    "Mac": shapes.mac,
+    "tuple[int, ...]": shapes.listed(shapes.number),
+    "tuple[str, ...]": shapes.listed(shapes.text),
+    "tuple[IPInterface, ...]": shapes.listed(shapes.interface),
+    "tuple[IPNetwork, ...]": shapes.listed(shapes.network),
+    "tuple[IP, ...]": shapes.listed(_ip),
+    "tuple[Route, ...]": shapes.listed(_route),
+}
+if TYPE_CHECKING:
+    LinkName = str
+    Mac = str
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    document = getattr(value, "document", None)
+    return document() if document else str(value)
+
+
+def _camel(name: str) -> str:
+    """Return the key of a field: host_mac -> hostMac."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

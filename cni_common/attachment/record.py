@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of an attachment: its parts, where it is, and what ADD answered.
+
+Written before the first part is made, and again when ADD is complete; one that is not
+complete tells of an ADD that was killed.
+"""
+
+from __future__ import annotations
+
+from cni_common import attachments, shapes
+from cni_common.attachment import before, part
+from cni_common.spec.errors import CNIError
+from cni_common.spec.values import dataclass
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cni_common.attachment.part import Part
+    from cni_common.naming import Attachment
+    from cni_common.shapes import Table
+    from cni_common.spec.result import Result
+
+_VERSION = "1.1.0"  # has every field of a result
+FORMAT = 2  # 1 had a form of its own for each plugin (before.py)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What an attachment consists of.
+
+    `netns` and `netns_identity` are of the container's namespace, `ipam` is the type of
+    the plugin that gave the addresses, `asked` stands for the configuration, and
+    `result` is what ADD answered.
+    """
+
+    netns: str = ""
+    netns_identity: str = ""
+    ipam: str = ""
+    parts: tuple[Part, ...] = ()
+    complete: bool = False
+    asked: str = ""
+    result: Result | None = None
+
+
+def _result(value: object) -> Result | None:
+    from cni_common.spec.result import Result  # noqa: PLC0415 - models are dear
+
+    try:
+        return Result.read(value, _VERSION) if shapes.mapping(value) else None
+    except CNIError as error:
+        raise ValueError(error.msg) from error
+
+
+def _format(value: object) -> int:
+    number = shapes.number(value)
+    if number > FORMAT:
+        raise ValueError(f"{number} is of a later release")
+    return number
+
+
+def _removed(value: object) -> tuple[Part, ...]:
+    """Return those of the parts that the end of an attachment is about.
+
+    The others are not even imported.
+    """
+    return tuple(
+        part.read(item)
+        for item in shapes.listed(shapes.mapping)(value)
+        if item.get("removed") is not False
+    )
+
+
+_TABLE: Table = {
+    "format": (_format, 1),
+    "netns": (shapes.text, ""),
+    "netnsIdentity": (shapes.text, ""),
+    "ipam": (shapes.text, ""),
+    "complete": (shapes.flag, False),
+    "asked": (shapes.text, ""),
+}
+_WHOLE: Table = {
+    **_TABLE,
+    "parts": (shapes.listed(part.read), ()),
+    "result": (_result, None),
+}
+_FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ())}
+
+
+def write(plugin: str, attachment: Attachment, record: Record) -> None:
+    """Write down what `plugin` does, or is about to do, for `attachment`."""
+    document = {
+        "format": FORMAT,
+        "netns": record.netns,
+        "netnsIdentity": record.netns_identity,
+        "ipam": record.ipam,
+        "complete": record.complete,
+        "asked": record.asked,
+        "parts": [_document(each) for each in record.parts],
+        "result": _told(record.result),
+    }
+    attachments.write(plugin, attachment, document)
+
+
+def read(plugin: str, attachment: Attachment) -> Record | None:
+    """Return the record of `attachment`, or None when there is none to believe."""
+    return _read(plugin, attachment, _WHOLE)
+
+
+def read_for_removal(plugin: str, attachment: Attachment) -> Record | None:
+    """Return the record as `read` does, with those parts only that can be removed."""
+    return _read(plugin, attachment, _FOR_REMOVAL)
+
+
+def delete(plugin: str, attachment: Attachment) -> None:
+    """Make the record absent."""
+    attachments.delete(plugin, attachment)
+
+
+def others(plugin: str, attachment: Attachment) -> Iterator[tuple[Attachment, Record]]:
+    """Yield every record of `plugin` but that of `attachment`; for what is rare."""
+    for other in of_plugin(plugin):
+        if other[0] != attachment:
+            yield other
+
+
+def of_plugin(plugin: str) -> Iterator[tuple[Attachment, Record]]:
+    """Yield every record of `plugin`; for what is rare only."""
+    for attachment, document in attachments.of_plugin(plugin, _WHOLE):
+        found = _record(plugin, attachment, document)
+        if found is not None:
+            yield attachment, found
+
+
+def _read(plugin: str, attachment: Attachment, table: Table) -> Record | None:
+    document = attachments.read(plugin, attachment, table)
+    return None if document is None else _record(plugin, attachment, document)
+
+
+def _record(
+    plugin: str, attachment: Attachment, document: dict[str, Any]
+) -> Record | None:
+    parts, result = document["parts"], document.get("result")
+    if document["format"] < FORMAT:
+        former = attachments.read(plugin, attachment, before.TABLES[plugin])
+        if former is None:
+            return None
+        parts = before.PARTS[plugin](attachment, former)
+        if "result" in document:
+            result = _result({"routes": list(former.get("routes", ()))})
+    return Record(
+        netns=document["netns"],
+        netns_identity=document["netnsIdentity"],
+        ipam=document["ipam"],
+        parts=parts,
+        complete=document["complete"],
+        asked=document["asked"],
+        result=result,
+    )
+
+
+def _told(result: Result | None) -> dict[str, Any]:
+    return result.document(_VERSION) if result else {}
+
+
+def _document(each: Part) -> dict[str, Any]:
+    return (
+        each.document() if each.is_removed() else each.document() | {"removed": False}
+    )

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses and routes of the container's interface; its neighbours know them."""
+
+from __future__ import annotations
+
+from cni_common import layer3
+from cni_common.attachment.part import Difference, Part, differences_of
+from cni_common.kernel import addresses, links
+from cni_common.spec.result import Result
+from cni_common.spec.values import dataclass
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import LinkName
+    from cni_common.spec.result import IP, Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses(Part):
+    """`inside` is up in the container, with `ips` and `routes`, usable at once.
+
+    Unless it `detects_duplicates`: then the kernel asks the network first, by `port`.
+    """
+
+    inside: LinkName
+    ips: tuple[IP, ...] = ()
+    routes: tuple[Route, ...] = ()
+    port: LinkName = ""
+    detects_duplicates: bool = False
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        held = ", ".join(str(ip.address) for ip in self.ips) or "no address"
+        routes = "".join(f", route {_route(route)}" for route in self.routes)
+        return f"{self.inside} in the container is up with {held}{routes}"
+
+    def ensure(self, node: Node) -> None:
+        """Set the interface up and give it what it is to have; raises code 999."""
+        layer3.configure(
+            node,
+            self.inside,
+            Result(ips=list(self.ips), routes=list(self.routes)),
+            detect_duplicates=self.detects_duplicates,
+            await_carrier=lambda: links.wait_port_enabled(node.host, self.port),
+        )
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield what is not as wanted of the interface."""
+        link = node.end(self.inside)
+        if not link.is_up:
+            yield Difference(f"check interface {self.inside}: it is down")
+        port = node.link(self.port) if self.port else None
+        if port is not None and not port.port_enabled:
+            yield Difference(f"check bridge port {port.name}: it is disabled")
+        yield from differences_of(
+            layer3.check_addresses, node.container, link, self.ips
+        )
+        for route in self.routes:
+            yield from differences_of(
+                layer3.check_route, node.container, link, route, self.ips
+            )
+
+    def repair(self, node: Node) -> None:
+        """Give the interface back what it lacks; raises code 999."""
+        link, inside = node.end(self.inside), node.container
+        if not link.is_up:
+            links.set_up(inside, link.name)
+        for ip in self.ips:
+            addresses.ensure(inside, link, ip.address)
+        for route in self.routes:
+            if list(differences_of(layer3.check_route, inside, link, route, self.ips)):
+                on_link = layer3.gateways_outside(self.ips)
+                layer3.add_routes(inside, link, [route], self.ips, on_link=on_link)
+
+
+def _route(route: Route) -> str:
+    return f"{route.dst} via {route.gw}" if route.gw else str(route.dst)

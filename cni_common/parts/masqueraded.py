@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What leaves subnets for elsewhere gets the address of the link by which it leaves."""
+
+from __future__ import annotations
+
+from cni_common import masquerade
+from cni_common.attachment.part import Difference, Part, differences_of
+from cni_common.rollback import Gather
+from cni_common.spec.values import dataclass
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.attachment.node import Node
+    from cni_common.spec.fields import IPNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masqueraded(Part):
+    """The `subnets` are masqueraded, but not towards `exempt`."""
+
+    subnets: tuple[IPNetwork, ...]
+    exempt: tuple[IPNetwork, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        but = f", but not towards {_listed(self.exempt)}" if self.exempt else ""
+        return f"{_listed(self.subnets)} is masqueraded{but}"
+
+    def ensure(self, node: Node) -> None:
+        """Ensure the rules of the subnets; raises code 999."""
+        node.undo(self.remove, node)
+        masquerade.ensure(node.attachment, self.subnets, self.exempt)
+
+    def remove(self, node: Node) -> None:
+        """Need the rules no longer; those that nobody needs go. Raises code 999."""
+        masquerade.release(node.attachment, self.subnets)
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield the first rule that is missing."""
+        del node
+        yield from differences_of(masquerade.check, self.subnets, self.exempt)
+
+    @classmethod
+    def remove_unrecorded(cls, node: Node) -> None:
+        """Need no rule at all, of whatever subnet."""
+        from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
+
+        with Gather() as each:
+            each(masquerade.release, node.attachment)
+            each(inherited.masquerade, node.attachment, node.held)
+
+    @classmethod
+    def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
+        """Need no rule for an attachment of `network` that is not `valid`."""
+        masquerade.collect(network, valid)
+
+
+def _listed(networks: tuple[IPNetwork, ...]) -> str:
+    return ", ".join(map(str, networks))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A port may send from the container's own MAC only."""
+
+from __future__ import annotations
+
+from cni_common import naming, spoofcheck
+from cni_common.attachment.part import Difference, Part, differences_of
+from cni_common.rollback import Gather
+from cni_common.spec.values import dataclass
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import LinkName, Mac
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoofGuard(Part):
+    """Frames that come in by `port` are dropped unless they are from `mac`.
+
+    An empty `mac` is what `inside` has in the container.
+    """
+
+    port: LinkName
+    mac: Mac = ""
+    inside: LinkName = ""
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return f"frames from {self.port} pass only with the MAC {self.mac or 'it has'}"
+
+    def ensure(self, node: Node) -> None:
+        """Ensure the rules; raises code 999."""
+        node.undo(spoofcheck.release, self.port)
+        spoofcheck.ensure(self.port, self._mac(node), node.attachment)
+
+    def remove(self, node: Node) -> None:
+        """Remove the port's elements. Raises code 999."""
+        del node
+        spoofcheck.release(self.port)
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield what is missing of the rules."""
+        yield from differences_of(spoofcheck.check, self.port, self._mac(node))
+
+    @classmethod
+    def remove_unrecorded(cls, node: Node) -> None:
+        """Remove what guards the port that the attachment would have."""
+        from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
+
+        with Gather() as each:
+            each(spoofcheck.release, naming.host_veth(node.attachment))
+            each(inherited.spoofcheck, node.attachment)
+
+    @classmethod
+    def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
+        """Guard no port of an attachment of `network` that is not `valid`."""
+        spoofcheck.collect(network, valid)
+
+    def _mac(self, node: Node) -> str:
+        # A later plugin of the chain may have given it another one.
+        return node.end(self.inside).mac if self.inside else self.mac

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A veth pair: one end is the container's interface, the other is the host's."""
+
+from __future__ import annotations
+
+from cni_common import naming, veth_pair
+from cni_common.attachment.part import Difference, Part
+from cni_common.kernel import ipv6, link_settings, links, sysctl
+from cni_common.rollback import Gather
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import LinkName, Mac
+    from cni_common.kernel.link_answer import Link
+
+
+@dataclass(frozen=True, kw_only=True)
+class Veth(Part):
+    """`inside` in the container and `host` on the host, a port of `bridge` if any.
+
+    The host's end is up, and says in its alias whose it is. `mtu` in bytes, 0 leaves it
+    to the kernel. With `routed` the host routes to the container by this link: it has
+    IPv6 if that is `routed_ipv6`. MACs that are empty are not looked at.
+    """
+
+    host: LinkName
+    inside: LinkName
+    host_mac: Mac = ""
+    mac: Mac = ""
+    mtu: int = 0
+    bridge: LinkName = ""
+    routed: bool = False
+    routed_ipv6: bool = False
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        where = f", a port of {self.bridge}" if self.bridge else ""
+        more = f", mtu {self.mtu}" if self.mtu else ""
+        mac = f", MAC {self.mac}" if self.mac else ""
+        return (
+            f"veth pair: {self.inside} in the container{mac}{more}; "
+            f"{self.host} on the host{where}"
+        )
+
+    def lock(self) -> str:
+        """Return the lock of the bridge."""
+        return f"bridge-{self.bridge}" if self.bridge else ""
+
+    def ensure(self, node: Node) -> None:
+        """Ensure the pair; raises code 999 for names that are taken."""
+        node.undo(self._remove_host_end, node)
+        links.add_veth(
+            node.host,
+            self.host,
+            self.inside,
+            node.namespace,
+            host_mac=self.host_mac,
+            peer_mac=self.mac,
+            mtu=self.mtu,
+            master=node.link(self.bridge) if self.bridge else None,
+            alias=naming.alias(node.attachment),
+        )
+        # The other end is down still, so that the kernel has done nothing with IPv6.
+        sysctl.set_if_present(f"net/ipv6/conf/{self.host}/accept_ra", "0")
+        if self.routed:
+            # It asks for neighbours from the link-local address, which must not wait
+            # for duplicate detection: nobody else can have its MAC.
+            sysctl.set_if_present(f"net/ipv6/conf/{self.host}/accept_dad", "0")
+        if self.routed_ipv6:
+            ipv6.enable(self.host)
+
+    def remove(self, node: Node) -> None:
+        """Remove the pair, by either end that is still the attachment's."""
+        with Gather() as each:
+            each(self._remove_host_end, node)
+            if node.attachment.netns and node.lives():
+                each(veth_pair.delete_inside, node.attachment, node.attachment.netns)
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield what is not as wanted of either end."""
+        link = links.get(node.container, self.inside)
+        what = f"check interface {self.inside}"
+        if link is None:
+            yield Difference(f"{what}: it does not exist")
+            return
+        if link.kind != "veth":
+            yield Difference(f"{what}: it is no veth")
+            return
+        node.see_end(link)
+        if self.mac and link.mac != self.mac:
+            yield Difference(f"{what}: its MAC is {link.mac}, not {self.mac}")
+        other = links.by_index(node.host, link.peer)
+        if self.bridge:
+            yield from self._port(node, other)
+        else:
+            yield from self._routed_end(node, other)
+
+    def _routed_end(self, node: Node, other: Link | None) -> Iterator[Difference]:
+        link = node.end(self.inside)
+        if not link.is_up:
+            yield Difference(f"check interface {self.inside}: it is down")
+        if other is None or other.name != self.host:
+            name = other.name if other else "elsewhere"
+            cause = f"its peer is {name}, not in prevResult"
+            yield Difference(f"check interface {self.inside}: {cause}")
+            return
+        yield from self._host_end(node, other, f"check interface {other.name}")
+
+    def _port(self, node: Node, port: Link | None) -> Iterator[Difference]:
+        what = f"check interface {self.inside}: its peer"
+        if port is None or port.master != node.link(self.bridge).index:
+            yield Difference(f"{what} is no port of {self.bridge}")
+        elif port.name != self.host:
+            yield Difference(f"{what} {port.name} is not in prevResult")
+        else:
+            yield from self._host_end(node, port, f"check bridge port {port.name}")
+
+    def _host_end(self, node: Node, end: Link, what: str) -> Iterator[Difference]:
+        node.see(end)
+        if self.host_mac and end.mac != self.host_mac:
+            yield Difference(f"{what}: its MAC is {end.mac}, not {self.host_mac}")
+        if self.mtu and end.mtu != self.mtu:
+            yield Difference(f"{what}: its MTU is {end.mtu}, not {self.mtu}")
+        if not end.is_up:
+            yield Difference(f"{what}: it is down")
+
+    def repair(self, node: Node) -> None:
+        """Have a pair that is there up, and in its place; raises code 999 if gone."""
+        inside = links.get(node.container, self.inside)
+        port = links.get(node.host, self.host)
+        if inside is None or port is None or port.index != inside.peer:
+            msg = f"repair interface {self.inside}: the link is gone"
+            raise CNIError(Code.INTERNAL, msg, "only a new container gets another")
+        if self.bridge and port.master != node.link(self.bridge).index:
+            link_settings.set_master(node.host, port, node.link(self.bridge))
+        if self.mtu and port.mtu != self.mtu:
+            link_settings.set_mtu(node.host, port.name, self.mtu)
+        if not port.is_up:
+            links.set_up(node.host, port.name)
+
+    def _remove_host_end(self, node: Node) -> None:
+        veth_pair.delete_host_end(node.attachment, self.host, self.host_mac)
+
+    @classmethod
+    def remove_unrecorded(cls, node: Node) -> None:
+        """Remove the pair that says it is the attachment's."""
+        with Gather() as each:
+            where = node.attachment.netns
+            held = each(veth_pair.delete_inside, node.attachment, where, node.made)
+            node.held = held or []
+            name = naming.host_veth(node.attachment)
+            each(veth_pair.delete_host_end, node.attachment, name)
