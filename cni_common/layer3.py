@@ -26,19 +26,20 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     ifname: str,
     result: Result,
     *,
+    link: Link | None = None,
     detect_duplicates: bool = False,
     await_carrier: Callable[[], object] | None = None,
     prefix_routes: bool = True,
 ) -> None:
     """Have `ifname` in the container up, with the addresses and routes of `result`.
 
-    They are usable on return. The subnets are on the link, unless `prefix_routes` is
+    They are usable on return. `link` is the interface if the caller has looked it up. The subnets are on the link, unless `prefix_routes` is
     false. With `detect_duplicates` the kernel asks the network
     first (RFC 4862), after `await_carrier` has returned, because a question that
     nobody can hear is not asked again. Raises code 999.
     """
     ips = result.ips
-    link = links.existing(side.container, ifname)
+    link = link or links.existing(side.container, ifname)
     has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
     if ips:
         with netns.entered(side.namespace):

@@ -212,10 +212,14 @@ def _leased(request: Request, conf: Any, undo: Rollback) -> Result:
 
 
 def _interfaces(node: Node, plan: Plan) -> list[Interface]:
-    """Return the interfaces of the result, read at the end: parts change each other."""
-    outside = [_interface(links.existing(node.host, name)) for name in plan.host_links]
-    inside = [_interface(node.end(name), node.namespace.path) for name in plan.ends]
-    late = [_interface(links.existing(node.host, name)) for name in plan.late_links]
+    """Return the interfaces of the result, as they are when all is made.
+
+    What is shared is read again, for a part may have changed another one.
+    """
+    shared = {name: links.existing(node.host, name) for name in plan.shared_links}
+    outside = [_interface(shared.get(n) or node.link(n)) for n in plan.host_links]
+    inside = [_interface(node.end(n), node.namespace.path) for n in plan.ends]
+    late = [_interface(links.existing(node.host, n)) for n in plan.late_links]
     return [*outside, *inside, *late]
 
 

@@ -25,13 +25,15 @@ class Plan:
     """An attachment before it is made: its parts in order, and its interfaces.
 
     `host_links` and then `ends`, of the container, are what the result lists, with MAC
-    and MTU as they are when all is made; `late_links` come behind.
+    and MTU; `late_links` come behind. `shared_links` are those of the host that others
+    change.
     """
 
     parts: tuple[Part, ...]
     host_links: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     late_links: tuple[str, ...] = ()
+    shared_links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Addresses(Part):
             node,
             self.inside,
             Result(ips=list(self.ips), routes=list(self.routes)),
+            link=node.end(self.inside),
             detect_duplicates=self.detects_duplicates,
             await_carrier=lambda: links.wait_port_enabled(node.host, self.port),
         )

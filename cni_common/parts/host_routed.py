@@ -43,10 +43,11 @@ class HostRouted(Part):
 
     def ensure(self, node: Node) -> None:
         """Set both ends up and give them what they are to have; raises code 999."""
-        layer3.configure(
-            node, self.inside, Result(ips=list(self.ips)), prefix_routes=False
-        )
         inside, outside = node.end(self.inside), node.link(self.host)
+        without_routes = Result(ips=list(self.ips))
+        layer3.configure(
+            node, self.inside, without_routes, link=inside, prefix_routes=False
+        )
         hops.add(node.container, inside, hops.of_container(self.ips))
         layer3.add_routes(node.container, inside, self.routes, self.ips)
         addresses.add(node.host, outside, hops.gateways(self.ips), prefix_routes=False)

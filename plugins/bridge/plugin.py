@@ -126,6 +126,7 @@ def plan(
     return Plan(
         parts=tuple(parts),
         host_links=(known.bridge, known.host),
+        shared_links=(known.bridge,),
         ends=(inside,),
         late_links=(gateway_link,) if conf.vlan and is_gateway else (),
     )
