@@ -33,10 +33,11 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
 ) -> None:
     """Have `ifname` in the container up, with the addresses and routes of `result`.
 
-    They are usable on return. `link` is the interface if the caller has looked it up. The subnets are on the link, unless `prefix_routes` is
-    false. With `detect_duplicates` the kernel asks the network
-    first (RFC 4862), after `await_carrier` has returned, because a question that
-    nobody can hear is not asked again. Raises code 999.
+    They are usable on return. `link` is the interface if the caller has looked it up.
+    The subnets are on the link, unless `prefix_routes` is false. With
+    `detect_duplicates` the kernel asks the network first (RFC 4862), after
+    `await_carrier` has returned, because a question that nobody can hear is not asked
+    again. Raises code 999.
     """
     ips = result.ips
     link = link or links.existing(side.container, ifname)

@@ -6,10 +6,18 @@ from __future__ import annotations
 import errno
 
 from cni_common.kernel import links, pyroute2_messages
-from cni_common.kernel.attributes import attribute
-from cni_common.kernel.link_answer import BR_VLAN_FILTERING
+from cni_common.kernel.attributes import Attributes, attribute, text
+from cni_common.kernel.link_answer import (
+    BODY,
+    BR_VLAN_FILTERING,
+    IFNAME,
+    INFO_DATA,
+    INFO_KIND,
+    LINKINFO,
+)
 from cni_common.kernel.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -70,6 +78,43 @@ def existing(netlink: Netlink, name: str) -> Link:
         msg = f'use bridge {name}: "{name}" already exists but is not a bridge'
         raise CNIError(Code.INTERNAL, msg)
     return link
+
+
+def option(netlink: Netlink, name: str, kind: int) -> int:
+    """Return the option `kind` of the bridge `name` (IFLA_BR_*, linux/if_link.h).
+
+    Raises code 999.
+    """
+    message = LinkRequest(text(IFNAME, name), links.WITHOUT_STATISTICS)
+    try:
+        found: _OptionsAnswer = netlink.get(message, RTM_GETLINK, _OptionsAnswer)
+    except NetlinkError as error:
+        raise links.refused("look at bridge", name, error) from error
+    return found.options.number(kind)
+
+
+def set_option(netlink: Netlink, name: str, *options: bytes) -> None:
+    """Give the bridge `name` the `options`, attributes of its kind. Raises code 999."""
+    described = text(INFO_KIND, "bridge") + attribute(INFO_DATA, *options)
+    message = LinkRequest(text(IFNAME, name), attribute(LINKINFO, described))
+    try:
+        netlink.act((message, RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        raise links.refused("set bridge", name, error) from error
+
+
+class _OptionsAnswer:
+    """A message about a bridge, to be decoded into `options`."""
+
+    options: Attributes
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    def decode(self) -> None:
+        """Have the options."""
+        link = Attributes(self._message, BODY)
+        self.options = link.nested(LINKINFO).nested(INFO_DATA)
 
 
 def set_port(netlink: Netlink, name: str, *, hairpin: bool, isolated: bool) -> None:
