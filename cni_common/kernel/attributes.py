@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -57,11 +58,8 @@ class Attributes:
         return self._found.get(kind, b"")
 
     def number(self, kind: int) -> int:
-        """Return an unsigned number of 1 or 4 bytes; an absent one is 0."""
-        raw = self.raw(kind)
-        if len(raw) == _NUMBER.size:
-            return int(_NUMBER.unpack(raw)[0])
-        return raw[0] if raw else 0
+        """Return an unsigned number of 1, 2 or 4 bytes; an absent one is 0."""
+        return int.from_bytes(self.raw(kind), sys.byteorder)
 
     def text(self, kind: int) -> str:
         """Return a text that ends with NUL; an absent one is empty."""
