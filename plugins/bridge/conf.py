@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_VLAN = 1  # of every port of a bridge
 VLAN_MAX = 4094
+GROUP_FWD_MAX = 0xFFFF
+GROUP_FWD_RESTRICTED = 0x7  # STP, pause frames, LACP: the kernel forwards none
 
 
 class Trunk(GoModel):
@@ -69,6 +71,7 @@ class BridgeConf(NetConf):
     enabledad: bool = False
     disable_container_interface: bool = False
     port_isolation: bool = False
+    group_fwd_mask: int | None = None
 
     @property
     def gateway(self) -> bool:
@@ -140,6 +143,10 @@ class BridgeConf(NetConf):
             raise _invalid("vlan", cause)
         self.trunk()
         veth_pair.validate_mtu(self.mtu)
+        mask = self.group_fwd_mask or 0
+        if not 0 <= mask <= GROUP_FWD_MAX or mask & GROUP_FWD_RESTRICTED:
+            cause = f"{mask} is no mask of 16 bits without bits 0, 1 and 2"
+            raise _invalid("groupFwdMask", cause)
         if self.hairpin_mode and self.promisc_mode:
             cause = "cannot set hairpin mode and promiscuous mode at the same time"
             raise _invalid("hairpinMode", cause)

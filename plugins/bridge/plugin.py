@@ -13,6 +13,7 @@ from cni_common.parts.announced import Announced
 from cni_common.parts.bridge import Bridge
 from cni_common.parts.forwarded import Forwarded
 from cni_common.parts.gateway import Gateway
+from cni_common.parts.group_forwarding import GroupForwarding
 from cni_common.parts.masqueraded import Masqueraded
 from cni_common.parts.not_the_hosts import NotTheHosts
 from cni_common.parts.port_flags import PortFlags
@@ -160,6 +161,9 @@ def _port(conf: BridgeConf, known: Facts, inside: str) -> list[Part]:
             port=known.host, hairpin=conf.hairpin_mode, isolated=conf.port_isolation
         ),
     ]
+    if conf.group_fwd_mask is not None:
+        mask = conf.group_fwd_mask
+        parts.append(GroupForwarding(bridge=known.bridge, mask=mask))
     if conf.has_vlans:
         parts.append(
             PortVlans(

@@ -12,7 +12,7 @@ from bridged import IPV4, addresses, conf, host_end, layer2, with_result
 from lab import ip, nft_objects, run
 
 if TYPE_CHECKING:
-    from lab import Cni, Space
+    from lab import Cni, Host, Space
 
 
 def test_layer2_leaves_the_interface_to_its_user(cni: Cni, container: Space) -> None:
@@ -45,6 +45,47 @@ def test_bridge_has_the_default_name(cni: Cni, container: Space) -> None:
     """Without the key the bridge is called cni0."""
     cni.ok("bridge", "ADD", conf(bridge=None), netns=container)
     assert ip("link", "show", "cni0")[0]["linkinfo"]["info_kind"] == "bridge"
+
+
+def group_fwd_mask(name: str) -> int:
+    """Return which link-local frames a bridge forwards, as ip tells it."""
+    (link,) = ip("-d", "link", "show", name)
+    return int(str(link["linkinfo"]["info_data"]["group_fwd_mask"]), 0)
+
+
+def test_link_local_frames_are_forwarded(cni: Cni, host: Host) -> None:
+    """groupFwdMask is set on the bridge, CHECK sees it, and DEL leaves it."""
+    one, two = host.space(), host.space()
+    cni.ok("bridge", "ADD", conf(), netns=one)
+    assert group_fwd_mask("br0") == 0
+    wanted = conf(groupFwdMask=0x4000)
+    result = cni.ok("bridge", "ADD", wanted, netns=two, container_id="c2")
+    assert group_fwd_mask("br0") == 0x4000
+    checked = with_result(wanted, result)
+    cni.ok("bridge", "CHECK", checked, netns=two, container_id="c2")
+    run("ip", "link", "set", "br0", "type", "bridge", "group_fwd_mask", "8")
+    error = cni.refused("bridge", "CHECK", checked, netns=two, container_id="c2")
+    assert error["msg"] == "check bridge br0: its group_fwd_mask is 0x8, not 0x4000"
+    cni.ok("bridge", "ADD", wanted, netns=two, container_id="c2")
+    assert group_fwd_mask("br0") == 0x4000
+    cni.ok("bridge", "DEL", wanted, netns=two, container_id="c2")
+    assert group_fwd_mask("br0") == 0x4000
+
+
+def test_failed_add_restores_the_mask(cni: Cni, host: Host) -> None:
+    """An ADD that fails behind the change has the bridge forward what it did before."""
+    run("ip", "link", "add", "br0", "type", "bridge", "group_fwd_mask", "8")
+    run("ip", "address", "add", "10.9.9.1/24", "dev", "br0")
+    cni.refused("bridge", "ADD", conf(groupFwdMask=0x4000), netns=host.space())
+    assert group_fwd_mask("br0") == 8
+
+
+@pytest.mark.parametrize("mask", [-8, 1, 0x10000, "8", 1.5])
+def test_bad_mask_of_link_local_frames(cni: Cni, container: Space, mask: Any) -> None:
+    """What the kernel would refuse is code 7."""
+    error = cni.refused("bridge", "ADD", conf(groupFwdMask=mask), netns=container)
+    assert error["code"] == 7
+    assert "groupFwdMask" in error["msg"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", ".", "a b"])
