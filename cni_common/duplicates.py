@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.own_table import Elements
     from cni_common.naming import Attachment
-    from cni_common.own_tables import Listed
 
 TABLE = "bridge cnipy_duplicates"
 
@@ -93,8 +92,10 @@ def _elements(name: str, mac: str, owner: str) -> Elements:
     }
 
 
-def _member(element: Listed) -> tuple[str, str]:
-    return naming.of_comment(element.comment).digest(), element.key[0]
-
-
-_CONTAINERS = KnownMacs(_TABLE, "duplicates", _elements, "containers", _member)
+_CONTAINERS = KnownMacs(
+    _TABLE,
+    "duplicates",
+    _elements,
+    "containers",
+    lambda e: (naming.of_comment(e.comment).digest(), e.key[0]),
+)

@@ -9,7 +9,6 @@ knows anybody.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
 from cni_common import naming, own_tables, shapes, state
 from cni_common.kernel import nft
@@ -19,7 +18,8 @@ from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from cni_common.kernel.own_table import Elements, OwnTable
@@ -53,15 +53,7 @@ class KnownMacs:
         have taken nevertheless is for `release` to take back.
         """
         with self._lock():
-            directory = state.ensure_directory(self.room)
-            whose = naming.comment(owner)
-            state.write(directory, name, {"mac": mac, "owner": whose})
-            try:
-                self._change(name, {}, self.elements(name, mac, whose))
-            except CNIError as error:
-                if nft.nothing_done(error):
-                    state.delete(directory, name)
-                raise
+            self._put(name, None, {"mac": mac, "owner": naming.comment(owner)})
 
     def rebind(self, name: str, mac: str, owner: Attachment) -> None:
         """Have `name`, if it is known and of `owner`, known by `mac` and no other.
@@ -74,22 +66,20 @@ class KnownMacs:
             member, whose = self._member(name), naming.comment(owner)
             if member is None or member["owner"] != whose or member["mac"] == mac:
                 return
-            directory, old = state.path(self.room), member["mac"]
-            state.write(directory, name, {**member, "mac": mac})
-            had = self.elements(name, old, whose)
-            try:
-                self._change(name, had, self.elements(name, mac, whose))
-            except CNIError as error:
-                if nft.nothing_done(error):
-                    state.write(directory, name, member)
-                raise
+            self._put(name, member, {**member, "mac": mac})
 
     def release(self, name: str) -> None:
         """Have nothing of `name` in the table. Raises code 999."""
         with self._lock():
             # The rules go first, because a call that failed or was killed is repeated.
             if self._is_on_record(name):
-                self._release(name, (self._member(name) or {}).get("mac", ""))
+                others = self._others(name)
+                own_tables.take(
+                    self.table,
+                    self._elements_of(name),
+                    lambda: self.table.rebuilt(self._others(name, some=False)),
+                    last=not others,
+                )
             state.delete(state.path(self.room), name)  # or a killed ADD's draft
 
     def collect(self, network: str, valid: Collection[tuple[str, str]]) -> None:
@@ -97,9 +87,8 @@ class KnownMacs:
         kept = {naming.comment(Attachment(network, *identity)) for identity in valid}
         with self._lock():
             names = state.names(state.path(self.room))
-            members = {name: self._member(name) for name in names}
-        for name, member in members.items():
-            owner = member["owner"] if member else ""
+            owners = {n: (self._member(n) or {"owner": ""})["owner"] for n in names}
+        for name, owner in owners.items():
             if owner.startswith(f"{network} ") and owner not in kept:
                 self.release(name)
 
@@ -107,65 +96,58 @@ class KnownMacs:
         """Tell whether the table is whole and knows `mac` as that of `name`."""
         return not self.table.missing(self.elements(name, mac, ""), thorough=True)
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self) -> AbstractContextManager[None]:
         """Hold the lock; what the elements tell is on record again if it was lost."""
-        with state.lock(self.room):
-            if own_tables.is_lost(self.table.name):
-                self._recall(nft.list_json(f"list table {self.table.name}"))
-                own_tables.remember(self.table.name)
-            yield
+        return own_tables.lock(self.room, [self.table.name], self._recall)
 
-    def _recall(self, listed: list[dict[str, Any]]) -> None:
+    def _recall(self) -> None:
+        listed = nft.list_json(f"list table {self.table.name}")
         directory = state.ensure_directory(self.room)
         for element in own_tables.elements(listed, self.told_by):
             name, mac = self.member(element)
             if state.read(directory, name) is None:
                 state.write(directory, name, {"mac": mac, "owner": element.comment})
+        own_tables.remember(self.table.name)
 
-    def _change(self, name: str, before: Elements, after: Elements) -> None:
-        relied = {self.table: self._of_another(name)}
-        transaction = self.table.change(before, after)
-        own_tables.change(transaction, relied, lambda: self._rebuilt(after))
+    def _put(
+        self, name: str, before: dict[str, Any] | None, after: dict[str, Any]
+    ) -> None:
+        """Have `after` known of `name`, or what was `before` when nft refuses."""
+        directory = state.ensure_directory(self.room)
+        state.write(directory, name, after)
+        had, has = self._of(name, before) if before else {}, self._of(name, after)
+        try:
+            own_tables.change(
+                self.table.change(had, has),
+                {self.table: self._others(name)},
+                lambda: self.table.rebuilt(self._others(name, some=False) | has),
+            )
+        except CNIError as error:
+            if nft.nothing_done(error):
+                if before:
+                    state.write(directory, name, before)
+                else:
+                    state.delete(directory, name)
+            raise
 
-    def _of_another(self, name: str) -> Elements:
-        """Return the elements of some other member; of none where there is none."""
+    def _others(self, name: str, *, some: bool = True) -> Elements:
+        """Return the elements of all members but `name`, or of one if that will do."""
         found: Elements = {}
 
-        def look(other: str) -> Elements:
+        def add(other: str) -> bool:
             if other != name:
                 found.update(self._elements_of(other))
-            return found
+            return some and bool(found)
 
-        state.any_name(state.path(self.room), look)
+        state.any_name(state.path(self.room), add)
         return found
 
-    def _release(self, name: str, mac: str) -> None:
-        """Have no element of `name`; where its MAC is lost, by making others anew."""
-        if not self._of_another(name):
-            own_tables.remove(self.table.name)
-        elif mac:
-            self._delete(self.elements(name, mac, ""))
-        else:
-            nft.run(self._rebuilt({}))
-
-    def _delete(self, elements: Elements) -> None:
-        try:
-            nft.run(self.table.change(elements, {}))
-        except nft.RefusedError as refused:
-            if not refused.is_missing:
-                raise
-
-    def _rebuilt(self, more: Elements) -> str:
-        """Return the transaction that makes the table anew with all on record."""
-        every: Elements = {}
-        for name in state.names(state.path(self.room)):
-            every |= self._elements_of(name)
-        return self.table.rebuilt(every | more)
-
     def _elements_of(self, name: str) -> Elements:
-        member = self._member(name)
-        return self.elements(name, member["mac"], member["owner"]) if member else {}
+        found = self._member(name) or {"mac": ""}
+        return self._of(name, found) if found["mac"] else {}
+
+    def _of(self, name: str, member: dict[str, Any]) -> Elements:
+        return self.elements(name, member["mac"], member["owner"])
 
     def _is_on_record(self, name: str) -> bool:
         return os.path.lexists(state.path(self.room, name))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from contextlib import contextmanager
 from types import MappingProxyType
 
 from cni_common import (
@@ -24,14 +23,15 @@ from cni_common import (
     state,
 )
 from cni_common.kernel import nft, nft_questions
-from cni_common.kernel.own_table import OwnTable, block
+from cni_common.kernel.own_table import OwnTable
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import asdict
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from cni_common.naming import Attachment
     from cni_common.shapes import Table
@@ -45,7 +45,13 @@ _USER: Table = dict.fromkeys(
 _BACKENDS = ("", "nftables", "iptables")
 _NOBODY: Mapping[IPNetwork, Collection[str]] = MappingProxyType({})
 
-_ALWAYS = ("ip daddr 224.0.0.0/4 return", "ip6 daddr ff00::/8 return")
+_OPENING = f"""\
+table {TABLE} {{
+	chain postrouting {{
+		type nat hook postrouting priority 100; policy accept;
+		ip daddr 224.0.0.0/4 return
+		ip6 daddr ff00::/8 return
+"""
 
 
 def validate_backend(name: str) -> None:
@@ -58,13 +64,9 @@ def validate_backend(name: str) -> None:
         raise CNIError(Code.INVALID_CONFIG, msg)
 
 
-@contextmanager
-def _lock() -> Iterator[None]:
+def _lock() -> AbstractContextManager[None]:
     """Hold the lock; who uses what is on record again if that was lost."""
-    with state.lock(_ROOM):
-        if own_tables.is_lost(TABLE):
-            _recall()
-        yield
+    return own_tables.lock(_ROOM, [TABLE], _recall)
 
 
 def _recall() -> None:
@@ -109,20 +111,15 @@ def ensure(
         for subnet in added:
             _register(attachment, subnet)
             exemptions.add(subnet, exempt, attachment.digest())
+        in_use = _in_use()
         try:
-            restore()
+            if in_use and table(in_use).missing({}):
+                _apply(in_use)
         except CNIError as error:
             if nft.nothing_done(error):
                 for subnet in added:
                     _unregister(attachment.digest(), subnet)
             raise
-
-
-def restore() -> None:
-    """Have the rules of all subnets in use, if somebody has removed any of them."""
-    in_use = _in_use()
-    if in_use and table(in_use).missing({}):
-        _apply(in_use)
 
 
 def release(attachment: Attachment, subnets: Iterable[IPNetwork] | None = None) -> None:
@@ -172,12 +169,12 @@ def table(
 
     What only those in `without` exempted, by subnet, is exempted no longer.
     """
-    lines = ["type nat hook postrouting priority 100; policy accept;", *_ALWAYS]
+    lines = []
     for subnet in subnets:
         exempted = exemptions.of_subnet(subnet, without.get(subnet, ()))
         comment = nft.quote(_key(subnet, exempted))
-        lines.append(f"{_statements(subnet, exempted)} comment {comment}")
-    return OwnTable(f"table {TABLE} {{\n{block('chain', 'postrouting', *lines)}}}\n")
+        lines.append(f"\t\t{_statements(subnet, exempted)} comment {comment}\n")
+    return OwnTable(f"{_OPENING}{''.join(lines)}\t}}\n}}\n")
 
 
 def _statements(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:

@@ -13,9 +13,11 @@ who holds the table's lock reads them back from what the elements say of their o
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from cni_common import marks, state
 from cni_common.kernel import nft, nft_questions
+from cni_common.kernel.own_table import removal
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.values import NamedTuple
 
@@ -48,23 +50,44 @@ def change(
     knows which those are, and where the kernel has other elements than `transaction`
     builds on. Raises Code.INTERNAL.
     """
-    if not any(e is None or table.missing(e) for table, e in relied.items()):
-        try:
-            if transaction:
-                nft.run(transaction)
-            _remember_all(relied)
-        except nft.RefusedError as refused:
-            if not nft.nothing_done(refused):
-                raise
-        else:
-            return
-    nft.run(rebuilt())
-    _remember_all(relied)
+    whole = not any(e is None or table.missing(e) for table, e in relied.items())
+    if not (whole and _fits(transaction)):
+        nft.run(rebuilt())
+    for table in relied:
+        remember(table.name)
+
+
+def take(
+    table: OwnTable, elements: Elements, rebuilt: Callable[[], str], *, last: bool
+) -> None:
+    """Have none of `elements` in `table`, and no table without the `last` ones.
+
+    Where it lacks a set, or nobody knows the elements, it is made anew with `rebuilt`.
+    Raises Code.INTERNAL.
+    """
+    if last:
+        remove(table.name)
+    elif not elements or not _fits(table.change(elements, {})):
+        nft.run(rebuilt())
+
+
+@contextmanager
+def lock(
+    name: str, tables: Iterable[str], recall: Callable[[], None]
+) -> Iterator[None]:
+    """Hold the lock `name`; what was lost of `tables` is recorded again by `recall`."""
+    with state.lock(name):
+        if any(map(is_lost, tables)):
+            recall()
+        yield
 
 
 def is_lost(table: str) -> bool:
     """Tell whether there is a `table` of which nobody remembers the elements."""
-    return not _is_remembered(table) and nft_questions.exists(table)
+    if _is_remembered(table):
+        return False
+    with nft_questions.about(table) as ask:
+        return ask.exists()
 
 
 def remember(table: str) -> None:
@@ -75,7 +98,7 @@ def remember(table: str) -> None:
 
 def remove(table: str) -> None:
     """Have no `table`, whether it was there; raises Code.INTERNAL."""
-    nft.run(f"add table {table}\ndelete table {table}\n")
+    nft.run(removal(table))
     forget(table)
 
 
@@ -83,13 +106,15 @@ def forget(table: str) -> None:
     """Know of no elements of `table`, which is gone or holds nobody's."""
     marks.delete(_ROOM, _name(table))
     _note_all(table, {})
+    if state.remove_if_empty(_samples(table)):
+        state.remove_if_empty(state.path(_SAMPLES))
 
 
 def note(table: str, name: str, before: Elements, after: Elements) -> None:
     """Know that the record `name` has the elements `after` of `table`, not `before`."""
     old, new = _kind(before), _kind(after)
     if old and old != new:
-        _unnote(table, old, name)
+        state.delete(_samples(table, old), name)
     if new:
         marks.add(f"{_SAMPLES}/{_name(table)}/{new}", name)
 
@@ -100,8 +125,7 @@ def samples(table: str, elements_of: Callable[[str], Elements]) -> Elements | No
     `elements_of` returns those of a record by its name, none if it is gone. None: what
     records there are is not known, which an earlier version did not note.
     """
-    if not os.path.isdir(_samples(table)):
-        return None
+    kinds = state.names(_samples(table))
     found: Elements = {}
 
     def look(name: str) -> Elements:
@@ -109,9 +133,9 @@ def samples(table: str, elements_of: Callable[[str], Elements]) -> Elements | No
         found.update(more)
         return more
 
-    for kind in state.names(_samples(table)):
+    for kind in kinds:
         state.any_name(_samples(table, kind), look)
-    return found
+    return found if kinds else None
 
 
 def rebuilt(table: OwnTable, records: Mapping[str, Elements]) -> str:
@@ -146,15 +170,9 @@ def _note_all(table: str, kinds: dict[str, set[str]]) -> None:
     for kind in {*state.names(_samples(table)), *kinds}:
         noted, wanted = set(state.names(_samples(table, kind))), kinds.get(kind, set())
         for name in noted - wanted:
-            _unnote(table, kind, name)
+            state.delete(_samples(table, kind), name)
         for name in wanted - noted:
             marks.add(f"{_SAMPLES}/{_name(table)}/{kind}", name)
-
-
-def _unnote(table: str, kind: str, name: str) -> None:
-    state.delete(_samples(table, kind), name)
-    if state.remove_if_empty(_samples(table)):
-        state.remove_if_empty(state.path(_SAMPLES))
 
 
 def _kind(elements: Elements) -> str:
@@ -167,9 +185,16 @@ def _samples(table: str, kind: str = "") -> str:
     return state.path(_SAMPLES, _name(table), *filter(None, (kind,)))
 
 
-def _remember_all(tables: Iterable[OwnTable]) -> None:
-    for table in tables:
-        remember(table.name)
+def _fits(transaction: str) -> bool:
+    """Apply `transaction`; tell whether the kernel has what it builds on."""
+    try:
+        if transaction:
+            nft.run(transaction)
+    except nft.RefusedError as refused:
+        if not nft.nothing_done(refused):
+            raise
+        return False
+    return True
 
 
 def _is_remembered(table: str) -> bool:

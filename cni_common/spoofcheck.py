@@ -15,11 +15,7 @@ from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from cni_common.kernel.own_table import Elements
-    from cni_common.naming import Attachment
-    from cni_common.own_tables import Listed
 
 TABLE = "bridge cnipy_spoofcheck"
 
@@ -40,33 +36,6 @@ table {TABLE} {{
 """)
 
 
-def ensure(link: str, mac: str, owner: Attachment) -> None:
-    """Have frames that come in by `link` dropped unless they are from `mac`.
-
-    Raises code 999 and guards nothing when nft refuses. What the kernel may have taken
-    nevertheless is for `release` to take back.
-    """
-    _PORTS.ensure(link, mac, owner)
-
-
-def rebind(link: str, mac: str, owner: Attachment) -> None:
-    """Have `link`, if it is guarded for `owner`, bound to `mac` and to no other.
-
-    Raises code 999 and leaves it bound as it was when nft refuses.
-    """
-    _PORTS.rebind(link, mac, owner)
-
-
-def release(link: str) -> None:
-    """Have nothing guard `link` any more."""
-    _PORTS.release(link)
-
-
-def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
-    """Have no port guarded for an attachment of `network` that is none of `valid`."""
-    _PORTS.collect(network, valid)
-
-
 def check(link: str, mac: str) -> None:
     """Raise code 999 unless `link` is guarded and bound to `mac`."""
     if not _PORTS.has(link, mac):
@@ -82,9 +51,10 @@ def _elements(link: str, mac: str, owner: str) -> Elements:
     }
 
 
-def _member(element: Listed) -> tuple[str, str]:
-    link, mac = element.key
-    return link, mac
+_PORTS = KnownMacs(
+    _TABLE, "spoofcheck", _elements, "bound", lambda e: (e.key[0], e.key[1])
+)
 
-
-_PORTS = KnownMacs(_TABLE, "spoofcheck", _elements, "bound", _member)
+# They take (link, mac, owner), the same, (link) and (network, valid).
+ensure, rebind = _PORTS.ensure, _PORTS.rebind
+release, collect = _PORTS.release, _PORTS.collect

@@ -23,11 +23,6 @@ _ENCODED: dict[str, Callable[[str], bytes]] = {
     "ipv4_addr": lambda address: inet_pton(AF_INET, address),
     "ipv6_addr": lambda address: inet_pton(AF_INET6, address),
 }
-_DECODED: dict[str, tuple[int, Callable[[bytes], str]]] = {
-    "inet_service": (2, lambda raw: str(int.from_bytes(raw, "big"))),
-    "ipv4_addr": (4, lambda raw: inet_ntop(AF_INET, raw)),
-    "ipv6_addr": (16, lambda raw: inet_ntop(AF_INET6, raw)),
-}
 
 
 def encoded(types: str, words: str) -> bytes:
@@ -39,11 +34,8 @@ def encoded(types: str, words: str) -> bytes:
     return b"".join(part + b"\0" * (-len(part) % 4) for part in parts)
 
 
-def decoded(types: str, raw: bytes) -> str:
-    """Return in nft's words a value of these types, which are those of addresses."""
-    words = []
-    for kind in types.split(" . "):
-        length, word = _DECODED[kind]
-        words.append(word(raw[:length]))
-        raw = raw[(length + 3) & ~3 :]
-    return " . ".join(words)
+def decoded(raw: bytes) -> str:
+    """Return the words of a value that is an address and a port."""
+    address, port = raw[:-4], raw[-4:-2]
+    family = AF_INET if len(address) == 4 else AF_INET6  # noqa: PLR2004 - its bytes
+    return f"{inet_ntop(family, address)} . {int.from_bytes(port, 'big')}"

@@ -44,14 +44,6 @@ class Rule(NamedTuple):
     comment: str = ""
 
 
-class Base(NamedTuple):
-    """Where the kernel calls a chain."""
-
-    type: str
-    hook: str
-    priority: int
-
-
 class Questions:
     """Questions about the table `name`, by one socket; see `about`."""
 
@@ -72,8 +64,8 @@ class Questions:
                 continue
         raise InterruptedError(errno.EINTR, "they keep changing")
 
-    def base(self, chain: str) -> Base | None:
-        """Return where `chain` is called, or None if it is absent or no base chain."""
+    def base(self, chain: str) -> tuple[str, str, int] | None:
+        """Return type, hook and priority of `chain`, or None if it is no base chain."""
         found = self._one(_CHAIN, text(_CHAIN_NAME, chain))
         hook = found.nested(_CHAIN_HOOK) if found else Attributes(b"")
         number, priority = map(hook.raw, (_HOOK_NUMBER, _HOOK_PRIORITY))
@@ -81,7 +73,7 @@ class Questions:
             return None
         where = _HOOKS[int.from_bytes(number, "big")]
         at = int.from_bytes(priority, "big", signed=True)
-        return Base(found.text(_CHAIN_TYPE), where, at)
+        return found.text(_CHAIN_TYPE), where, at
 
     def value(self, name: str, key: bytes) -> bytes | None:
         """Return what the map `name` has for `key`, b"" of a set; None if it lacks it.
@@ -129,12 +121,6 @@ def rules(table: str) -> list[Rule]:
     """Return the rules of `table`; of one that is absent, none."""
     with about(table) as ask:
         return ask.rules()
-
-
-def exists(table: str) -> bool:
-    """Tell whether there is a `table`."""
-    with about(table) as ask:
-        return ask.exists()
 
 
 def _rule(body: bytes) -> Rule:

@@ -12,7 +12,7 @@ from collections import Counter
 
 from cni_common.kernel import nft, nft_questions
 from cni_common.kernel.element_bytes import decoded, encoded
-from cni_common.kernel.nft_questions import Base, Rule
+from cni_common.kernel.nft_questions import Rule
 from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -57,10 +57,6 @@ class OwnTable(NamedTuple):
     def rebuilt(self, elements: Mapping[ElementKey, Content]) -> str:
         """Return the transaction that makes the table anew, with these elements."""
         return self._cleared() + self.declaration + self.addition(elements)
-
-    def removal(self) -> str:
-        """Return the transaction after which the table is absent, were it there."""
-        return f"add table {self.name}\ndelete table {self.name}\n"
 
     def removal_of_parts(self) -> str:
         """Return the commands that remove what is declared here from its table."""
@@ -108,7 +104,7 @@ class OwnTable(NamedTuple):
         """Return the commands after which nothing of ours is in the table."""
         blocks = list(_blocks(self.declaration))
         if all(lines for _, _, lines in blocks):
-            return self.removal()
+            return removal(self.name)
         # Before they can be flushed they have to be there.
         flushed = (f"flush {k} {self.name} {n}\n" for k, n, lines in blocks if lines)
         return self.declaration + "".join(flushed)
@@ -125,20 +121,17 @@ class OwnTable(NamedTuple):
         )
 
 
-def block(kind: str, name: str, *lines: str) -> str:
-    """Return a chain, set or map as it stands in a declaration."""
-    inner = "".join(f"\t\t{line}\n" for line in lines)
-    return f"\t{kind} {name} {{\n{inner}\t}}\n"
+def removal(table: str) -> str:
+    """Return the transaction after which `table` is absent, whether it was there."""
+    return f"add table {table}\ndelete table {table}\n"
 
 
 def _missing_base(ask: Questions, blocks: Iterable[_Block]) -> str:
     for kind, chain, lines in blocks:
         if kind == "chain" and lines and lines[0].startswith("type "):
             _, of_type, _, hook, _, number = lines[0].partition(";")[0].split()
-            base = Base(of_type, hook, int(number))
-            if ask.base(chain) != base:
-                where = f"{base.type}, {base.hook}, priority {base.priority}"
-                return f"base chain {chain} ({where})"
+            if ask.base(chain) != (of_type, hook, int(number)):
+                return f"base chain {chain} ({of_type}, {hook}, priority {number})"
     return ""
 
 
@@ -173,7 +166,7 @@ def _missing_element(
         if found is None:
             return f"element {key} of {name}"
         if content.value and found != encoded(values, content.value):
-            leads = f"it leads to {decoded(values, found)}, not to {content.value}"
+            leads = f"it leads to {decoded(found)}, not to {content.value}"
             return f"element {key} of {name}: {leads}"
     return ""
 

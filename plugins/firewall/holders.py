@@ -7,15 +7,14 @@ bridge has many: what they share goes with the last. Whoever calls holds the loc
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from cni_common import marks, own_tables, state
 from plugins.firewall.protection import NAME
 from plugins.firewall.rules import BRIDGED, ROUTED, elements
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
 
     from cni_common.kernel.own_table import Elements
     from cni_common.naming import Attachment
@@ -25,31 +24,28 @@ _SETTLED = "firewall-settled"
 # Where holders of entries are known, for the inet and for the bridge table.
 INET, PORTS = "nftables", "ports"
 TABLES = {INET: ROUTED, PORTS: BRIDGED}
+_NAMES = [table.name for table in TABLES.values()]
 
 
-@contextmanager
-def lock() -> Iterator[None]:
+def lock() -> AbstractContextManager[None]:
     """Hold the lock under which marks and rules are read and changed.
 
     Records and marks that were lost are there again.
     """
-    with state.lock(NAME):
-        if _is_lost():
-            from plugins.firewall import recall  # noqa: PLC0415 - only after a loss
+    return own_tables.lock(NAME, _NAMES, _read_back)
 
-            recall.recall()
-        yield
+
+def _read_back() -> None:
+    from plugins.firewall import recall  # noqa: PLC0415 - only after a loss
+
+    recall.recall()
 
 
 def recall() -> None:
     """Have lost records again; takes the lock only where there are such."""
-    if _is_lost():
+    if any(map(own_tables.is_lost, _NAMES)):
         with lock():
             pass
-
-
-def _is_lost() -> bool:
-    return any(own_tables.is_lost(table.name) for table in TABLES.values())
 
 
 def add(place: str, entries: Iterable[str], attachment: Attachment) -> None:

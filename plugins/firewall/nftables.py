@@ -11,7 +11,7 @@ from plugins.firewall.holders import INET, PORTS, TABLES
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from cni_common.kernel.own_table import Elements, OwnTable
     from cni_common.naming import Attachment
@@ -57,11 +57,10 @@ def renew(moved: Iterable[tuple[Attachment, Protection, Protection]]) -> None:
         holders.delete(INET, set(old) - set(new), attachment)
     if changes:
         rebuilt = _rebuilt()
-        is_needed = rules.TABLE in rebuilt
-        if not is_needed and _administrators():
-            rebuilt, is_needed = rebuilt + rules.ROUTED.rebuilt({}), True
+        if rules.TABLE not in rebuilt and _administrators():
+            rebuilt += rules.ROUTED.rebuilt({})
         nft.run(rebuilt)
-        if is_needed:
+        if rules.TABLE in rebuilt:
             own_tables.remember(rules.TABLE)
         else:
             own_tables.remove(rules.TABLE)
@@ -72,11 +71,19 @@ def withdraw(had: Protection, attachment: Attachment) -> None:
 
     With the last one the tables go, the administrator's chain only if it is empty.
     """
-    for place in TABLES:
+    for place, table in TABLES.items():
         entries = _ENTRIES[place](had)
         unneeded = holders.unneeded(place, entries, attachment)
+        is_last = bool(unneeded) and holders.is_last(place, unneeded)
         if unneeded:
-            _remove(place, unneeded, attachment)
+            own_tables.take(
+                table,
+                _owned(unneeded, attachment),
+                lambda: _rebuilt(without=attachment),
+                last=is_last and not (place == INET and _administrators()),
+            )
+        if is_last:
+            own_tables.forget(table.name)
         holders.delete(place, entries, attachment)
 
 
@@ -88,23 +95,6 @@ def check(had: Protection, attachment: Attachment) -> None:
         if missing:
             msg = f"check firewall: missing {missing}"
             raise CNIError(Code.INTERNAL, msg, f"in nft table {table.name}")
-
-
-def _remove(place: str, entries: Collection[str], attachment: Attachment) -> None:
-    table, is_last = TABLES[place], holders.is_last(place, entries)
-    if is_last and not (place == INET and _administrators()):
-        own_tables.remove(table.name)
-        return
-    try:
-        nft.run(table.change(_owned(entries, attachment), {}))
-    except nft.RefusedError as refused:
-        if not refused.is_missing:
-            raise
-        restored = _rebuilt(without=attachment)
-        if restored:
-            nft.run(restored)
-    if is_last:
-        own_tables.forget(table.name)
 
 
 def _administrators() -> bool:

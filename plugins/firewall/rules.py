@@ -106,17 +106,15 @@ def elements(entries: Iterable[str], owner: str = "") -> Elements:
 
 def _elements(entry: str, owner: str) -> Elements:
     kind, _, value = entry.partition(" ")
-    owned = Content(comment=owner)
     if kind == "address":
-        return {ElementKey(f"containers{6 if ':' in value else 4}", value): owned}
-    name = nft.quote(value)
+        name = f"containers{6 if ':' in value else 4}"
+        return {ElementKey(name, value): Content(comment=owner)}
+    link = nft.quote(value)
     if kind == "port":
-        return {ElementKey("isolated", name): owned}
-    if kind == "elsewhere":
-        return {ElementKey("elsewhere", name): Content()}
-    pair = f"{name} . {name}"
-    if kind == "isolated":
-        return {ElementKey("isolated", pair): Content()}
-    return dict.fromkeys(
-        (ElementKey("guarded", name), ElementKey("within", pair)), Content()
-    )
+        return {ElementKey("isolated", link): Content(comment=owner)}
+    keys = {
+        "elsewhere": {"elsewhere": link},
+        "isolated": {"isolated": f"{link} . {link}"},
+        "guarded": {"guarded": link, "within": f"{link} . {link}"},
+    }[kind]
+    return {ElementKey(*key): Content() for key in keys.items()}

@@ -9,7 +9,6 @@ process may be killed at any moment.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
 from cni_common import marks, own_tables, shapes, state
 from cni_common.kernel.element_bytes import PROTOCOLS
@@ -20,7 +19,8 @@ from plugins.portmap.rules import Scope
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from cni_common.kernel.own_table import Elements, OwnTable
     from cni_common.rollback import Gather
@@ -31,18 +31,18 @@ CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-ch
 Claims = dict[Port, list[Claim]]
 
 
-@contextmanager
-def lock() -> Iterator[None]:
+def lock() -> AbstractContextManager[None]:
     """Hold the lock under which claims and elements are read and changed.
 
     Claims that were lost are on record again.
     """
-    with state.lock(NAME):
-        if own_tables.is_lost(elements.TABLE):
-            from plugins.portmap import recall  # noqa: PLC0415 - only after a loss
+    return own_tables.lock(NAME, [elements.TABLE], _read_back)
 
-            recall.recall()
-        yield
+
+def _read_back() -> None:
+    from plugins.portmap import recall  # noqa: PLC0415 - only after a loss
+
+    recall.recall()
 
 
 def load(ports: Iterable[Port]) -> Claims:
@@ -176,28 +176,24 @@ def _claims_on(port: Port) -> list[Claim]:
 
 
 def _relied(kept: Elements) -> dict[OwnTable, Elements | None]:
-    """Return the table as it is to be, and of its elements what is looked for."""
-    samples = own_tables.samples(elements.TABLE, _elements_on)
-    return {_table(): None if samples is None else samples | kept}
+    """Return the table as it is to be, and of its elements what is looked for.
 
+    Where there are conditions there are elements; so the samples tell of all of them.
+    """
+    published: list[Claim] = []
 
-def _elements_on(name: str) -> Elements:
-    """Return the elements for the port that is written down as `name`."""
-    try:
-        port = port_of(name)
-    except ValueError:
-        return {}
-    return elements.of_claims(port, _claims_on(port))
+    def elements_on(name: str) -> Elements:
+        try:
+            port = port_of(name)
+        except ValueError:
+            return {}
+        held = _claims_on(port)
+        published.extend(held)
+        return elements.of_claims(port, held)
 
-
-def _table() -> OwnTable:
-    """Return the table as declared; of each condition it asks one port's claims."""
-    found: set[Scope] = set()
-    for scope_id in state.names(state.path(SCOPES)):
-        name = marks.any_of(f"{SCOPES}/{scope_id}")
-        for held in load([port_of(name)] if name else []).values():
-            found |= {scope for scope in scopes(held) if scope.id == scope_id}
-    return rules.table(sorted(found))
+    samples = own_tables.samples(elements.TABLE, elements_on)
+    table = rules.table(sorted(scopes(published)))
+    return {table: None if samples is None else samples | kept}
 
 
 def _rebuilt() -> str:
@@ -228,17 +224,11 @@ def write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, 
         for scope in sorted(old - new):
             if marks.delete(f"{SCOPES}/{scope.id}", name):
                 removed += rules.conditioned(scope).removal_of_parts()
-        _write(port, before[port], after[port])
+        if after[port]:
+            documents = [claim.document() for claim in after[port]]
+            state.write(state.ensure_directory(CLAIMS), name, documents)
+        had, has = (elements.of_claims(port, c[port]) for c in (before, after))
+        own_tables.note(elements.TABLE, name, had, has)
+        if not after[port]:
+            state.delete(state.path(CLAIMS), name)
     return declared, removed
-
-
-def _write(port: Port, before: list[Claim], after: list[Claim]) -> None:
-    """Have the claims on `port` written down, and nothing noted that is not."""
-    name = file_name(port)
-    had, has = (elements.of_claims(port, claimed) for claimed in (before, after))
-    if after:
-        documents = [claim.document() for claim in after]
-        state.write(state.ensure_directory(CLAIMS), name, documents)
-    own_tables.note(elements.TABLE, name, had, has)
-    if not after:
-        state.delete(state.path(CLAIMS), name)

@@ -84,6 +84,4 @@ def test_words_are_encoded_as_the_kernel_has_them(
 def test_values_are_read_back(address: object, port: int) -> None:
     """What a map leads to is said in the words by which it was declared."""
     kinds, words = "ipv6_addr . inet_service", f"{address} . {port}"
-    assert encoded(kinds, decoded(kinds, encoded(kinds, words))) == encoded(
-        kinds, words
-    )
+    assert encoded(kinds, decoded(encoded(kinds, words))) == encoded(kinds, words)
