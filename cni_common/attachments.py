@@ -21,7 +21,7 @@ from cni_common.spec.values import replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
     from cni_common.rollback import Gather
@@ -86,12 +86,18 @@ def elsewhere(plugin: str, attachment: Attachment) -> list[Attachment]:
     return found
 
 
-def of_plugin(plugin: str, table: Table) -> Iterator[tuple[Attachment, dict[str, Any]]]:
-    """Yield every recorded attachment of `plugin`; for what is rare only."""
+def of_plugin(
+    plugin: str, table: Table, each: Gather | None = None
+) -> Iterator[tuple[Attachment, dict[str, Any]]]:
+    """Yield every recorded attachment of `plugin`; for what is rare only.
+
+    With `each`, one that cannot be read is an error of that, and passed over.
+    """
+    attempt = each or _attempt
     for network in state.names(state.path(plugin)):
         directory = state.path(plugin, network)
-        for name in state.names(directory):
-            found = _read(directory, name, table)
+        for name in attempt(state.names, directory) or ():
+            found = attempt(_read, directory, name, table)
             if found:
                 yield found
 
@@ -133,6 +139,10 @@ def stale(
             if owner is not None:
                 found.append(owner)
     return found
+
+
+def _attempt(step: Callable[..., Any], *args: Any) -> Any:
+    return step(*args)
 
 
 def _of_name(network: str, name: str) -> Attachment | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from cni_common.attachment.scheme import Scheme
     from cni_common.spec.netconf import NetConf
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
@@ -71,6 +72,8 @@ class Plugin:
         versions: tuple[str, ...] = SUPPORTED,
         is_ipam: bool = False,
         keeps_records: bool = True,
+        scheme: Scheme | None = None,
+        expect: Callable[[Request, Any], Result] | None = None,
     ) -> None:
         self.name = name
         self.conf = conf
@@ -82,6 +85,10 @@ class Plugin:
         self.versions = versions
         self.is_ipam = is_ipam
         self.keeps_records = keeps_records
+        # How its attachments consist of parts, if they do.
+        self.scheme = scheme
+        # What ADD of an IPAM plugin would answer now, with nothing leased.
+        self.expect = expect
 
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""

@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("netns", metavar="NETNS", nargs="?", help="not looked at")
     _add_status(verbs)
     _add_gc(verbs)
+    _add_explain(verbs)
+    _add_show(verbs)
     demo = verbs.add_parser("demo", help="two containers talk in a throw-away network")
     demo.add_argument("--conf", help="another conflist of bridge and portmap")
     warm = verbs.add_parser("serve", help="be the warm server (docs/warm.md)")
@@ -93,6 +95,34 @@ def _add_gc(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--attachments-file",
         metavar="FILE",
         help='valid attachments as JSON: [{"containerID": ..., "ifname": ...}]',
+    )
+
+
+def _add_explain(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sentence = (
+        "print what add would do for a container of NETWORK, a sentence a part, with "
+        "nothing done; names of links depend on the container: NETNS says which"
+    )
+    command = verbs.add_parser("explain", help=sentence, description=sentence)
+    command.add_argument("network", metavar="NETWORK")
+    command.add_argument("netns", metavar="NETNS", nargs="?", help=_NETNS)
+    command.add_argument("--json", action="store_true", help="print a JSON document")
+
+
+def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sentence = "print what attachments consist of, and what of that is not so by now"
+    command = verbs.add_parser("show", help=sentence, description=sentence)
+    _add_chosen(command)
+    command.add_argument("--json", action="store_true", help="print a JSON document")
+
+
+def _add_chosen(command: argparse.ArgumentParser) -> None:
+    command.add_argument("network", metavar="NETWORK", nargs="?")
+    command.add_argument(
+        "container",
+        metavar="CONTAINER",
+        nargs="?",
+        help="a container ID, the beginning of one, or its namespace as for add",
     )
 
 

@@ -38,7 +38,7 @@ class Invoker:
         """
         kind = str(gojson.member(dict(conf), "type"))
         stdin = json.dumps(conf, sort_keys=True).encode()
-        env = {**self.env, **_variables(verb, attachment)}
+        env = {**self.env, **variables(verb, attachment)}
         env["CNI_PATH"] = ":".join(self.path)
         executable = find(kind, self.path)
         try:
@@ -69,7 +69,8 @@ class Invoker:
         return [str(version) for version in supported]
 
 
-def _variables(verb: str, attachment: Attachment | None) -> dict[str, str]:
+def variables(verb: str, attachment: Attachment | None) -> dict[str, str]:
+    """Return the variables of a call of `verb` (section 2)."""
     return {
         "CNI_COMMAND": verb,
         "CNI_CONTAINERID": attachment.container_id if attachment else "",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _FOR_ANYBODY = frozenset({"version", "serve"})
 
+_ANYBODY = "/run/netns/container"  # in place of a namespace that is not named
+
 
 def main(
     argv: Sequence[str],
@@ -58,6 +60,10 @@ def main(
             reason = suite.serve(argv[0], options.socket, options.idle)
             tell(f"serve: ended, {reason}")
             text = ""
+        elif options.verb == "show":
+            from cnipy import on_record  # noqa: PLC0415 - netlink is dear
+
+            text = on_record.show(options, conf_directory(env), suite, tell)
         elif options.verb == "uninstall":
             from cnipy.uninstall import uninstall  # noqa: PLC0415 - for this verb only
 
@@ -90,7 +96,9 @@ def _answer(
     cache = Cache(options.cache_dir)
     path = env.get("CNI_PATH") or PLUGIN_DIRECTORY
     runtime = Runtime(Invoker(tuple(filter(None, path.split(":"))), env), cache)
-    directory = env.get("NETCONFPATH") or CONF_DIRECTORY
+    directory = conf_directory(env)
+    if options.verb == "explain":
+        return _explanation(runtime, directory, options, suite)
     if not options.network:
         return _node_verb(runtime, directory, options, suite, tell)
     if options.verb in {"gc", "status", "version"}:
@@ -109,6 +117,29 @@ def _answer(
     else:
         runtime.delete(network, attachment)
     return ""
+
+
+def conf_directory(env: Mapping[str, str]) -> str:
+    """Return the directory of the configurations."""
+    return env.get("NETCONFPATH") or CONF_DIRECTORY
+
+
+def _explanation(
+    runtime: Runtime, directory: str, options: argparse.Namespace, suite: Suite
+) -> str:
+    from cnipy import explain  # noqa: PLC0415 - for this verb only
+
+    env = runtime.invoker.env
+    network = networks.load(directory, options.network)
+    attachment = attachments.from_environment(options.netns or _ANYBODY, env)
+    if options.netns:
+        attachments.check_exists(options.netns, attachment)
+    called = {**env, "CNI_PATH": ":".join(runtime.invoker.path)}
+    found = explain.steps(suite, network, attachment, called)
+    if options.json:
+        listed = [step.document() for step in found]
+        return json.dumps(listed, indent=4) + "\n"
+    return explain.text(found)
 
 
 def _warn(

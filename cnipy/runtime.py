@@ -73,7 +73,7 @@ class Runtime:
             raise CNIError(Code.UNKNOWN_CONTAINER, msg)
         result = _converted(entry.result, network.version)
         for plugin in network.plugins:
-            conf = _request(network, plugin, attachment, result)
+            conf = configuration(network, plugin, attachment, result)
             self.invoker.run("CHECK", conf, attachment)
 
     def gc(self, network: Network, valid: Collection[tuple[str, str]]) -> list[str]:
@@ -99,7 +99,7 @@ class Runtime:
                 listed = [{"containerID": c, "ifname": i} for c, i in sorted(valid)]
                 keys = dict.fromkeys(ATTACHMENT_KEYS, listed)
                 for plugin in network.plugins:
-                    conf = {**_request(network, plugin, None, None), **keys}
+                    conf = {**configuration(network, plugin, None, None), **keys}
                     gather(errors, partial(self.invoker.run, "GC", conf, None))
         if errors:
             raise joined(errors)
@@ -113,7 +113,7 @@ class Runtime:
         """
         told = []
         for plugin in network.plugins:
-            conf = _request(network, plugin, None, None)
+            conf = configuration(network, plugin, None, None)
             kind = str(gojson.member(conf, "type"))
             if not _since(network, GC_AND_STATUS_SINCE):
                 speaks = self.invoker.versions(kind)
@@ -141,7 +141,7 @@ class Runtime:
     def _add_plugins(self, network: Network, attachment: Attachment) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for plugin in network.plugins:
-            conf = _request(network, plugin, attachment, result)
+            conf = configuration(network, plugin, attachment, result)
             stdout = self.invoker.run("ADD", conf, attachment)
             result = gojson.load_object(stdout, f"result of {plugin.get('type')}")
             result.setdefault("cniVersion", network.version)
@@ -168,12 +168,12 @@ class Runtime:
     ) -> list[CNIError]:
         errors: list[CNIError] = []
         for plugin in reversed(network.plugins):
-            conf = _request(network, plugin, attachment, result)
+            conf = configuration(network, plugin, attachment, result)
             gather(errors, partial(self.invoker.run, "DEL", conf, attachment))
         return errors
 
 
-def _request(
+def configuration(
     network: Network,
     plugin: Mapping[str, Any],
     attachment: Attachment | None,

@@ -10,6 +10,8 @@ from cni_common.spec.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from cni_common.plugin import Plugin
+
 
 @dataclass(frozen=True)
 class Unread:
@@ -44,7 +46,7 @@ class Suite:
     called for some seconds, and return why it ended; unread: keys of a
     configuration of a type that its plugin does not read; doubts: what in it has no
     effect, with the capabilities that it declares; warm: how the server of a build is
-    found.
+    found; plugin: the one of a name, with what it says of its attachments.
     """
 
     names: tuple[str, ...]
@@ -52,4 +54,5 @@ class Suite:
     unread: Callable[[str, Mapping[str, Any]], list[Unread]]
     doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
     warm: Callable[[str], Warm]
+    plugin: Callable[[str], Plugin]
     uid: int = 0

@@ -60,7 +60,7 @@ def main(
 
 def _suite() -> Suite:
     from cnipy.suite import Suite
-    from launcher import keys, probe
+    from launcher import keys, loading, probe
 
     return Suite(
         names=tuple(REGISTER),
@@ -68,6 +68,7 @@ def _suite() -> Suite:
         unread=keys.unread,
         doubts=keys.doubts,
         warm=probe.warm,
+        plugin=loading.load,
         uid=os.geteuid(),
     )
 

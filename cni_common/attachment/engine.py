@@ -52,6 +52,7 @@ def plugin(scheme: Scheme, conf: type[NetConf]) -> Plugin:
             scheme.name, request, scheme.kinds, conf.ipam.type
         ),
         status=status,
+        scheme=scheme,
     )
 
 
@@ -122,6 +123,26 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
         first, *rest = found
         details = "; ".join(filter(None, [first.details, *(d.text for d in rest)]))
         raise CNIError(Code.INTERNAL, first.text, details)
+
+
+def explain(
+    scheme: Scheme, request: Request, conf: Any, leased: Result
+) -> tuple[Plan, Result]:
+    """Return the plan that ADD would carry out with what is `leased`, and its result.
+
+    Nothing is done. The result has the interfaces by their names alone. Raises code 7
+    or 999, as ADD does before it changes anything.
+    """
+    conf.validate_for(request)
+    attachment = Attachment.of(request)
+    with Node(attachment, scheme.name) as node:
+        facts = scheme.facts(node, request, conf)
+        result = scheme.settled(conf, leased)
+        plan = scheme.plan(attachment, conf, result, facts)
+    shown = [Interface(name=name) for name in plan.host_links]
+    shown += [Interface(name=name, sandbox=request.netns) for name in plan.ends]
+    shown += [Interface(name=name) for name in plan.late_links]
+    return plan, result.model_copy(update={"interfaces": shown})
 
 
 def make(node: Node, request: Request, parts: Iterable[Part]) -> None:

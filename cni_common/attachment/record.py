@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.part import Part
     from cni_common.naming import Attachment
+    from cni_common.rollback import Gather
     from cni_common.shapes import Table
     from cni_common.spec.result import Result
 
@@ -42,6 +43,11 @@ class Record:
     complete: bool = False
     asked: str = ""
     result: Result | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether ADD came to its end; of a record of format 1 that is believed."""
+        return self.complete or not self.asked
 
 
 def _result(value: object) -> Result | None:
@@ -125,9 +131,14 @@ def others(plugin: str, attachment: Attachment) -> Iterator[tuple[Attachment, Re
             yield other
 
 
-def of_plugin(plugin: str) -> Iterator[tuple[Attachment, Record]]:
-    """Yield every record of `plugin`; for what is rare only."""
-    for attachment, document in attachments.of_plugin(plugin, _WHOLE):
+def of_plugin(
+    plugin: str, each: Gather | None = None
+) -> Iterator[tuple[Attachment, Record]]:
+    """Yield every record of `plugin`; for what is rare only.
+
+    With `each`, one that cannot be read is an error of that, and passed over.
+    """
+    for attachment, document in attachments.of_plugin(plugin, _WHOLE, each):
         found = _record(plugin, attachment, document)
         if found is not None:
             yield attachment, found

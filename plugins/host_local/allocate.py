@@ -104,14 +104,48 @@ def _lease(
     last = store.last_reserved(number)
     wanted = [] if requested is None else [requested]
     found = store.lease(lambda: wanted or range_set.candidates(last), owner)
-    if found is not None:
-        return found
-    if requested is None:
-        cause = f"no IP addresses available in range set: {range_set}"
-        raise _failure(Code.TRY_AGAIN_LATER, number, cause, _holders(store, range_set))
-    cause = f"requested IP address {requested} is not available in range set"
-    holder = f"it is leased {_holder(store, str(requested))}"
-    raise _failure(Code.TRY_AGAIN_LATER, number, f"{cause} {range_set}", holder)
+    if found is None:
+        raise _taken(store, number, range_set, requested)
+    return found
+
+
+def _taken(
+    store: Store | None, number: int, range_set: RangeSet, requested: IPAddress | None
+) -> CNIError:
+    cause = f"no IP addresses available in range set: {range_set}"
+    details = _holders(store, range_set) if store else ""
+    if store and requested is not None:
+        cause = f"requested IP address {requested} is not available in range set"
+        cause, details = f"{cause} {range_set}", _leased_to(store, requested)
+    return _failure(Code.TRY_AGAIN_LATER, number, cause, details)
+
+
+def _leased_to(store: Store, address: IPAddress) -> str:
+    return f"it is leased {_holder(store, str(address))}"
+
+
+def next_free(
+    store: Store | None,
+    number: int,
+    range_set: RangeSet,
+    requested: IPAddress | None,
+) -> IPAddress:
+    """Return what range set `number` would lease next; without a store all is free.
+
+    Raises code 11 as `lease_all` does.
+    """
+    last = store.last_reserved(number) if store else None
+    taken = store.names() if store else set()
+    every = [requested] if requested else range_set.candidates(last)
+    dead: IPAddress | None = None
+    for address in every:
+        if str(address) not in taken:
+            return address
+        if dead is None and store and store.is_dead(str(address)):
+            dead = address
+    if dead is None:
+        raise _taken(store, number, range_set, requested)
+    return dead
 
 
 def _holders(store: Store, range_set: RangeSet) -> str:

@@ -11,7 +11,7 @@ from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Dns, Result
 from plugins.host_local import resolvconf
-from plugins.host_local.allocate import assign, is_exhausted, lease_all
+from plugins.host_local.allocate import assign, is_exhausted, lease_all, next_free
 from plugins.host_local.conf import HostLocalConf, requested_addresses
 from plugins.host_local.detach import detach
 from plugins.host_local.directory import data_dir, locked
@@ -37,6 +37,19 @@ def add(request: Request, conf: HostLocalConf) -> Result:
         leased = lease_all(store, sets, wanted, _owner(request), undo)
         ips = [_ip(*pair) for pair in zip(sets, leased, strict=True)]
         return request.delivered(Result(ips=ips, routes=conf.ipam.routes, dns=dns))
+
+
+def expect(request: Request, conf: HostLocalConf) -> Result:
+    """The addresses that ADD would give now; nothing is leased."""
+    sets = conf.required_range_sets()
+    wanted = assign(sets, requested_addresses(request, conf))
+    with locked(data_dir(request.document), request.network, create=False) as store:
+        found = [
+            next_free(store, number, *pair)
+            for number, pair in enumerate(zip(sets, wanted, strict=True))
+        ]
+    ips = [_ip(*pair) for pair in zip(sets, found, strict=True)]
+    return Result(ips=ips, routes=conf.ipam.routes)
 
 
 def delete(request: Request, conf: HostLocalConf) -> None:
@@ -158,4 +171,5 @@ PLUGIN = Plugin(
     status=status,
     is_ipam=True,
     keeps_records=False,
+    expect=expect,
 )

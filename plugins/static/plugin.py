@@ -70,4 +70,5 @@ PLUGIN = Plugin(
     status=status,
     is_ipam=True,
     keeps_records=False,
+    expect=add,
 )

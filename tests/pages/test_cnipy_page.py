@@ -37,6 +37,11 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     node = reader.next("cnipy status")
     assert f"network containerd-net: {CONF}/{EXAMPLE}" in node
     assert "calls start cold" in node
+    assert "host-local gives 10.22.0." in reader.next("cnipy explain containerd-net")
+    shown = reader.next("cnipy add containerd-net web")
+    assert "\n    bridge cni0 is up\n" in shown
+    assert "!" not in shown.partition("\ncontainerd-net cnitool-")[2]
+    machine.run("cnipy", "del", "containerd-net", "web")
     machine.run("ip", "netns", "add", "lost")
     machine.run("cnipy", "add", "containerd-net", "lost")
     machine.run("ip", "netns", "delete", "lost")

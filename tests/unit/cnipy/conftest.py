@@ -65,6 +65,7 @@ class Desk:
             serve=refused,
             unread=refused,
             doubts=refused,
+            plugin=refused,
             warm=lambda _: Warm("/nowhere", listening=False, serves=False, builds=()),
         )
     )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An operator at a node: networks, containers that plugins attach, and the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from cnipy.attachment import container_id_of
+from cnipy.main import main
+from cnipy.suite import Suite
+from launcher import keys, probe
+from launcher.loading import load
+from plugins import REGISTER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab import Cni, Host, Space
+
+
+def attachment_words(network: str, space: Space) -> str:
+    """Return how the command calls the attachment of a container."""
+    return f"{network} {container_id_of(space.path)}/eth0"
+
+
+def refused(*arguments: object) -> Any:
+    """Stand for what no verb here asks for."""
+    raise AssertionError(arguments)
+
+
+class Desk:
+    """What an operator has: configurations, containers, the command in this process."""
+
+    def __init__(self, host: Host, cni: Cni, directory: Path) -> None:
+        self.host, self.cni = host, cni
+        self.conf_dir = directory / "net.d"
+        self.conf_dir.mkdir()
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+
+    def network(self, name: str, *plugins: dict[str, Any]) -> None:
+        """Have a network of these plugins in the directory of configurations."""
+        self.lists[name] = list(plugins)
+        document = {"cniVersion": "1.1.0", "name": name, "plugins": plugins}
+        (self.conf_dir / f"{name}.conflist").write_text(json.dumps(document))
+
+    def attach(
+        self, network: str, space: Space, *, ports: list[int] | None = None
+    ) -> Any:
+        """Have the container attached as a runtime would; return the last result."""
+        result = None
+        mappings = [
+            {"hostPort": port, "containerPort": 80, "protocol": "tcp"}
+            for port in ports or []
+        ]
+        for conf in self.lists[network]:
+            whole = {"cniVersion": "1.1.0", "name": network, **conf}
+            whole.pop("capabilities", None)
+            if mappings and conf["type"] == "portmap":
+                whole["runtimeConfig"] = {"portMappings": mappings}
+            if result:
+                whole["prevResult"] = result
+            container = container_id_of(space.path)
+            options: dict[str, Any] = {"netns": space, "container_id": container}
+            result = self.cni.ok(conf["type"], "ADD", whole, **options)
+        return result
+
+    def __call__(self, *words: str, uid: int = 0) -> tuple[int, str, str]:
+        """Run the command; return its status, stdout and stderr."""
+        stdout, stderr = io.BytesIO(), io.StringIO()
+        env = {
+            "PATH": os.environ["PATH"],
+            "CNI_PATH": self.cni.plugin_path,
+            "NETCONFPATH": str(self.conf_dir),
+        }
+        suite = Suite(
+            names=tuple(REGISTER),
+            serve=refused,
+            unread=keys.unread,
+            doubts=keys.doubts,
+            warm=probe.warm,
+            plugin=load,
+            uid=uid,
+        )
+        status = main(["cnipy", *words], env, stdout, stderr, suite)
+        return status, stdout.getvalue().decode(), stderr.getvalue()
+
+    def ok(self, *words: str) -> str:
+        """Return what the command prints, which must succeed in silence."""
+        status, stdout, stderr = self(*words)
+        assert (status, stderr) == (0, ""), stderr
+        return stdout
+
+    def both(self, *words: str) -> tuple[str, str]:
+        """Return stdout and stderr of the command, which must succeed."""
+        status, stdout, stderr = self(*words)
+        assert status == 0, stderr
+        return stdout, stderr
+
+    def refused(self, *words: str, uid: int = 0) -> str:
+        """Return the one line on stderr of the command, which must fail."""
+        status, stdout, stderr = self(*words, uid=uid)
+        assert (status, stdout, stderr.count("\n")) == (1, "", 1), stdout + stderr
+        return stderr

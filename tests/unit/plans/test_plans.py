@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the example lists have plugins do, as text: each plan, from fixed facts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cni_common.naming import Attachment
+from cni_common.spec.model import parse
+from cni_common.spec.request import Request
+from cni_common.spec.result import Result
+from launcher.loading import load
+from plugins import REGISTER
+from plugins.bridge import plugin as bridge
+from plugins.ptp import plugin as ptp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GOLDEN = Path(__file__).parent / "golden"
+EXAMPLES = sorted((Path(__file__).parents[3] / "conf-examples").glob("*.conflist"))
+OWNER = Attachment("net", "web", "eth0", "/run/netns/web")
+HOST_MAC, MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+
+# What each plugin looks up before it plans, for a configuration of its own.
+FACTS: dict[str, Callable[[Any], object]] = {
+    "bridge": lambda conf: bridge.Facts(
+        bridge=conf.bridge,
+        host="veth1",
+        host_mac=HOST_MAC,
+        mac=MAC,
+        mtu=conf.mtu,
+        twice=conf.promisc_mode,
+    ),
+    "ptp": lambda conf: ptp.Facts(
+        host="veth1", host_mac=HOST_MAC, mac=MAC, mtu=conf.mtu
+    ),
+}
+
+
+def plans(example: Path, data_dir: Path) -> Iterator[str]:
+    """Yield the lines that the plans of a list have, under the names of plugins."""
+    listed = json.loads(example.read_text(encoding="utf-8"))
+    for conf in listed["plugins"]:
+        scheme = load(conf["type"]).scheme
+        if scheme is not None:
+            keys = {"name": "net", "cniVersion": listed["cniVersion"]}
+            yield conf["type"]
+            parts = plan(scheme, conf | keys, data_dir)
+            yield from (f"  {part}" for part in parts)
+
+
+def plan(scheme: Any, document: dict[str, Any], data_dir: Path) -> tuple[Any, ...]:
+    """Return the parts of a container's attachment with the first free address."""
+    if document.get("ipam"):
+        document["ipam"] = {**document["ipam"], "dataDir": str(data_dir)}
+    request = Request.read("ADD", {}, json.dumps(document).encode())
+    conf = parse(load(scheme.name).conf, document, "configuration")
+    ipam = load(conf.ipam.type) if conf.ipam.type else None
+    leased = Result()
+    if ipam is not None and ipam.expect is not None:
+        leased = ipam.expect(request, parse(ipam.conf, document, "configuration"))
+    result = scheme.settled(conf, leased)
+    found: Any = scheme.plan(OWNER, conf, result, FACTS[scheme.name](conf)).parts
+    return tuple(found)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_plan_is_as_reviewed(example: Path, tmp_path: Path) -> None:
+    """The plans of an example are those of its golden file, so that a change shows."""
+    planned = "".join(f"{line}\n" for line in plans(example, tmp_path))
+    golden = GOLDEN / f"{example.stem}.txt"
+    assert planned == (golden.read_text(encoding="utf-8") if golden.exists() else "")
+
+
+def test_every_plan_has_facts() -> None:
+    """A plugin whose attachments consist of parts is looked at here."""
+    assert {name for name in REGISTER if load(name).scheme is not None} == set(FACTS)
+
+
+def test_no_golden_file_is_left_over() -> None:
+    """A golden file belongs to an example."""
+    stems = {example.stem for example in EXAMPLES}
+    assert [p.name for p in GOLDEN.iterdir() if p.stem not in stems] == []
