@@ -6,6 +6,7 @@ from __future__ import annotations
 from cni_common import attachments, delegate
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
+from cni_common.attachment.part import class_of
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from cni_common.spec.values import replace
@@ -14,7 +15,6 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cni_common.attachment.part import Part
     from cni_common.spec.request import Request
     from cni_common.spec.result import Interface
 
@@ -39,7 +39,7 @@ def delete_recorded(plugin: str, request: Request) -> bool:
 
 
 def delete_unrecorded(
-    plugin: str, request: Request, kinds: Collection[type[Part]], ipam: str
+    plugin: str, request: Request, kinds: Collection[str], ipam: str
 ) -> None:
     """Delete what the kernel says is the attachment's, and its lease.
 
@@ -58,9 +58,7 @@ def delete_unrecorded(
             each(record.delete, plugin, attachment)
 
 
-def delete_stale(
-    plugin: str, attachment: Attachment, kinds: Collection[type[Part]]
-) -> None:
+def delete_stale(plugin: str, attachment: Attachment, kinds: Collection[str]) -> None:
     """Delete an attachment that is known from its record only, but not its lease.
 
     Of one whose record is damaged, what is found without.
@@ -73,9 +71,7 @@ def delete_stale(
     record.delete(plugin, attachment)
 
 
-def collect(
-    plugin: str, request: Request, kinds: Collection[type[Part]], ipam: str
-) -> None:
+def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) -> None:
     """Delete what belongs to the network of `request` and to no valid attachment."""
     valid = request.valid_attachments
     with Gather() as each:
@@ -83,7 +79,7 @@ def collect(
             for stale in attachments.stale(plugin, request.network, valid, each):
                 each(delete_stale, plugin, stale, kinds)
             for kind in kinds:
-                each(kind.collect, request.network, valid)
+                each(class_of(kind).collect, request.network, valid)
         if ipam:
             each(delegate.gc, ipam, request)
 
@@ -100,9 +96,9 @@ def _parts(plugin: str, attachment: Attachment, found: record.Record) -> None:
 def _kinds(
     plugin: str,
     attachment: Attachment,
-    kinds: Collection[type[Part]],
+    kinds: Collection[str],
     made: tuple[Interface, ...] = (),
 ) -> None:
     with Node(attachment, plugin, made=made) as node, Gather() as each:
         for kind in kinds:
-            each(kind.remove_unrecorded, node)
+            each(class_of(kind).remove_unrecorded, node)

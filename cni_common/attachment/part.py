@@ -91,6 +91,11 @@ class Part:
         return found
 
     @classmethod
+    def kind(cls) -> str:
+        """Return the name of the module, which a record has for the part."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
     def is_removed(cls) -> bool:
         """Tell whether the end of an attachment has anything to do about it."""
         return cls.remove is not Part.remove
@@ -98,7 +103,7 @@ class Part:
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         fields = {_camel(name): _plain(getattr(self, name)) for name in self._names()}
-        return {"part": type(self).__module__.rpartition(".")[2], **fields}
+        return {"part": self.kind(), **fields}
 
     @classmethod
     def _names(cls) -> list[str]:

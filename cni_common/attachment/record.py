@@ -8,7 +8,7 @@ complete tells of an ADD that was killed.
 from __future__ import annotations
 
 from cni_common import attachments, shapes
-from cni_common.attachment import before, part
+from cni_common.attachment import part
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
@@ -154,6 +154,8 @@ def _record(
 ) -> Record | None:
     parts, result = document["parts"], document.get("result")
     if document["format"] < FORMAT:
+        from cni_common.attachment import before  # noqa: PLC0415 - of a former release
+
         former = attachments.read(plugin, attachment, before.TABLES[plugin])
         if former is None:
             return None

@@ -46,12 +46,10 @@ class Told:
     end: Interface
     noted: Record | None
 
-    def has(self, kind: type[Part]) -> bool:
-        """Tell whether the record has a part of this kind."""
-        return any(isinstance(part, kind) for part in self._parts())
-
-    def _parts(self) -> tuple[Part, ...]:
-        return self.noted.parts if self.noted else ()
+    def has(self, kind: str) -> bool:
+        """Tell whether the record has a part of the module `kind`."""
+        parts = self.noted.parts if self.noted else ()
+        return any(part.kind() == kind for part in parts)
 
     def host_end(self, *others: str) -> Interface:
         """Return the host's end of a veth pair, as prevResult has it.
@@ -81,7 +79,8 @@ class Scheme:
     `facts` looks at the host, before anything is changed; `told` has the same facts
     from a prevResult, for CHECK. `settled` completes what the IPAM plugin gave; `plan`
     makes the plan: both know nothing of the host. `ready` raises code 50 unless ADD
-    could do its work. `kinds` are the parts that are looked for without a record.
+    could do its work. `kinds` are the parts, by module, that are looked for without a
+    record.
     """
 
     name: str
@@ -90,4 +89,4 @@ class Scheme:
     settled: Callable[[Any, Result], Result]
     plan: Callable[[Attachment, Any, Result, Any], Plan]
     ready: Callable[[Request, Any], None]
-    kinds: tuple[type[Part], ...]
+    kinds: tuple[str, ...]

@@ -114,7 +114,7 @@ class HostRouted(Part):
                 owner = f" of {found[0]}" if found else ""
                 error.details = f"it leads through {present}{owner}"
                 raise
-            deletion.delete_stale(node.plugin, found[0], (Veth,))
+            deletion.delete_stale(node.plugin, found[0], ("veth",))
             hops.add(node.host, link, wanted, exclusive=True)
 
 

@@ -24,6 +24,11 @@ VLAN_MAX = 4094
 GROUP_FWD_MAX = 0xFFFF
 GROUP_FWD_RESTRICTED = 0x7  # STP, pause frames, LACP: the kernel forwards none
 
+_USUAL = frozenset(NetConf.model_fields) | {
+    *("bridge", "is_gateway", "is_default_gateway", "ip_masq", "mtu"),
+    *("ip_masq_backend", "hairpin_mode", "promisc_mode", "force_address"),
+}
+
 
 class Trunk(GoModel):
     """VLANs that a port carries tagged: one, a range, or both."""
@@ -103,6 +108,11 @@ class BridgeConf(NetConf):
     def has_vlans(self) -> bool:
         """Whether it names any VLAN; an empty trunk names none."""
         return self.vlan != 0 or bool(self.vlan_trunk)
+
+    @property
+    def has_options(self) -> bool:
+        """Whether it has keys that most configurations have not."""
+        return bool(self.model_fields_set - _USUAL)
 
     @property
     def pvid(self) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common import duplicates, naming, requested_mac, veth_pair
+from cni_common import naming, requested_mac, veth_pair
 from cni_common.attachment import engine
 from cni_common.attachment.scheme import Plan, Scheme
 from cni_common.kernel import forwarding, links, nft
@@ -13,13 +13,9 @@ from cni_common.parts.announced import Announced
 from cni_common.parts.bridge import Bridge
 from cni_common.parts.forwarded import Forwarded
 from cni_common.parts.gateway import Gateway
-from cni_common.parts.group_forwarding import GroupForwarding
 from cni_common.parts.masqueraded import Masqueraded
 from cni_common.parts.not_the_hosts import NotTheHosts
 from cni_common.parts.port_flags import PortFlags
-from cni_common.parts.port_vlans import PortVlans
-from cni_common.parts.single_copies import SingleCopies
-from cni_common.parts.spoof_guard import SpoofGuard
 from cni_common.parts.veth import Veth
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
@@ -66,8 +62,14 @@ def facts(node: Node, request: Request, conf: BridgeConf) -> Facts:
         host_mac=naming.random_mac(),
         mac=mac or naming.random_mac(),
         mtu=conf.mtu,
-        twice=conf.promisc_mode and duplicates.are_likely(),
+        twice=conf.promisc_mode and _are_likely(),
     )
+
+
+def _are_likely() -> bool:
+    from cni_common import duplicates  # noqa: PLC0415 - for one key
+
+    return duplicates.are_likely()
 
 
 def told(known: Told) -> Facts:
@@ -81,7 +83,7 @@ def told(known: Told) -> Facts:
         mac=known.end.mac.lower(),
         bridge_mac=known.on_host(bridge).mac.lower(),
         mtu=port.mtu or known.conf.mtu,
-        twice=known.has(SingleCopies),
+        twice=known.has("single_copies"),
     )
 
 
@@ -161,23 +163,10 @@ def _port(conf: BridgeConf, known: Facts, inside: str) -> list[Part]:
             port=known.host, hairpin=conf.hairpin_mode, isolated=conf.port_isolation
         ),
     ]
-    if conf.group_fwd_mask is not None:
-        mask = conf.group_fwd_mask
-        parts.append(GroupForwarding(bridge=known.bridge, mask=mask))
-    if conf.has_vlans:
-        parts.append(
-            PortVlans(
-                port=known.host,
-                bridge=known.bridge,
-                pvid=conf.pvid,
-                tagged=tuple(sorted(conf.tagged)),
-                keeps_default=conf.preserve_default_vlan,
-            )
-        )
-    if conf.macspoofchk:
-        parts.append(SpoofGuard(port=known.host, inside=inside, mac=known.mac))
-    if known.twice:
-        parts.append(SingleCopies(inside=inside))
+    if conf.has_options or known.twice:
+        from plugins.bridge import options  # noqa: PLC0415 - for keys that few have
+
+        parts += options.parts(conf, known, inside)
     return parts
 
 
@@ -233,7 +222,7 @@ PLUGIN = engine.plugin(
         settled=settled,
         plan=plan,
         ready=ready,
-        kinds=(Veth, SpoofGuard, SingleCopies, Masqueraded),
+        kinds=("veth", "spoof_guard", "single_copies", "masqueraded"),
     ),
     BridgeConf,
 )

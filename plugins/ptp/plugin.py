@@ -113,7 +113,7 @@ PLUGIN = engine.plugin(
         settled=settled,
         plan=plan,
         ready=ready,
-        kinds=(Veth, Masqueraded),
+        kinds=("veth", "masqueraded"),
     ),
     PtpConf,
 )
