@@ -47,6 +47,8 @@ _SINCE = {
 # Twice what the longest ADD has open at once, its undoing included.
 _DESCRIPTORS = 32
 _WITH_NETNS = frozenset({"ADD", "CHECK", "DEL"})
+# Of STATUS: what the host refuses, rather than what is wrong with a configuration.
+_UNREADY = frozenset({Code.INTERNAL, Code.IO_FAILURE})
 _LENIENT = frozenset({"DEL", "GC"})
 _ALWAYS_KNOWN = frozenset(
     {"capabilities", "cni.dev/valid-attachments", "cni.dev/attachments"}
@@ -91,9 +93,10 @@ class Plugin:
         self.expect = expect
 
     def call(self, request: Request) -> Result | None:
-        """Carry out the verb of `request`; returns the result of ADD, else None."""
-        gate_version(request, self.versions)
-        request = settle_namespace(request)
+        """Carry out the verb of `request`; returns the result of ADD, else None.
+
+        The request has been `admitted`.
+        """
         conf = self._configuration(request)
         request.log.step("configuration")
         match request.command:
@@ -114,7 +117,12 @@ class Plugin:
             from cni_common import readiness  # noqa: PLC0415 - for STATUS alone
 
             readiness.check_records()
-        self.status(request, conf)
+        try:
+            self.status(request, conf)
+        except CNIError as error:
+            if error.code not in _UNREADY:
+                raise
+            raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
 
     def _configuration(self, request: Request) -> NetConf:
         from cni_common.spec.model import parse, parse_leniently  # noqa: PLC0415 - dear
@@ -130,8 +138,17 @@ class Plugin:
         return conf
 
 
-def gate_version(request: Request, versions: tuple[str, ...]) -> None:
-    """Raise code 1 unless `versions` and the verb allow the configuration's version."""
+def admitted(request: Request, versions: tuple[str, ...]) -> Request:
+    """Return the request to be served, before any work.
+
+    Raises code 1 unless `versions` and the verb allow the configuration's version, and
+    code 8 where ADD or CHECK has no namespace but the plugin's own.
+    """
+    _gate_version(request, versions)
+    return _settled(request)
+
+
+def _gate_version(request: Request, versions: tuple[str, ...]) -> None:
     version = request.cni_version
     if version not in versions:
         known = " ".join(f'"{known}"' for known in versions)
@@ -144,12 +161,12 @@ def gate_version(request: Request, versions: tuple[str, ...]) -> None:
         raise CNIError(Code.INCOMPATIBLE_VERSION, msg, details)
 
 
-def settle_namespace(request: Request) -> Request:
-    """Return the request to be served: without CNI_NETNS if that is the plugin's own.
+def _settled(request: Request) -> Request:
+    """Return the request without CNI_NETNS if that is the plugin's own.
 
     The container's namespace is gone then, and its number or path was given to the
     host again, where nothing is the container's. Raises code 8 on ADD and CHECK, which
-    need one, before any work.
+    need one.
     """
     if request.command not in _WITH_NETNS or request.netns_override:
         return request

@@ -12,9 +12,8 @@ import os
 
 from cni_common.plugin import (
     Plugin,
-    gate_version,
+    admitted,
     require_descriptors,
-    settle_namespace,
 )
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
 
-__all__ = ["STDIN_MAX", "Plugin", "gate_version", "run", "settle_namespace"]
+__all__ = ["STDIN_MAX", "Plugin", "run"]
 
 
 def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
@@ -72,8 +71,8 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
         text = read_all(stdin)
         from cni_common.spec.request import Request  # noqa: PLC0415 - not for VERSION
 
-        request = Request.read(command, env, text, in_process=ours)
-        gate_version(request, versions)
+        read = Request.read(command, env, text, in_process=ours)
+        request = admitted(read, versions)
         if command == "ADD":
             require_descriptors()
         _serve(load(), request, stdout, stderr, given)

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from cni_common.plugin import gate_version, settle_namespace
 from plugins import (
     DETACH,
     REGISTER,
     WITHOUT_DELETION,
     WITHOUT_RECORDS,
-    versions_of,
 )
 
 TYPE_CHECKING = False  # see entry.py
@@ -36,11 +34,9 @@ class Registered:
 
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
-        if request.command == "DEL" and self.name not in WITHOUT_DELETION:
-            gate_version(request, versions_of(self.name))
-            request = settle_namespace(request)
-            if _detach(self.name, request):
-                return None
+        recorded = request.command == "DEL" and self.name not in WITHOUT_DELETION
+        if recorded and _detach(self.name, request):
+            return None
         return load(self.name).call(request)
 
 

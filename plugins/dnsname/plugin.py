@@ -98,10 +98,7 @@ def gc(request: Request, conf: DnsnameConf) -> None:
 def status(request: Request, conf: DnsnameConf) -> None:
     """Raise unless ADD could start dnsmasq."""
     conf.validate_for(request)
-    try:
-        dnsmasq.check_watches(dnsmasq.find(request.env))
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+    dnsmasq.check_watches(dnsmasq.find(request.env))
 
 
 def _service(conf: DnsnameConf, where: Place) -> Service:

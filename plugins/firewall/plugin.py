@@ -10,7 +10,7 @@ from cni_common.kernel import nft
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather, Rollback
 from cni_common.skel import Plugin
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError
 from plugins import versions_of
 from plugins.firewall import (
     checks,
@@ -105,13 +105,10 @@ def status(request: Request, conf: FirewallConf) -> None:
     """Raise unless ADD could write its rules."""
     del request
     conf.check_names()
-    try:
-        there = choice.look(conf.backend)
-        chosen = choice.choose(there, conf.backend, conf.ingress_policy, (4,))
-        if not chosen.filters:
-            nft.check_writable()
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+    there = choice.look(conf.backend)
+    chosen = choice.choose(there, conf.backend, conf.ingress_policy, (4,))
+    if not chosen.filters:
+        nft.check_writable()
 
 
 def _choice(there: choice.Host, conf: FirewallConf, result: Result) -> choice.Choice:

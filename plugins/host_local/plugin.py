@@ -106,15 +106,12 @@ def status(request: Request, conf: HostLocalConf) -> None:
     if not readiness.takes_files(directory):
         msg = f"use dataDir {directory}: not a writable directory"
         raise CNIError(Code.NOT_AVAILABLE, msg)
-    try:
-        with locked(directory, request.network, create=False) as store:
-            for number, range_set in enumerate(sets):
-                if store is not None and is_exhausted(store, number, range_set):
-                    _tell_full(request, conf, number, range_set)
-                elif not range_set.size:
-                    raise _full(number, range_set)
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+    with locked(directory, request.network, create=False) as store:
+        for number, range_set in enumerate(sets):
+            if store is not None and is_exhausted(store, number, range_set):
+                _tell_full(request, conf, number, range_set)
+            elif not range_set.size:
+                raise _full(number, range_set)
 
 
 def _tell_full(
