@@ -28,7 +28,6 @@ from cni_common.spec.errors import CNIError, Code, cause_of
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import Any, Self
 
 SOCKET = "/run/dbus/system_bus_socket"
@@ -87,12 +86,7 @@ class Bus:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self._socket.close()
 
     def owner_pid(self, name: str) -> int | None:

@@ -11,7 +11,6 @@ from _socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socke
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 FAMILY = {4: AF_INET, 6: AF_INET6}  # by the version of IP
@@ -23,12 +22,7 @@ class Socket(socket):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self.close()
 
     def dup(self) -> Socket:
