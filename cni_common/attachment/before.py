@@ -48,7 +48,8 @@ def _bridge(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     if noted["duplicates"]:
         parts.append(SingleCopies(inside=inside))
     if noted["gateways"]:
-        parts.append(Gateway(bridge=noted["bridge"], addresses=noted["gateways"]))
+        bridge, held = noted["bridge"], noted["gateways"]
+        parts.append(Gateway(bridge=bridge, addresses=held, unplaced=True))
     return (*parts, *masqueraded)
 
 

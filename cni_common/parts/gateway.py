@@ -47,6 +47,7 @@ class Gateway(Part):
     """`bridge`, or its interface in `vlan`, has the gateways' `addresses` of `ips`.
 
     With `forced`, instead of others that are in conflict. `mtu` is a VLAN interface's.
+    A record of a former release tells of addresses, but not of the link: `unplaced`.
     """
 
     bridge: LinkName
@@ -55,6 +56,7 @@ class Gateway(Part):
     vlan: int = 0
     mtu: int = 0
     forced: bool = False
+    unplaced: bool = False
 
     @property
     def link(self) -> str:
@@ -80,6 +82,8 @@ class Gateway(Part):
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield the addresses and routes that the link lacks."""
+        if self.unplaced:
+            return
         link = links.get(node.host, self.link)
         if link is None:
             yield Difference(f"find link {self.link}: no such device")
