@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from cni_common import naming, shapes, state
+from cni_common import naming, own_files, shapes, state
 from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
 from cni_common.spec import environment
@@ -22,6 +22,7 @@ from cni_common.spec.values import replace
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from cni_common.rollback import Gather
@@ -59,6 +60,17 @@ def exists(plugin: str, attachment: Attachment) -> bool:
     """Tell whether there is a record, be it damaged."""
     directory = _directory(plugin, attachment.network)
     return os.path.lexists(os.path.join(directory, _file(attachment)))
+
+
+def held(
+    plugin: str, attachment: Attachment, *, wait: bool = True
+) -> AbstractContextManager[bool]:
+    """Hold the record: of DEL and repair, one is at the attachment at a time.
+
+    Tells whether there is one to hold, that nobody holds if that is not waited for.
+    """
+    directory = _directory(plugin, attachment.network)
+    return own_files.held(os.path.join(directory, _file(attachment)), wait=wait)
 
 
 def delete(plugin: str, attachment: Attachment) -> None:

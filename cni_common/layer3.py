@@ -143,7 +143,8 @@ def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) ->
     """Raise code 999 unless `route` goes through `link` as `add_routes` adds it."""
     table = routes.MAIN_TABLE if route.table is None else route.table
     hop = next_hop(route, ips)
-    for present in routes.of_link(inside, link, table):
+    version = route.dst.version
+    for present in routes.of_link(inside, link, table, (version,)):
         if (
             present.dst == route.dst.network
             and (hop is None or present.gw == hop)

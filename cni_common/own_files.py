@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cni_common.spec.errors import is_absence, of_os
 
@@ -98,3 +98,21 @@ def exclusively(directory: str) -> Iterator[int]:
         yield place
     finally:
         os.close(place)
+
+
+@contextmanager
+def held(path: str, *, wait: bool) -> Iterator[bool]:
+    """Hold the file at `path`, as nobody else does; tell whether it is held.
+
+    It is not if it is absent, or if somebody holds it and that is not waited for.
+    """
+    fd, is_held = -1, False
+    try:
+        with refusal(f"hold {path}", absence=True), suppress(BlockingIOError):
+            fd = os.open(path, READ)
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            is_held = True
+        yield is_held
+    finally:
+        if fd >= 0:
+            os.close(fd)

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_gc(verbs)
     _add_explain(verbs)
     _add_show(verbs)
+    _add_repair(verbs)
     demo = verbs.add_parser("demo", help="two containers talk in a throw-away network")
     demo.add_argument("--conf", help="another conflist of bridge and portmap")
     warm = verbs.add_parser("serve", help="be the warm server (docs/warm.md)")
@@ -114,6 +115,15 @@ def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command = verbs.add_parser("show", help=sentence, description=sentence)
     _add_chosen(command)
     command.add_argument("--json", action="store_true", help="print a JSON document")
+
+
+def _add_repair(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sentence = "put back what living attachments lack, without touching containers"
+    command = verbs.add_parser("repair", help=sentence, description=sentence)
+    _add_chosen(command)
+    command.add_argument(
+        "--dry-run", action="store_true", help="print what it would, change nothing"
+    )
 
 
 def _add_chosen(command: argparse.ArgumentParser) -> None:

@@ -64,6 +64,10 @@ def main(
             from cnipy import on_record  # noqa: PLC0415 - netlink is dear
 
             text = on_record.show(options, conf_directory(env), suite, tell)
+        elif options.verb == "repair":
+            from cnipy import on_record  # noqa: PLC0415 - netlink is dear
+
+            return on_record.repair(options, conf_directory(env), suite, stdout, tell)
         elif options.verb == "uninstall":
             from cnipy.uninstall import uninstall  # noqa: PLC0415 - for this verb only
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs about attachments that are on record: show."""
+"""The verbs about attachments that are on record: show and repair."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cni_common.log import remarks
 from cni_common.rollback import Gather
 from cnipy import network as networks
 from cnipy import recorded
+from cnipy import repair as repairing
 from cnipy import show as shown
 
 if TYPE_CHECKING:
@@ -33,11 +34,32 @@ def show(
     each = Gather()
     found = chosen(options, directory, suite, each)
     if options.json:
-        text = json.dumps(shown.documents(found), indent=4) + "\n"
+        text = json.dumps(shown.documents(suite, found), indent=4) + "\n"
     else:
-        text = "".join(f"{line}\n" for line in shown.lines(found))
+        text = "".join(f"{line}\n" for line in shown.lines(suite, found))
     tell_doubts(each, tell)
     return text
+
+
+def repair(
+    options: argparse.Namespace,
+    directory: str,
+    suite: Suite,
+    stdout: BinaryIO,
+    tell: Callable[[str], None],
+) -> int:
+    """Put back what living attachments lack, a line each; return the exit status.
+
+    It is 1 if something could not be put back, or not be read.
+    """
+    each = Gather()
+    found = chosen(options, directory, suite, each)
+    failed = 0
+    for line in repairing.repaired(suite, found, each, dry_run=options.dry_run):
+        stdout.write(f"{line}\n".encode())
+        failed |= line.failed
+    tell_doubts(each, tell)
+    return int(failed or bool(each.errors))
 
 
 def chosen(

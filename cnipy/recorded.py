@@ -6,16 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common import attachments, shapes
-from cni_common.attachment import record
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field, replace
 from cnipy.attachment import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
-    from cni_common.attachment.record import Record
     from cni_common.naming import Attachment
     from cni_common.rollback import Gather
     from cnipy.suite import Suite
@@ -26,15 +24,11 @@ _NAMESPACE = dict.fromkeys(("netns", "netnsIdentity"), (shapes.text, ""))
 
 @dataclass
 class Recorded:
-    """An attachment, in the namespace that was written down; and by which plugins.
-
-    `records` has those whose attachments consist of parts, `others` names the rest.
-    """
+    """An attachment, in the namespace that was written down, and by which plugins."""
 
     attachment: Attachment
     identity: str
-    records: dict[str, Record] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)
+    plugins: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return name_of(self.attachment)
@@ -54,25 +48,13 @@ def recorded(suite: Suite, each: Gather) -> dict[Attachment, Recorded]:
     """Return all attachments on record, in order; what cannot be read `each` has."""
     found: dict[Attachment, Recorded] = {}
     for plugin in suite.names:
-        for owner, path, identity, noted in _of_plugin(suite, plugin, each):
-            attachment = replace(owner, netns=path)
-            known = found.setdefault(owner, Recorded(attachment, identity))
-            if noted is None:
-                known.others.append(plugin)
-            else:
-                known.records[plugin] = noted
-    return dict(sorted(found.items(), key=lambda pair: pair[0]))
-
-
-def _of_plugin(
-    suite: Suite, plugin: str, each: Gather
-) -> Iterator[tuple[Attachment, str, str, Record | None]]:
-    if suite.plugin(plugin).scheme is not None:
-        for owner, noted in record.of_plugin(plugin, each):
-            yield owner, noted.netns, noted.netns_identity, noted
-    elif suite.plugin(plugin).keeps_records:
+        if not suite.plugin(plugin).keeps_records:
+            continue
         for owner, told in attachments.of_plugin(plugin, _NAMESPACE, each):
-            yield owner, told["netns"], told["netnsIdentity"], None
+            attachment = replace(owner, netns=told["netns"])
+            known = found.setdefault(owner, Recorded(attachment, told["netnsIdentity"]))
+            known.plugins.append(plugin)
+    return dict(sorted(found.items(), key=lambda pair: pair[0]))
 
 
 def chosen(

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common.attachment import engine
+from cni_common.attachment import engine, record
 from cni_common.attachment.node import Node
-from cnipy.recorded import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,29 +14,36 @@ if TYPE_CHECKING:
     from cni_common.attachment.part import Difference
     from cni_common.attachment.record import Record
     from cnipy.recorded import Recorded
+    from cnipy.suite import Suite
 
 _GONE = "its network namespace is gone; `cnipy gc` removes what is left"
 _UNFINISHED = "its ADD did not come to an end"
-_NO_PARTS = "it keeps its own account, which is not shown"
+_NO_PARTS = "it keeps an account of its own"
 
 
-def lines(found: Iterable[Recorded]) -> Iterator[str]:
+def lines(suite: Suite, found: Iterable[Recorded]) -> Iterator[str]:
     """Yield attachments as text: a line each, below it their parts and differences."""
     for item in found:
-        yield f"{name_of(item.attachment)}, {item.attachment.netns or 'no namespace'}"
+        yield f"{item}, {item.attachment.netns or 'no namespace'}"
         if not item.lives:
             yield f"  ! {_GONE}"
-        for plugin, noted in item.records.items():
-            yield f"  {plugin}"
-            if not noted.is_made:
-                yield f"    ! {_UNFINISHED}"
-            yield from (f"    {part}" for part in noted.parts)
-            for found_ in _differences(item, plugin, noted):
-                yield f"    ! {found_.text}"
-        yield from (f"  {plugin}: {_NO_PARTS}" for plugin in item.others)
+        for plugin in item.plugins:
+            yield from _plugin(suite, item, plugin)
 
 
-def documents(found: Iterable[Recorded]) -> list[dict[str, Any]]:
+def _plugin(suite: Suite, item: Recorded, plugin: str) -> Iterator[str]:
+    noted = _record(suite, item, plugin)
+    if noted is None:
+        yield f"  {plugin}: {_NO_PARTS}"
+        return
+    yield f"  {plugin}"
+    if not noted.is_made:
+        yield f"    ! {_UNFINISHED}"
+    yield from (f"    {part}" for part in noted.parts)
+    yield from (f"    ! {each.text}" for each in _differences(item, plugin, noted))
+
+
+def documents(suite: Suite, found: Iterable[Recorded]) -> list[dict[str, Any]]:
     """Return attachments as JSON values."""
     return [
         {
@@ -46,16 +52,16 @@ def documents(found: Iterable[Recorded]) -> list[dict[str, Any]]:
             "ifname": item.attachment.ifname,
             "netns": item.attachment.netns,
             "lives": item.lives,
-            "plugins": [
-                *(_document(item, *pair) for pair in item.records.items()),
-                *({"type": plugin} for plugin in item.others),
-            ],
+            "plugins": [_document(suite, item, plugin) for plugin in item.plugins],
         }
         for item in found
     ]
 
 
-def _document(item: Recorded, plugin: str, noted: Record) -> dict[str, Any]:
+def _document(suite: Suite, item: Recorded, plugin: str) -> dict[str, Any]:
+    noted = _record(suite, item, plugin)
+    if noted is None:
+        return {"type": plugin}
     differences = _differences(item, plugin, noted)
     return {
         "type": plugin,
@@ -66,9 +72,16 @@ def _document(item: Recorded, plugin: str, noted: Record) -> dict[str, Any]:
     }
 
 
+def _record(suite: Suite, item: Recorded, plugin: str) -> Record | None:
+    """Return the record if it is one of parts that can be read."""
+    if suite.plugin(plugin).scheme is None:
+        return None
+    return record.read_parts(plugin, item.attachment)
+
+
 def _differences(item: Recorded, plugin: str, noted: Record) -> list[Difference]:
     """Return what is not as recorded; of one that is dead nothing is expected."""
     if not item.lives:
         return []
     with Node(item.attachment, plugin, identity=item.identity) as node:
-        return list(engine.differences(node, noted.parts))
+        return list(engine.differences(node, engine.lasting(noted.parts)))

@@ -96,7 +96,7 @@ class Desk:
     def both(self, *words: str) -> tuple[str, str]:
         """Return stdout and stderr of the command, which must succeed."""
         status, stdout, stderr = self(*words)
-        assert status == 0, stderr
+        assert status == 0, stdout + stderr
         return stdout, stderr
 
     def refused(self, *words: str, uid: int = 0) -> str:

@@ -26,15 +26,16 @@ def delete_recorded(plugin: str, request: Request) -> bool:
     record, unless something failed that a retry could mend.
     """
     attachment = Attachment.of(request)
-    found = record.read_for_removal(plugin, attachment)
-    if found is None:
-        return False
-    with Gather() as each:
-        each(_parts, plugin, attachment, found)
-        if found.ipam:
-            each(delegate.delete, found.ipam, request)
-        if not each.errors:
-            record.delete(plugin, attachment)
+    with attachments.held(plugin, attachment):
+        found = record.read_for_removal(plugin, attachment)
+        if found is None:
+            return False
+        with Gather() as each:
+            each(_parts, plugin, attachment, found)
+            if found.ipam:
+                each(delegate.delete, found.ipam, request)
+            if not each.errors:
+                record.delete(plugin, attachment)
     return True
 
 
@@ -63,12 +64,13 @@ def delete_stale(plugin: str, attachment: Attachment, kinds: Collection[str]) ->
 
     Of one whose record is damaged, what is found without.
     """
-    found = record.read_for_removal(plugin, attachment)
-    if found is not None:
-        _parts(plugin, replace(attachment, netns=""), found)
-    else:
-        _kinds(plugin, attachment, kinds)
-    record.delete(plugin, attachment)
+    with attachments.held(plugin, attachment):
+        found = record.read_for_removal(plugin, attachment)
+        if found is not None:
+            _parts(plugin, replace(attachment, netns=""), found)
+        else:
+            _kinds(plugin, attachment, kinds)
+        record.delete(plugin, attachment)
 
 
 def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) -> None:

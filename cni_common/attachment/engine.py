@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from cni_common import delegate, layer3, previous, state
 from cni_common.attachment import deletion, record
 from cni_common.attachment.node import Node
-from cni_common.attachment.part import Difference
+from cni_common.attachment.part import Difference, Repair
 from cni_common.attachment.record import Record
 from cni_common.attachment.scheme import Told
 from cni_common.kernel import links
@@ -169,21 +169,62 @@ def differences(node: Node, parts: Iterable[Part]) -> Iterator[Difference]:
                 yield difference
 
 
-def repair(node: Node, found: Record) -> Iterator[tuple[str, str]]:
+def lasting(parts: Iterable[Part]) -> list[Part]:
+    """Return the parts as they are to be at any time after ADD."""
+    return [part.lasting() for part in parts]
+
+
+def losses(node: Node, found: Record) -> Iterator[Repair]:
+    """Yield what a living attachment lacks, and why that is gone for good, if it is."""
+    for part in _unknown(node, found):
+        lacking = list(_of_part(node, part))
+        failure = _loss(node, part) if lacking else ""
+        for difference in lacking:
+            yield Repair(difference.text, failure, node.attachment)
+
+
+def repair(node: Node, found: Record) -> Iterator[Repair]:
     """Put back what a living attachment lacks; yield each difference, and what failed.
 
     Raises nothing: what is gone for good is told.
     """
-    for part in found.parts:
+    for part in _unknown(node, found):
         lacking = list(_of_part(node, part))
-        failure = _failure(node, part) if lacking else ""
-        for difference in lacking:
-            yield difference.text, failure
+        if not lacking:
+            continue
+        failure = _loss(node, part) or _failure(node, part)
+        node.forget()
+        still = {each.text for each in _of_part(node, part)}
+        for text in (each.text for each in lacking):
+            cause = failure or ("it stays so" if text in still else "")
+            yield Repair(text, cause, node.attachment)
+
+
+def _unknown(node: Node, found: Record) -> Iterator[Part]:
+    """Yield the parts, but for what another attachment has been seen to have.
+
+    What that lacks, and whether it was put back, has been told with that one.
+    """
+    for part in lasting(found.parts):
+        common = part.common()
+        if common is None or common not in node.whole:
+            yield part
+            if common is not None:
+                node.whole.add(common)
+
+
+def _loss(node: Node, part: Part) -> str:
+    try:
+        return part.loss(node)
+    except CNIError as error:
+        return str(error)
 
 
 def _failure(node: Node, part: Part) -> str:
+    lock = part.lock()
     try:
-        part.repair(node)
+        with state.lock(lock) if lock else nullcontext():
+            part.repair(node)
     except CNIError as error:
         return str(error)
     return ""
@@ -212,9 +253,10 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     if found.complete and there and found.netns_identity == node.namespace.identity:
         if found.asked != _digest(request):
             refuse_existing(node, request)
-        for _, failure in repair(node, found):
-            if failure:
-                raise CNIError(Code.INTERNAL, failure)
+        for each in repair(node, found):
+            if each.failure:
+                msg = f"repair: {each.text}"
+                raise CNIError(Code.INTERNAL, msg, each.failure)
         return found.result
     delete(scheme, request.as_verb("DEL"), conf)
     refuse_existing(node, request)

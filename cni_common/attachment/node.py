@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeVar
 
+    from cni_common.attachment.part import Part
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
     from cni_common.naming import Attachment
@@ -32,7 +33,8 @@ class Node:
 
     `identity` is that of the container's namespace, if it is known from a record: then
     the path is believed only while it leads there. `made` is what prevResult of a DEL
-    says of interfaces. `undo` undoes an ADD that fails; elsewhere nothing does.
+    says of interfaces. `undo` undoes an ADD that fails; elsewhere nothing does. What is
+    known of the host, and common parts that are whole, are those of a node `beside`.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Node:
         *,
         identity: str = "",
         made: tuple[Interface, ...] = (),
+        beside: Node | None = None,
     ) -> None:
         self.attachment = attachment
         self.plugin = plugin
@@ -51,7 +54,9 @@ class Node:
         # What the container's interface held when it was removed.
         self.held: list[IPInterface] = []
         self._opened = ExitStack()
-        self._links: dict[str, Link] = {}
+        self._beside = beside
+        self.whole: set[Part] = beside.whole if beside else set()
+        self.known: dict[str, Link] = beside.known if beside else {}
         self._ends: dict[str, Link] = {}
         self._host: Netlink | None = None
         self._container: Netlink | None = None
@@ -61,7 +66,8 @@ class Node:
     def host(self) -> Netlink:
         """A netlink socket of the host's namespace; raises code 999."""
         if self._host is None:
-            self._host = self.hold(Netlink())
+            beside = self._beside
+            self._host = beside.host if beside else self.hold(Netlink())
         return self._host
 
     @property
@@ -88,7 +94,7 @@ class Node:
 
         Raises code 999 when there is none.
         """
-        found = self._links.get(name)
+        found = self.known.get(name)
         return found or self.see(links.existing(self.host, name))
 
     def end(self, name: str) -> Link:
@@ -108,8 +114,13 @@ class Node:
 
     def see(self, link: Link) -> Link:
         """Know a link of the host as it is now."""
-        self._links[link.name] = link
+        self.known[link.name] = link
         return link
+
+    def forget(self) -> None:
+        """Know no link, since some have changed."""
+        self.known.clear()
+        self._ends.clear()
 
     def hold(self, opened: AbstractContextManager[T]) -> T:
         """Enter `opened`, which is left at the end of the block."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
     from cni_common.attachment.node import Node
+    from cni_common.naming import Attachment
     from cni_common.shapes import Shape, Table
 
 _PACKAGE = "cni_common.parts"
@@ -27,6 +28,17 @@ class Difference(NamedTuple):
 
     text: str
     details: str = ""
+
+
+class Repair(NamedTuple):
+    """What was not as wanted, and why it could not be put back, if it could not.
+
+    It is nobody's alone without an `owner`.
+    """
+
+    text: str
+    failure: str = ""
+    owner: Attachment | None = None
 
 
 class Part:
@@ -59,8 +71,24 @@ class Part:
         """Yield what is not as wanted."""
         raise NotImplementedError
 
+    def lasting(self) -> Self:
+        """Return what of it lasts: later plugins and the container change the rest."""
+        return self
+
+    def common(self) -> Part | None:
+        """Return what the host has of it once for many attachments; None: nothing.
+
+        Where that was found to be as wanted, nobody need look for it again.
+        """
+        return None
+
+    def loss(self, node: Node) -> str:
+        """Return why nobody can put back what `differences` tells of, if so."""
+        del node
+        return ""
+
     def repair(self, node: Node) -> None:
-        """Put back what `differences` tells of; raises code 999 if that is no more."""
+        """Put back what `differences` tells of, of which nothing is lost."""
         self.ensure(node)
 
     @classmethod
@@ -157,17 +185,15 @@ def _route(value: object) -> Any:
 def _ip(value: object) -> Any:
     from cni_common.spec.result import IP  # noqa: PLC0415 - models are dear
 
-    return IP.model_validate(_IP(value))
+    return IP(**_IP(value))
 
 
-_IP = shapes.same(
-    shapes.table(
-        {
-            "address": (shapes.interface, shapes.REQUIRED),
-            "gateway": (shapes.optional(shapes.address), None),
-            "interface": (shapes.optional(shapes.number), None),
-        }
-    )
+_IP = shapes.table(
+    {
+        "address": (shapes.interface, shapes.REQUIRED),
+        "gateway": (shapes.optional(shapes.address), None),
+        "interface": (shapes.optional(shapes.number), None),
+    }
 )
 # Annotation of a field -> its shape.
 _SHAPES: dict[str, Shape] = {

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.part import Part
     from cni_common.naming import Attachment
-    from cni_common.rollback import Gather
     from cni_common.shapes import Table
     from cni_common.spec.result import Result
 
@@ -91,6 +90,7 @@ _WHOLE: Table = {
     "parts": (shapes.listed(part.read), ()),
     "result": (_result, None),
 }
+_PARTS: Table = {**_TABLE, "parts": _WHOLE["parts"]}
 _FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ())}
 
 
@@ -114,6 +114,11 @@ def read(plugin: str, attachment: Attachment) -> Record | None:
     return _read(plugin, attachment, _WHOLE)
 
 
+def read_parts(plugin: str, attachment: Attachment) -> Record | None:
+    """Return the record as `read` does, without what ADD answered."""
+    return _read(plugin, attachment, _PARTS)
+
+
 def read_for_removal(plugin: str, attachment: Attachment) -> Record | None:
     """Return the record as `read` does, with those parts only that can be removed."""
     return _read(plugin, attachment, _FOR_REMOVAL)
@@ -131,14 +136,9 @@ def others(plugin: str, attachment: Attachment) -> Iterator[tuple[Attachment, Re
             yield other
 
 
-def of_plugin(
-    plugin: str, each: Gather | None = None
-) -> Iterator[tuple[Attachment, Record]]:
-    """Yield every record of `plugin`; for what is rare only.
-
-    With `each`, one that cannot be read is an error of that, and passed over.
-    """
-    for attachment, document in attachments.of_plugin(plugin, _WHOLE, each):
+def of_plugin(plugin: str) -> Iterator[tuple[Attachment, Record]]:
+    """Yield every record of `plugin`; for what is rare only."""
+    for attachment, document in attachments.of_plugin(plugin, _WHOLE):
         found = _record(plugin, attachment, document)
         if found is not None:
             yield attachment, found

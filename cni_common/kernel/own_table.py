@@ -38,6 +38,13 @@ class Content(NamedTuple):
     comment: str = ""
 
 
+class Lack(NamedTuple):
+    """What the kernel lacks of a table; of an element, whose it is."""
+
+    text: str
+    owner: str = ""
+
+
 Elements = dict[ElementKey, Content]
 
 
@@ -89,16 +96,21 @@ class OwnTable(NamedTuple):
         Only `thorough`, which is for CHECK, looks where the chains are called. Raises
         Code.INTERNAL when the kernel does not tell.
         """
+        found = self.lacking(expected, thorough=thorough)
+        return next((lack.text for lack in found), "")
+
+    def lacking(self, expected: Elements, *, thorough: bool = True) -> Iterator[Lack]:
+        """Yield all that the kernel lacks, as `missing` does the first of it."""
         blocks = list(_blocks(self.declaration))
         with nft_questions.about(self.name) as ask:
             present = ask.rules()
             if not present and not ask.exists():
-                return f"table {self.name}"
-            return (
-                (_missing_base(ask, blocks) if thorough else "")
-                or _missing_rule(present, blocks)
-                or _missing_element(ask, blocks, expected)
-            )
+                yield Lack(f"table {self.name}")
+                return
+            if thorough:
+                yield from _missing_bases(ask, blocks)
+            yield from _missing_rules(present, blocks)
+            yield from _missing_elements(ask, blocks, expected)
 
     def _cleared(self) -> str:
         """Return the commands after which nothing of ours is in the table."""
@@ -126,29 +138,28 @@ def removal(table: str) -> str:
     return f"add table {table}\ndelete table {table}\n"
 
 
-def _missing_base(ask: Questions, blocks: Iterable[_Block]) -> str:
+def _missing_bases(ask: Questions, blocks: Iterable[_Block]) -> Iterator[Lack]:
     for kind, chain, lines in blocks:
         if kind == "chain" and lines and lines[0].startswith("type "):
             _, of_type, _, hook, _, number = lines[0].partition(";")[0].split()
             if ask.base(chain) != (of_type, hook, int(number)):
-                return f"base chain {chain} ({of_type}, {hook}, priority {number})"
-    return ""
+                where = f"{of_type}, {hook}, priority {number}"
+                yield Lack(f"base chain {chain} ({where})")
 
 
-def _missing_rule(present: list[Rule], blocks: Iterable[_Block]) -> str:
+def _missing_rules(present: list[Rule], blocks: Iterable[_Block]) -> Iterator[Lack]:
     declared = [
         Rule(chain, _comment(line))
         for kind, chain, lines in blocks
         for line in lines
         if kind == "chain" and not line.startswith("type ")
     ]
-    for rule in Counter(declared) - Counter(present):
+    absent = Counter(declared) - Counter(present)
+    for chain in dict.fromkeys(rule.chain for rule in absent):
         there, wanted = (
-            sum(one.chain == rule.chain for one in every)
-            for every in (present, declared)
+            sum(one.chain == chain for one in every) for every in (present, declared)
         )
-        return f"rule in chain {rule.chain}: {there} of {wanted} there"
-    return ""
+        yield Lack(f"rule in chain {chain}: {there} of {wanted} there")
 
 
 def _comment(line: str) -> str:
@@ -156,19 +167,18 @@ def _comment(line: str) -> str:
     return quoted[:-1] if found else ""
 
 
-def _missing_element(
+def _missing_elements(
     ask: Questions, blocks: Iterable[_Block], expected: Elements
-) -> str:
+) -> Iterator[Lack]:
     types = {name: lines[0] for kind, name, lines in blocks if kind != "chain"}
     for (name, key), content in expected.items():
         keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")
         found = ask.value(name, encoded(keys, key)) if keys else None
         if found is None:
-            return f"element {key} of {name}"
-        if content.value and found != encoded(values, content.value):
+            yield Lack(f"element {key} of {name}", content.comment)
+        elif content.value and found != encoded(values, content.value):
             leads = f"it leads to {decoded(found)}, not to {content.value}"
-            return f"element {key} of {name}: {leads}"
-    return ""
+            yield Lack(f"element {key} of {name}: {leads}", content.comment)
 
 
 def _blocks(declaration: str) -> Iterator[_Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-from _socket import AF_INET, AF_INET6
+from _socket import AF_INET
 
 from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
@@ -15,6 +15,7 @@ from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from cni_common.kernel.link_answer import Link
@@ -121,10 +122,15 @@ def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
             raise CNIError(Code.INTERNAL, msg) from error
 
 
-def of_link(netlink: Netlink, link: Link, table: int = MAIN_TABLE) -> list[KernelRoute]:
-    """Return the routes through `link` in `table`, both families; for CHECK."""
+def of_link(
+    netlink: Netlink,
+    link: Link,
+    table: int = MAIN_TABLE,
+    versions: Iterable[int] = (4, 6),
+) -> list[KernelRoute]:
+    """Return the routes of the IP `versions` through `link` in `table`; for CHECK."""
     found = []
-    for family in (AF_INET, AF_INET6):
+    for family in map(FAMILY.__getitem__, versions):
         message = pyroute2_messages.rtmsg()
         message["family"] = family
         message["attrs"] = [("RTA_TABLE", table), ("RTA_OIF", link.index)]

@@ -69,6 +69,8 @@ class Addresses(Part):
         link, inside = node.end(self.inside), node.container
         if not link.is_up:
             links.set_up(inside, link.name)
+        if self.port:
+            links.wait_port_enabled(node.host, self.port)
         for ip in self.ips:
             addresses.ensure(inside, link, ip.address)
         for route in self.routes:

@@ -12,6 +12,7 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName, Mac
@@ -68,6 +69,10 @@ class Bridge(Part):
         if not link.is_up:
             links.set_up(host, link.name)
         node.see(link)
+
+    def common(self) -> Self:
+        """Return it: it is the host's."""
+        return self
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is not as wanted of the bridge."""

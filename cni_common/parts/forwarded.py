@@ -13,6 +13,7 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from cni_common.attachment.node import Node
 
@@ -40,6 +41,10 @@ class Forwarded(Part):
             if changed:
                 node.undo(forwarding.revert, changed)
                 node.hold(locked.pop_all())
+
+    def common(self) -> Self:
+        """Return it: it is the host's."""
+        return self
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield the versions that are not forwarded."""

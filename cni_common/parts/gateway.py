@@ -16,11 +16,12 @@ from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.parts.bridge import skip_dad
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
-from cni_common.spec.values import dataclass, field
+from cni_common.spec.values import dataclass, field, replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName
@@ -79,6 +80,10 @@ class Gateway(Part):
             link = node.link(self.link)
             self._ensure_addresses(node, link, changes)
             self._ensure_routes(node, link, changes)
+
+    def common(self) -> Self | None:
+        """Return it without the container's addresses, if those need no route."""
+        return None if self._outside() else replace(self, ips=())
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield the addresses and routes that the link lacks."""

@@ -11,6 +11,7 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from cni_common.attachment.node import Node
     from cni_common.spec.fields import IPNetwork
@@ -36,6 +37,10 @@ class Masqueraded(Part):
     def remove(self, node: Node) -> None:
         """Need the rules no longer; those that nobody needs go. Raises code 999."""
         masquerade.release(node.attachment, self.subnets)
+
+    def common(self) -> Self:
+        """Return it: it is the host's."""
+        return self
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield the first rule that is missing."""

@@ -7,12 +7,12 @@ from cni_common import naming, veth_pair
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import ipv6, link_settings, links, sysctl
 from cni_common.rollback import Gather
-from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.values import dataclass
+from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName, Mac
@@ -129,19 +129,31 @@ class Veth(Part):
         if not end.is_up:
             yield Difference(f"{what}: it is down")
 
-    def repair(self, node: Node) -> None:
-        """Have a pair that is there up, and in its place; raises code 999 if gone."""
+    def lasting(self) -> Self:
+        """Return it without the MAC of the container's end."""
+        return replace(self, mac="")
+
+    def loss(self, node: Node) -> str:
+        """Return that the link is gone, if it is."""
         inside = links.get(node.container, self.inside)
         port = links.get(node.host, self.host)
         if inside is None or port is None or port.index != inside.peer:
-            msg = f"repair interface {self.inside}: the link is gone"
-            raise CNIError(Code.INTERNAL, msg, "only a new container gets another")
+            return "the link is gone, and only a new container gets another"
+        return ""
+
+    def repair(self, node: Node) -> None:
+        """Have the pair up, and in its place."""
+        port = links.existing(node.host, self.host)
+        if self.host_mac and port.mac != self.host_mac:
+            links.set_mac(node.host, port.name, self.host_mac)
         if self.bridge and port.master != node.link(self.bridge).index:
             link_settings.set_master(node.host, port, node.link(self.bridge))
         if self.mtu and port.mtu != self.mtu:
             link_settings.set_mtu(node.host, port.name, self.mtu)
         if not port.is_up:
             links.set_up(node.host, port.name)
+        if not self.bridge and not node.end(self.inside).is_up:
+            links.set_up(node.container, self.inside)
 
     def _remove_host_end(self, node: Node) -> None:
         veth_pair.delete_host_end(node.attachment, self.host, self.host_mac)

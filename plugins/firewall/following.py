@@ -43,18 +43,18 @@ def _bring(host: Host, but: Attachment | None) -> None:
     with Gather() as each:
         moved, present = [], []
         for attachment, had in _recorded(but):
-            wanted = each(_wanted, host, had)
-            if wanted == had:
+            needed = each(wanted, host, had)
+            if needed == had:
                 present.append((attachment, had))
-            elif wanted is not None:
-                each(protection.write, attachment, wanted)
-                moved.append((attachment, had, wanted))
-        admitted = [(attachment, wanted) for attachment, _, wanted in moved]
+            elif needed is not None:
+                each(protection.write, attachment, needed)
+                moved.append((attachment, had, needed))
+        admitted = [(attachment, needed) for attachment, _, needed in moved]
         each(iptables.admit_all, admitted, again=False)
         each(iptables.admit_all, present, again=True)
         each(nftables.renew, moved)
-        for attachment, wanted in [*admitted, *present]:
-            each(zone.admit, wanted, attachment)
+        for attachment, needed in [*admitted, *present]:
+            each(zone.admit, needed, attachment)
 
 
 def _recorded(but: Attachment | None) -> Iterator[tuple[Attachment, Protection]]:
@@ -63,7 +63,7 @@ def _recorded(but: Attachment | None) -> Iterator[tuple[Attachment, Protection]]
             yield attachment, had
 
 
-def _wanted(host: Host, had: Protection) -> Protection:
+def wanted(host: Host, had: Protection) -> Protection:
     """Return `had` with what its attachment needs on `host` besides."""
     versions = {address.version for address in had.addresses}
     chosen = choice.choose(host, had.backend, had.policy, versions)

@@ -11,9 +11,9 @@ from plugins.firewall.holders import INET, PORTS, TABLES
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from cni_common.kernel.own_table import Elements, OwnTable
+    from cni_common.kernel.own_table import Elements, Lack, OwnTable
     from cni_common.naming import Attachment
     from plugins.firewall.protection import Protection
 
@@ -95,6 +95,24 @@ def check(had: Protection, attachment: Attachment) -> None:
         if missing:
             msg = f"check firewall: missing {missing}"
             raise CNIError(Code.INTERNAL, msg, f"in nft table {table.name}")
+
+
+def lacking(recorded: Iterable[tuple[Attachment, Protection]]) -> Iterator[Lack]:
+    """Yield what the kernel lacks for what is `recorded`; each table is asked once."""
+    every = list(recorded)
+    for place, table in TABLES.items():
+        expected: Elements = {}
+        for attachment, had in every:
+            expected |= _owned(_ENTRIES[place](had), attachment)
+        if expected:
+            yield from table.lacking(expected)
+
+
+def rebuild() -> None:
+    """Have the tables made anew with all that is recorded. Raises Code.INTERNAL."""
+    transaction = _rebuilt()
+    used = [t for t in TABLES.values() if f"table {t.name} {{" in transaction]
+    own_tables.change("", dict.fromkeys(used), lambda: transaction)
 
 
 def _administrators() -> bool:

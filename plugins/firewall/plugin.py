@@ -26,6 +26,9 @@ from plugins.firewall.protection import NAME
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cni_common.attachment.part import Repair
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
     from plugins.firewall.protection import Protection
@@ -152,6 +155,13 @@ def _delete_inherited(request: Request, conf: FirewallConf) -> None:
                 each(zone.delete_unheld, conf.zone, [a.ip for a in addresses])
 
 
+def repair(living: Collection[Attachment], dry_run: bool) -> list[Repair]:  # noqa: FBT001 - as Plugin says
+    """The rules of the `living` are in the kernel; returns what was missing."""
+    from plugins.firewall import repair as repairing  # noqa: PLC0415 - for the operator
+
+    return repairing.repair(living, dry_run)
+
+
 PLUGIN = Plugin(
     NAME,
     conf=FirewallConf,
@@ -160,5 +170,6 @@ PLUGIN = Plugin(
     check=check,
     gc=gc,
     status=status,
+    repair=repair,
     versions=versions_of(NAME),
 )

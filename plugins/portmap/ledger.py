@@ -129,6 +129,12 @@ def restore() -> None:
                 own_tables.change("", _relied({}), _rebuilt)
 
 
+def rebuild() -> None:
+    """Have the table made anew with all claims. Raises Code.INTERNAL."""
+    own_tables.change("", {rules.table(): None}, _rebuilt)
+    marks.delete(UNFINISHED, "change")
+
+
 def is_declared(scope: Scope) -> bool:
     """Tell whether somebody is published under `scope` already."""
     return marks.any_in(f"{SCOPES}/{scope.id}")

@@ -13,6 +13,8 @@ from cni_common.kernel import sysctl
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from cni_common.naming import Attachment
 
 USERS = "portmap-links"
@@ -44,12 +46,34 @@ def release(link: str, attachment: Attachment) -> None:
         guard.delete(link)
 
 
-def restore() -> None:
-    """Have the filter wherever route_localnet is on for us; for GC."""
+def restore(links: Sequence[str] = ()) -> str:
+    """Have the filter wherever route_localnet is on for us, and that on `links`.
+
+    Returns why there is no filter, else "".
+    """
+    from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
+
+    cause = ""
+    for link in links or state.names(state.path(USERS)):
+        cause = guard.ensure(link)
+    for link in links:
+        sysctl.set_if_present(_parameter(link), "1")
+    return cause
+
+
+def lacking(users: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield links that `users` need, and what is missing of one, if it is there."""
     from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
 
     for link in state.names(state.path(USERS)):
-        guard.ensure(link)
+        value = sysctl.shown(_parameter(link))
+        needed = users & set(state.names(state.path(USERS, link)))
+        if not needed or not value:
+            continue
+        if value != "1":
+            yield link, "route_localnet"
+        elif not guard.is_whole(link):
+            yield link, "the filter for 127.0.0.0/8"
 
 
 def is_on(link: str) -> bool:

@@ -28,8 +28,10 @@ from plugins.portmap.detach import (
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
+    from cni_common.attachment.part import Repair
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
     from plugins.portmap.claims import Port
@@ -177,6 +179,13 @@ def _restore(attachment: Attachment, recorded: dict[str, Any] | None) -> None:
         attachments.write(NAME, attachment, recorded)
 
 
+def repair(living: Collection[Attachment], dry_run: bool) -> list[Repair]:  # noqa: FBT001 - as Plugin says
+    """The rules of the `living` are in the kernel; returns what was missing."""
+    from plugins.portmap import repair as repairing  # noqa: PLC0415 - for the operator
+
+    return repairing.repair(living, dry_run)
+
+
 PLUGIN = Plugin(
     NAME,
     conf=PortmapConf,
@@ -185,4 +194,5 @@ PLUGIN = Plugin(
     check=check,
     gc=gc,
     status=status,
+    repair=repair,
 )

@@ -41,6 +41,9 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     shown = reader.next("cnipy add containerd-net web")
     assert "\n    bridge cni0 is up\n" in shown
     assert "!" not in shown.partition("\ncontainerd-net cnitool-")[2]
+    repaired = reader.next("nft flush ruleset")
+    assert "inet cnipy_masquerade" in machine.run("nft", "list", "tables").stdout
+    assert repaired.count("; would be put back") == repaired.count("; put back") > 0
     machine.run("cnipy", "del", "containerd-net", "web")
     machine.run("ip", "netns", "add", "lost")
     machine.run("cnipy", "add", "containerd-net", "lost")

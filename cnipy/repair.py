@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy repair`: what living attachments lack is put back, without touching them.
+
+What holds for many, as the table of published ports, is looked at once; then each
+attachment's own parts. What ADD or DEL is at just now is left to them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cni_common import attachments
+from cni_common.attachment import engine, record
+from cni_common.attachment.node import Node
+from cni_common.naming import Attachment
+from cni_common.spec.values import NamedTuple
+from cnipy.recorded import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cni_common.attachment.part import Repair
+    from cni_common.rollback import Gather
+    from cnipy.recorded import Recorded
+    from cnipy.suite import Suite
+
+
+class Line(NamedTuple):
+    """What is printed of one thing, and whether it could not be put back."""
+
+    text: str
+    failed: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def repaired(
+    suite: Suite, found: Iterable[Recorded], each: Gather, *, dry_run: bool
+) -> Iterator[Line]:
+    """Put back what the living lack; yield a line for each thing, once it is done.
+
+    With `dry_run` nothing is changed. What cannot be looked at is an error of `each`.
+    """
+    living = [item for item in found if each(lambda item=item: item.lives)]
+    owners = {item.attachment for item in living}
+    for plugin in suite.names:
+        repair = suite.plugin(plugin).repair
+        if repair is not None:
+            for done in each(repair, owners, dry_run) or ():
+                yield _line(done, plugin, dry_run=dry_run)
+    with Node(Attachment("", "", ""), "") as host:
+        for item in living:
+            for plugin in item.plugins:
+                if suite.plugin(plugin).scheme is not None:
+                    work = partial(_attachment, item, plugin, host, dry_run=dry_run)
+                    for done in each(work) or ():
+                        yield _line(done, plugin, dry_run=dry_run)
+
+
+def _attachment(
+    item: Recorded, plugin: str, host: Node, *, dry_run: bool
+) -> list[Repair]:
+    """Return what the attachment lacked, put back while nobody else is at it."""
+    with attachments.held(plugin, item.attachment, wait=False) as is_held:
+        noted = record.read_parts(plugin, item.attachment) if is_held else None
+        if noted is None or not noted.is_made:
+            return []
+        if noted.netns_identity != item.identity:
+            return []  # it was attached anew meanwhile
+        at, identity = item.attachment, item.identity
+        with Node(at, plugin, identity=identity, beside=host) as node:
+            work = engine.losses if dry_run else engine.repair
+            return list(work(node, noted))
+
+
+def _line(done: Repair, plugin: str, *, dry_run: bool) -> Line:
+    who = name_of(done.owner) if done.owner else plugin
+    fate = "would be put back" if dry_run else "put back"
+    if done.failure:
+        fate = f"cannot be put back: {done.failure}"
+    return Line(f"{who}: {done.text}; {fate}", bool(done.failure))
