@@ -141,7 +141,11 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
 
 def _listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
     message = Request(IFADDRMSG.pack(0, 0, 0, 0, index))
-    answers = netlink.dump(message, RTM_GETADDR, _Answer)
+    try:
+        answers = netlink.dump(message, RTM_GETADDR, _Answer)
+    except NetlinkError as error:
+        msg = f"list addresses: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
     return [(answer.index, answer.assigned) for answer in answers]
 
 

@@ -166,7 +166,13 @@ def vlans(netlink: Netlink, port: Link) -> PortVlans:
     pvid = 0
     untagged: set[int] = set()
     tagged: set[int] = set()
-    for answer in netlink.dump(message, RTM_GETLINK, pyroute2_messages.ifinfmsg):
+    try:
+        answers = netlink.dump(message, RTM_GETLINK, pyroute2_messages.ifinfmsg)
+    except NetlinkError as error:
+        raise links.refused(
+            "list", f"VLANs of bridge port {port.name}", error
+        ) from error
+    for answer in answers:
         if answer["index"] != port.index:
             continue
         # A port that carries none has no such attribute.

@@ -11,7 +11,7 @@ import errno
 
 from cni_common.kernel import links
 from cni_common.kernel.attributes import number, text
-from cni_common.kernel.link_answer import IFALIAS, IFNAME, MASTER, LinkAnswer
+from cni_common.kernel.link_answer import IFALIAS, IFNAME, MASTER
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError
@@ -81,8 +81,7 @@ def announce(netlink: Netlink, link: Link) -> bool:
 def with_mac(netlink: Netlink, mac: str) -> list[Link]:
     """Return the links with the MAC `mac`: the kernel lists all to find them."""
     message = LinkRequest(links.WITHOUT_STATISTICS)
-    answers = netlink.dump(message, links.RTM_GETLINK, LinkAnswer)
-    return [answer.link for answer in answers if answer.link.mac == mac]
+    return [link for link in links.listed(netlink, message) if link.mac == mac]
 
 
 def _act(netlink: Netlink, message: LinkRequest, verb: str, what: str) -> None:

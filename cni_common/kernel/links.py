@@ -70,19 +70,23 @@ def existing(netlink: Netlink, name: str) -> Link:
 def has_ports(netlink: Netlink, master: Link) -> bool:
     """Tell whether any link has `master` as its master."""
     message = LinkRequest(number(MASTER, master.index), WITHOUT_STATISTICS)
-    ports = netlink.dump(message, RTM_GETLINK, LinkAnswer)
-    return any(port.link.master == master.index for port in ports)
+    return any(port.master == master.index for port in listed(netlink, message))
 
 
 def of_kind(netlink: Netlink, kind: str) -> list[Link]:
     """Return every link of a kind; for GC and lost records only. Raises code 999."""
     message = LinkRequest(attribute(LINKINFO, text(INFO_KIND, kind)))
+    return [link for link in listed(netlink, message) if link.kind == kind]
+
+
+def listed(netlink: Netlink, message: LinkRequest) -> list[Link]:
+    """Return the links that `message` asks for; raises code 999."""
     try:
         found = netlink.dump(message, RTM_GETLINK, LinkAnswer)
     except NetlinkError as error:
         msg = f"list links: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg) from error
-    return [answer.link for answer in found if answer.link.kind == kind]
+    return [answer.link for answer in found]
 
 
 def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point

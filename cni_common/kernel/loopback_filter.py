@@ -20,6 +20,7 @@ from cni_common.kernel import tc_message as tc
 from cni_common.kernel.attributes import attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest
+from cni_common.spec.errors import CNIError, Code
 
 _QDISC, _ANY, _INGRESS, _EGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3
 _HANDLE = 0x7F000001
@@ -65,15 +66,22 @@ def ensure(link: str, answer: int) -> bool:
 
 
 def delete(link: str, *, discipline: bool) -> None:
-    """Have no such filter at `link`, and no `discipline` unless others use it now."""
+    """Have no such filter at `link`, and no `discipline` unless others use it now.
+
+    Raises code 999.
+    """
     try:
         index = if_nametoindex(link)
     except OSError:
         return
-    with Netlink() as netlink:
-        _tried(netlink, _filter(index), tc.RTM_DELTFILTER)
-        if discipline and not _is_used(netlink, index):
-            _tried(netlink, _discipline(index), tc.RTM_DELQDISC)
+    try:
+        with Netlink() as netlink:
+            _tried(netlink, _filter(index), tc.RTM_DELTFILTER)
+            if discipline and not _is_used(netlink, index):
+                _tried(netlink, _discipline(index), tc.RTM_DELQDISC)
+    except NetlinkError as error:
+        msg = f"delete filter of {link}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
 
 
 def is_there(link: str) -> bool:

@@ -55,18 +55,10 @@ class Netlink:
 
     def __init__(self, groups: int = 0) -> None:
         try:
-            self._socket = sockets.netlink(NETLINK_ROUTE)
+            self._socket = _opened(groups)
         except OSError as error:
             msg = f"open netlink socket: {cause_of(error)}"
             raise CNIError(Code.INTERNAL, msg) from error
-        timeout = struct.pack("@ll", _PATIENCE, 0)
-        self._socket.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeout)
-        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
-        if groups:
-            # Who listens asks for the state after each event: one may be lost.
-            self._socket.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
-        self._socket.bind((0, groups))
         self._sequence = 0
 
     def close(self) -> None:
@@ -105,10 +97,17 @@ class Netlink:
     def outcomes(
         self, requests: Sequence[tuple[Any, int, int]]
     ) -> list[NetlinkError | None]:
-        """Carry out `requests` and return for each its refusal, or None."""
+        """Carry out `requests` and return for each its refusal, or None.
+
+        Where they cannot be sent, or the answer is lost, that counts for each of them.
+        """
         found: list[NetlinkError | None] = []
         for start in range(0, len(requests), _BATCH):
-            found += self._batch(requests[start : start + _BATCH])
+            batch = requests[start : start + _BATCH]
+            try:
+                found += self._batch(batch)
+            except NetlinkError as error:
+                found += [error] * len(batch)
         return found
 
     def _batch(
@@ -213,6 +212,8 @@ class Netlink:
         except BlockingIOError as error:
             cause = "the kernel does not answer"
             raise NetlinkError(errno.ETIMEDOUT, cause) from error
+        except OSError as error:
+            raise _refused_here(error) from error
         if flags & MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE, "the kernel's answer was cut off")
         messages: list[tuple[int, int, int, bytes]] = []
@@ -226,12 +227,30 @@ class Netlink:
         return messages
 
 
+def _opened(groups: int) -> sockets.Socket:
+    opened = sockets.netlink(NETLINK_ROUTE)
+    timeout = struct.pack("@ll", _PATIENCE, 0)
+    opened.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeout)
+    opened.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+    opened.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+    if groups:
+        # Who listens asks for the state after each event: one may be lost.
+        opened.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
+    opened.bind((0, groups))
+    return opened
+
+
 def _send(sender: sockets.Socket, data: bytes) -> None:
     try:
         sender.send(data)
     except OSError as error:
-        number = error.errno or errno.EIO
-        raise NetlinkError(number, os.strerror(number).lower()) from error
+        raise _refused_here(error) from error
+
+
+def _refused_here(error: OSError) -> NetlinkError:
+    """Return what a socket refuses in the form of what the kernel answers."""
+    number = error.errno or errno.EIO
+    return NetlinkError(number, os.strerror(number).lower())
 
 
 def _refusal(body: bytes, flags: int) -> NetlinkError | None:

@@ -14,7 +14,7 @@ from _socket import AF_INET6, NETLINK_ROUTE, if_indextoname
 from cni_common.kernel import sockets
 from cni_common.kernel.attributes import Attributes, attribute, pairs
 from cni_common.kernel.requests import IFADDRMSG
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import dataclass
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -96,9 +96,13 @@ def _send(request: int, message: bytes, address: IPAddress) -> bytes:
     """Return the answer to a request whose first attribute is `address`."""
     body = message + attribute(_RTA_DST, address.packed)
     header = _HEADER.pack(_HEADER.size + len(body), request, _REQUEST, 1, 0)
-    with sockets.netlink(NETLINK_ROUTE) as netlink:
-        netlink.send(header + body)
-        return netlink.recv(1 << 15)
+    try:
+        with sockets.netlink(NETLINK_ROUTE) as netlink:
+            netlink.send(header + body)
+            return netlink.recv(1 << 15)
+    except OSError as error:
+        msg = f"find route to {address}: {cause_of(error)}"
+        raise CNIError(Code.INTERNAL, msg) from error
 
 
 def _is_error(answer: bytes) -> bool:

@@ -8,30 +8,39 @@ read-only where the value is already right (Documentation/admin-guide/sysctl/net
 
 from __future__ import annotations
 
+import errno
 import os
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
+_VALUELESS = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.EINVAL})
+
 
 def get(name: str) -> str | None:
-    """Return the value of `name`, or None when this kernel has no such parameter."""
+    """Return the value of `name`, or None when this kernel has no such parameter.
+
+    Raises code 999 when it cannot be read.
+    """
     try:
-        with open(f"/proc/sys/{name}", "rb", buffering=0) as file:
-            return file.read().decode().strip()
-    except FileNotFoundError:
-        return None
+        return _read(name)
+    except OSError as error:
+        raise _unreadable(name, error) from error
 
 
 def shown(name: str) -> str | None:
-    """Return the value of `name`, or None when it is absent or cannot be read.
+    """Return the value of `name`, or None when it is absent or has none to show.
 
     Some are for writing only (route/flush), some have no value until one is set
-    (stable_secret).
+    (stable_secret). Raises code 999 when it cannot be read just now.
     """
     try:
-        return get(name)
-    except (OSError, UnicodeDecodeError):
+        return _read(name)
+    except UnicodeDecodeError:
         return None
+    except OSError as error:
+        if error.errno in _VALUELESS:
+            return None
+        raise _unreadable(name, error) from error
 
 
 def exists(name: str) -> bool:
@@ -56,7 +65,7 @@ def set_if_present(name: str, value: str) -> bool:
     For what is wished but not needed, such as IPv6 details on a host without IPv6.
     """
     try:
-        current = get(name)
+        current = _read(name)
         if current is not None and current != value:
             _write(name, value)
     except OSError:
@@ -79,6 +88,18 @@ def writable(name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unreadable(name: str, error: OSError) -> CNIError:
+    return CNIError(Code.INTERNAL, f"read sysctl {name}: {cause_of(error)}")
+
+
+def _read(name: str) -> str | None:
+    try:
+        with open(f"/proc/sys/{name}", "rb", buffering=0) as file:
+            return file.read().decode().strip()
+    except FileNotFoundError:
+        return None
 
 
 def _write(name: str, value: str) -> None:

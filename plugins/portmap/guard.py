@@ -18,11 +18,19 @@ _FILTER, _DISCIPLINE = "filter", "qdisc"
 
 def ensure(link: str) -> str:
     """Have the filter at `link`; returns why it cannot be there, else ""."""
+    is_new = _FILTER not in _noted(link)
+    if is_new:  # before it is there, so that it is found again
+        _note(link, [_FILTER, _DISCIPLINE])
     try:
         made = loopback_filter.ensure(link, rules.ANSWER)
     except OSError as error:
+        if is_new and not loopback_filter.is_there(link):
+            _forget(link, [_FILTER, _DISCIPLINE])
         return f"guard {link} by a filter: {cause_of(error)}"
-    _note(link, [_FILTER, _DISCIPLINE] if made else [_FILTER])
+    if made:
+        _note(link, [_DISCIPLINE])
+    elif is_new:
+        _forget(link, [_DISCIPLINE])
     return ""
 
 
@@ -37,15 +45,22 @@ def note_present(link: str) -> None:
 
 def is_whole(link: str) -> bool:
     """Tell whether `link` has the filter, if there was one."""
-    noted = _FILTER in state.names(state.path(GUARDS, link))
-    return not noted or loopback_filter.is_there(link)
+    return _FILTER not in _noted(link) or loopback_filter.is_there(link)
 
 
 def delete(link: str) -> None:
     """Have nothing of ours at `link`."""
-    parts = state.names(state.path(GUARDS, link))
+    parts = _noted(link)
     if parts:
         loopback_filter.delete(link, discipline=_DISCIPLINE in parts)
+    _forget(link, parts)
+
+
+def _noted(link: str) -> list[str]:
+    return state.names(state.path(GUARDS, link))
+
+
+def _forget(link: str, parts: list[str]) -> None:
     for part in parts:
         marks.delete(f"{GUARDS}/{link}", part)
 

@@ -38,12 +38,19 @@ def require(link: str, attachment: Attachment) -> str:
 
 
 def release(link: str, attachment: Attachment) -> None:
-    """Know that `attachment` no longer needs it; off when that was the last one."""
-    if marks.delete(f"{USERS}/{link}", attachment.digest()):
-        sysctl.set_if_present(_parameter(link), "0")
+    """Know that `attachment` no longer needs it; off when that was the last one.
+
+    Raises code 999 when it cannot be switched off: the filter stays until it is.
+    """
+    users, own = f"{USERS}/{link}", attachment.digest()
+    if not marks.any_in(users, but=(own,)) and marks.any_in(users):
+        if sysctl.exists(_parameter(link)):
+            sysctl.set_value(_parameter(link), "0")
         from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
 
         guard.delete(link)
+    # Last, so that another call finishes what a killed one has begun.
+    marks.delete(users, own)
 
 
 def restore(links: Sequence[str] = ()) -> str:
@@ -55,7 +62,8 @@ def restore(links: Sequence[str] = ()) -> str:
 
     cause = ""
     for link in links or state.names(state.path(USERS)):
-        cause = guard.ensure(link)
+        if links or marks.any_in(f"{USERS}/{link}"):
+            cause = guard.ensure(link)
     for link in links:
         sysctl.set_if_present(_parameter(link), "1")
     return cause
