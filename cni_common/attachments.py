@@ -114,15 +114,22 @@ def of_plugin(
                 yield found
 
 
-def any_of(plugin: str) -> bool:
-    """Tell whether `plugin` has a record of any attachment; looks at no more than one.
+def any_of(plugin: str, but: Attachment | None = None) -> bool:
+    """Tell whether `plugin` has a record of any attachment; looks at no more than two.
 
-    Networks are few.
+    That of `but` does not count. Networks are few.
     """
-    return any(
-        state.any_name(state.path(plugin, network), lambda name: name[0] != ".")
-        for network in state.names(state.path(plugin))
-    )
+    for network in state.names(state.path(plugin)):
+        directory = state.path(plugin, network)
+        is_own = but is not None and directory == _directory(plugin, but.network)
+        if _any_in(directory, _file(but) if but and is_own else ""):
+            return True
+    return False
+
+
+def _any_in(directory: str, but: str) -> bool:
+    found = state.any_name(directory, lambda name: name[0] != "." and name != but)
+    return bool(found)
 
 
 def identities(

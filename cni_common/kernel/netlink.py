@@ -78,9 +78,14 @@ class Netlink:
     def receive(self) -> bytes:
         """Return the next datagram; used on sockets that listen to groups.
 
-        It is empty when somebody else than the kernel has sent it.
+        It is empty when somebody else than the kernel has sent it, or it is lost.
         """
-        data, sender = self._socket.recvfrom(_BUFFER)
+        try:
+            data, sender = self._socket.recvfrom(_BUFFER)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return b""
         return data if sender[0] == 0 else b""
 
     def act(self, *requests: tuple[Any, int, int]) -> None:
@@ -99,7 +104,7 @@ class Netlink:
     ) -> list[NetlinkError | None]:
         """Carry out `requests` and return for each its refusal, or None.
 
-        Where they cannot be sent, or the answer is lost, that counts for each of them.
+        One that nobody hears of counts for each of them.
         """
         found: list[NetlinkError | None] = []
         for start in range(0, len(requests), _BATCH):
@@ -249,8 +254,7 @@ def _send(sender: sockets.Socket, data: bytes) -> None:
 
 def _refused_here(error: OSError) -> NetlinkError:
     """Return what a socket refuses in the form of what the kernel answers."""
-    number = error.errno or errno.EIO
-    return NetlinkError(number, os.strerror(number).lower())
+    return NetlinkError(error.errno or errno.EIO, cause_of(error))
 
 
 def _refusal(body: bytes, flags: int) -> NetlinkError | None:

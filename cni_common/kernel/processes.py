@@ -69,13 +69,15 @@ class Process:
         return netns_identity.is_own(f"/proc/{self.pid}/ns/net")
 
     def send(self, number: int) -> None:
-        """Send a signal; to one that has ended it is nothing."""
+        """Send a signal; to one that has ended it is nothing. Raises code 5."""
         import signal  # noqa: PLC0415 - dear, and few are sent one
 
         try:
             signal.pidfd_send_signal(self.fd, number)
         except ProcessLookupError:
             return
+        except OSError as error:
+            raise of_os(f"send signal {number} to process {self.pid}", error) from error
 
     def wait_end(self, seconds: float) -> bool:
         """Wait until it ends, for `seconds` at most; tell whether it has ended."""

@@ -50,10 +50,13 @@ def release(attachment: Attachment) -> None:
 
 
 def forget(attachment: Attachment) -> None:
-    """Have no record of `attachment`; with the last goes what was marked for all."""
-    protection.write(attachment, None)
-    if not attachments.any_of(protection.NAME):
+    """Have no record of `attachment`; with the last goes what was marked for all.
+
+    That goes first: after the record nobody would come back for it.
+    """
+    if not attachments.any_of(protection.NAME, but=attachment):
         holders.unsettle(holders.settled())
+    protection.write(attachment, None)
 
 
 def admit(wanted: Protection, attachment: Attachment, *, again: bool = False) -> None:

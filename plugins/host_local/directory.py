@@ -56,7 +56,8 @@ def locked(parent: str, network: str, *, create: bool) -> Iterator[Store | None]
             yield _open(stack, parent, network, create=create)
     except OSError as error:
         refused = of_os(f"use lease directory {os.path.join(parent, network)}", error)
-        refused.details = os.fsdecode(error.filename) if error.filename else ""
+        name = error.filename  # of a directory that is listed it is the descriptor
+        refused.details = os.fsdecode(name) if isinstance(name, str | bytes) else ""
         raise refused from error
 
 
