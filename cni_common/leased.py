@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
 
+def settled(conf: NetConf, given: Result) -> Result:
+    """Return the result as far as it is not about links: all is of the only one."""
+    return Result(
+        ips=[
+            IP(address=ip.address, gateway=ip.gateway, interface=0) for ip in given.ips
+        ],
+        routes=given.routes,
+        dns=conf.dns if conf.dns.is_given() else given.dns,
+    )
+
+
 def add(request: Request, conf: NetConf, undo: Rollback, interface: int = 0) -> Result:
     """Have the IPAM plugin's addresses, or none without one; `undo` gives them back.
 

@@ -68,5 +68,10 @@ def refuse_elsewhere(
 def refuse_existing(side: Namespaces, request: Request) -> None:
     """Raise code 999 if the container has CNI_IFNAME already (section 2, ADD)."""
     if links.get(side.container, request.ifname) is not None:
-        msg = f"add interface {request.ifname}: it already exists"
-        raise CNIError(Code.INTERNAL, msg, f"in {request.netns}")
+        raise existing(side, request.ifname)
+
+
+def existing(side: Namespaces, name: str) -> CNIError:
+    """Return the error that the container has an interface `name` already."""
+    msg = f"add interface {name}: it already exists"
+    return CNIError(Code.INTERNAL, msg, f"in {side.namespace.path}")

@@ -69,8 +69,7 @@ def _attachment(
             return []
         if noted.netns_identity != item.identity:
             return []  # it was attached anew meanwhile
-        at, identity = item.attachment, item.identity
-        with Node(at, plugin, identity=identity, beside=host) as node:
+        with Node(item.attachment, plugin, noted=noted, beside=host) as node:
             work = engine.losses if dry_run else engine.repair
             return list(work(node, noted))
 

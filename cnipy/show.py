@@ -83,5 +83,5 @@ def _differences(item: Recorded, plugin: str, noted: Record) -> list[Difference]
     """Return what is not as recorded; of one that is dead nothing is expected."""
     if not item.lives:
         return []
-    with Node(item.attachment, plugin, identity=item.identity) as node:
+    with Node(item.attachment, plugin, noted=noted) as node:
         return list(engine.differences(node, engine.lasting(noted.parts)))

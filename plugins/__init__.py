@@ -33,7 +33,6 @@ DETACH: dict[str, str] = {
     "firewall": "plugins.firewall.detach",
     "host-device": "plugins.host_device.detach",
     "host-local": "plugins.host_local.detach",
-    "macvlan": "plugins.macvlan.detach",
     "portmap": "plugins.portmap.detach",
     "static": "plugins.static.detach",
     "tuning": "plugins.tuning.detach",

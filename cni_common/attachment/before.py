@@ -32,6 +32,13 @@ _BRIDGE: Table = {
     "duplicates": (shapes.flag, False),
     "gateways": (shapes.listed(shapes.interface), ()),
 }
+_MACVLAN: Table = {
+    "master": (shapes.link, ""),
+    "mac": (shapes.mac, ""),
+    "inside": (shapes.flag, False),
+    "index": (shapes.number, 0),
+}
+_ROUTES: Table = {"routes": (shapes.listed(shapes.ROUTE), ())}
 
 
 def _bridge(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
@@ -57,6 +64,20 @@ def _ptp(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     return _pair(attachment, noted)
 
 
+def _macvlan(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.macvlan import Macvlan  # noqa: PLC0415 - as above
+
+    own = noted["own"]
+    macvlan = Macvlan(
+        inside=attachment.ifname,
+        master=own["master"],
+        master_inside=own["inside"],
+        mac=own["mac"],
+        index=own["index"],
+    )
+    return (macvlan,)
+
+
 def _pair(
     attachment: Attachment, noted: dict[str, Any], bridge: str = ""
 ) -> tuple[Part, ...]:
@@ -73,5 +94,13 @@ def _pair(
     return (veth, Masqueraded(subnets=subnets)) if subnets else (veth,)
 
 
-TABLES: dict[str, Table] = {"bridge": _BRIDGE, "ptp": _PAIR}
-PARTS: dict[str, Parts] = {"bridge": _bridge, "ptp": _ptp}
+def _own(table: Table) -> Table:
+    return {**_ROUTES, "own": (shapes.table(table), shapes.members({}, table))}
+
+
+TABLES: dict[str, Table] = {
+    "bridge": _BRIDGE,
+    "macvlan": _own(_MACVLAN),
+    "ptp": _PAIR,
+}
+PARTS: dict[str, Parts] = {"bridge": _bridge, "macvlan": _macvlan, "ptp": _ptp}

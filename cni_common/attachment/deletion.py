@@ -87,10 +87,7 @@ def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) ->
 
 
 def _parts(plugin: str, attachment: Attachment, found: record.Record) -> None:
-    with (
-        Node(attachment, plugin, identity=found.netns_identity) as node,
-        Gather() as each,
-    ):
+    with Node(attachment, plugin, noted=found) as node, Gather() as each:
         for part in reversed(found.parts):
             each(part.remove, node)
 

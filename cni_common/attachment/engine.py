@@ -85,7 +85,8 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
         make(node, request, plan.parts)
         shown = _interfaces(node, plan)
         result = result.model_copy(update={"interfaces": shown})
-        made = replace(made, complete=True, result=result)
+        parts = tuple(part.made(node) for part in plan.parts)
+        made = replace(made, parts=parts, complete=True, result=result)
         record.write(scheme.name, attachment, made)
         return request.delivered(result)
 

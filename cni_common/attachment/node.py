@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self, TypeVar
 
     from cni_common.attachment.part import Part
+    from cni_common.attachment.record import Record
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
     from cni_common.naming import Attachment
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 class Node:
     """The host and the container of `attachment`, for the call of `plugin`.
 
-    `identity` is that of the container's namespace, if it is known from a record: then
-    the path is believed only while it leads there. `made` is what prevResult of a DEL
-    says of interfaces. `undo` undoes an ADD that fails; elsewhere nothing does. What is
-    known of the host, and common parts that are whole, are those of a node `beside`.
+    Paths of the container are believed only while they lead to the namespace of the
+    record that is `noted`, if any. `made` is what prevResult of a DEL says of
+    interfaces. `undo` undoes an ADD that fails; elsewhere nothing does. What is known
+    of the host, and common parts that are whole, are those of a node `beside`.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class Node:
         attachment: Attachment,
         plugin: str,
         *,
-        identity: str = "",
+        noted: Record | None = None,
         made: tuple[Interface, ...] = (),
         beside: Node | None = None,
     ) -> None:
         self.attachment = attachment
         self.plugin = plugin
-        self.identity = identity
+        self.noted = noted
+        self.identity = noted.netns_identity if noted else ""
         self.made = made
         self.undo = Rollback()
         # What the container's interface held when it was removed.
@@ -88,6 +90,17 @@ class Node:
     def lives(self) -> bool:
         """Tell whether the container's namespace is there; raises code 5 or 11."""
         return netns.lives(self.attachment.netns, self.identity)
+
+    def living(self) -> str:
+        """Return where the namespace is, by CNI_NETNS or by the record; "" if gone.
+
+        Raises code 5 or 11.
+        """
+        recorded = self.noted.netns if self.noted else ""
+        for path in (self.attachment.netns, recorded):
+            if path and netns.lives(path, self.identity):
+                return path
+        return ""
 
     def link(self, name: str) -> Link:
         """Return the link `name` of the host as this call has seen it last.

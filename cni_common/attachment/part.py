@@ -60,6 +60,11 @@ class Part:
         """
         raise NotImplementedError
 
+    def made(self, node: Node) -> Part:
+        """Return it with what is known of it only now that ADD has made it."""
+        del node
+        return self
+
     def remove(self, node: Node) -> None:
         """Make it absent, at the end of the attachment; absence is success.
 

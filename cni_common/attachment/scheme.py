@@ -48,8 +48,12 @@ class Told:
 
     def has(self, kind: str) -> bool:
         """Tell whether the record has a part of the module `kind`."""
+        return self.part(kind) is not None
+
+    def part(self, kind: str) -> Any:
+        """Return the record's part of the module `kind`, or None."""
         parts = self.noted.parts if self.noted else ()
-        return any(part.kind() == kind for part in parts)
+        return next((part for part in parts if part.kind() == kind), None)
 
     def host_end(self, *others: str) -> Interface:
         """Return the host's end of a veth pair, as prevResult has it.

@@ -56,9 +56,6 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     mode passthru the kernel gives it the master's MAC rather than `mac`. Raises code
     999.
     """
-    options: list[tuple[str, Any]] = [("IFLA_MACVLAN_MODE", mode)]
-    if bc_queue_len:
-        options.append(("IFLA_MACVLAN_BC_QUEUE_LEN", bc_queue_len))
     attributes: list[tuple[str, Any]] = [
         ("IFLA_IFNAME", passing),
         ("IFLA_LINK", master.index),
@@ -68,8 +65,7 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
         attributes.append(("IFLA_MTU", mtu))
     if namespace is not None:
         attributes.append(("IFLA_NET_NS_FD", namespace.fd))
-    kind = [("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", {"attrs": options})]
-    attributes.append(("IFLA_LINKINFO", {"attrs": kind}))
+    attributes.append(_options(mode, bc_queue_len))
     message = pyroute2_messages.ifinfmsg()
     message["attrs"] = attributes
     try:
@@ -77,6 +73,21 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     except NetlinkError as error:
         msg = f"add macvlan {name} on {master.name}: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg, _hint(error, master)) from error
+
+
+def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> None:
+    """Have the macvlan `link` in `mode`, and with `bc_queue_len` frames if not 0.
+
+    Raises code 999; the kernel lets none into mode passthru, or out of it.
+    """
+    message = pyroute2_messages.ifinfmsg()
+    message["index"] = link.index
+    message["attrs"] = [_options(mode, bc_queue_len)]
+    try:
+        netlink.act((message, _RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        msg = f"change macvlan {link.name}: {error.strerror}"
+        raise CNIError(Code.INTERNAL, msg) from error
 
 
 def is_mac_in_use(error: Exception) -> bool:
@@ -113,6 +124,14 @@ class _Answer:
             options = described.nested(INFO_DATA)
             mode = _MODES.get(options.number(_MODE), "")
             self.macvlan = Macvlan(mode, options.number(_BC_QUEUE_LEN))
+
+
+def _options(mode: str, bc_queue_len: int) -> tuple[str, Any]:
+    options: list[tuple[str, Any]] = [("IFLA_MACVLAN_MODE", mode)]
+    if bc_queue_len:
+        options.append(("IFLA_MACVLAN_BC_QUEUE_LEN", bc_queue_len))
+    kind = [("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", {"attrs": options})]
+    return "IFLA_LINKINFO", {"attrs": kind}
 
 
 def _hint(error: NetlinkError, master: Link) -> str:

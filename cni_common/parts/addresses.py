@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from cni_common import layer3
 from cni_common.attachment.part import Difference, Part, differences_of
 from cni_common.kernel import addresses, links
@@ -12,6 +14,7 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName
@@ -23,6 +26,7 @@ class Addresses(Part):
     """`inside` is up in the container, with `ips` and `routes`, usable at once.
 
     Unless it `detects_duplicates`: then the kernel asks the network first, by `port`.
+    One `on_macvlan` needs a MAC that is free there.
     """
 
     inside: LinkName
@@ -30,6 +34,7 @@ class Addresses(Part):
     routes: tuple[Route, ...] = ()
     port: LinkName = ""
     detects_duplicates: bool = False
+    on_macvlan: bool = False
 
     def __str__(self) -> str:
         """Return the sentence."""
@@ -39,14 +44,15 @@ class Addresses(Part):
 
     def ensure(self, node: Node) -> None:
         """Set the interface up and give it what it is to have; raises code 999."""
-        layer3.configure(
-            node,
-            self.inside,
-            Result(ips=list(self.ips), routes=list(self.routes)),
-            link=node.end(self.inside),
-            detect_duplicates=self.detects_duplicates,
-            await_carrier=lambda: links.wait_port_enabled(node.host, self.port),
-        )
+        with self._told(node):
+            layer3.configure(
+                node,
+                self.inside,
+                Result(ips=list(self.ips), routes=list(self.routes)),
+                link=node.end(self.inside),
+                detect_duplicates=self.detects_duplicates,
+                await_carrier=lambda: links.wait_port_enabled(node.host, self.port),
+            )
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is not as wanted of the interface."""
@@ -68,7 +74,8 @@ class Addresses(Part):
         """Give the interface back what it lacks; raises code 999."""
         link, inside = node.end(self.inside), node.container
         if not link.is_up:
-            links.set_up(inside, link.name)
+            with self._told(node):
+                links.set_up(inside, link.name)
         if self.port:
             links.wait_port_enabled(node.host, self.port)
         for ip in self.ips:
@@ -77,6 +84,14 @@ class Addresses(Part):
             if list(differences_of(layer3.check_route, inside, link, route, self.ips)):
                 on_link = layer3.gateways_outside(self.ips)
                 layer3.add_routes(inside, link, [route], self.ips, on_link=on_link)
+
+    def _told(self, node: Node) -> AbstractContextManager[None]:
+        """Return a block whose error about a MAC in use says who has it."""
+        if not self.on_macvlan:
+            return nullcontext()
+        from cni_common import busy_macs  # noqa: PLC0415 - for macvlans alone
+
+        return busy_macs.told(node)
 
 
 def _route(route: Route) -> str:

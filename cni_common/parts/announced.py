@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port of a bridge is open, and neighbours know who has the addresses now."""
+"""Neighbours know who has the addresses now, as soon as frames reach them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Announced(Part):
-    """Frames pass between `inside` in the container and `port` of the bridge.
+    """Who hears `inside` in the container, through `port` of a bridge if any.
 
     An address may have belonged to another container a moment ago, whose MAC the
     neighbours remember.
     """
 
-    port: LinkName
     inside: LinkName
+    port: LinkName = ""
 
     def __str__(self) -> str:
         """Return the sentence."""
-        return f"neighbours learn the MAC of {self.inside} when {self.port} is open"
+        when = f" when {self.port} is open" if self.port else ""
+        return f"neighbours learn the MAC of {self.inside}{when}"
 
     def ensure(self, node: Node) -> None:
         """Wait for the port, then tell the neighbours; raises code 999."""
-        node.see(links.wait_port_enabled(node.host, self.port))
+        if self.port:
+            node.see(links.wait_port_enabled(node.host, self.port))
         links.announce(node.container, node.end(self.inside))
 
     def differences(self, node: Node) -> Iterator[Difference]:

@@ -3,151 +3,129 @@
 
 from __future__ import annotations
 
-from cni_common import (
-    attached,
-    attachments,
-    delegate,
-    layer3,
-    leased,
-    naming,
-    previous,
-)
-from cni_common.kernel import link_moves, links, macvlans
+from cni_common import leased, naming
+from cni_common.attachment import engine
+from cni_common.attachment.scheme import Plan, Scheme
+from cni_common.kernel import default_route, links
 from cni_common.kernel.netlink import Netlink
-from cni_common.naming import Attachment
-from cni_common.rollback import Gather, Rollback
-from cni_common.sides import refuse_existing, sides
-from cni_common.skel import Plugin
+from cni_common.parts.addresses import Addresses
+from cni_common.parts.announced import Announced
+from cni_common.parts.macvlan import Macvlan
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Interface, Result
-from cni_common.spec.values import replace
-from plugins.macvlan import busy, checks, master, release
+from cni_common.spec.values import dataclass
 from plugins.macvlan.conf import MacvlanConf, Mode, wanted_mac
-from plugins.macvlan.detach import detach
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from cni_common.attached import Attached
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.scheme import Told
     from cni_common.kernel.link_answer import Link
-    from cni_common.sides import Sides
+    from cni_common.naming import Attachment
     from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
 
 
-def add(request: Request, conf: MacvlanConf) -> Result:
-    """The container has CNI_IFNAME on the master, with its addresses and routes."""
-    conf.validate_for(request)
-    mac = wanted_mac(request, conf) or naming.random_mac()
-    owner = Attachment.of(request)
-    with sides(request.netns) as side, Rollback() as undo:
-        attached.delete_remains(release.PLUGIN, side, request, detach)
-        refuse_existing(side, request)
-        where = side.container if conf.link_in_container else side.host
-        lower = master.find(where, conf)
-        conf.validate_on(lower)
-        own = {"master": lower.name, "mac": mac, "inside": conf.link_in_container}
-        noted = attached.starting(side, conf.ipam.type, own)
-        undo(attachments.delete, release.PLUGIN, owner)
-        attached.write(release.PLUGIN, owner, noted)
-        undo(release.link, side.container, owner)
-        _add_link(side, request, conf, lower, noted)
-        request.log.step("link")
-        result = leased.add(request, conf, undo)
-        request.log.step("ipam")
-        with busy.named(owner, noted, lower):
-            layer3.configure(side, request.ifname, result)
-        link = links.existing(side.container, request.ifname)
-        links.announce(side.container, link)
-        request.log.step("addresses")
-        noted = replace(noted, own={**own, "mac": link.mac, "index": link.index})
-        attached.write(release.PLUGIN, owner, attached.complete(noted, result))
-        end = Interface(
-            name=link.name, mac=link.mac, mtu=link.mtu, sandbox=request.netns
-        )
-        return request.delivered(result.model_copy(update={"interfaces": [end]}))
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a plan of macvlan needs to know: the master's name, a MAC.
+
+    `asked` tells that somebody wants this one.
+    """
+
+    master: str
+    mac: str = ""
+    asked: bool = False
 
 
-def delete(request: Request, conf: MacvlanConf) -> None:
-    """Nothing of the attachment is left: link, lease."""
-    if detach(request):
-        return
-    owner = Attachment.of(request)
-    with Gather() as each:
-        mac = previous.mac_inside(request)
-        each(release.link_in, owner, request.netns, mac=mac)
-        if conf.ipam.type:
-            each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may have left a record that is unfinished, or it is damaged.
-        if not each.errors:
-            each(attachments.delete, release.PLUGIN, owner)
+def facts(node: Node, request: Request, conf: MacvlanConf) -> Facts:
+    """Return the master, and a MAC; raises code 7 or 999."""
+    asked = wanted_mac(request, conf)
+    if conf.link_in_container:
+        lower = node.see_end(_master(node.container, conf))
+    else:
+        lower = node.see(_master(node.host, conf))
+    conf.validate_on(lower)
+    mac = asked or naming.random_mac()
+    return Facts(master=lower.name, mac=mac, asked=bool(asked))
 
 
-def check(request: Request, conf: MacvlanConf) -> None:
-    """Raise unless all that ADD did is still there, as prevResult says."""
-    conf.validate_for(request)
-    if conf.ipam.type:
-        delegate.check(conf.ipam.type, request)
-    checks.attachment(request, conf)
+def told(known: Told) -> Facts:
+    """Return the facts as prevResult tells them, with the master that ADD found.
+
+    The default route may go by another link by now.
+    """
+    conf, node, noted = known.conf, known.node, known.part("macvlan")
+    master = conf.master or (noted.master if noted else "")
+    if not master:
+        where = node.container if conf.link_in_container else node.host
+        master = _master(where, conf).name
+    return Facts(master=master, mac=known.end.mac.lower())
 
 
-def gc(request: Request, conf: MacvlanConf) -> None:
-    """What belongs to this network and to no valid attachment is gone."""
-    valid = request.valid_attachments
-    with Gather() as each:
-        if valid is not None:
-            for stale in attachments.stale(
-                release.PLUGIN, request.network, valid, each
-            ):
-                each(release.stale, stale)
-        if conf.ipam.type:
-            each(delegate.gc, conf.ipam.type, request)
-
-
-def status(request: Request, conf: MacvlanConf) -> None:
-    """Raise unless ADD could do its work: a master, addresses."""
-    conf.validate_for(request)
-    if not conf.link_in_container:
-        try:
-            with Netlink() as host:
-                conf.validate_on(master.find(host, conf))
-        except CNIError as error:
-            raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
-    if conf.ipam.type:
-        delegate.status(conf.ipam.type, request)
-
-
-def _add_link(
-    side: Sides, request: Request, conf: MacvlanConf, lower: Link, noted: Attached
-) -> None:
-    """Have the macvlan in the container, with its MAC and its owner as alias."""
-    owner = Attachment.of(request)
-    mac = str(noted.own["mac"])
-    inside = conf.link_in_container
-    macvlans.add(
-        side.container if inside else side.host,
-        owner.ifname,
-        lower,
-        passing=naming.passing(owner),
+def plan(
+    attachment: Attachment, conf: MacvlanConf, result: Result, known: Facts
+) -> Plan:
+    """Return what the attachment consists of."""
+    inside = attachment.ifname
+    macvlan = Macvlan(
+        inside=inside,
+        master=known.master,
+        master_inside=conf.link_in_container,
         mode=conf.kernel_mode,
-        mac=mac,
+        mac=known.mac,
+        keeps_mac=known.asked and conf.kernel_mode == Mode.PASSTHRU,
         mtu=conf.mtu,
-        bc_queue_len=conf.bcqueuelen,
-        namespace=None if inside else side.namespace,
+        bcqueuelen=conf.bcqueuelen,
     )
-    link = links.existing(side.container, naming.passing(owner))
-    alias = naming.alias(owner)
-    if not link_moves.rename(side.container, link, owner.ifname, alias=alias):
-        refuse_existing(side, request)
-    if wanted_mac(request, conf) and conf.kernel_mode == Mode.PASSTHRU:
-        # The kernel has given it the master's, and will give the master's back.
-        links.set_mac(side.container, owner.ifname, mac)
+    addresses = Addresses(
+        inside=inside,
+        ips=tuple(result.ips),
+        routes=tuple(result.routes),
+        on_macvlan=True,
+    )
+    return Plan((macvlan, addresses, Announced(inside=inside)), ends=(inside,))
 
 
-PLUGIN = Plugin(
-    release.PLUGIN,
-    conf=MacvlanConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
+def ready(request: Request, conf: MacvlanConf) -> None:
+    """Raise code 50 or 999 unless there is a master on which a macvlan can be made."""
+    del request
+    if conf.link_in_container:
+        return
+    with Netlink() as host:
+        lower = _master(host, conf)
+    try:
+        conf.validate_on(lower)
+    except CNIError as error:
+        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def _master(netlink: Netlink, conf: MacvlanConf) -> Link:
+    """Return the master that `conf` names, else the link of the default route.
+
+    Raises code 999 when there is none.
+    """
+    if conf.master:
+        found = links.get(netlink, conf.master)
+        if found is None:
+            msg = f"find master {conf.master}: no such device"
+            raise CNIError(Code.INTERNAL, msg)
+        return found
+    found = default_route.link(netlink)
+    if found is None:
+        msg = "find master: no default route interface found"
+        raise CNIError(Code.INTERNAL, msg, "name a link in `master`")
+    return found
+
+
+PLUGIN = engine.plugin(
+    Scheme(
+        "macvlan",
+        facts=facts,
+        told=told,
+        settled=leased.settled,
+        plan=plan,
+        ready=ready,
+        kinds=("macvlan",),
+    ),
+    MacvlanConf,
 )

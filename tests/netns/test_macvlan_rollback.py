@@ -93,11 +93,28 @@ def test_interface_that_exists_is_untouched(
 def test_repeated_add_keeps_the_attachment(
     cni: Cni, outside: Space, container: Space
 ) -> None:
-    """A second ADD of a living attachment is refused and changes nothing."""
-    cni.ok("macvlan", "ADD", conf(), netns=container)
+    """A second ADD of a living attachment answers the same and changes nothing."""
+    result = cni.ok("macvlan", "ADD", conf(), netns=container)
     before = picture(container, outside)
-    error = cni.refused("macvlan", "ADD", conf(), netns=container)
+    assert cni.ok("macvlan", "ADD", conf(), netns=container) == result
+    assert picture(container, outside) == before
+    error = cni.refused("macvlan", "ADD", conf(mtu=1400), netns=container)
     assert error["msg"] == "add interface eth0: it already exists"
+    assert picture(container, outside) == before
+
+
+def test_repeated_add_puts_back_what_is_missing(
+    cni: Cni, outside: Space, container: Space
+) -> None:
+    """Addresses, routes and the link's own options are as they were again."""
+    wanted = conf(mode="private", bcqueuelen=2000)
+    result = cni.ok("macvlan", "ADD", wanted, netns=container)
+    before = picture(container, outside)
+    words = ("type", "macvlan", "mode", "vepa", "bcqueuelen", "10")
+    container.run("ip", "link", "set", "eth0", *words)
+    container.run("ip", "addr", "flush", "dev", "eth0", "scope", "global")
+    container.run("ip", "link", "set", "eth0", "down")
+    assert cni.ok("macvlan", "ADD", wanted, netns=container) == result
     assert picture(container, outside) == before
 
 

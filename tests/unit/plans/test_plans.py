@@ -16,6 +16,7 @@ from cni_common.spec.result import Result
 from launcher.loading import load
 from plugins import REGISTER
 from plugins.bridge import plugin as bridge
+from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ FACTS: dict[str, Callable[[Any], object]] = {
         mac=MAC,
         mtu=conf.mtu,
         twice=conf.promisc_mode,
+    ),
+    "macvlan": lambda conf: macvlan.Facts(
+        master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)
     ),
     "ptp": lambda conf: ptp.Facts(
         host="veth1", host_mac=HOST_MAC, mac=MAC, mtu=conf.mtu
