@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 
-from cni_common.spec.digests import sha256_hex
+from cni_common.spec.digests import sha256_hex, sha512_hex
+from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.values import dataclass, field
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -57,6 +58,20 @@ def host_veth(attachment: Attachment, attempt: int = 0) -> str:
 def passing(attachment: Attachment) -> str:
     """Return the name that a link of the attachment has until it has CNI_IFNAME."""
     return "cni" + attachment.digest("passing")[:12]
+
+
+def ifbs(attachment: Attachment) -> tuple[str, str]:
+    """Return the name of the attachment's ifb, and another if somebody has that.
+
+    The first is the reference plugin's, whose DEL finds the ifb then. It does not
+    tell a container's interfaces apart, so the second interface gets the second.
+    """
+    inherited = sha512_hex(attachment.network + attachment.container_id)
+    return _ifb(inherited), _ifb(attachment.digest("ifb"))
+
+
+def _ifb(digest: str) -> str:
+    return f"bwp{digest}"[:IFNAME_MAX]
 
 
 def random_veth() -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import Any, Protocol
 
+    from cni_common.attachment import chained
     from cni_common.attachment.part import Repair
     from cni_common.attachment.scheme import Scheme
     from cni_common.naming import Attachment
@@ -76,7 +77,7 @@ class Plugin:
         versions: tuple[str, ...] = SUPPORTED,
         is_ipam: bool = False,
         keeps_records: bool = True,
-        scheme: Scheme | None = None,
+        scheme: Scheme | chained.Scheme | None = None,
         expect: Callable[[Request, Any], Result] | None = None,
         repair: Callable[[Collection[Attachment], bool], list[Repair]] | None = None,
     ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cni_common.attachment import engine
+from cni_common.attachment import chained, engine
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import parse
@@ -103,6 +103,8 @@ def _step(suite: Suite, kind: str, request: Request) -> tuple[Step, Result | Non
     conf = parse(plugin.conf, request.document, _CONF)
     if plugin.scheme is None:
         return Step(kind, why=_NO_PLAN), None
+    if isinstance(plugin.scheme, chained.Scheme):
+        return Step(kind, chained.explain(plugin.scheme, request, conf)), None
     ipam = conf.ipam.type
     leased = _expected(suite, ipam, request)
     plan, result = engine.explain(plugin.scheme, request, conf, leased)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cni_common import attachments
-from cni_common.attachment import engine, record
+from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
 from cni_common.naming import Attachment
 from cni_common.spec.values import NamedTuple
@@ -70,8 +70,8 @@ def _attachment(
         if noted.netns_identity != item.identity:
             return []  # it was attached anew meanwhile
         with Node(item.attachment, plugin, noted=noted, beside=host) as node:
-            work = engine.losses if dry_run else engine.repair
-            return list(work(node, noted))
+            work = condition.losses if dry_run else condition.repair
+            return list(work(node, noted.parts))
 
 
 def _line(done: Repair, plugin: str, *, dry_run: bool) -> Line:

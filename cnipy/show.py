@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common.attachment import engine, record
+from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def _differences(item: Recorded, plugin: str, noted: Record) -> list[Difference]
     if not item.lives:
         return []
     with Node(item.attachment, plugin, noted=noted) as node:
-        return list(engine.differences(node, engine.lasting(noted.parts)))
+        return list(condition.differences(node, condition.lasting(noted.parts)))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from plugins import (
+    CHAINED,
     DETACH,
     REGISTER,
     WITHOUT_DELETION,
@@ -57,9 +58,11 @@ def _detach(name: str, request: Request) -> bool:
 def _deletion(name: str) -> Callable[[Request], bool]:
     """Return what deletes by the record of the plugin `name`."""
     if name not in DETACH:
-        from cni_common.attachment.deletion import delete_recorded  # for DEL alone
+        from cni_common.attachment import deletion  # for DEL alone
 
-        return lambda request: delete_recorded(name, request)
+        if name in CHAINED:
+            return lambda request: deletion.delete_found(name, request, CHAINED[name])
+        return lambda request: deletion.delete_recorded(name, request)
     found: Callable[[Request], bool] = import_module(DETACH[name]).detach
     return found
 

@@ -28,7 +28,6 @@ REGISTER: dict[str, str] = {
 # that there is a record of. Models are a good part of a cold start. Who is not among
 # them has attachments of parts, for which there is one (cni_common/attachment).
 DETACH: dict[str, str] = {
-    "bandwidth": "plugins.bandwidth.detach",
     "dnsname": "plugins.dnsname.detach",
     "firewall": "plugins.firewall.detach",
     "host-device": "plugins.host_device.detach",
@@ -38,7 +37,13 @@ DETACH: dict[str, str] = {
     "tuning": "plugins.tuning.detach",
 }
 
-# Those of them that write no record of an attachment.
+# Those of parts that come behind another plugin: their DEL needs no configuration at
+# all. Where there is no record, these parts are looked for.
+CHAINED: dict[str, tuple[str, ...]] = {
+    "bandwidth": ("egress_limit",),
+}
+
+# Those of DETACH that write no record of an attachment.
 WITHOUT_RECORDS = frozenset({"host-local", "static"})
 
 # Those that have nothing to delete.

@@ -41,6 +41,33 @@ _MACVLAN: Table = {
 _ROUTES: Table = {"routes": (shapes.listed(shapes.ROUTE), ())}
 
 
+def _rate_and_burst(value: object) -> tuple[int, int]:
+    rate, burst = shapes.listed(shapes.number)(value)
+    return rate, burst
+
+
+_LIMIT = shapes.optional(_rate_and_burst)
+_BANDWIDTH: Table = {
+    "hostVeth": (shapes.link, ""),
+    "index": (shapes.number, 0),
+    "mtu": (shapes.number, 0),
+    "ifbs": (shapes.listed(shapes.link), ()),
+    "ifbMac": (shapes.mac, ""),
+    "addsIngress": (shapes.flag, True),
+    "limits": (
+        shapes.table(
+            {
+                "ingress": (_LIMIT, None),
+                "egress": (_LIMIT, None),
+                "subnets": (shapes.listed(shapes.network), ()),
+                "only": (shapes.flag, False),
+            }
+        ),
+        shapes.REQUIRED,
+    ),
+}
+
+
 def _bridge(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.bridge import Bridge  # noqa: PLC0415 - records of before only
     from cni_common.parts.gateway import Gateway  # noqa: PLC0415 - likewise
@@ -94,13 +121,43 @@ def _pair(
     return (veth, Masqueraded(subnets=subnets)) if subnets else (veth,)
 
 
+def _bandwidth(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.egress_limit import EgressLimit  # noqa: PLC0415 - as above
+    from cni_common.parts.ingress_limit import IngressLimit  # noqa: PLC0415 - likewise
+
+    del attachment
+    limits = noted["limits"]
+    where = {"link": noted["hostVeth"], "index": noted["index"], "mtu": noted["mtu"]}
+    which = {"subnets": limits["subnets"], "only": limits["only"]}
+    parts: list[Part] = []
+    if limits["ingress"]:
+        rate, burst = limits["ingress"]
+        parts.append(IngressLimit(**where, rate=rate, burst=burst, **which))
+    if limits["egress"]:
+        rate, burst = limits["egress"]
+        ifb = {"ifbs": noted["ifbs"], "ifb_mac": noted["ifbMac"]}
+        added = noted["addsIngress"]
+        parts.append(
+            EgressLimit(
+                **where, rate=rate, burst=burst, **ifb, **which, adds_ingress=added
+            )
+        )
+    return tuple(parts)
+
+
 def _own(table: Table) -> Table:
     return {**_ROUTES, "own": (shapes.table(table), shapes.members({}, table))}
 
 
 TABLES: dict[str, Table] = {
+    "bandwidth": _BANDWIDTH,
     "bridge": _BRIDGE,
     "macvlan": _own(_MACVLAN),
     "ptp": _PAIR,
 }
-PARTS: dict[str, Parts] = {"bridge": _bridge, "macvlan": _macvlan, "ptp": _ptp}
+PARTS: dict[str, Parts] = {
+    "bandwidth": _bandwidth,
+    "bridge": _bridge,
+    "macvlan": _macvlan,
+    "ptp": _ptp,
+}

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cni_common.spec.request import Request
-    from cni_common.spec.result import Interface
 
 
 def delete_recorded(plugin: str, request: Request) -> bool:
@@ -31,7 +30,7 @@ def delete_recorded(plugin: str, request: Request) -> bool:
         if found is None:
             return False
         with Gather() as each:
-            each(_parts, plugin, attachment, found)
+            each(_parts, plugin, attachment, found, request)
             if found.ipam:
                 each(delegate.delete, found.ipam, request)
             if not each.errors:
@@ -47,11 +46,9 @@ def delete_unrecorded(
     It was deleted before, or its record is lost, or the reference plugin made it. What
     prevResult tells keeps another suite's link from being taken for it.
     """
-    from cni_common import previous  # noqa: PLC0415 - models are dear
-
-    attachment, made = Attachment.of(request), tuple(previous.interfaces(request))
+    attachment = Attachment.of(request)
     with Gather() as each:
-        each(_kinds, plugin, attachment, kinds, made)
+        each(_kinds, plugin, attachment, kinds, request)
         if ipam:
             each(delegate.delete, ipam, request)
         # A killed ADD may not have finished writing it, or it is damaged.
@@ -59,7 +56,19 @@ def delete_unrecorded(
             each(record.delete, plugin, attachment)
 
 
-def delete_stale(plugin: str, attachment: Attachment, kinds: Collection[str]) -> None:
+def delete_found(plugin: str, request: Request, kinds: Collection[str]) -> bool:
+    """Delete by the record or without one, for a plugin of no lease; true."""
+    if not delete_recorded(plugin, request):
+        delete_unrecorded(plugin, request, kinds, ipam="")
+    return True
+
+
+def delete_stale(
+    plugin: str,
+    attachment: Attachment,
+    kinds: Collection[str],
+    request: Request | None = None,
+) -> None:
     """Delete an attachment that is known from its record only, but not its lease.
 
     Of one whose record is damaged, what is found without.
@@ -67,9 +76,9 @@ def delete_stale(plugin: str, attachment: Attachment, kinds: Collection[str]) ->
     with attachments.held(plugin, attachment):
         found = record.read_for_removal(plugin, attachment)
         if found is not None:
-            _parts(plugin, replace(attachment, netns=""), found)
+            _parts(plugin, replace(attachment, netns=""), found, request)
         else:
-            _kinds(plugin, attachment, kinds)
+            _kinds(plugin, attachment, kinds, request)
         record.delete(plugin, attachment)
 
 
@@ -79,15 +88,20 @@ def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) ->
     with Gather() as each:
         if valid is not None:
             for stale in attachments.stale(plugin, request.network, valid, each):
-                each(delete_stale, plugin, stale, kinds)
+                each(delete_stale, plugin, stale, kinds, request)
             for kind in kinds:
                 each(class_of(kind).collect, request.network, valid)
         if ipam:
             each(delegate.gc, ipam, request)
 
 
-def _parts(plugin: str, attachment: Attachment, found: record.Record) -> None:
-    with Node(attachment, plugin, noted=found) as node, Gather() as each:
+def _parts(
+    plugin: str, attachment: Attachment, found: record.Record, request: Request | None
+) -> None:
+    with (
+        Node(attachment, plugin, noted=found, request=request) as node,
+        Gather() as each,
+    ):
         for part in reversed(found.parts):
             each(part.remove, node)
 
@@ -96,8 +110,8 @@ def _kinds(
     plugin: str,
     attachment: Attachment,
     kinds: Collection[str],
-    made: tuple[Interface, ...] = (),
+    request: Request | None,
 ) -> None:
-    with Node(attachment, plugin, made=made) as node, Gather() as each:
+    with Node(attachment, plugin, request=request) as node, Gather() as each:
         for kind in kinds:
             each(class_of(kind).remove_unrecorded, node)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes, checks, repairs and explains attachments, of whatever parts they consist."""
+"""Makes, checks and repairs attachments, of whatever parts they consist."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 
 from cni_common import delegate, layer3, previous, state
-from cni_common.attachment import deletion, record
+from cni_common.attachment import condition, deletion, record
 from cni_common.attachment.node import Node
-from cni_common.attachment.part import Difference, Repair
 from cni_common.attachment.record import Record
 from cni_common.attachment.scheme import Told
 from cni_common.kernel import links
@@ -23,7 +22,7 @@ from cni_common.spec.values import replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import Any
 
     from cni_common.attachment.part import Part
@@ -119,11 +118,7 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
             routes=layer3.completed(result.routes, known),
         )
         plan = scheme.plan(attachment, conf, result, facts)
-        found = list(differences(node, plan.parts))
-    if found:
-        first, *rest = found
-        details = "; ".join(filter(None, [first.details, *(d.text for d in rest)]))
-        raise CNIError(Code.INTERNAL, first.text, details)
+        condition.require(node, plan.parts)
 
 
 def explain(
@@ -160,84 +155,6 @@ def make(node: Node, request: Request, parts: Iterable[Part]) -> None:
             request.log.step(type(part).__name__)
 
 
-def differences(node: Node, parts: Iterable[Part]) -> Iterator[Difference]:
-    """Yield what is not as wanted, each once; what cannot be looked at is one, too."""
-    seen = set()
-    for part in parts:
-        for difference in _of_part(node, part):
-            if difference.text not in seen:
-                seen.add(difference.text)
-                yield difference
-
-
-def lasting(parts: Iterable[Part]) -> list[Part]:
-    """Return the parts as they are to be at any time after ADD."""
-    return [part.lasting() for part in parts]
-
-
-def losses(node: Node, found: Record) -> Iterator[Repair]:
-    """Yield what a living attachment lacks, and why that is gone for good, if it is."""
-    for part in _unknown(node, found):
-        lacking = list(_of_part(node, part))
-        failure = _loss(node, part) if lacking else ""
-        for difference in lacking:
-            yield Repair(difference.text, failure, node.attachment)
-
-
-def repair(node: Node, found: Record) -> Iterator[Repair]:
-    """Put back what a living attachment lacks; yield each difference, and what failed.
-
-    Raises nothing: what is gone for good is told.
-    """
-    for part in _unknown(node, found):
-        lacking = list(_of_part(node, part))
-        if not lacking:
-            continue
-        failure = _loss(node, part) or _failure(node, part)
-        node.forget()
-        still = {each.text for each in _of_part(node, part)}
-        for text in (each.text for each in lacking):
-            cause = failure or ("it stays so" if text in still else "")
-            yield Repair(text, cause, node.attachment)
-
-
-def _unknown(node: Node, found: Record) -> Iterator[Part]:
-    """Yield the parts, but for what another attachment has been seen to have.
-
-    What that lacks, and whether it was put back, has been told with that one.
-    """
-    for part in lasting(found.parts):
-        common = part.common()
-        if common is None or common not in node.whole:
-            yield part
-            if common is not None:
-                node.whole.add(common)
-
-
-def _loss(node: Node, part: Part) -> str:
-    try:
-        return part.loss(node)
-    except CNIError as error:
-        return str(error)
-
-
-def _failure(node: Node, part: Part) -> str:
-    lock = part.lock()
-    try:
-        with state.lock(lock) if lock else nullcontext():
-            part.repair(node)
-    except CNIError as error:
-        return str(error)
-    return ""
-
-
-def _of_part(node: Node, part: Part) -> Iterator[Difference]:
-    try:
-        yield from part.differences(node)
-    except CNIError as error:
-        yield Difference(error.msg, error.details)
-
-
 def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result | None:
     """Return what the same ADD answered before, if that lives; it lacks nothing then.
 
@@ -254,7 +171,7 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     if found.complete and there and found.netns_identity == node.namespace.identity:
         if found.asked != _digest(request):
             refuse_existing(node, request)
-        for each in repair(node, found):
+        for each in condition.repair(node, found.parts):
             if each.failure:
                 msg = f"repair: {each.text}"
                 raise CNIError(Code.INTERNAL, msg, each.failure)

@@ -2,14 +2,14 @@
 """What a call about one attachment has in its hands: namespaces, sockets, undoing.
 
 Sockets are opened when they are first used, and all is closed at the end of the block.
+What they need is not imported before, for many a call has nothing to do.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common.kernel import links, netns
-from cni_common.kernel.netlink import Netlink
+from cni_common.kernel import netns
 from cni_common.rollback import Rollback
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from cni_common.attachment.part import Part
     from cni_common.attachment.record import Record
     from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netlink import Netlink
     from cni_common.kernel.netns import Namespace
     from cni_common.naming import Attachment
     from cni_common.spec.fields import IPInterface
+    from cni_common.spec.request import Request
     from cni_common.spec.result import Interface
 
     T = TypeVar("T")
@@ -33,9 +35,9 @@ class Node:
     """The host and the container of `attachment`, for the call of `plugin`.
 
     Paths of the container are believed only while they lead to the namespace of the
-    record that is `noted`, if any. `made` is what prevResult of a DEL says of
-    interfaces. `undo` undoes an ADD that fails; elsewhere nothing does. What is known
-    of the host, and common parts that are whole, are those of a node `beside`.
+    record that is `noted`, if any. `undo` undoes an ADD that fails; elsewhere nothing
+    does. What is known of the host, and common parts that are whole, are those of a
+    node `beside`.
     """
 
     def __init__(
@@ -44,14 +46,14 @@ class Node:
         plugin: str,
         *,
         noted: Record | None = None,
-        made: tuple[Interface, ...] = (),
+        request: Request | None = None,
         beside: Node | None = None,
     ) -> None:
         self.attachment = attachment
         self.plugin = plugin
         self.noted = noted
         self.identity = noted.netns_identity if noted else ""
-        self.made = made
+        self.request = request
         self.undo = Rollback()
         # What the container's interface held when it was removed.
         self.held: list[IPInterface] = []
@@ -68,6 +70,8 @@ class Node:
     def host(self) -> Netlink:
         """A netlink socket of the host's namespace; raises code 999."""
         if self._host is None:
+            from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - see above
+
             beside = self._beside
             self._host = beside.host if beside else self.hold(Netlink())
         return self._host
@@ -76,7 +80,9 @@ class Node:
     def container(self) -> Netlink:
         """A netlink socket of the container's namespace; raises code 8 or 999."""
         if self._container is None:
-            with netns.entered(self.namespace):
+            from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - see above
+
+            with self.entered():
                 self._container = self.hold(Netlink())
         return self._container
 
@@ -86,6 +92,17 @@ class Node:
         if self._namespace is None:
             self._namespace = self.hold(netns.open_path(self.attachment.netns))
         return self._namespace
+
+    @property
+    def made(self) -> tuple[Interface, ...]:
+        """What prevResult of a DEL says of interfaces."""
+        from cni_common import previous  # noqa: PLC0415 - models are dear
+
+        return tuple(previous.interfaces(self.request)) if self.request else ()
+
+    def entered(self) -> AbstractContextManager[None]:
+        """Have the calling thread in the container's namespace; raises code 8."""
+        return netns.entered(self.namespace)
 
     def lives(self) -> bool:
         """Tell whether the container's namespace is there; raises code 5 or 11."""
@@ -102,13 +119,45 @@ class Node:
                 return path
         return ""
 
+    def finds_namespace(self) -> bool:
+        """Tell whether the container's namespace is at its path, or where it was.
+
+        It is `namespace` then. Raises code 8 or 11 when that cannot be told.
+        """
+        recorded = self.noted.netns if self.noted else ""
+        for path in dict.fromkeys((self.attachment.netns, recorded)):
+            space = None if self._namespace else netns.open_living(path)
+            if space is not None:
+                self.hold(space)
+                if self.identity in {"", space.identity}:
+                    self._namespace = space
+        return self._namespace is not None
+
+    def warn(self, text: str) -> None:
+        """Note what the administrator should know, though the call goes on."""
+        if self.request is not None:
+            self.request.log.warning(text)
+
     def link(self, name: str) -> Link:
         """Return the link `name` of the host as this call has seen it last.
 
         Raises code 999 when there is none.
         """
         found = self.known.get(name)
-        return found or self.see(links.existing(self.host, name))
+        if found is None:
+            from cni_common.kernel import links  # noqa: PLC0415 - see above
+
+            found = self.see(links.existing(self.host, name))
+        return found
+
+    def find(self, name: str) -> Link | None:
+        """Return the link `name` of the host as `link` does, or None without one."""
+        found = self.known.get(name)
+        if found is None:
+            from cni_common.kernel import links  # noqa: PLC0415 - see above
+
+            found = links.get(self.host, name)
+        return self.see(found) if found else None
 
     def end(self, name: str) -> Link:
         """Return the link `name` of the container as this call has seen it last.
@@ -117,7 +166,9 @@ class Node:
         """
         found = self._ends.get(name)
         if found is None:
-            found = self._ends[name] = links.existing(self.container, name)
+            from cni_common.kernel import links  # noqa: PLC0415 - see above
+
+            found = self.see_end(links.existing(self.container, name))
         return found
 
     def see_end(self, link: Link) -> Link:

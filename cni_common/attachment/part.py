@@ -96,6 +96,15 @@ class Part:
         """Put back what `differences` tells of, of which nothing is lost."""
         self.ensure(node)
 
+    def replace(self, node: Node, former: Part) -> None:
+        """Make it so in place of `former`, which is of the same kind.
+
+        `node.undo` brings that back. Raises CNIError.
+        """
+        node.undo(former.repair, node)
+        former.remove(node)
+        self.ensure(node)
+
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
         """Make absent what of this kind is the attachment's, when nothing is recorded.
@@ -207,6 +216,7 @@ _SHAPES: dict[str, Shape] = {
     "int": shapes.number,
     "LinkName": shapes.link,
     "Mac": shapes.mac,
+    "tuple[LinkName, ...]": shapes.listed(shapes.link),
     "tuple[int, ...]": shapes.listed(shapes.number),
     "tuple[str, ...]": shapes.listed(shapes.text),
     "tuple[IPInterface, ...]": shapes.listed(shapes.interface),

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from cni_common.limits import Limit, Limits
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Subnet
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated
-from plugins.bandwidth.limits import Limit, Limits
 
 Bits = Annotated[int, Field(ge=0, lt=1 << 64)]
 RATE_MIN = 8  # bits a second; the kernel counts whole bytes

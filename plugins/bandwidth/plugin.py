@@ -3,159 +3,168 @@
 
 from __future__ import annotations
 
-from cni_common import attachments, naming
-from cni_common.kernel import ifbs, netns, qdiscs
-from cni_common.kernel.netlink import Netlink
+from cni_common import limited_link, naming
+from cni_common.attachment import chained
+from cni_common.attachment.chained import Scheme
+from cni_common.attachment.node import Node
+from cni_common.kernel import ifbs, links, netns, qdiscs
+from cni_common.limits import Limit, Limits
 from cni_common.naming import Attachment
+from cni_common.parts.egress_limit import EgressLimit
+from cni_common.parts.ingress_limit import IngressLimit
 from cni_common.previous import required
-from cni_common.rollback import Gather, Rollback
-from cni_common.sides import sides
-from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
-from cni_common.spec.values import replace
-from plugins import versions_of
-from plugins.bandwidth import checks, host_end, names, record, shaping
+from cni_common.spec.values import dataclass
+from plugins import CHAINED, versions_of
 from plugins.bandwidth.conf import BandwidthConf
-from plugins.bandwidth.detach import detach, recorded
-from plugins.bandwidth.limits import Limit, Limits
-from plugins.bandwidth.record import Record
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from typing import Any
+
+    from cni_common.attachment.chained import Parts
+    from cni_common.attachment.part import Part
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.request import Request
 
-NAME = record.PLUGIN
-_CHAINED = "must be called as chained plugin"
+NAME = "bandwidth"
 _TRIAL = Limit(rate=8_000_000, burst=800_000)
 
 
-def add(request: Request, conf: BandwidthConf) -> Result:
-    """The limits asked for are in force, and no others; the result has the ifb too."""
-    limits = conf.validated()
-    previous = required(request, _CHAINED)
-    owner = Attachment.of(request)
-    earlier = record.read(owner)
-    if limits is None:
-        if earlier is not None:
-            recorded(owner)
-        return previous
-    with sides(request.netns) as side, Rollback() as undo:
-        veth = host_end.find(side, request, previous)
-        if earlier is None:
-            undo(record.delete, owner)
-        else:
-            undo(_restore, side.host, owner, earlier)
-            shaping.release(side.host, earlier)
-        noted = _planned(owner, veth, limits)
-        if limits.egress is not None and qdiscs.has_ingress(side.host, veth):
-            noted = replace(noted, adds_ingress=False)
-        _warn_of_bursts(request, noted)
-        record.write(owner, noted)
-        request.log.step("record")
-        ifb = shaping.ensure(side.host, owner, noted, undo)
-        request.log.step("limits")
-        result = previous if ifb is None else _with_ifb(previous, ifb)
-        return request.delivered(result)
+@dataclass(frozen=True)
+class Facts:
+    """Name and index of the host's end of the veth, and the MAC of the ifb.
+
+    `mtu` is that for which bursts are reckoned. `adds_ingress` tells whether nobody has
+    a place for filters there.
+    """
+
+    link: str
+    index: int
+    mtu: int
+    ifb_mac: str
+    adds_ingress: bool = True
 
 
-def delete(request: Request, conf: BandwidthConf) -> None:
-    """The attachment has no limits, whatever the configuration says by now."""
-    del conf
-    if not detach(request):
-        from plugins.bandwidth import unrecorded  # noqa: PLC0415 - rare
-
-        unrecorded.release(Attachment.of(request), request.netns)
+def wished(request: Request, conf: BandwidthConf) -> Limits | None:
+    """Return what is to be limited; raises code 7."""
+    del request
+    return conf.validated()
 
 
-def check(request: Request, conf: BandwidthConf) -> None:
-    """Raise, naming what is missing, unless the limits are in force."""
-    limits = conf.validated()
-    previous = required(request, _CHAINED)
-    if limits is None:
-        return
-    noted = record.read(Attachment.of(request))
-    if noted is None:
-        raise CNIError(Code.INTERNAL, "check limits: missing record of ADD")
-    with sides(request.netns) as side:
-        veth = host_end.find(side, request, previous)
-        checks.limited(side.host, veth, noted, limits)
+def facts(node: Node, request: Request, limits: Limits, made: Parts) -> Facts:
+    """Return what there is, and what an earlier ADD chose; raises code 999."""
+    known = [each for each in made if isinstance(each, IngressLimit | EgressLimit)]
+    if request.command == "CHECK" and not known:
+        raise limited_link.failed("missing record of ADD")
+    end = node.see(_host_end(node, request))
+    if request.command == "CHECK":
+        mtu = known[0].mtu
+    else:
+        mtu = end.mtu
+        _warn_of_bursts(request, limits, end)
+    ours = next((each for each in known if isinstance(each, EgressLimit)), None)
+    if ours is not None and ours.index == end.index:
+        adds_ingress = ours.adds_ingress
+    else:
+        adds_ingress = not limits.egress or not qdiscs.has_ingress(node.host, end)
+    return Facts(
+        link=end.name,
+        index=end.index,
+        mtu=mtu,
+        ifb_mac=ours.ifb_mac if ours else naming.random_mac(),
+        adds_ingress=adds_ingress,
+    )
 
 
-def gc(request: Request, conf: BandwidthConf) -> None:
-    """No limits are left of an attachment to this network that is not valid."""
-    del conf
-    valid = request.valid_attachments
-    if valid is None:
-        return
-    from plugins.bandwidth import unrecorded  # noqa: PLC0415 - rare
+def plan(attachment: Attachment, limits: Limits, known: Facts) -> Parts:
+    """Return what limits the attachment."""
+    where: Any = {"link": known.link, "index": known.index, "mtu": known.mtu}
+    which: Any = {"subnets": limits.subnets, "only": limits.only}
+    parts: list[Part] = []
+    if limits.ingress is not None:
+        rate, burst = limits.ingress.rate, limits.ingress.burst
+        parts.append(IngressLimit(**where, rate=rate, burst=burst, **which))
+    if limits.egress is not None:
+        parts.append(
+            EgressLimit(
+                **where,
+                rate=limits.egress.rate,
+                burst=limits.egress.burst,
+                ifbs=naming.ifbs(attachment),
+                ifb_mac=known.ifb_mac,
+                **which,
+                adds_ingress=known.adds_ingress,
+            )
+        )
+    return tuple(parts)
 
-    with Gather() as each:
-        for owner in attachments.stale(NAME, request.network, valid, each):
-            each(_release, owner)
-        each(unrecorded.collect, request.network, valid)
+
+def told(node: Node, limits: Limits, parts: Parts, result: Result) -> Result:
+    """Return the result with the ifb behind its interfaces, as the reference has it."""
+    del limits
+    found = [each.ifb(node) for each in parts if isinstance(each, EgressLimit)]
+    added = [Interface(name=ifb.name, mac=ifb.mac, mtu=ifb.mtu) for ifb in found if ifb]
+    return result.model_copy(update={"interfaces": [*result.interfaces, *added]})
 
 
-def _release(owner: Attachment) -> None:
-    if not recorded(owner):
-        from plugins.bandwidth import unrecorded  # noqa: PLC0415 - rare
-
-        unrecorded.release(owner, "")
-
-
-def status(request: Request, conf: BandwidthConf) -> None:
-    """Raise unless the kernel can limit, which is tried where nobody else is."""
+def ready(request: Request, conf: BandwidthConf) -> None:
+    """Raise code 999 unless the kernel can limit, tried where nobody else is."""
     limits = conf.validated() or Limits(_TRIAL, _TRIAL)
-    owner = Attachment(request.network, "status", "eth0")
-    try:
-        with netns.entered_new(), Netlink() as host, Rollback() as undo:
-            ifbs.add(host, "trial", mac=naming.random_mac(), mtu=0)
-            link = ifbs.get(host, "trial")
-            assert link is not None
-            shaping.ensure(host, owner, _planned(owner, link, limits), undo)
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+    attachment = Attachment(request.network, "status", "eth0")
+    with netns.entered_new(), Node(attachment, NAME) as node:
+        mac = naming.random_mac()
+        ifbs.add(node.host, "trial", mac=mac, mtu=0)
+        end = node.link("trial")
+        for part in plan(attachment, limits, Facts(end.name, end.index, end.mtu, mac)):
+            part.ensure(node)
 
 
-def _planned(owner: Attachment, veth: Link, limits: Limits) -> Record:
-    mac = naming.random_mac()
-    found = names.ifbs(owner)
-    return Record(veth.name, veth.index, veth.mtu, found, mac, limits)
+def _host_end(node: Node, request: Request) -> Link:
+    """Return the other end of CNI_IFNAME; raises code 999 unless prevResult lists it.
+
+    The index of the other end alone could be that of a link in any namespace.
+    """
+    what = f"limit interface {request.ifname}"
+    end = links.get(node.container, request.ifname)
+    if end is None:
+        msg = f"{what}: the container has no such interface"
+        raise CNIError(Code.INTERNAL, msg, f"in {request.netns}")
+    if end.kind != "veth":
+        msg = f"{what}: it is {end.kind or 'a device'}, not veth"
+        raise CNIError(Code.INTERNAL, msg)
+    other = links.by_index(node.host, end.peer)
+    if other is None or other.kind != "veth" or other.peer != end.index:
+        msg = f"{what}: the other end of its veth is not on the host"
+        raise CNIError(Code.INTERNAL, msg)
+    for interface in required(request).interfaces:
+        if interface.name == other.name and not interface.sandbox:
+            return other
+    msg = f"{what}: prevResult does not list {other.name}, the host's end of its veth"
+    raise CNIError(Code.INTERNAL, msg)
 
 
-def _warn_of_bursts(request: Request, noted: Record) -> None:
-    limits = {"ingress": noted.limits.ingress, "egress": noted.limits.egress}
-    for name, limit in limits.items():
-        if limit is not None and limit.is_below_frame(noted.mtu):
+def _warn_of_bursts(request: Request, limits: Limits, end: Link) -> None:
+    for name, limit in (("ingress", limits.ingress), ("egress", limits.egress)):
+        if limit is not None and limit.is_below_frame(end.mtu):
             request.log.warning(
-                f"{name}Burst {limit.burst} is less than one frame of {noted.veth}, "
+                f"{name}Burst {limit.burst} is less than one frame of {end.name}, "
                 "which is taken instead"
             )
 
 
-def _restore(host: Netlink, owner: Attachment, earlier: Record) -> None:
-    """Have the limits of the ADD before, which the failed one took away."""
-    record.write(owner, earlier)
-    shaping.release(host, earlier)  # what is left of them, if it failed while releasing
-    if shaping.host_end(host, earlier) is not None:
-        with Rollback() as undo:
-            shaping.ensure(host, owner, earlier, undo)
-
-
-def _with_ifb(previous: Result, ifb: Link) -> Result:
-    """Return the result with the ifb behind its interfaces, as the reference has it."""
-    added = Interface(name=ifb.name, mac=ifb.mac, mtu=ifb.mtu)
-    return previous.model_copy(update={"interfaces": [*previous.interfaces, added]})
-
-
-PLUGIN = Plugin(
-    NAME,
-    conf=BandwidthConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
-    versions=versions_of(NAME),
+PLUGIN = chained.plugin(
+    Scheme(
+        name=NAME,
+        wished=wished,
+        facts=facts,
+        plan=plan,
+        told=told,
+        ready=ready,
+        kinds=CHAINED[NAME],
+        refusal="must be called as chained plugin",
+    ),
+    BandwidthConf,
+    versions_of(NAME),
 )

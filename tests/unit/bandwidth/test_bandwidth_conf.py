@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from cni_common.attachment import part
+from cni_common.limits import Limit, Limits
+from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import parse
 from plugins.bandwidth.conf import BandwidthConf
-from plugins.bandwidth.limits import Limit, Limits
+from plugins.bandwidth.plugin import Facts, plan
 
 IN = {"ingressRate": 8000, "ingressBurst": 16000}
 OUT = {"egressRate": 800, "egressBurst": 1600}
@@ -79,8 +82,10 @@ def test_keys_of_containerd_are_read() -> None:
 def test_limits_survive_their_record() -> None:
     """What is written to a record is read as the same limits."""
     networks = (SUBNET, ipaddress.ip_network("fd00::/8"))
+    known = Facts("veth1", 7, 1500, "02:00:00:00:00:01", adds_ingress=False)
     for whole in (BOTH, Limits(None, Limit(8, 8), networks, only=True), Limits()):
-        assert Limits.read(whole.document()) == whole
+        parts = plan(Attachment("net", "c1", "eth0"), whole, known)
+        assert tuple(part.read(each.document()) for each in parts) == parts
 
 
 @pytest.mark.parametrize(

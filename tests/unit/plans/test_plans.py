@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cni_common.attachment import chained
 from cni_common.naming import Attachment
 from cni_common.spec.model import parse
 from cni_common.spec.request import Request
 from cni_common.spec.result import Result
 from launcher.loading import load
 from plugins import REGISTER
+from plugins.bandwidth import plugin as bandwidth
 from plugins.bridge import plugin as bridge
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
@@ -37,6 +39,7 @@ FACTS: dict[str, Callable[[Any], object]] = {
         mtu=conf.mtu,
         twice=conf.promisc_mode,
     ),
+    "bandwidth": lambda _: bandwidth.Facts("veth1", 7, 1500, MAC),
     "macvlan": lambda conf: macvlan.Facts(
         master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)
     ),
@@ -64,6 +67,9 @@ def plan(scheme: Any, document: dict[str, Any], data_dir: Path) -> tuple[Any, ..
         document["ipam"] = {**document["ipam"], "dataDir": str(data_dir)}
     request = Request.read("ADD", {}, json.dumps(document).encode())
     conf = parse(load(scheme.name).conf, document, "configuration")
+    if isinstance(scheme, chained.Scheme):
+        wished = scheme.wished(request, conf)
+        return scheme.plan(OWNER, wished, FACTS[scheme.name](conf)) if wished else ()
     ipam = load(conf.ipam.type) if conf.ipam.type else None
     leased = Result()
     if ipam is not None and ipam.expect is not None:

@@ -5,15 +5,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from cni_common import shapes
 from cni_common.kernel.token_bucket import U32_MAX, Bucket
 from cni_common.spec.values import dataclass
-
-TYPE_CHECKING = False  # see launcher/entry.py
-if TYPE_CHECKING:
-    from typing import Any
-
-    from cni_common.shapes import Table
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -57,38 +50,3 @@ class Limits:
     egress: Limit | None = None
     subnets: tuple[IPNetwork, ...] = ()
     only: bool = False
-
-    def document(self) -> dict[str, Any]:
-        """Return the limits as JSON values."""
-        return {
-            "ingress": _pair(self.ingress),
-            "egress": _pair(self.egress),
-            "subnets": [str(network) for network in self.subnets],
-            "only": self.only,
-        }
-
-    @classmethod
-    def read(cls, document: object) -> Limits:
-        """Return the limits that `document` holds; raises ValueError for none."""
-        return cls(**shapes.members(shapes.mapping(document), _TABLE))
-
-
-def _pair(limit: Limit | None) -> list[int] | None:
-    return None if limit is None else [limit.rate, limit.burst]
-
-
-def _limit(pair: object) -> Limit:
-    try:
-        rate, burst = shapes.listed(shapes.number)(pair)
-    except ValueError as error:
-        msg = "not a rate and a burst"
-        raise ValueError(msg) from error
-    return Limit(rate, burst)
-
-
-_TABLE: Table = {
-    "ingress": (shapes.optional(_limit), None),
-    "egress": (shapes.optional(_limit), None),
-    "subnets": (shapes.listed(shapes.network), ()),
-    "only": (shapes.flag, False),
-}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine for plugins that come behind another one: they change what that made.
+
+They may be called again with other values: those replace what they made before.
+"""
+
+from __future__ import annotations
+
+from cni_common import previous
+from cni_common.attachment import condition, deletion, record
+from cni_common.attachment.node import Node
+from cni_common.attachment.record import Record
+from cni_common.naming import Attachment
+from cni_common.plugin import Plugin
+from cni_common.rollback import Rollback
+from cni_common.spec.values import dataclass, replace
+from cni_common.spec.versions import SUPPORTED
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from cni_common.attachment.part import Part
+    from cni_common.spec.netconf import NetConf
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
+
+    Parts = tuple[Part, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """How the chained plugin `name` makes a plan of a configuration.
+
+    `wished` returns what is asked for, something false for nothing; it raises code 4 or
+    7. `facts` looks at host and container, before anything is changed, and has the
+    parts that an earlier ADD made, if it is the same attachment; with those CHECK is
+    served too. `plan` makes parts of wish and facts: it knows nothing of the host.
+    `told` returns prevResult with what the parts have changed. `ready` raises code 50
+    unless ADD could do its work. `kinds` are the modules of the parts that are looked
+    for without a record, `refusal` is said where prevResult is missing.
+    """
+
+    name: str
+    wished: Callable[[Request, Any], Any]
+    facts: Callable[[Node, Request, Any, Parts], Any]
+    plan: Callable[[Attachment, Any, Any], Parts]
+    told: Callable[[Node, Any, Parts, Result], Result]
+    ready: Callable[[Request, Any], None]
+    kinds: tuple[str, ...]
+    refusal: str = "required prevResult missing"
+
+
+def plugin(
+    scheme: Scheme, conf: type[NetConf], versions: tuple[str, ...] = SUPPORTED
+) -> Plugin:
+    """Return the plugin whose verbs go by `scheme`."""
+    return Plugin(
+        scheme.name,
+        conf=conf,
+        add=lambda request, conf: add(scheme, request, conf),
+        delete=lambda request, _: _delete(scheme, request),
+        check=lambda request, conf: check(scheme, request, conf),
+        gc=lambda request, _: deletion.collect(
+            scheme.name, request, scheme.kinds, ipam=""
+        ),
+        status=scheme.ready,
+        versions=versions,
+        scheme=scheme,
+    )
+
+
+def add(scheme: Scheme, request: Request, conf: Any) -> Result:
+    """Have what is asked for and nothing else, or what was; return the result.
+
+    What an earlier ADD made is kept where it is the same, brought back where it is
+    missing, and replaced where it is another.
+    """
+    wished = scheme.wished(request, conf)
+    result = previous.required(request, scheme.refusal)
+    attachment = Attachment.of(request)
+    noted = record.read(scheme.name, attachment)
+    if noted is None and not wished:
+        return result
+    with Node(attachment, scheme.name, request=request) as node, Rollback() as undo:
+        node.undo = undo
+        earlier = _same_namespace(node, request, noted) if noted else None
+        made = earlier.parts if earlier else ()
+        parts: Parts = ()
+        if wished:
+            facts = scheme.facts(node, request, wished, made)
+            parts = scheme.plan(attachment, wished, facts)
+        _begin(node, parts, earlier)
+        request.log.step("record")
+        _change(node, request, made, parts)
+        _complete(node, parts, earlier)
+        if wished:
+            result = scheme.told(node, wished, parts, result)
+        return request.delivered(result)
+
+
+def explain(scheme: Scheme, request: Request, conf: Any) -> Parts:
+    """Return what ADD would make, with nothing done.
+
+    Raises CNIError, also where that depends on what is not there yet.
+    """
+    wished = scheme.wished(request, conf)
+    if not wished:
+        return ()
+    attachment = Attachment.of(request)
+    with Node(attachment, scheme.name, request=request) as node:
+        facts = scheme.facts(node, request, wished, ())
+        return scheme.plan(attachment, wished, facts)
+
+
+def _delete(scheme: Scheme, request: Request) -> None:
+    deletion.delete_found(scheme.name, request, scheme.kinds)
+
+
+def check(scheme: Scheme, request: Request, conf: Any) -> None:
+    """Raise code 999 unless what is asked for is so."""
+    wished = scheme.wished(request, conf)
+    previous.required(request, scheme.refusal)
+    if not wished:
+        return
+    attachment = Attachment.of(request)
+    noted = record.read(scheme.name, attachment)
+    with Node(attachment, scheme.name, request=request) as node:
+        facts = scheme.facts(node, request, wished, noted.parts if noted else ())
+        condition.require(node, scheme.plan(attachment, wished, facts))
+
+
+def _same_namespace(node: Node, request: Request, noted: Record) -> Record | None:
+    """Return what is noted, if it is of the container's present namespace.
+
+    What is left of another one that is gone is deleted. Raises code 999 where the
+    attachment lives elsewhere.
+    """
+    if noted.netns_identity == node.namespace.identity:
+        return noted
+    from cni_common.sides import refuse_elsewhere  # noqa: PLC0415 - rare, and dear
+
+    refuse_elsewhere(node, request, noted.netns, noted.netns_identity)
+    deletion.delete_recorded(node.plugin, request)
+    return None
+
+
+def _begin(node: Node, parts: Parts, earlier: Record | None) -> None:
+    """Write down what is about to be made, unless that is written down already."""
+    if parts == (earlier.parts if earlier else ()):
+        return
+    if earlier:
+        node.undo(record.write, node.plugin, node.attachment, earlier)
+    else:
+        node.undo(record.delete, node.plugin, node.attachment)
+    if parts:
+        record.write(node.plugin, node.attachment, _record(node, parts))
+
+
+def _complete(node: Node, parts: Parts, earlier: Record | None) -> None:
+    """Write down that all is made."""
+    if not parts and earlier:
+        record.delete(node.plugin, node.attachment)
+    if parts and not (earlier and earlier.complete and earlier.parts == parts):
+        made = replace(_record(node, parts), complete=True)
+        record.write(node.plugin, node.attachment, made)
+
+
+def _record(node: Node, parts: Parts) -> Record:
+    space = node.namespace
+    return Record(netns=space.path, netns_identity=space.identity, parts=parts)
+
+
+def _change(node: Node, request: Request, made: Parts, parts: Parts) -> None:
+    """Have `parts` in place of what was `made`."""
+    former = {type(each): each for each in made}
+    kept = {type(each) for each in parts}
+    for each in reversed(made):
+        if type(each) not in kept:
+            node.undo(each.repair, node)
+            each.remove(node)
+    for each in parts:
+        before = former.get(type(each))
+        if before is None:
+            each.ensure(node)
+        elif before != each:
+            each.replace(node, before)
+        elif condition.lacking(node, each):
+            each.repair(node)
+        request.log.step(type(each).__name__)

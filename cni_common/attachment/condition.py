@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether parts are as wanted: told for CHECK, and put right for the same ADD."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from cni_common import state
+from cni_common.attachment.part import Difference, Repair
+from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import Part
+
+
+def require(node: Node, parts: Iterable[Part]) -> None:
+    """Raise code 999 unless all is as wanted: the first difference, then the others."""
+    found = list(differences(node, parts))
+    if found:
+        first, *rest = found
+        details = "; ".join(filter(None, [first.details, *(d.text for d in rest)]))
+        raise CNIError(Code.INTERNAL, first.text, details)
+
+
+def differences(node: Node, parts: Iterable[Part]) -> Iterator[Difference]:
+    """Yield what is not as wanted, each once; what cannot be looked at is one, too."""
+    seen = set()
+    for part in parts:
+        for difference in lacking(node, part):
+            if difference.text not in seen:
+                seen.add(difference.text)
+                yield difference
+
+
+def lacking(node: Node, part: Part) -> list[Difference]:
+    """Return what is not as wanted of a part."""
+    found: list[Difference] = []
+    try:
+        found += part.differences(node)
+    except CNIError as error:
+        found.append(Difference(error.msg, error.details))
+    return found
+
+
+def lasting(parts: Iterable[Part]) -> list[Part]:
+    """Return the parts as they are to be at any time after ADD."""
+    return [part.lasting() for part in parts]
+
+
+def losses(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
+    """Yield what a living attachment lacks, and why that is gone for good, if it is."""
+    for part in _unknown(node, parts):
+        found = lacking(node, part)
+        failure = _loss(node, part) if found else ""
+        for difference in found:
+            yield Repair(difference.text, failure, node.attachment)
+
+
+def repair(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
+    """Put back what a living attachment lacks; yield each difference, and what failed.
+
+    Raises nothing: what is gone for good is told.
+    """
+    for part in _unknown(node, parts):
+        found = lacking(node, part)
+        if not found:
+            continue
+        failure = _loss(node, part) or _failure(node, part)
+        node.forget()
+        still = {each.text for each in lacking(node, part)}
+        for text in (each.text for each in found):
+            cause = failure or ("it stays so" if text in still else "")
+            yield Repair(text, cause, node.attachment)
+
+
+def _unknown(node: Node, parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield the parts, but for what another attachment has been seen to have.
+
+    What that lacks, and whether it was put back, has been told with that one.
+    """
+    for part in lasting(parts):
+        common = part.common()
+        if common is None or common not in node.whole:
+            yield part
+            if common is not None:
+                node.whole.add(common)
+
+
+def _loss(node: Node, part: Part) -> str:
+    try:
+        return part.loss(node)
+    except CNIError as error:
+        return str(error)
+
+
+def _failure(node: Node, part: Part) -> str:
+    lock = part.lock()
+    try:
+        with state.lock(lock) if lock else nullcontext():
+            part.repair(node)
+    except CNIError as error:
+        return str(error)
+    return ""

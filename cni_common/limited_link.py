@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A link whose traffic is limited, and what of the limits is missing there."""
+
+from __future__ import annotations
+
+from cni_common.kernel import filters, qdiscs
+from cni_common.kernel.token_bucket import U32_MAX, ticks
+from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cni_common.attachment.node import Node
+    from cni_common.kernel.filters import Filter
+    from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netlink import Netlink
+    from cni_common.kernel.qdiscs import Qdisc
+    from cni_common.kernel.token_bucket import Bucket
+    from cni_common.spec.fields import IPNetwork
+
+PROTOCOLS = {4: filters.ETH_P_IP, 6: filters.ETH_P_IPV6}
+
+
+def find(node: Node, name: str, index: int) -> Link | None:
+    """Return the link of the host, or None when it is gone, be its name another's."""
+    link = node.find(name)
+    return link if link is not None and link.index == index else None
+
+
+def existing(node: Node, name: str, index: int) -> Link:
+    """Return the link of the host; raises code 999 when it is gone."""
+    link = find(node, name, index)
+    if link is None:
+        raise failed(f"link {name} is gone")
+    return link
+
+
+def require_tbf(host: Netlink, link: Link, bucket: Bucket) -> None:
+    """Raise code 999 unless what leaves by `link` is limited to `bucket`."""
+    tbf = _discipline(host, link, "tbf", qdiscs.ROOT_HANDLE)
+    # The kernel counts a burst's ticks in more bits than it shows.
+    wanted = (bucket.rate, ticks(bucket) & U32_MAX, bucket.queue)
+    _compare(f"qdisc tbf of link {link.name}", tbf, wanted)
+
+
+def require_htb(host: Netlink, link: Link, bucket: Bucket, *, by_default: bool) -> None:
+    """Raise code 999 unless a class of `link` is limited to `bucket`.
+
+    All is, `by_default`, but what filters lead past it; else what they lead there.
+    """
+    root = _discipline(host, link, "htb", qdiscs.ROOT_HANDLE)
+    if root.limits_by_default != by_default:
+        raise failed(f"qdisc htb of link {link.name} has another default class")
+    listed = qdiscs.limited_class(host, link)
+    if listed is None:
+        raise failed(f"missing class htb 1:30 of link {link.name}")
+    leaf = _discipline(host, link, "bfifo", qdiscs.LEAF_HANDLE)
+    rate, burst = listed
+    found = qdiscs.Qdisc("htb", 0, 0, rate=rate, burst_ticks=burst, queue=leaf.queue)
+    wanted = (bucket.rate, min(ticks(bucket), U32_MAX), bucket.queue)
+    _compare(f"class htb 1:30 of link {link.name}", found, wanted)
+
+
+def require_filters(
+    host: Netlink, link: Link, parent: int, wanted: Iterable[Filter]
+) -> None:
+    """Raise code 999 unless the discipline `parent` of `link` has the filters."""
+    every = set(wanted)
+    missing = every - set(filters.of_link(host, link, parent))
+    if missing:
+        count = f"{len(missing)} of {len(every)}"
+        raise failed(f"missing filters u32 of link {link.name}: {count}")
+
+
+def told(way: str, subnets: Iterable[IPNetwork], *, only: bool) -> str:
+    """Return which traffic is limited, if it is not all."""
+    listed = ", ".join(map(str, subnets))
+    which = f"only {way}" if only else f"but not {way}"
+    return f", {which} {listed}" if listed else ""
+
+
+def failed(cause: str) -> CNIError:
+    """Return what CHECK says."""
+    return CNIError(Code.INTERNAL, f"check limits: {cause}")
+
+
+def _compare(what: str, found: Qdisc, wanted: tuple[int, int, int]) -> None:
+    names = ("rate", "burst", "queue")
+    values = (found.rate, found.burst_ticks, found.queue)
+    units = ("bytes a second", "ticks of 64 ns", "bytes")
+    for name, value, expected, unit in zip(names, values, wanted, units, strict=True):
+        if value != expected:
+            raise failed(f"{what} has {name} {value}, not {expected} {unit}")
+
+
+def _discipline(host: Netlink, link: Link, kind: str, handle: int) -> Qdisc:
+    for qdisc in qdiscs.of_link(host, link):
+        if qdisc.kind == kind and qdisc.handle == handle:
+            return qdisc
+    raise failed(f"missing qdisc {kind} of link {link.name}")
