@@ -121,8 +121,14 @@ def _add_repair(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sentence = "put back what living attachments lack, without touching containers"
     command = verbs.add_parser("repair", help=sentence, description=sentence)
     _add_chosen(command)
-    command.add_argument(
+    how = command.add_mutually_exclusive_group()
+    how.add_argument(
         "--dry-run", action="store_true", help="print what it would, change nothing"
+    )
+    how.add_argument(
+        "--watch",
+        action="store_true",
+        help="stay, and do it whenever something of that is taken away",
     )
 
 

@@ -67,7 +67,8 @@ def main(
         elif options.verb == "repair":
             from cnipy import on_record  # noqa: PLC0415 - netlink is dear
 
-            return on_record.repair(options, conf_directory(env), suite, stdout, tell)
+            work = on_record.watch if options.watch else on_record.repair
+            return work(options, conf_directory(env), suite, stdout, tell)
         elif options.verb == "uninstall":
             from cnipy.uninstall import uninstall  # noqa: PLC0415 - for this verb only
 

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from cni_common.log import remarks
 from cni_common.rollback import Gather
+from cni_common.spec.errors import CNIError
 from cnipy import network as networks
 from cnipy import recorded
 from cnipy import repair as repairing
 from cnipy import show as shown
+from cnipy import watch as watching
 
 if TYPE_CHECKING:
     import argparse
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from cnipy.recorded import Recorded
     from cnipy.suite import Suite
+    from cnipy.watch import Scope
 
 
 def show(
@@ -60,6 +64,44 @@ def repair(
         failed |= line.failed
     tell_doubts(each, tell)
     return int(failed or bool(each.errors))
+
+
+def watch(
+    options: argparse.Namespace,
+    directory: str,
+    suite: Suite,
+    stdout: BinaryIO,
+    tell: Callable[[str], None],
+) -> int:
+    """Repair as `repair` does, now and whenever something may be gone; return 0.
+
+    Ends when it is asked to. What cannot be put back is printed once. Raises CNIError
+    at the beginning only.
+    """
+    chosen(options, directory, suite, Gather())
+    said: set[str] = set()
+
+    def again(scope: Scope) -> None:
+        each, found, failed = Gather(), [], set()
+        with suppress(CNIError):  # the container that was named may be gone by now
+            found = chosen(options, directory, suite, each)
+        named = [item for item in found if scope.names(item.attachment)]
+        for meant, only_rules in ((found, True), (named, False)):
+            if only_rules and not scope.rules:
+                continue
+            for line in repairing.repaired(suite, meant, each, only_rules=only_rules):
+                failed |= {line.text} if line.failed else set()
+                if line.text not in said:
+                    stdout.write(f"{line}\n".encode())
+        doubts = {*map(str, each.errors), *remarks()}
+        for text in sorted(doubts - said):
+            tell(text)
+        if scope.everything:
+            said.clear()
+        said.update(failed, doubts)
+
+    watching.watch(again)
+    return 0
 
 
 def chosen(

@@ -18,9 +18,10 @@ from cni_common.spec.values import NamedTuple
 from cnipy.recorded import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cni_common.attachment.part import Repair
+    from cni_common.attachment.record import Record
     from cni_common.rollback import Gather
     from cnipy.recorded import Recorded
     from cnipy.suite import Suite
@@ -37,13 +38,21 @@ class Line(NamedTuple):
 
 
 def repaired(
-    suite: Suite, found: Iterable[Recorded], each: Gather, *, dry_run: bool
+    suite: Suite,
+    found: Iterable[Recorded],
+    each: Gather,
+    *,
+    dry_run: bool = False,
+    only_rules: bool = False,
 ) -> Iterator[Line]:
     """Put back what the living lack; yield a line for each thing, once it is done.
 
-    With `dry_run` nothing is changed. What cannot be looked at is an error of `each`.
+    With `dry_run` nothing is changed; with `only_rules` what is no rule is not looked
+    at. What cannot be is an error of `each`.
     """
     living = [item for item in found if each(lambda item=item: item.lives)]
+    if not living:
+        return
     owners = {item.attachment for item in living}
     for plugin in suite.names:
         repair = suite.plugin(plugin).repair
@@ -54,17 +63,28 @@ def repaired(
         for item in living:
             for plugin in item.plugins:
                 if suite.plugin(plugin).scheme is not None:
-                    work = partial(_attachment, item, plugin, host, dry_run=dry_run)
-                    for done in each(work) or ():
+                    noted = partial(
+                        record.read_parts,
+                        plugin,
+                        item.attachment,
+                        only_rules=only_rules,
+                    )
+                    work = partial(_attachment, item, plugin, host, noted)
+                    for done in each(work, dry_run=dry_run) or ():
                         yield _line(done, plugin, dry_run=dry_run)
 
 
 def _attachment(
-    item: Recorded, plugin: str, host: Node, *, dry_run: bool
+    item: Recorded,
+    plugin: str,
+    host: Node,
+    read: Callable[[], Record | None],
+    *,
+    dry_run: bool,
 ) -> list[Repair]:
     """Return what the attachment lacked, put back while nobody else is at it."""
     with attachments.held(plugin, item.attachment, wait=False) as is_held:
-        noted = record.read_parts(plugin, item.attachment) if is_held else None
+        noted = read() if is_held else None
         if noted is None or not noted.is_made:
             return []
         if noted.netns_identity != item.identity:

@@ -44,6 +44,8 @@ class Repair(NamedTuple):
 class Part:
     """Base of all parts; each is a frozen dataclass in a module of `parts`."""
 
+    # Whether it consists of rules of nftables, which anybody may flush.
+    in_rules: ClassVar[bool] = False
     _table: ClassVar[Table | None] = None
 
     def lock(self) -> str:

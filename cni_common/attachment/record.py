@@ -77,6 +77,13 @@ def _removed(value: object) -> tuple[Part, ...]:
     )
 
 
+def _in_rules(value: object) -> tuple[Part, ...]:
+    found = shapes.listed(shapes.mapping)(value)
+    kinds = [part.class_of(shapes.text(item.get("part"))) for item in found]
+    pairs = zip(kinds, found, strict=True)
+    return tuple(kind.from_document(item) for kind, item in pairs if kind.in_rules)
+
+
 _TABLE: Table = {
     "format": (_format, 1),
     "netns": (shapes.text, ""),
@@ -91,6 +98,7 @@ _WHOLE: Table = {
     "result": (_result, None),
 }
 _PARTS: Table = {**_TABLE, "parts": _WHOLE["parts"]}
+_RULES: Table = {**_TABLE, "parts": (_in_rules, ())}
 _FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ())}
 
 
@@ -114,9 +122,14 @@ def read(plugin: str, attachment: Attachment) -> Record | None:
     return _read(plugin, attachment, _WHOLE)
 
 
-def read_parts(plugin: str, attachment: Attachment) -> Record | None:
-    """Return the record as `read` does, without what ADD answered."""
-    return _read(plugin, attachment, _PARTS)
+def read_parts(
+    plugin: str, attachment: Attachment, *, only_rules: bool = False
+) -> Record | None:
+    """Return the record as `read` does, without what ADD answered.
+
+    With `only_rules` it has those parts only that consist of rules of nftables.
+    """
+    return _read(plugin, attachment, _RULES if only_rules else _PARTS)
 
 
 def read_for_removal(plugin: str, attachment: Attachment) -> Record | None:

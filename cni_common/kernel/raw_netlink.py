@@ -66,6 +66,15 @@ def answers(link: sockets.Socket) -> Iterator[bytes]:
             offset += (length + 3) & ~3
 
 
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and body of each message in a datagram."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, offset)
+        yield kind, data[offset + _HEADER.size : offset + length]
+        offset += max((length + 3) & ~3, _HEADER.size)
+
+
 def _raise_refusal(body: bytes) -> None:
     (number,) = struct.unpack_from("=i", body) if len(body) >= 4 else (0,)  # noqa: PLR2004 - the size of the error number
     if number < 0:

@@ -7,7 +7,7 @@ from cni_common import naming, state, uplink
 from cni_common.attachment import record
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import addresses, bridges, ipv6, links, sysctl
-from cni_common.spec.values import dataclass
+from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -70,6 +70,13 @@ class Bridge(Part):
             links.set_up(host, link.name)
         node.see(link)
 
+    def repair(self, node: Node) -> None:
+        """Ensure it; with the MAC that it had, by which containers know it."""
+        noted = record.read(node.plugin, node.attachment)
+        shown = noted.result.interfaces if noted and noted.result else []
+        own = (i.mac for i in shown if i.name == self.name and not i.sandbox)
+        replace(self, mac=next(own, "").lower()).ensure(node)
+
     def common(self) -> Self:
         """Return it: it is the host's."""
         return self
@@ -96,7 +103,7 @@ class Bridge(Part):
 
     def _make(self, node: Node) -> Link:
         """Return the bridge, made just now unless somebody else was quicker."""
-        mac = naming.random_mac()
+        mac = self.mac or naming.random_mac()
         node.undo(_give_up, node.host, self.name, mac)
         made = bridges.add(
             node.host,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Masqueraded(Part):
     """The `subnets` are masqueraded, but not towards `exempt`."""
 
+    in_rules = True
     subnets: tuple[IPNetwork, ...]
     exempt: tuple[IPNetwork, ...] = ()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class SingleCopies(Part):
     """What is for the MAC of `inside` in the container is given to it once."""
 
+    in_rules = True
     inside: LinkName
 
     def __str__(self) -> str:

@@ -23,6 +23,7 @@ class SpoofGuard(Part):
     An empty `mac` is what `inside` has in the container.
     """
 
+    in_rules = True
     port: LinkName
     mac: Mac = ""
     inside: LinkName = ""

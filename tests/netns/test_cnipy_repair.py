@@ -144,12 +144,16 @@ def host_veths() -> list[dict[str, str]]:
 
 
 def test_bridge_that_was_deleted_is_made_anew(desk: Desk, host: Host) -> None:
-    """The bridge is back, with its gateway and all ports that live."""
+    """The bridge is back, with its MAC, its gateway and all ports that live."""
     spaces = [host.space(), host.space()]
     for space in spaces:
         desk.attach("n", space)
+    (before,) = json.loads(run("ip", "-j", "link", "show", "br0"))
+    assert spaces[0].reaches("10.9.0.1")
     run("ip", "link", "delete", "br0")
     done = desk.ok("repair")
+    (after,) = json.loads(run("ip", "-j", "link", "show", "br0"))
+    assert after["address"] == before["address"]
     assert "find link br0: no such device; put back" in done
     assert spaces[0].reaches("10.9.0.1")
     assert spaces[0].reaches("10.9.0.3")

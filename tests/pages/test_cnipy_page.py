@@ -44,6 +44,10 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     repaired = reader.next("nft flush ruleset")
     assert "inet cnipy_masquerade" in machine.run("nft", "list", "tables").stdout
     assert repaired.count("; would be put back") == repaired.count("; put back") > 0
+    reader.next("cnipy repair --watch")
+    tables = machine.run("nft", "list", "tables").stdout
+    assert "inet cnipy_masquerade" in tables
+    assert "; put back\n" in machine.path("/run/repair.log").read_text()
     machine.run("cnipy", "del", "containerd-net", "web")
     machine.run("ip", "netns", "add", "lost")
     machine.run("cnipy", "add", "containerd-net", "lost")
