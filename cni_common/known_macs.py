@@ -68,9 +68,19 @@ class KnownMacs:
                 return
             self._put(name, member, {**member, "mac": mac})
 
-    def release(self, name: str) -> None:
-        """Have nothing of `name` in the table. Raises code 999."""
+    def known(self, name: str) -> str:
+        """Return the MAC that is written down for `name`, or nothing."""
+        return str((self._member(name) or {"mac": ""})["mac"])
+
+    def release(self, name: str, owner: Attachment | None = None) -> None:
+        """Have nothing of `name` in the table; raises code 999.
+
+        What is known to be of somebody else than `owner` stays.
+        """
         with self._lock():
+            member = self._member(name) if owner else None
+            if owner and member and member["owner"] != naming.comment(owner):
+                return
             # The rules go first, because a call that failed or was killed is repeated.
             if self._is_on_record(name):
                 others = self._others(name)

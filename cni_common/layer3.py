@@ -42,9 +42,7 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     ips = result.ips
     link = link or links.existing(side.container, ifname)
     has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
-    if ips:
-        with netns.entered(side.namespace):
-            _set_sysctls(ifname, detect_duplicates, has_ipv6=has_ipv6)
+    prepare(side, ifname, ips, detect_duplicates=detect_duplicates)
     links.set_up(side.container, ifname)
     if detect_duplicates and await_carrier is not None:
         await_carrier()
@@ -61,6 +59,33 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
             addresses.wait_usable(side.container, link)
     outside = gateways_outside(ips)
     add_routes(side.container, link, result.routes, ips, on_link=outside)
+
+
+def prepare(
+    side: Namespaces,
+    ifname: str,
+    ips: Sequence[IP],
+    *,
+    detect_duplicates: bool = False,
+) -> None:
+    """Have `ifname` in the container ready to be given `ips`; raises code 999."""
+    has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
+    if ips:
+        with netns.entered(side.namespace):
+            _set_sysctls(ifname, detect_duplicates, has_ipv6=has_ipv6)
+
+
+def ensure_subnets(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
+    """Have the subnets of `ips`, which `link` holds, on it; raises code 999.
+
+    The kernel adds these routes with an address, and never again.
+    """
+    present = {each.dst for each in routes.of_link(inside, link)}
+    for ip in ips:
+        subnet = ip.address.network
+        if subnet.num_addresses > 1 and subnet not in present:
+            source = ip.address.ip if subnet.version == 4 else None  # noqa: PLR2004 - the family
+            routes.add(inside, link, subnet, source=source)
 
 
 def gateways_outside(ips: Iterable[IP]) -> list[IPAddress]:

@@ -66,6 +66,17 @@ def number(value: object) -> int:
     raise _unlike("a number", value)
 
 
+def bits(count: int) -> Shape:
+    """Return the shape of a number that `count` bits of netlink can hold."""
+
+    def read(value: object) -> int:
+        if number(value) >> count:
+            raise _unlike(f"a number of {count} bits", value)
+        return number(value)
+
+    return read
+
+
 def mapping(value: object) -> dict[str, Any]:
     """Return an object, whatever its members are."""
     if isinstance(value, dict):
@@ -161,8 +172,9 @@ ROUTE = same(
         {
             "dst": (interface, REQUIRED),
             "gw": (optional(address), None),
-            **dict.fromkeys(("mtu", "advmss", "priority"), (number, 0)),
-            **dict.fromkeys(("table", "scope"), (optional(number), None)),
+            **dict.fromkeys(("mtu", "advmss", "priority"), (bits(32), 0)),
+            "table": (optional(bits(32)), None),
+            "scope": (optional(bits(8)), None),
         }
     )
 )

@@ -55,6 +55,6 @@ _PORTS = KnownMacs(
     _TABLE, "spoofcheck", _elements, "bound", lambda e: (e.key[0], e.key[1])
 )
 
-# They take (link, mac, owner), the same, (link) and (network, valid).
-ensure, rebind = _PORTS.ensure, _PORTS.rebind
+# They take (link, mac, owner), the same, (link), (link, owner) and (network, valid).
+ensure, rebind, known = _PORTS.ensure, _PORTS.rebind, _PORTS.known
 release, collect = _PORTS.release, _PORTS.collect

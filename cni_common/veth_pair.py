@@ -41,13 +41,15 @@ def validate_mtu(mtu: int) -> None:
 def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:
     """Delete the host's end of the attachment's pair, if it is still that.
 
-    A killed ADD may have left it without its alias; then it has the recorded `mac`.
+    A killed ADD may have left it without its alias; then it has the recorded `mac`. One
+    that says it is another attachment's is that, whatever a record says.
     """
     with Netlink() as host:
         link = links.get(host, name) if name else None
         if link is None:
             return
-        if link.alias == naming.alias(owner) or (mac and link.mac == mac):
+        nobodys = not naming.is_ours(link.alias)
+        if link.alias == naming.alias(owner) or (nobodys and mac and link.mac == mac):
             link_removal.delete(link)
 
 

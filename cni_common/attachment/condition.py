@@ -65,11 +65,16 @@ def repair(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
 
     Raises nothing: what is gone for good is told.
     """
+    lost = ""
     for part in _unknown(node, parts):
         found = lacking(node, part)
         if not found:
             continue
-        failure = _loss(node, part) or _failure(node, part)
+        loss = _loss(node, part)
+        lost = lost or loss
+        # Names of what is gone may be another's by now; what is common is not its own.
+        gone = loss or (lost if part.common() is None else "")
+        failure = gone or _failure(node, part)
         node.forget()
         still = {each.text for each in lacking(node, part)}
         for text in (each.text for each in found):

@@ -169,7 +169,7 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     refuse_elsewhere(node, request, found.netns, found.netns_identity)
     there = links.get(node.container, request.ifname) is not None
     if found.complete and there and found.netns_identity == node.namespace.identity:
-        if found.asked != _digest(request):
+        if found.asked != _digest(request) or found.result is None:
             refuse_existing(node, request)
         for each in condition.repair(node, found.parts):
             if each.failure:
@@ -182,8 +182,9 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
 
 
 def _digest(request: Request) -> str:
-    """Return what stands for the configuration of `request`."""
-    return sha256_hex(request.stdin.decode("utf-8", "surrogateescape"))
+    """Return what stands for the configuration of `request`, with CNI_ARGS."""
+    stdin = request.stdin.decode("utf-8", "surrogateescape")
+    return sha256_hex("\0".join((stdin, request.env.get("CNI_ARGS", ""))))
 
 
 def _leased(request: Request, conf: Any, undo: Rollback) -> Result:
@@ -197,7 +198,7 @@ def _interfaces(node: Node, plan: Plan) -> list[Interface]:
 
     What is shared is read again, for a part may have changed another one.
     """
-    shared = {name: links.existing(node.host, name) for name in plan.shared_links}
+    shared = {n: node.see(links.existing(node.host, n)) for n in plan.shared_links}
     outside = [_interface(shared.get(n) or node.link(n)) for n in plan.host_links]
     inside = [_interface(node.end(n), node.namespace.path) for n in plan.ends]
     late = [_interface(links.existing(node.host, n)) for n in plan.late_links]

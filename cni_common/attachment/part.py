@@ -177,11 +177,14 @@ def class_of(kind: str) -> type[Part]:
         if error.name != name:
             raise
         raise ValueError(f"{kind!r:.40} is not a part") from error
-    return next(
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, Part) and each.__module__ == name
-    )
+    for each in vars(module).values():
+        if isinstance(each, type) and issubclass(each, Part) and _is_own(each, name):
+            return each
+    raise ValueError(f"{kind!r:.40} is not a part")
+
+
+def _is_own(found: type, module: str) -> bool:
+    return found.__module__ == module
 
 
 def differences_of(check: Callable[..., object], *args: Any) -> Iterator[Difference]:
@@ -216,10 +219,11 @@ _SHAPES: dict[str, Shape] = {
     "str": shapes.text,
     "bool": shapes.flag,
     "int": shapes.number,
+    "Bits32": shapes.bits(32),
     "LinkName": shapes.link,
     "Mac": shapes.mac,
     "tuple[LinkName, ...]": shapes.listed(shapes.link),
-    "tuple[int, ...]": shapes.listed(shapes.number),
+    "tuple[int, ...]": shapes.listed(shapes.bits(32)),
     "tuple[str, ...]": shapes.listed(shapes.text),
     "tuple[IPInterface, ...]": shapes.listed(shapes.interface),
     "tuple[IPNetwork, ...]": shapes.listed(shapes.network),
@@ -227,6 +231,7 @@ _SHAPES: dict[str, Shape] = {
     "tuple[Route, ...]": shapes.listed(_route),
 }
 if TYPE_CHECKING:
+    Bits32 = int  # what an attribute of netlink can hold
     LinkName = str
     Mac = str
 

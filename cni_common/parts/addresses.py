@@ -78,8 +78,11 @@ class Addresses(Part):
                 links.set_up(inside, link.name)
         if self.port:
             links.wait_port_enabled(node.host, self.port)
+        detect = self.detects_duplicates
+        layer3.prepare(node, link.name, self.ips, detect_duplicates=detect)
         for ip in self.ips:
             addresses.ensure(inside, link, ip.address)
+        layer3.ensure_subnets(inside, link, self.ips)
         for route in self.routes:
             if list(differences_of(layer3.check_route, inside, link, route, self.ips)):
                 on_link = layer3.gateways_outside(self.ips)

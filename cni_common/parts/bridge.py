@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import LinkName, Mac
+    from cni_common.attachment.part import Bits32, LinkName, Mac
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
 
@@ -30,7 +30,7 @@ class Bridge(Part):
     """
 
     name: LinkName
-    mtu: int = 0
+    mtu: Bits32 = 0
     vlan_filtering: bool = False
     is_gateway: bool = False
     promiscuous: bool = False
@@ -63,7 +63,7 @@ class Bridge(Part):
         if not uplink.keeps_routers(host, link, is_gateway=self.is_gateway):
             uplink.ignore_routers(link.name)
         if link.alias != naming.BRIDGE_ALIAS:
-            _pin_mac(host, link)
+            _pin_mac(host, link, self.mac)
         if self.promiscuous and not link.is_promiscuous:
             links.set_promiscuous(host, link.name)
         if not link.is_up:
@@ -132,14 +132,16 @@ def skip_dad(name: str) -> None:
     sysctl.set_if_present(f"net/ipv6/conf/{name}/accept_dad", "0")
 
 
-def _pin_mac(host: Netlink, link: Link) -> None:
+def _pin_mac(host: Netlink, link: Link, mac: str) -> None:
     """Set the bridge's MAC, so that it keeps it when ports come and go.
 
     Whoever made it may have left the choice to the kernel, which takes the lowest
-    one of the ports, and none when the last port goes; setting one ends that.
+    one of the ports, and none when the last port goes; setting one ends that. That is
+    `mac` if it had one before it was made again.
     """
     has_mac = int(link.mac.replace(":", ""), 16) != 0
-    links.set_mac(host, link.name, link.mac if has_mac else naming.random_mac())
+    present = link.mac if has_mac else naming.random_mac()
+    links.set_mac(host, link.name, mac or present)
 
 
 def _give_up(host: Netlink, name: str, mac: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import LinkName
+    from cni_common.attachment.part import Bits32, LinkName
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.fields import IPInterface, IPNetwork
     from cni_common.spec.result import IP
@@ -54,8 +54,8 @@ class Gateway(Part):
     bridge: LinkName
     addresses: tuple[IPInterface, ...]
     ips: tuple[IP, ...] = ()
-    vlan: int = 0
-    mtu: int = 0
+    vlan: Bits32 = 0
+    mtu: Bits32 = 0
     forced: bool = False
     unplaced: bool = False
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common import hops, layer3
 from cni_common.attachment import deletion, record
 from cni_common.attachment.part import Difference, Part, differences_of
-from cni_common.kernel import addresses, links, netns, route_get
+from cni_common.kernel import addresses, ipv6, links, netns, route_get
 from cni_common.kernel.routes import TakenError
 from cni_common.parts.veth import Veth
 from cni_common.spec.result import Result
@@ -81,6 +81,7 @@ class HostRouted(Part):
         container, inside = node.container, node.end(self.inside)
         if not inside.is_up:
             links.set_up(container, inside.name)
+        layer3.prepare(node, inside.name, self.ips)
         for ip in self.ips:
             addresses.ensure(container, inside, ip.address, prefix_route=False)
         for hop in hops.of_container(self.ips):
@@ -90,8 +91,13 @@ class HostRouted(Part):
             check = (layer3.check_route, container, inside, route, self.ips)
             if list(differences_of(*check)):
                 layer3.add_routes(container, inside, [route], self.ips)
+        self._repair_host_end(node)
+
+    def _repair_host_end(self, node: Node) -> None:
         outside = node.link(self.host)
         for address in hops.gateways(self.ips):
+            if address.version == 6:  # noqa: PLR2004 - the family's number
+                ipv6.enable(outside.name)
             addresses.ensure(node.host, outside, address, prefix_route=False)
         for ip in self.ips:
             wanted = hops.of_host([ip])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import LinkName
+    from cni_common.attachment.part import Bits32, LinkName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class PortVlans(Part):
 
     port: LinkName
     bridge: LinkName
-    pvid: int = 0
+    pvid: Bits32 = 0
     tagged: tuple[int, ...] = ()
     keeps_default: bool = False
 

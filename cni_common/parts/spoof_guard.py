@@ -6,11 +6,12 @@ from __future__ import annotations
 from cni_common import naming, spoofcheck
 from cni_common.attachment.part import Difference, Part, differences_of
 from cni_common.rollback import Gather
-from cni_common.spec.values import dataclass
+from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName, Mac
@@ -34,13 +35,17 @@ class SpoofGuard(Part):
 
     def ensure(self, node: Node) -> None:
         """Ensure the rules; raises code 999."""
-        node.undo(spoofcheck.release, self.port)
+        node.undo(spoofcheck.release, self.port, node.attachment)
         spoofcheck.ensure(self.port, self._mac(node), node.attachment)
 
     def remove(self, node: Node) -> None:
         """Remove the port's elements. Raises code 999."""
-        del node
-        spoofcheck.release(self.port)
+        spoofcheck.release(self.port, node.attachment)
+
+    def lasting(self) -> Self:
+        """Return it with the MAC that plugins gave: the container changes its own."""
+        mac = spoofcheck.known(self.port) or self.mac
+        return replace(self, mac=mac, inside="") if mac else self
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is missing of the rules."""
@@ -52,7 +57,8 @@ class SpoofGuard(Part):
         from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
         with Gather() as each:
-            each(spoofcheck.release, naming.host_veth(node.attachment))
+            port = naming.host_veth(node.attachment)
+            each(spoofcheck.release, port, node.attachment)
             each(inherited.spoofcheck, node.attachment)
 
     @classmethod

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import LinkName, Mac
+    from cni_common.attachment.part import Bits32, LinkName, Mac
     from cni_common.kernel.link_answer import Link
 
 
@@ -32,7 +32,7 @@ class Veth(Part):
     inside: LinkName
     host_mac: Mac = ""
     mac: Mac = ""
-    mtu: int = 0
+    mtu: Bits32 = 0
     bridge: LinkName = ""
     routed: bool = False
     routed_ipv6: bool = False
@@ -95,6 +95,8 @@ class Veth(Part):
         if self.mac and link.mac != self.mac:
             yield Difference(f"{what}: its MAC is {link.mac}, not {self.mac}")
         other = links.by_index(node.host, link.peer)
+        if other is not None and other.peer != link.index:
+            other = None  # a link elsewhere has the index by chance
         if self.bridge:
             yield from self._port(node, other)
         else:
@@ -129,6 +131,10 @@ class Veth(Part):
         if not end.is_up:
             yield Difference(f"{what}: it is down")
 
+    def made(self, node: Node) -> Self:
+        """Return it with the MTU that the kernel gave it."""
+        return replace(self, mtu=node.link(self.host).mtu)
+
     def lasting(self) -> Self:
         """Return it without the MAC of the container's end."""
         return replace(self, mac="")
@@ -137,7 +143,8 @@ class Veth(Part):
         """Return that the link is gone, if it is."""
         inside = links.get(node.container, self.inside)
         port = links.get(node.host, self.host)
-        if inside is None or port is None or port.index != inside.peer:
+        ends = (inside.index, inside.peer) if inside else ()
+        if port is None or ends != (port.peer, port.index):
             return "the link is gone, and only a new container gets another"
         return ""
 
