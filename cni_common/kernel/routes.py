@@ -67,8 +67,12 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
 
     With `on_link` the gateway is a neighbour though no route says so. A route to the
     same destination by another gateway becomes another path of it, or raises TakenError
-    when the new one is to be `exclusive`. Raises code 999.
+    when the new one is to be `exclusive`. Raises code 999, and code 7 for what no route
+    can have.
     """
+    _require_possible(dst, (gw, source), {"mtu": mtu, "advmss": advmss})
+    _require_possible(dst, (), {"priority": priority, "table": table or 0})
+    _require_possible(dst, (), {"scope": scope or 0}, bits=8)
     message = pyroute2_messages.rtmsg()
     message["family"] = FAMILY[dst.version]
     message["dst_len"] = dst.prefixlen
@@ -101,6 +105,22 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
             return
         msg = f"add route {dst}{f' via {gw}' if gw else ''}: {error.strerror}"
         raise (TakenError if exists else CNIError)(Code.INTERNAL, msg) from error
+
+
+def _require_possible(
+    dst: IPNetwork,
+    addresses: Iterable[IPAddress | None],
+    numbers: dict[str, int],
+    bits: int = 32,
+) -> None:
+    for address in addresses:
+        if address is not None and address.version != dst.version:
+            msg = f"add route {dst} via {address}: these are two IP versions"
+            raise CNIError(Code.INVALID_CONFIG, msg)
+    for name, value in numbers.items():
+        if not 0 <= value < 1 << bits:
+            msg = f"add route {dst}: {name} {value} is not between 0 and"
+            raise CNIError(Code.INVALID_CONFIG, f"{msg} {(1 << bits) - 1}")
 
 
 def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
