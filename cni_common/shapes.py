@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from cni_common.spec.characters import is_mac
+from cni_common.spec.characters import is_directory, is_mac
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Shape = Callable[[object], Any]
+    Setting = str | int | bool
     # Key -> shape, and what an absent member stands for.
     Table = Mapping[str, tuple[Shape, Any]]
 
@@ -57,6 +58,21 @@ def mac(value: object) -> str:
     if value == "" or is_mac(text(value)):
         return str(value)
     raise _unlike("a hardware address", value)
+
+
+def directory(value: object) -> str:
+    """Return the absolute path of a directory."""
+    if is_directory(text(value)):
+        return str(value)
+    raise _unlike("a directory", value)
+
+
+def parameter(value: object) -> str:
+    """Return the path of a kernel parameter below /proc/sys."""
+    name = text(value)
+    if name.startswith("net/") and ".." not in name.split("/"):
+        return name
+    raise _unlike("a parameter", value)
 
 
 def number(value: object) -> int:
@@ -166,6 +182,36 @@ def members(document: Mapping[str, Any], wanted: Table) -> dict[str, Any]:
     return found
 
 
+def settings(value: object) -> dict[str, Setting]:
+    """Return settings of a link, by keys of SETTINGS."""
+    found = {}
+    for key, setting in mapping(value).items():
+        if key not in SETTINGS:
+            raise _unlike("a setting", key)
+        found[key] = SETTINGS[key](setting)
+    return found
+
+
+def _given_mac(value: object) -> str:
+    if value == "":
+        raise _unlike("a hardware address", value)
+    return mac(value)
+
+
+def _mtu(value: object) -> int:
+    if value == 0:
+        raise _unlike("an MTU", value)
+    return int(bits(32)(value))
+
+
+# Settings of a link, in the words of tuning's configuration.
+SETTINGS: dict[str, Shape] = {
+    "mac": _given_mac,
+    "mtu": _mtu,
+    "txQLen": bits(32),
+    "promisc": flag,
+    "allmulti": flag,
+}
 # A route of a result, kept as the result has it.
 ROUTE = same(
     table(

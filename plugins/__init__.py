@@ -34,13 +34,13 @@ DETACH: dict[str, str] = {
     "host-local": "plugins.host_local.detach",
     "portmap": "plugins.portmap.detach",
     "static": "plugins.static.detach",
-    "tuning": "plugins.tuning.detach",
 }
 
 # Those of parts that come behind another plugin: their DEL needs no configuration at
 # all. Where there is no record, these parts are looked for.
 CHAINED: dict[str, tuple[str, ...]] = {
     "bandwidth": ("egress_limit",),
+    "tuning": ("link_settings",),
 }
 
 # Those of DETACH that write no record of an attachment.

@@ -67,6 +67,13 @@ _BANDWIDTH: Table = {
     ),
 }
 
+_TUNING: Table = {
+    "index": (shapes.number, 0),
+    "dataDir": (shapes.directory, ""),
+    "link": (shapes.settings, {}),
+    "sysctl": (shapes.mapped(shapes.parameter, shapes.text), {}),
+}
+
 
 def _bridge(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.bridge import Bridge  # noqa: PLC0415 - records of before only
@@ -149,15 +156,37 @@ def _own(table: Table) -> Table:
     return {**_ROUTES, "own": (shapes.table(table), shapes.members({}, table))}
 
 
+def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.link_settings import LinkSettings  # noqa: PLC0415 - as above
+    from cni_common.parts.sysctl import Sysctl  # noqa: PLC0415 - likewise
+
+    parts: list[Part] = []
+    if noted["sysctl"]:
+        parts.append(Sysctl(wanted={}, before=noted["sysctl"]))
+    if noted["link"]:
+        parts.append(
+            LinkSettings(
+                inside=attachment.ifname,
+                index=noted["index"],
+                wanted={},
+                before=noted["link"],
+                data_dir=noted["dataDir"],
+            )
+        )
+    return tuple(parts)
+
+
 TABLES: dict[str, Table] = {
     "bandwidth": _BANDWIDTH,
     "bridge": _BRIDGE,
     "macvlan": _own(_MACVLAN),
     "ptp": _PAIR,
+    "tuning": _TUNING,
 }
 PARTS: dict[str, Parts] = {
     "bandwidth": _bandwidth,
     "bridge": _bridge,
     "macvlan": _macvlan,
     "ptp": _ptp,
+    "tuning": _tuning,
 }

@@ -178,7 +178,7 @@ def _change(node: Node, request: Request, made: Parts, parts: Parts) -> None:
     kept = {type(each) for each in parts}
     for each in reversed(made):
         if type(each) not in kept:
-            node.undo(each.repair, node)
+            node.undo(_repair, node, each)
             each.remove(node)
     for each in parts:
         before = former.get(type(each))
@@ -187,5 +187,13 @@ def _change(node: Node, request: Request, made: Parts, parts: Parts) -> None:
         elif before != each:
             each.replace(node, before)
         elif condition.lacking(node, each):
-            each.repair(node)
+            _repair(node, each)
         request.log.step(type(each).__name__)
+
+
+def _repair(node: Node, part: Part) -> None:
+    """Put back what is missing; it stays, whatever becomes of the call."""
+    undo, node.undo = node.undo, Rollback()
+    with node.undo:
+        part.repair(node)
+    node.undo = undo

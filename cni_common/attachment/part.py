@@ -222,6 +222,9 @@ _SHAPES: dict[str, Shape] = {
     "Bits32": shapes.bits(32),
     "LinkName": shapes.link,
     "Mac": shapes.mac,
+    "Directory": shapes.directory,
+    "Parameters": shapes.mapped(shapes.parameter, shapes.text),
+    "Settings": shapes.settings,
     "tuple[LinkName, ...]": shapes.listed(shapes.link),
     "tuple[int, ...]": shapes.listed(shapes.bits(32)),
     "tuple[str, ...]": shapes.listed(shapes.text),
@@ -232,12 +235,15 @@ _SHAPES: dict[str, Shape] = {
 }
 if TYPE_CHECKING:
     Bits32 = int  # what an attribute of netlink can hold
+    Directory = str
     LinkName = str
     Mac = str
+    Parameters = dict[str, str]
+    Settings = dict[str, shapes.Setting]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bool | int | str):
+    if isinstance(value, bool | int | str | dict):
         return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

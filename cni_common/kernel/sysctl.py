@@ -13,7 +13,9 @@ import os
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
-_VALUELESS = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.EINVAL})
+_VALUELESS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EIO, errno.EINVAL, errno.EISDIR}
+)
 
 
 def get(name: str) -> str | None:

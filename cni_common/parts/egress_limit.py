@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import Difference, LinkName, Mac
+    from cni_common.attachment.part import Bits32, Difference, LinkName, Mac
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.kernel.token_bucket import Bucket
@@ -42,8 +42,8 @@ class EgressLimit(Part):
     """
 
     link: LinkName
-    index: int
-    mtu: int
+    index: Bits32
+    mtu: Bits32
     rate: int
     burst: int
     ifbs: tuple[LinkName, ...]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import Difference, LinkName
+    from cni_common.attachment.part import Bits32, Difference, LinkName
     from cni_common.kernel.token_bucket import Bucket
     from cni_common.spec.fields import IPNetwork
 
@@ -33,8 +33,8 @@ class IngressLimit(Part):
     """
 
     link: LinkName
-    index: int
-    mtu: int
+    index: Bits32
+    mtu: Bits32
     rate: int
     burst: int
     subnets: tuple[IPNetwork, ...] = ()

@@ -26,6 +26,11 @@ def consists_of(text: str, characters: str) -> bool:
     return bool(text) and not text.strip(characters)
 
 
+def is_directory(path: str) -> bool:
+    """Tell whether `path` may be a directory: absolute, and leading nowhere else."""
+    return path.startswith("/") and "\0" not in path and ".." not in path.split("/")
+
+
 def is_identifier(text: str) -> bool:
     """Tell whether `text` is of the form of container IDs and networks' names."""
     return consists_of(text[:1], ALPHANUMERIC) and consists_of(

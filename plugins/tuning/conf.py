@@ -6,22 +6,23 @@ from __future__ import annotations
 from pydantic import BeforeValidator, Field
 
 from cni_common import previous, requested_mac
+from cni_common.link_backup import DATA_DIR
 from cni_common.spec import cniargs, json_text
+from cni_common.spec.characters import is_directory
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated, Any
+from cni_common.spec.values import dataclass
 from plugins.tuning import allowlist
-from plugins.tuning.backup import DATA_DIR, is_acceptable
 from plugins.tuning.names import PLACEHOLDER, parameter
-from plugins.tuning.values import Values
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cni_common.shapes import Setting
     from cni_common.spec.request import Request
-    from plugins.tuning.values import Setting
 
 NUMBER_MAX = 2**31 - 1  # the kernel's own limit of an MTU
 
@@ -33,7 +34,7 @@ def _without_nulls(value: object) -> object:
 
 
 def _directory(value: object) -> object:
-    if isinstance(value, str) and value and not is_acceptable(value):
+    if isinstance(value, str) and value and not is_directory(value):
         msg = f"{value!r} is not an absolute path without '..'"
         raise ValueError(msg)
     return value
@@ -41,6 +42,21 @@ def _directory(value: object) -> object:
 
 Number = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
 Sysctl = Annotated[dict[str, str], BeforeValidator(_without_nulls)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Settings of the link by key, kernel parameters by their path under /proc/sys.
+
+    `data_dir` is where the backup lies.
+    """
+
+    link: dict[str, Setting]
+    sysctl: dict[str, str]
+    data_dir: str
+
+    def __bool__(self) -> bool:
+        return bool(self.link or self.sysctl)
 
 
 class Wishes(GoModel):
@@ -93,7 +109,7 @@ class TuningConf(Wishes, NetConf):
             allowlist.check(keys)
         self.wanted(request)
 
-    def wanted(self, request: Request) -> Values:
+    def wanted(self, request: Request) -> Wanted:
         """Return what is asked for. Raises code 7, or 4 for CNI_ARGS."""
         ifname = request.ifname or PLACEHOLDER
         sysctl = _by_path(self.sysctl, "sysctl", ifname)
@@ -112,7 +128,8 @@ class TuningConf(Wishes, NetConf):
                 ("mac", self.mac),
             ]
         )
-        return Values({"mac": mac, **link} if mac else link, sysctl)
+        link = {"mac": mac, **link} if mac else link
+        return Wanted(link, sysctl, self.directory)
 
 
 def _by_path(named: dict[str, str], key: str, ifname: str) -> dict[str, str]:

@@ -26,28 +26,3 @@ def parameter(key: str, ifname: str) -> str:
         msg = f"{key!r} is no parameter below net"
         raise ValueError(msg)
     return path.replace(PLACEHOLDER, ifname, 1)
-
-
-def is_same(shown: str | None, wanted: str) -> bool:
-    """Tell whether the kernel shows `wanted`, be it spaced or written otherwise.
-
-    The kernel separates by tabs, takes numbers in octal and hexadecimal, and shows
-    IPv6 addresses in full.
-    """
-    if shown is None:
-        return False
-    ours, theirs = wanted.split(), shown.split()
-    return ours == theirs or [_meant(x) for x in ours] == [_meant(x) for x in theirs]
-
-
-def _meant(text: str) -> object:
-    digits = text.removeprefix("-")
-    octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
-    try:
-        if ":" in text:
-            from ipaddress import ip_address  # noqa: PLC0415 - rarely needed
-
-            return ip_address(text)
-        return int(text, 8 if octal else 0)
-    except ValueError:
-        return text

@@ -3,102 +3,147 @@
 
 from __future__ import annotations
 
-from cni_common import attachments, previous
+from cni_common import link_backup
+from cni_common.attachment import chained
+from cni_common.attachment.chained import Scheme
 from cni_common.kernel import sysctl
-from cni_common.naming import Attachment
-from cni_common.rollback import Gather
-from cni_common.skel import Plugin
+from cni_common.parts.link_settings import LinkSettings
+from cni_common.parts.sysctl import Sysctl, is_same
 from cni_common.spec.errors import CNIError, Code
-from plugins.tuning import backup, record
+from cni_common.spec.values import dataclass
+from plugins import CHAINED
 from plugins.tuning.conf import TuningConf
-from plugins.tuning.detach import detach, release
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from cni_common.attachment.chained import Parts
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import Part
+    from cni_common.naming import Attachment
+    from cni_common.shapes import Setting
     from cni_common.spec.request import Request
-    from cni_common.spec.result import Interface, Result
-    from plugins.tuning.values import Values
+    from cni_common.spec.result import Result
+    from plugins.tuning.conf import Wanted
+
+NAME = "tuning"
 
 
-def add(request: Request, conf: TuningConf) -> Result:
-    """The interface and the parameters are as asked for; prevResult says so too."""
-    result = previous.required(request)
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What link and parameters are now, as far as they can be read.
+
+    `link_before` and `sysctl_before` are what they were before an earlier ADD.
+    """
+
+    index: int
+    link: dict[str, Setting]
+    sysctl: dict[str, str]
+    link_before: dict[str, Setting]
+    sysctl_before: dict[str, str]
+
+
+def wished(request: Request, conf: TuningConf) -> Wanted:
+    """Return what is asked for; raises code 4 or 7."""
     conf.validate_for(request)
-    wanted = conf.wanted(request)
-    noted = record.read(Attachment.of(request))
-    if not wanted and noted is None:
-        return result
-    from plugins.tuning import attach  # noqa: PLC0415 - netlink is dear, and often idle
-
-    with attach.tuned(request, wanted, noted, conf.directory):
-        interfaces = [_as_set(item, request, wanted) for item in result.interfaces]
-        result = result.model_copy(update={"interfaces": interfaces})
-        return request.delivered(result)
+    return conf.wanted(request)
 
 
-def delete(request: Request, conf: TuningConf) -> None:
-    """Everything is as before ADD, where the namespace lives, and nothing is noted."""
-    del conf
-    detach(request)
+def facts(node: Node, request: Request, wanted: Wanted, made: Parts) -> Facts:
+    """Return what there is; raises code 999 for what the kernel does not have."""
+    index, link = 0, {}
+    link_before: dict[str, Setting] = {}
+    sysctl_before: dict[str, str] = {}
+    if wanted.link:
+        from cni_common import link_changes  # noqa: PLC0415 - dear, and often idle
+
+        end = node.end(request.ifname)
+        index, link = end.index, link_changes.settings(end)
+    for part in made:
+        if isinstance(part, LinkSettings) and part.index == index:
+            link_before = part.before
+        if isinstance(part, Sysctl):
+            sysctl_before = part.before
+    return Facts(
+        index=index,
+        link=link,
+        sysctl=_parameters(node, wanted.sysctl),
+        link_before=link_before,
+        sysctl_before=sysctl_before,
+    )
 
 
-def check(request: Request, conf: TuningConf) -> None:
-    """Raise unless everything that is asked for is so."""
-    conf.validate_for(request)
-    wanted = conf.wanted(request)
-    if wanted:
-        from plugins.tuning import attach  # noqa: PLC0415 - as in add
+def plan(attachment: Attachment, wanted: Wanted, known: Facts) -> Parts:
+    """Return what has to be changed, or was: parameters first, then the link.
 
-        attach.check_held(request, wanted)
-
-
-def gc(request: Request, conf: TuningConf) -> None:
-    """What attachments of this network that are not valid changed is as before."""
-    del conf
-    valid = request.valid_attachments
-    if valid is None:
-        return
-    with Gather() as each:
-        for stale in attachments.stale(record.PLUGIN, request.network, valid, each):
-            each(_release, request, stale)
-
-
-def _release(request: Request, stale: Attachment) -> None:
-    noted = record.read(stale)
-    if noted is not None:
-        release(request.log, stale, noted)
-    else:
-        attachments.delete(record.PLUGIN, stale)
+    With an MTU below 1280 the parameters of IPv6 are gone; in the other direction they
+    come back with it.
+    """
+    parts: list[Part] = []
+    is_set = all(is_same(known.sysctl.get(k), v) for k, v in wanted.sysctl.items())
+    if wanted.sysctl and (known.sysctl_before or not is_set):
+        before = ({} if is_set else known.sysctl) | known.sysctl_before
+        parts.append(Sysctl(wanted=wanted.sysctl, before=before))
+    others = [k for k, value in wanted.link.items() if known.link[k] != value]
+    before_link = {key: known.link[key] for key in others} | known.link_before
+    if wanted.link and before_link:
+        parts.append(
+            LinkSettings(
+                inside=attachment.ifname,
+                index=known.index,
+                wanted=wanted.link,
+                before=before_link,
+                data_dir=wanted.data_dir,
+            )
+        )
+    return tuple(parts)
 
 
-def status(request: Request, conf: TuningConf) -> None:
-    """Raise unless ADD could write what it has to."""
-    conf.validate_for(request)
-    wanted = conf.wanted(request)
+def told(node: Node, wanted: Wanted, parts: Parts, result: Result) -> Result:
+    """Return the result with the MAC and the MTU that are asked for."""
+    del parts
+    ifname = node.attachment.ifname
+    changed = {k: value for k, value in wanted.link.items() if k in {"mac", "mtu"}}
+    interfaces = [
+        each.model_copy(update=changed)
+        if each.name == ifname and each.sandbox
+        else each
+        for each in result.interfaces
+    ]
+    return result.model_copy(update={"interfaces": interfaces})
+
+
+def ready(request: Request, conf: TuningConf) -> None:
+    """Raise code 5 or 50 unless ADD could write what it has to."""
+    wanted = wished(request, conf)
     if wanted.sysctl and sysctl.read_only():
         msg = "set sysctl: /proc/sys is mounted read-only"
         raise CNIError(Code.NOT_AVAILABLE, msg)
     if wanted.link:
-        try:
-            backup.check_ready(conf.directory)
-        except CNIError as error:
-            raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+        link_backup.check_ready(wanted.data_dir)
 
 
-def _as_set(interface: Interface, request: Request, wanted: Values) -> Interface:
-    if interface.name != request.ifname or not interface.sandbox:
-        return interface
-    told = ("mac", "mtu")
-    changed = {key: value for key, value in wanted.link.items() if key in told}
-    return interface.model_copy(update=changed)
+def _parameters(node: Node, wanted: dict[str, str]) -> dict[str, str]:
+    """Return what the parameters show; raises code 999 for one that there is not."""
+    if not wanted:
+        return {}
+    with node.entered():
+        for name in wanted:
+            if not sysctl.exists(name):
+                msg = f"find sysctl {name}: this kernel has no such parameter"
+                raise CNIError(Code.INTERNAL, msg)
+        shown = {name: sysctl.shown(name) for name in wanted}
+    return {name: value for name, value in shown.items() if value is not None}
 
 
-PLUGIN = Plugin(
-    record.PLUGIN,
-    conf=TuningConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
+PLUGIN = chained.plugin(
+    Scheme(
+        name=NAME,
+        wished=wished,
+        facts=facts,
+        plan=plan,
+        told=told,
+        ready=ready,
+        kinds=CHAINED[NAME],
+    ),
+    TuningConf,
 )

@@ -333,5 +333,6 @@ def test_previous_record_in_json_is_readable(cni: Cni, tuned: Space) -> None:
     cni.ok("tuning", "ADD", conf(tuned, mtu=1400), netns=tuned)
     with open(f"{RECORDS}/net/c1@eth0") as file:
         record = json.load(file)
-    assert (record["netns"], record["dataDir"]) == (tuned.path, BACKUPS)
-    assert (record["link"], record["sysctl"]) == ({"mtu": before["mtu"]}, {})
+    (part,) = record["parts"]
+    assert (record["netns"], part["dataDir"]) == (tuned.path, BACKUPS)
+    assert (part["wanted"], part["before"]) == ({"mtu": 1400}, {"mtu": before["mtu"]})

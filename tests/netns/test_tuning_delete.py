@@ -149,8 +149,9 @@ def test_delete_goes_on_past_what_cannot_be_put_back(
     path = f"{RECORDS}/net/c1@eth0"
     with open(path) as file:
         record = json.load(file)
-    record["link"]["mtu"] = 7
-    record["sysctl"] = {"net/core/absent": "1", **record["sysctl"]}
+    parameters, settings = record["parts"]
+    settings["before"]["mtu"] = 7
+    parameters["before"] = {"net/core/absent": "1", **parameters["before"]}
     with open(path, "w") as file:
         json.dump(record, file)
     cni.ok("tuning", "DEL", wanted, netns=tuned)

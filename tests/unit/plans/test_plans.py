@@ -20,6 +20,7 @@ from plugins.bandwidth import plugin as bandwidth
 from plugins.bridge import plugin as bridge
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
+from plugins.tuning import plugin as tuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sorted((Path(__file__).parents[3] / "conf-examples").glob("*.conflist"))
 OWNER = Attachment("net", "web", "eth0", "/run/netns/web")
+ENV = {"CNI_IFNAME": OWNER.ifname}
 HOST_MAC, MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 # What each plugin looks up before it plans, for a configuration of its own.
@@ -45,6 +47,13 @@ FACTS: dict[str, Callable[[Any], object]] = {
     ),
     "ptp": lambda conf: ptp.Facts(
         host="veth1", host_mac=HOST_MAC, mac=MAC, mtu=conf.mtu
+    ),
+    "tuning": lambda _: tuning.Facts(
+        index=2,
+        link={"mac": MAC, "mtu": 1500, "txQLen": 1000, "promisc": False},
+        sysctl={},
+        link_before={},
+        sysctl_before={},
     ),
 }
 
@@ -65,9 +74,11 @@ def plan(scheme: Any, document: dict[str, Any], data_dir: Path) -> tuple[Any, ..
     """Return the parts of a container's attachment with the first free address."""
     if document.get("ipam"):
         document["ipam"] = {**document["ipam"], "dataDir": str(data_dir)}
-    request = Request.read("ADD", {}, json.dumps(document).encode())
+    request = Request.read("ADD", ENV, json.dumps(document).encode())
     conf = parse(load(scheme.name).conf, document, "configuration")
     if isinstance(scheme, chained.Scheme):
+        previous = {**document, "prevResult": {"cniVersion": document["cniVersion"]}}
+        request = Request.read("ADD", ENV, json.dumps(previous).encode())
         wished = scheme.wished(request, conf)
         return scheme.plan(OWNER, wished, FACTS[scheme.name](conf)) if wished else ()
     ipam = load(conf.ipam.type) if conf.ipam.type else None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cni_common import link_backup as backup
 from cni_common.naming import Attachment
+from cni_common.spec.characters import is_directory
 from cni_common.spec.errors import CNIError
-from plugins.tuning import backup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,5 +96,5 @@ def test_ready_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["", "run", "/run/../etc", "..", "/run\0"])
 def test_path_that_is_no_directory_of_ours(path: str) -> None:
     """Relative paths, `..` and NUL are no dataDir."""
-    assert not backup.is_acceptable(path)
-    assert backup.is_acceptable("/run/cni/..tuning")
+    assert not is_directory(path)
+    assert is_directory("/run/cni/..tuning")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.tuning.names import is_same, parameter
+from cni_common.parts.sysctl import is_same
+from plugins.tuning.names import parameter
 
 PATHS = (
     ("net.core.somaxconn", "net/core/somaxconn"),

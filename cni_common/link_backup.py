@@ -13,16 +13,14 @@ from contextlib import contextmanager, suppress
 
 from cni_common import readiness, shapes, trusted_path
 from cni_common.spec import json_text
-from cni_common.spec.characters import is_mac
 from cni_common.spec.errors import CNIError, is_absence, of_os
-from plugins.tuning.values import LINK_KEYS
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cni_common.naming import Attachment
-    from plugins.tuning.values import Setting
+    from cni_common.shapes import Setting
 
 DATA_DIR = "/run/cni/tuning"
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
@@ -31,15 +29,6 @@ _SIZE_MAX = 4096
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def is_acceptable(directory: str) -> bool:
-    """Tell whether a path may be a dataDir: absolute, and leading nowhere else."""
-    return (
-        directory.startswith("/")
-        and "\0" not in directory
-        and ".." not in directory.split("/")
-    )
 
 
 def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> None:
@@ -81,16 +70,6 @@ def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
             return None
         raise _refused(directory, error) from error
     return _settings(content)
-
-
-def settings(value: object) -> dict[str, Setting]:
-    """Return the settings that `value` is, or raise ValueError."""
-    document = shapes.mapping(value)
-    for key, setting in document.items():
-        if key not in LINK_KEYS or not _is_valid(key, setting):
-            msg = f"{key!r:.40}: {setting!r:.40} is no setting"
-            raise ValueError(msg)
-    return document
 
 
 def delete(directory: str, owner: Attachment) -> None:
@@ -159,16 +138,11 @@ def _settings(content: bytes) -> dict[str, Setting]:
     except (ValueError, RecursionError):
         return {}
     found = document if isinstance(document, dict) else {}
-    return {k: found[k] for k in LINK_KEYS if k in found and _is_valid(k, found[k])}
-
-
-def _is_valid(key: str, value: object) -> bool:
-    if key == "mac":
-        return isinstance(value, str) and is_mac(value)
-    if key in {"promisc", "allmulti"}:
-        return isinstance(value, bool)
-    least = 1 if key == "mtu" else 0
-    return type(value) is int and least <= value < 2**32
+    kept: dict[str, Setting] = {}
+    for key, shape in shapes.SETTINGS.items():
+        with suppress(KeyError, ValueError):
+            kept[key] = shape(found[key])
+    return kept
 
 
 def _refused(directory: str, error: OSError) -> CNIError:

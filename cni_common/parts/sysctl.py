@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel parameters of the container, and what they were before."""
+
+from __future__ import annotations
+
+from cni_common.attachment.part import Difference, Part
+from cni_common.kernel import sysctl
+from cni_common.rollback import Gather
+from cni_common.spec.values import dataclass
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.part import Parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sysctl(Part):
+    """Parameters have the values of `wanted`; those of others are as `before`.
+
+    They are named by their path under /proc/sys. What nobody can read has no value
+    before.
+    """
+
+    wanted: Parameters
+    before: Parameters
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        values = ", ".join(f"{name} is {text}" for name, text in self.wanted.items())
+        return f"in the container {values}"
+
+    def ensure(self, node: Node) -> None:
+        """Write what differs; raises code 999.
+
+        Writing one may change another one (conf/all), so that all of them count if any
+        has to be written.
+        """
+        target = {**self.before, **self.wanted}
+        with node.entered():
+            now = {name: sysctl.shown(name) for name in target}
+            if all(is_same(now[name], text) for name, text in target.items()):
+                return
+            shown = {name: text for name, text in now.items() if text is not None}
+            node.undo(_write_in, node, shown)
+            _write(target)
+
+    def replace(self, node: Node, former: Part) -> None:
+        """Write what differs: `before` has what is not wanted any more."""
+        del former
+        self.ensure(node)
+
+    def remove(self, node: Node) -> None:
+        """Have everything as before, where the namespace lives.
+
+        What cannot be put back is a warning: the namespace is about to go, and a failed
+        DEL would keep the plugins that come after it from theirs.
+        """
+        if not self.before or not node.finds_namespace():
+            return
+        each = Gather()
+        with node.entered():
+            for name, value in [*self.before.items()] * 2:  # one may change another
+                each(_write, {name: value})
+        for cause in dict.fromkeys(str(error) for error in each.errors):
+            node.warn(f"put back: {cause}")
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield the parameters that show another value."""
+        with node.entered():
+            now = {name: sysctl.shown(name) for name in self.wanted}
+        for name, text in self.wanted.items():
+            if now[name] is not None and not is_same(now[name], text):
+                cause = f"it is {now[name]}, not {text}"
+                yield Difference(f"check sysctl {name}: {cause}")
+
+
+def _write_in(node: Node, values: dict[str, str]) -> None:
+    with node.entered():
+        _write(values)
+
+
+def _write(values: dict[str, str]) -> None:
+    """Have all of `values`, whatever writing one does to another. Raises code 999."""
+    for name, value in values.items():
+        if not is_same(sysctl.shown(name), value):
+            sysctl.set_value(name, value)
+    for name, value in values.items():
+        found = sysctl.shown(name)
+        if found is not None and not is_same(found, value):
+            sysctl.set_value(name, value)
+
+
+def is_same(shown: str | None, wanted: str) -> bool:
+    """Tell whether the kernel shows `wanted`, be it spaced or written otherwise.
+
+    The kernel separates by tabs, takes numbers in octal and hexadecimal, and shows
+    IPv6 addresses in full.
+    """
+    if shown is None:
+        return False
+    ours, theirs = wanted.split(), shown.split()
+    return ours == theirs or [_meant(x) for x in ours] == [_meant(x) for x in theirs]
+
+
+def _meant(text: str) -> object:
+    digits = text.removeprefix("-")
+    octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
+    try:
+        if ":" in text:
+            from ipaddress import ip_address  # noqa: PLC0415 - rarely needed
+
+            return ip_address(text)
+        return int(text, 8 if octal else 0)
+    except ValueError:
+        return text
