@@ -23,6 +23,7 @@ from cni_common.spec.values import replace
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from cni_common.attachment.part import Part
@@ -62,7 +63,7 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     """
     conf.validate_for(request)
     attachment = Attachment.of(request)
-    with Node(attachment, scheme.name) as node, Rollback() as undo:
+    with _turn(attachment), Node(attachment, scheme.name) as node, Rollback() as undo:
         again = _earlier(scheme, node, request, conf)
         if again is not None:
             return request.delivered(again)
@@ -179,6 +180,15 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     delete(scheme, request.as_verb("DEL"), conf)
     refuse_existing(node, request)
     return None
+
+
+def _turn(attachment: Attachment) -> AbstractContextManager[None]:
+    """Return a block in which no other ADD of the attachment is at work.
+
+    A runtime that lost patience repeats a call that may go on; undoing one would take
+    lease and record from the other. Locks are not one an attachment: they stay.
+    """
+    return state.lock(f"adding-{attachment.digest()[:3]}")
 
 
 def _digest(request: Request) -> str:

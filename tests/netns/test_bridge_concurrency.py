@@ -122,6 +122,21 @@ def test_parallel_adds_and_deletes_leave_nothing(calls: Calls, host: Host) -> No
     assert left(*host.spaces) == NOTHING
 
 
+def test_an_add_that_is_repeated_too_early_waits(
+    calls: Calls, cni: Cni, host: Host
+) -> None:
+    """Two at once answer the same, and neither takes the other's lease or record."""
+    space = host.space()
+    for _ in range(2):
+        calls.start("ADD", space, "c0")
+    (result,) = calls.wait().values()
+    given = {"netns": space, "container_id": "c0"}
+    cni.ok("bridge", "CHECK", {**WANTED, "prevResult": result}, **given)
+    assert len(ports()) == len(leases()) == 1
+    cni.ok("bridge", "DEL", WANTED, **given)
+    assert left(space) == NOTHING
+
+
 def test_failing_adds_spare_those_that_succeed(calls: Calls, host: Host) -> None:
     """ADDs that fail at the same time take nothing from those that do not."""
     taken = host.space()
