@@ -14,15 +14,15 @@ TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from cni_common.attachment.node import Node
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
-    from cni_common.sides import Namespaces
     from cni_common.spec.fields import IPAddress, IPInterface
     from cni_common.spec.result import IP, Result, Route
 
 
 def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
-    side: Namespaces,
+    side: Node,
     ifname: str,
     result: Result,
     *,
@@ -62,7 +62,7 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
 
 
 def prepare(
-    side: Namespaces,
+    side: Node,
     ifname: str,
     ips: Sequence[IP],
     *,

@@ -22,10 +22,15 @@ class Rollback:
     def __init__(self) -> None:
         self._undo: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]]
         self._undo = []
+        self._finish: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
     def __call__(self, undo: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Register `undo(*args)` as what reverts the step just done."""
         self._undo.append((undo, args, kwargs))
+
+    def finish(self, step: Callable[..., object], *args: Any) -> None:
+        """Register `step(*args)` for when all is undone; not where that failed."""
+        self._finish.append((step, args))
 
     def __enter__(self) -> Self:
         return self
@@ -38,12 +43,12 @@ class Rollback:
     ) -> None:
         if error is None or isinstance(error, StrandedError):
             return
-        failures = []
+        undoing = Gather()
         for undo, args, kwargs in reversed(self._undo):
-            try:
-                undo(*args, **kwargs)
-            except Exception as failure:  # noqa: BLE001 - the rest must be undone too
-                failures.append(str(failure))
+            undoing(undo, *args, **kwargs)
+        for step, args in self._finish if not undoing.errors else ():
+            undoing(step, *args)
+        failures = [str(failure) for failure in undoing.errors]
         failures = _told_once(failures, str(error))
         if not failures:
             return

@@ -212,6 +212,14 @@ SETTINGS: dict[str, Shape] = {
     "promisc": flag,
     "allmulti": flag,
 }
+
+
+def camel(name: str) -> str:
+    """Return the key of a field: host_mac -> hostMac."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 # A route of a result, kept as the result has it.
 ROUTE = same(
     table(

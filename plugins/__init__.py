@@ -30,7 +30,6 @@ REGISTER: dict[str, str] = {
 DETACH: dict[str, str] = {
     "dnsname": "plugins.dnsname.detach",
     "firewall": "plugins.firewall.detach",
-    "host-device": "plugins.host_device.detach",
     "host-local": "plugins.host_local.detach",
     "portmap": "plugins.portmap.detach",
     "static": "plugins.static.detach",

@@ -112,6 +112,19 @@ def _macvlan(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     return (macvlan,)
 
 
+def _host_device(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.moved_device import MovedDevice  # noqa: PLC0415 - as above
+
+    device = noted["own"]
+    return (MovedDevice(inside=attachment.ifname, device=device),) if device else ()
+
+
+def _device(value: object) -> Any:
+    from cni_common import lent  # noqa: PLC0415 - as above
+
+    return lent.read_of_before(value)
+
+
 def _pair(
     attachment: Attachment, noted: dict[str, Any], bridge: str = ""
 ) -> tuple[Part, ...]:
@@ -152,10 +165,6 @@ def _bandwidth(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...
     return tuple(parts)
 
 
-def _own(table: Table) -> Table:
-    return {**_ROUTES, "own": (shapes.table(table), shapes.members({}, table))}
-
-
 def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.link_settings import LinkSettings  # noqa: PLC0415 - as above
     from cni_common.parts.sysctl import Sysctl  # noqa: PLC0415 - likewise
@@ -179,13 +188,18 @@ def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
 TABLES: dict[str, Table] = {
     "bandwidth": _BANDWIDTH,
     "bridge": _BRIDGE,
-    "macvlan": _own(_MACVLAN),
+    "host-device": {**_ROUTES, "own": (_device, None)},
+    "macvlan": {
+        **_ROUTES,
+        "own": (shapes.table(_MACVLAN), shapes.members({}, _MACVLAN)),
+    },
     "ptp": _PAIR,
     "tuning": _TUNING,
 }
 PARTS: dict[str, Parts] = {
     "bandwidth": _bandwidth,
     "bridge": _bridge,
+    "host-device": _host_device,
     "macvlan": _macvlan,
     "ptp": _ptp,
     "tuning": _tuning,

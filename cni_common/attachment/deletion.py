@@ -13,7 +13,7 @@ from cni_common.spec.values import replace
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from cni_common.spec.request import Request
 
@@ -39,16 +39,20 @@ def delete_recorded(plugin: str, request: Request) -> bool:
 
 
 def delete_unrecorded(
-    plugin: str, request: Request, kinds: Collection[str], ipam: str
+    plugin: str,
+    request: Request,
+    kinds: Collection[str],
+    ipam: str,
+    also: Callable[[Node], None] | None = None,
 ) -> None:
-    """Delete what the kernel says is the attachment's, and its lease.
+    """Delete what the kernel says is the attachment's, and its lease; `also` this.
 
     It was deleted before, or its record is lost, or the reference plugin made it. What
     prevResult tells keeps another suite's link from being taken for it.
     """
     attachment = Attachment.of(request)
     with Gather() as each:
-        each(_kinds, plugin, attachment, kinds, request)
+        each(_kinds, plugin, attachment, kinds, request, also)
         if ipam:
             each(delegate.delete, ipam, request)
         # A killed ADD may not have finished writing it, or it is damaged.
@@ -111,7 +115,10 @@ def _kinds(
     attachment: Attachment,
     kinds: Collection[str],
     request: Request | None,
+    also: Callable[[Node], None] | None = None,
 ) -> None:
     with Node(attachment, plugin, request=request) as node, Gather() as each:
         for kind in kinds:
             each(class_of(kind).remove_unrecorded, node)
+        if also is not None:
+            each(also, node)

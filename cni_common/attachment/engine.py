@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from cni_common import delegate, layer3, previous, state
 from cni_common.attachment import condition, deletion, record
 from cni_common.attachment.node import Node
+from cni_common.attachment.occupied import refuse_elsewhere, refuse_existing
 from cni_common.attachment.record import Record
 from cni_common.attachment.scheme import Told
 from cni_common.kernel import links
 from cni_common.naming import Attachment
 from cni_common.plugin import Plugin
 from cni_common.rollback import Rollback
-from cni_common.sides import refuse_elsewhere, refuse_existing
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
@@ -75,7 +75,7 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
             ipam=conf.ipam.type,
             asked=_digest(request),
         )
-        undo(record.delete, scheme.name, attachment)
+        undo.finish(record.delete, scheme.name, attachment)
         record.write(scheme.name, attachment, made)
         result = scheme.settled(conf, _leased(request, conf, undo))
         request.log.step("ipam")
@@ -94,8 +94,9 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
 def delete(scheme: Scheme, request: Request, conf: Any) -> None:
     """Delete the attachment of `request`: rules, link, lease."""
     if not deletion.delete_recorded(scheme.name, request):
-        ipam = conf.ipam.type
-        deletion.delete_unrecorded(scheme.name, request, scheme.kinds, ipam)
+        remains, ipam = scheme.remains, conf.ipam.type
+        also = (lambda node: remains(node, conf)) if remains else None
+        deletion.delete_unrecorded(scheme.name, request, scheme.kinds, ipam, also)
 
 
 def check(scheme: Scheme, request: Request, conf: Any) -> None:
@@ -137,7 +138,8 @@ def explain(
         result = scheme.settled(conf, leased)
         plan = scheme.plan(attachment, conf, result, facts)
     shown = [Interface(name=name) for name in plan.host_links]
-    shown += [Interface(name=name, sandbox=request.netns) for name in plan.ends]
+    ends = (*plan.ends, *plan.without_link)
+    shown += [Interface(name=name, sandbox=request.netns) for name in ends]
     shown += [Interface(name=name) for name in plan.late_links]
     return plan, result.model_copy(update={"interfaces": shown})
 
@@ -210,10 +212,13 @@ def _interfaces(node: Node, plan: Plan) -> list[Interface]:
     """
     shared = {n: node.see(links.existing(node.host, n)) for n in plan.shared_links}
     outside = [_interface(shared.get(n) or node.link(n)) for n in plan.host_links]
-    inside = [_interface(node.end(n), node.namespace.path) for n in plan.ends]
+    path, pci = node.namespace.path, plan.pci_id
+    inside = [_interface(node.end(n), path, pci) for n in plan.ends]
+    inside += [Interface(name=n, sandbox=path, pci_id=pci) for n in plan.without_link]
     late = [_interface(links.existing(node.host, n)) for n in plan.late_links]
     return [*outside, *inside, *late]
 
 
-def _interface(link: Link, sandbox: str = "") -> Interface:
-    return Interface(name=link.name, mac=link.mac, mtu=link.mtu, sandbox=sandbox)
+def _interface(link: Link, path: str = "", pci: str = "") -> Interface:
+    name, mac, mtu = link.name, link.mac, link.mtu
+    return Interface(name=name, mac=mac, mtu=mtu, sandbox=path, pci_id=pci)

@@ -125,7 +125,7 @@ class Part:
         if found is None:
             kinds = cls.__annotations__
             found = {
-                _camel(name): (
+                shapes.camel(name): (
                     _SHAPES[kinds[name]],
                     getattr(cls, name, shapes.REQUIRED),
                 )
@@ -146,7 +146,9 @@ class Part:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        fields = {_camel(name): _plain(getattr(self, name)) for name in self._names()}
+        fields = {
+            shapes.camel(name): _plain(getattr(self, name)) for name in self._names()
+        }
         return {"part": self.kind(), **fields}
 
     @classmethod
@@ -157,7 +159,7 @@ class Part:
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the part that `document` describes; raises ValueError."""
         found = shapes.members(document, cls.table())
-        return cls(**{name: found[_camel(name)] for name in cls._names()})
+        return cls(**{name: found[shapes.camel(name)] for name in cls._names()})
 
 
 def read(value: object) -> Part:
@@ -207,6 +209,12 @@ def _ip(value: object) -> Any:
     return IP(**_IP(value))
 
 
+def _device(value: object) -> Any:
+    from cni_common import lent  # noqa: PLC0415 - for devices alone
+
+    return lent.read(value)
+
+
 _IP = shapes.table(
     {
         "address": (shapes.interface, shapes.REQUIRED),
@@ -222,6 +230,7 @@ _SHAPES: dict[str, Shape] = {
     "Bits32": shapes.bits(32),
     "LinkName": shapes.link,
     "Mac": shapes.mac,
+    "Lent | None": _device,
     "Directory": shapes.directory,
     "Parameters": shapes.mapped(shapes.parameter, shapes.text),
     "Settings": shapes.settings,
@@ -249,9 +258,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     document = getattr(value, "document", None)
     return document() if document else str(value)
-
-
-def _camel(name: str) -> str:
-    """Return the key of a field: host_mac -> hostMac."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -26,7 +26,7 @@ class Plan:
 
     `host_links` and then `ends`, of the container, are what the result lists, with MAC
     and MTU; `late_links` come behind. `shared_links` are those of the host that others
-    change.
+    change. Ends `without_link` are told by name; `pci_id` is the device of an end.
     """
 
     parts: tuple[Part, ...]
@@ -34,6 +34,8 @@ class Plan:
     ends: tuple[str, ...] = ()
     late_links: tuple[str, ...] = ()
     shared_links: tuple[str, ...] = ()
+    without_link: tuple[str, ...] = ()
+    pci_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Scheme:
     from a prevResult, for CHECK. `settled` completes what the IPAM plugin gave; `plan`
     makes the plan: both know nothing of the host. `ready` raises code 50 unless ADD
     could do its work. `kinds` are the parts, by module, that are looked for without a
-    record.
+    record; `remains` looks for what only the configuration tells of.
     """
 
     name: str
@@ -94,3 +96,4 @@ class Scheme:
     plan: Callable[[Attachment, Any, Result, Any], Plan]
     ready: Callable[[Request, Any], None]
     kinds: tuple[str, ...]
+    remains: Callable[[Node, Any], None] | None = None

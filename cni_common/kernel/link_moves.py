@@ -14,7 +14,6 @@ from cni_common.kernel.attributes import number, text
 from cni_common.kernel.link_answer import IFALIAS, IFNAME, MASTER
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
-from cni_common.spec.errors import CNIError
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -64,18 +63,6 @@ def enslave(netlink: Netlink, link: Link, master: Link) -> None:
     """Have `link` as a port of `master`. Raises code 999."""
     message = LinkRequest(number(MASTER, master.index), index=link.index)
     _act(netlink, message, "set link", f"{link.name} master {master.name}")
-
-
-def announce(netlink: Netlink, link: Link) -> bool:
-    """Have the neighbours told as `links.announce` does, or false.
-
-    Some drivers change no MAC while the device is up, be it to the same.
-    """
-    try:
-        links.announce(netlink, link)
-    except CNIError:
-        return False
-    return True
 
 
 def with_mac(netlink: Netlink, mac: str) -> list[Link]:

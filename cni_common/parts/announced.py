@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
+
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import links
+from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -20,11 +23,13 @@ class Announced(Part):
     """Who hears `inside` in the container, through `port` of a bridge if any.
 
     An address may have belonged to another container a moment ago, whose MAC the
-    neighbours remember.
+    neighbours remember. Some drivers change no MAC while a device is up, be it to the
+    same: then they are told `if_possible`.
     """
 
     inside: LinkName
     port: LinkName = ""
+    if_possible: bool = False
 
     def __str__(self) -> str:
         """Return the sentence."""
@@ -35,7 +40,8 @@ class Announced(Part):
         """Wait for the port, then tell the neighbours; raises code 999."""
         if self.port:
             node.see(links.wait_port_enabled(node.host, self.port))
-        links.announce(node.container, node.end(self.inside))
+        with suppress(CNIError) if self.if_possible else nullcontext():
+            links.announce(node.container, node.end(self.inside))
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield nothing: whether somebody heard of it is not to be seen."""

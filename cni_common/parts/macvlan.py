@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from cni_common import naming
+from cni_common.attachment.occupied import existing
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import link_moves, links, macvlans, netns
 from cni_common.kernel.netlink import Netlink
-from cni_common.sides import existing
 from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/entry.py

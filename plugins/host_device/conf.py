@@ -53,9 +53,12 @@ class HostDeviceConf(NetConf):
         """Raise code 7 unless the keys make sense.
 
         Not part of the model: DEL must release what an earlier configuration lent,
-        whatever the present one says.
+        whatever the present one says. Which device a runtime will name is not known
+        on STATUS.
         """
         if not self.names_device:
+            if request.command == "STATUS" and _is_named_later(request):
+                return
             cause = 'specify either "device", "hwaddr", "kernelpath" or "pciBusID"'
             raise _invalid("device", cause)
         try:
@@ -73,6 +76,13 @@ class HostDeviceConf(NetConf):
             cause = f"{device_id!r} is neither a PCI address nor an auxiliary device"
             raise _invalid("runtimeConfig.deviceID", cause)
         leased.require_shape(request, self)
+
+
+def _is_named_later(request: Request) -> bool:
+    capabilities = gojson.member(request.document, "capabilities")
+    if not isinstance(capabilities, dict):
+        return False
+    return bool(gojson.member(capabilities, "deviceID"))
 
 
 def is_pci(text: object) -> bool:

@@ -3,143 +3,100 @@
 
 from __future__ import annotations
 
-from cni_common import attached, attachments, delegate, layer3, leased
-from cni_common.kernel import link_moves, links
+from cni_common import leased, lent
+from cni_common.attachment import engine
+from cni_common.attachment.scheme import Plan, Scheme
 from cni_common.kernel.netlink import Netlink
-from cni_common.naming import Attachment
-from cni_common.rollback import Gather, Rollback
-from cni_common.sides import refuse_existing, sides
-from cni_common.skel import Plugin
-from cni_common.spec import gojson
-from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Interface, Result
-from cni_common.spec.values import replace
-from plugins.host_device import checks, choice, lent, release, unrecorded
+from cni_common.parts.addresses import Addresses
+from cni_common.parts.announced import Announced
+from cni_common.parts.moved_device import MovedDevice
+from cni_common.spec.values import dataclass
+from plugins.host_device import choice, unrecorded
 from plugins.host_device.conf import HostDeviceConf
-from plugins.host_device.detach import detach
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from typing import Any
-
-    from cni_common.attached import Attached
-    from cni_common.kernel.link_answer import Link
-    from cni_common.sides import Sides
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.scheme import Told
+    from cni_common.lent import Lent
+    from cni_common.naming import Attachment
     from cni_common.spec.request import Request
-    from plugins.host_device.lent import Lent
+    from cni_common.spec.result import Result
 
 
-def add(request: Request, conf: HostDeviceConf) -> Result:
-    """The container has the device as CNI_IFNAME, with addresses and routes."""
-    conf.validate_for(request)
-    owner = Attachment.of(request)
-    with sides(request.netns) as side, Rollback() as undo:
-        attached.delete_remains(release.PLUGIN, side, request, detach)
-        refuse_existing(side, request)
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a plan of host-device needs to know: the device as it is on the host.
+
+    One `without_link` is for a program in the container. `mac` is looked at if given.
+    """
+
+    device: Lent | None = None
+    without_link: bool = False
+    pci_id: str = ""
+    mac: str = ""
+
+
+def facts(node: Node, request: Request, conf: HostDeviceConf) -> Facts:
+    """Return the device that is meant; raises code 999."""
+    del request
+    chosen = choice.of(conf)
+    if chosen.without_link:
+        return Facts(without_link=True, pci_id=chosen.pci_id)
+    link = node.see(choice.link(node.host, chosen))
+    return Facts(device=lent.of_link(node.host, link), pci_id=chosen.pci_id)
+
+
+def told(known: Told) -> Facts:
+    """Return the facts as the record tells them, and prevResult."""
+    moved = known.part("moved_device")
+    if known.noted is None:
+        return Facts(
+            without_link=choice.of(known.conf).without_link, mac=known.end.mac.lower()
+        )
+    return Facts(
+        device=moved.device if moved else None,
+        without_link=moved is None,
+        mac=known.end.mac.lower(),
+    )
+
+
+def plan(
+    attachment: Attachment, conf: HostDeviceConf, result: Result, known: Facts
+) -> Plan:
+    """Return what the attachment consists of: nothing without a link."""
+    del conf
+    inside = attachment.ifname
+    if known.without_link:
+        return Plan((), without_link=(inside,), pci_id=known.pci_id)
+    parts = (
+        MovedDevice(inside=inside, device=known.device, mac=known.mac),
+        Addresses(inside=inside, ips=tuple(result.ips), routes=tuple(result.routes)),
+        Announced(inside=inside, if_possible=True),
+    )
+    return Plan(parts, ends=(inside,), pci_id=known.pci_id)
+
+
+def ready(request: Request, conf: HostDeviceConf) -> None:
+    """Raise code 999 unless the device is here, if it is known before ADD."""
+    del request
+    if conf.names_device:
         chosen = choice.of(conf)
-        device = None if chosen.without_link else choice.link(side.host, chosen)
-        loan = lent.of_link(side.host, device) if device else None
-        noted = attached.starting(side, conf.ipam.type, _document(loan))
-        undo(_forget, owner, noted, request)
-        attached.write(release.PLUGIN, owner, noted)
-        if device:
-            _move_in(side, device, request.ifname)
-        request.log.step("link")
-        result = leased.add(request, conf, undo)
-        request.log.step("ipam")
-        end = Interface(name=request.ifname, sandbox=request.netns)
-        if loan:
-            layer3.configure(side, request.ifname, result)
-            link = links.existing(side.container, request.ifname)
-            link_moves.announce(side.container, link)
-            loan = lent.moved(loan, side.container, link)
-            end = end.model_copy(update={"mac": link.mac, "mtu": link.mtu})
-        request.log.step("addresses")
-        noted = attached.complete(replace(noted, own=_document(loan)), result)
-        attached.write(release.PLUGIN, owner, noted)
-        end = end.model_copy(update={"pci_id": chosen.pci_id})
-        return request.delivered(result.model_copy(update={"interfaces": [end]}))
+        if not chosen.without_link:
+            with Netlink() as host:
+                choice.link(host, chosen)
 
 
-def delete(request: Request, conf: HostDeviceConf) -> None:
-    """The device is on the host as it was, and nothing of the attachment is left."""
-    if detach(request):
-        return
-    owner = Attachment.of(request)
-    with Gather() as each:
-        each(unrecorded.release, owner, request.netns, conf)
-        if conf.ipam.type:
-            each(delegate.delete, conf.ipam.type, request)
-        # A killed ADD may have left a record that is unfinished, or it is damaged.
-        if not each.errors:
-            each(attachments.delete, release.PLUGIN, owner)
-
-
-def check(request: Request, conf: HostDeviceConf) -> None:
-    """Raise unless all that ADD did is still there, as prevResult says."""
-    conf.validate_for(request)
-    if conf.ipam.type:
-        delegate.check(conf.ipam.type, request)
-    checks.attachment(request, conf)
-
-
-def gc(request: Request, conf: HostDeviceConf) -> None:
-    """What belongs to this network and to no valid attachment is gone."""
-    valid = request.valid_attachments
-    with Gather() as each:
-        if valid is not None:
-            for stale in attachments.stale(
-                release.PLUGIN, request.network, valid, each
-            ):
-                each(release.stale, stale, request.log)
-        if conf.ipam.type:
-            each(delegate.gc, conf.ipam.type, request)
-
-
-def status(request: Request, conf: HostDeviceConf) -> None:
-    """Raise unless ADD could do its work: the device is here, and addresses.
-
-    Which device a runtime will name is not known before ADD.
-    """
-    capabilities = gojson.member(request.document, "capabilities")
-    later = isinstance(capabilities, dict) and gojson.member(capabilities, "deviceID")
-    if conf.names_device or not later:
-        conf.validate_for(request)
-        try:
-            chosen = choice.of(conf)
-            if not chosen.without_link:
-                with Netlink() as host:
-                    choice.link(host, chosen)
-        except CNIError as error:
-            raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
-    if conf.ipam.type:
-        delegate.status(conf.ipam.type, request)
-
-
-def _move_in(side: Sides, device: Link, ifname: str) -> None:
-    """Have the device in the container as `ifname`; its alias is its name here.
-
-    The reference plugin's DEL, and people, find the name there.
-    """
-    link_moves.move(side.host, device, side.namespace, ifname, alias=device.name)
-
-
-def _document(loan: Lent | None) -> dict[str, Any]:
-    return loan.document() if loan else {}
-
-
-def _forget(owner: Attachment, noted: Attached, request: Request) -> None:
-    """Have the device back, and then no record; what failed can be tried again."""
-    release.recorded(owner, noted, request.log)
-    attachments.delete(release.PLUGIN, owner)
-
-
-PLUGIN = Plugin(
-    release.PLUGIN,
-    conf=HostDeviceConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
+PLUGIN = engine.plugin(
+    Scheme(
+        "host-device",
+        facts=facts,
+        told=told,
+        settled=leased.settled,
+        plan=plan,
+        ready=ready,
+        kinds=(),
+        remains=unrecorded.bring_back,
+    ),
+    HostDeviceConf,
 )

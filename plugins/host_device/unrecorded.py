@@ -3,23 +3,21 @@
 
 from __future__ import annotations
 
-from cni_common import attached
+from cni_common.homecoming import lent_to_others, move_out, opened
 from cni_common.kernel import identities, links, netns
-from cni_common.kernel.netlink import Netlink
 from cni_common.spec.environment import validate_ifname
 from cni_common.spec.errors import CNIError
-from plugins.host_device import choice, lent
-from plugins.host_device.release import PLUGIN, move_out, opened
+from plugins.host_device import choice
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
+    from cni_common.attachment.node import Node
     from cni_common.kernel.identities import Identity
     from cni_common.kernel.link_answer import Link
-    from cni_common.naming import Attachment
     from plugins.host_device.conf import HostDeviceConf
 
 
-def release(owner: Attachment, path: str, conf: HostDeviceConf) -> None:
+def bring_back(node: Node, conf: HostDeviceConf) -> None:
     """Have the device of `conf` back that is CNI_IFNAME in the container.
 
     Its alias is its name on the host, as either plugin writes it. But whoever is in
@@ -27,11 +25,12 @@ def release(owner: Attachment, path: str, conf: HostDeviceConf) -> None:
     what is virtual comes only where the host lacks it. One that another attachment
     has stays: the path may name the namespace of a new container by now.
     """
-    container = netns.open_living(path)
+    container = netns.open_living(node.attachment.netns)
     if container is None:
         return
-    with container, Netlink() as host, opened(container) as inside:
-        link = links.get(inside, owner.ifname)
+    host = node.host
+    with container, opened(container) as inside:
+        link = links.get(inside, node.attachment.ifname)
         if link is None or not _is_name(link.alias):
             return
         identity = identities.of_link(inside, link)
@@ -40,7 +39,7 @@ def release(owner: Attachment, path: str, conf: HostDeviceConf) -> None:
             return
         if not identity.is_hardware and links.get(host, link.alias) is not None:
             return
-        if _is_of_another(owner, container.identity, link.alias):
+        if _is_of_another(node, container.identity, link.alias):
             return
         move_out(host, inside, link, link.alias, {conf.device})
         links.set_alias(host, link.alias, "")
@@ -63,12 +62,12 @@ def _is_meant(
         return False
 
 
-def _is_of_another(owner: Attachment, identity: str, name: str) -> bool:
+def _is_of_another(node: Node, identity: str, name: str) -> bool:
     """Tell whether a record says that another attachment has the device."""
-    for holder, noted in attached.of_plugin(PLUGIN, lent.own):
+    for holder, noted, device in lent_to_others(node):
         same_place = noted.netns_identity == identity
-        same_link = same_place and holder.ifname == owner.ifname
-        if holder != owner and (same_link or noted.own.get("name") == name):
+        same_link = same_place and holder.ifname == node.attachment.ifname
+        if same_link or device.name == name:
             return True
     return False
 

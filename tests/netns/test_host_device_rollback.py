@@ -15,10 +15,9 @@ from macvlans import names, shown
 from pictures import files, picture
 from walks import Walk, at_once
 
-from cni_common import delegate
-from cni_common.kernel import link_moves, link_settings
+from cni_common import homecoming, layer3
+from cni_common.kernel import link_moves, link_settings, links
 from cni_common.spec.errors import CNIError, Code
-from plugins.host_device import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +42,7 @@ def refuse_move(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     for module, name in (
         (link_moves, "move"),
         (link_moves, "rename"),
-        (link_moves, "announce"),
+        (links, "announce"),
         (link_settings, "set_mtu"),
     ):
         counted = refusal.around(getattr(module, name), name, refused)
@@ -153,15 +152,15 @@ def test_error_that_cannot_be_undone_can_be_retried(
     wire = wired(host)
     before = picture(container, wire)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise refused()
 
     def keep(*_: object) -> None:
         raise CNIError(Code.INTERNAL, "kept by the test")
 
     with monkeypatch.context() as patch:
-        patch.setattr(delegate, "add", refuse)
-        patch.setattr(release, "move_out", keep)
+        patch.setattr(layer3, "configure", refuse)
+        patch.setattr(homecoming, "move_out", keep)
         error = cni.refused("host-device", "ADD", conf(), netns=container)
     assert "undo: kept by the test" in error["details"]
     assert names(container) == ["lo", "eth0"]
@@ -183,10 +182,12 @@ def test_interface_that_exists_is_untouched(
 def test_repeated_add_keeps_the_attachment(
     cni: Cni, wire: Space, container: Space
 ) -> None:
-    """A second ADD of a living attachment is refused and changes nothing."""
-    cni.ok("host-device", "ADD", conf(), netns=container)
+    """A second ADD of a living attachment answers the same and changes nothing."""
+    result = cni.ok("host-device", "ADD", conf(), netns=container)
     before = picture(container, wire)
-    error = cni.refused("host-device", "ADD", conf(), netns=container)
+    assert cni.ok("host-device", "ADD", conf(), netns=container) == result
+    assert picture(container, wire) == before
+    error = cni.refused("host-device", "ADD", conf(dns={}), netns=container)
     assert error["msg"] == "add interface eth0: it already exists"
     assert picture(container, wire) == before
 

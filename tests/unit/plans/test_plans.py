@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cni_common import lent
 from cni_common.attachment import chained
 from cni_common.naming import Attachment
 from cni_common.spec.model import parse
@@ -18,6 +19,7 @@ from launcher.loading import load
 from plugins import REGISTER
 from plugins.bandwidth import plugin as bandwidth
 from plugins.bridge import plugin as bridge
+from plugins.host_device import plugin as host_device
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
 from plugins.tuning import plugin as tuning
@@ -42,6 +44,9 @@ FACTS: dict[str, Callable[[Any], object]] = {
         twice=conf.promisc_mode,
     ),
     "bandwidth": lambda _: bandwidth.Facts("veth1", 7, 1500, MAC),
+    "host-device": lambda conf: host_device.Facts(
+        device=lent.read({"name": conf.device or "ens5"})
+    ),
     "macvlan": lambda conf: macvlan.Facts(
         master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)
     ),

@@ -30,30 +30,30 @@ _ROUTE = shapes.table(
     {
         "dst": (shapes.network, shapes.REQUIRED),
         "gw": (lambda value: value == "" or shapes.address(value), ""),
-        "priority": (shapes.number, 0),
+        "priority": (shapes.bits(32), 0),
     }
 )
 _IDENTITY: Table = {
     "kind": (shapes.word, ""),
-    "permanent_mac": (shapes.mac, ""),
+    "permanentMac": (shapes.mac, ""),
     "parent": (shapes.word, ""),
-    "other": (shapes.number, 0),
-    "other_netns": (lambda value: -1 if value == -1 else shapes.number(value), -1),
+    "other": (shapes.bits(32), 0),
+    "otherNetns": (lambda value: -1 if value == -1 else shapes.number(value), -1),
 }
 _IDENTITIES = ("host_identity", "identity")
 _TOLD = (shapes.table(_IDENTITY), shapes.members({}, _IDENTITY))
 _TABLE: Table = {
     "name": (shapes.link, ""),
     "mac": (shapes.mac, ""),
-    "mtu": (shapes.number, 0),
-    "is_up": (shapes.flag, False),
-    "is_promiscuous": (shapes.flag, False),
+    "mtu": (shapes.bits(32), 0),
+    "isUp": (shapes.flag, False),
+    "isPromiscuous": (shapes.flag, False),
     "alias": (shapes.text, ""),
-    "host_index": (shapes.number, 0),
-    "host_identity": _TOLD,
+    "hostIndex": (shapes.bits(32), 0),
+    "hostIdentity": _TOLD,
     "identity": _TOLD,
-    "alternative_names": (shapes.listed(shapes.word), ()),
-    "index": (shapes.number, 0),
+    "alternativeNames": (shapes.listed(shapes.word), ()),
+    "index": (shapes.bits(32), 0),
     "master": (shapes.link, ""),
     "addresses": (shapes.listed(shapes.same(shapes.interface)), ()),
     "routes": (shapes.listed(shapes.same(_ROUTE)), ()),
@@ -91,8 +91,8 @@ class Lent:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(self).items()
         }
-        told = {key: vars(getattr(self, key)) for key in _IDENTITIES}
-        return {**document, **told}
+        told = {key: _camel(vars(getattr(self, key))) for key in _IDENTITIES}
+        return _camel({**document, **told})
 
     def is_this(self, link: Link, identity: Identity) -> bool:
         """Tell whether `link` with `identity`, found in the container, is the device.
@@ -127,21 +127,28 @@ class Lent:
         return (other.name, other.mac, other.host_identity) == own
 
 
-def own(value: object) -> dict[str, Any]:
-    """Return what a record has of a device, by name; nothing when none was lent.
-
-    Raises ValueError for what is no such thing.
-    """
-    document = shapes.mapping(value)
-    return shapes.members(document, _TABLE) if document else {}
+def read(value: object) -> Lent:
+    """Return the device that a record has; raises ValueError for what is none."""
+    found = _fields(Lent, shapes.members(shapes.mapping(value), _TABLE))
+    told = {key: Identity(**_fields(Identity, found[key])) for key in _IDENTITIES}
+    return Lent(**{**found, **told})
 
 
-def of_document(document: dict[str, Any]) -> Lent | None:
-    """Return the device that `own` returned; None when no link was lent."""
-    if not document.get("name"):
-        return None
-    told = {key: Identity(**document[key]) for key in _IDENTITIES}
-    return Lent(**{**document, **told})
+def read_of_before(value: object) -> Lent | None:
+    """Return the device of a record whose keys are Python's; None if it has none."""
+    document = _camel(shapes.mapping(value))
+    for key in map(shapes.camel, _IDENTITIES):
+        if key in document:
+            document[key] = _camel(shapes.mapping(document[key]))
+    return read(document) if document else None
+
+
+def _fields(kind: type, found: dict[str, Any]) -> dict[str, Any]:
+    return {name: found[shapes.camel(name)] for name in kind.__annotations__}
+
+
+def _camel(document: dict[str, Any]) -> dict[str, Any]:
+    return {shapes.camel(key): value for key, value in document.items()}
 
 
 def moved(lent: Lent, inside: Netlink, link: Link) -> Lent:

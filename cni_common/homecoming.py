@@ -11,58 +11,45 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common import attached, attachments
+from cni_common import lent
+from cni_common.attachment import record
 from cni_common.kernel import identities, link_moves, links, netns
 from cni_common.kernel.netlink import Netlink
+from cni_common.log import remark
 from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
-from plugins.host_device import lent
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from cni_common.attached import Attached
+    from cni_common.attachment.node import Node
+    from cni_common.attachment.record import Record
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
-    from cni_common.log import Log
+    from cni_common.lent import Lent
     from cni_common.naming import Attachment
-    from plugins.host_device.lent import Lent
-
-PLUGIN = "host-device"
 
 
-def recorded(owner: Attachment, noted: Attached, log: Log, *paths: str) -> None:
-    """Have the device of a recorded attachment back, if there is a device.
+def bring_back(node: Node, device: Lent, path: str, *, whole: bool) -> None:
+    """Have the device back from the namespace at `path`, or wherever it is by now.
 
-    `paths` are further places where its namespace may be found. A device that came
+    With `whole` it has its master, addresses and routes again, too. A device that came
     home before, by a DEL that could not remove the record, is success, also where it
     was lent again since. Raises code 999 when its name is taken on the host, which
     leaves it in the container, and when the namespace lives and the device is neither
     there nor here.
     """
-    device = lent.of_document(noted.own)
-    if device is None:
-        return
-    path = noted.living(*paths)
-    with Netlink() as host:
-        back = _from_container(owner, device, host, path)
-        back = back or _brought_by_kernel(owner, device, host, log)
-        if back is None and path and not _is_lent_again(owner, device):
-            msg = f"bring back device {device.name}: it is not in {path}"
-            raise CNIError(Code.INTERNAL, msg, _description(device))
-        if back is not None and back.name == device.name:
-            for words in lent.restore(host, device, whole=not noted.complete):
-                log.warning(f"restore device {device.name}: {words}")
-
-
-def stale(owner: Attachment, log: Log) -> None:
-    """Have nothing of an attachment that is known from its record only."""
-    noted = attached.read(PLUGIN, owner, lent.own)
-    if noted is not None:
-        recorded(owner, noted, log)
-    attachments.delete(PLUGIN, owner)
+    host, attachment = node.host, node.attachment
+    back = _from_container(attachment, device, host, path)
+    back = back or _brought_by_kernel(attachment, device, host)
+    if back is None and path and not _is_lent_again(node, device):
+        msg = f"bring back device {device.name}: it is not in {path}"
+        raise CNIError(Code.INTERNAL, msg, _description(device))
+    if back is not None and back.name == device.name:
+        for words in lent.restore(host, device, whole=whole):
+            remark(f"restore device {device.name}: {words}")
 
 
 def move_out(
@@ -117,9 +104,7 @@ def _from_container(
     return None
 
 
-def _brought_by_kernel(
-    owner: Attachment, device: Lent, host: Netlink, log: Log
-) -> Link | None:
+def _brought_by_kernel(owner: Attachment, device: Lent, host: Netlink) -> Link | None:
     """Give the device its name again if it came back when the namespace died.
 
     It has its name in the container, else "dev" and its index (net/core/dev.c,
@@ -135,7 +120,7 @@ def _brought_by_kernel(
         links.set_up(host, link.name, up=False)
         if link_moves.rename(host, link, device.name):
             return replace(link, name=device.name)
-        log.warning(f"rename link {link.name} to {device.name}: the name is taken")
+        remark(f"rename link {link.name} to {device.name}: the name is taken")
         return link
     return None
 
@@ -156,13 +141,18 @@ def _is_back(device: Lent, link: Link, host: Netlink) -> bool:
     return device.is_home(link, identity)
 
 
-def _is_lent_again(owner: Attachment, device: Lent) -> bool:
+def lent_to_others(node: Node) -> Iterator[tuple[Attachment, Record, Lent]]:
+    """Yield who else has which device, by the records; for what is rare only."""
+    for other, noted in record.others(node.plugin, node.attachment):
+        for part in noted.parts:
+            device = getattr(part, "device", None)
+            if isinstance(device, lent.Lent):
+                yield other, noted, device
+
+
+def _is_lent_again(node: Node, device: Lent) -> bool:
     """Tell whether the device came home and another attachment has got it."""
-    for holder, noted in attached.of_plugin(PLUGIN, lent.own):
-        other = lent.of_document(noted.own)
-        if holder != owner and other and other.is_same(device):
-            return True
-    return False
+    return any(other.is_same(device) for _, _, other in lent_to_others(node))
 
 
 def _candidates(

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ADD refuses an attachment that lives elsewhere, and an interface that exists."""
+
+from __future__ import annotations
+
+from cni_common.kernel import links, netns
+from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/entry.py
+if TYPE_CHECKING:
+    from cni_common.attachment.node import Node
+    from cni_common.spec.request import Request
+
+
+def refuse_elsewhere(node: Node, request: Request, path: str, identity: str) -> None:
+    """Raise code 999 if the attachment lives in another namespace than CNI_NETNS.
+
+    `path` and `identity` are those of the namespace in which it was made.
+    """
+    if identity != node.namespace.identity and netns.lives(path, identity):
+        msg = f"add interface {request.ifname}: container {request.container_id}"
+        raise CNIError(Code.INTERNAL, f"{msg} has it in {path}")
+
+
+def refuse_existing(node: Node, request: Request) -> None:
+    """Raise code 999 if the container has CNI_IFNAME already (section 2, ADD)."""
+    if links.get(node.container, request.ifname) is not None:
+        raise existing(node, request.ifname)
+
+
+def existing(node: Node, name: str) -> CNIError:
+    """Return the error that the container has an interface `name` already."""
+    msg = f"add interface {name}: it already exists"
+    return CNIError(Code.INTERNAL, msg, f"in {node.namespace.path}")
