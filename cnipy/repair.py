@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cni_common import attachments
 from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
+from cni_common.kernel import nft
 from cni_common.naming import Attachment
 from cni_common.spec.values import NamedTuple
 from cnipy.recorded import name_of
@@ -57,21 +58,20 @@ def repaired(
     for plugin in suite.names:
         repair = suite.plugin(plugin).repair
         if repair is not None:
-            for done in each(repair, owners, dry_run) or ():
-                yield _line(done, plugin, dry_run=dry_run)
+            yield from _told(each(repair, owners, dry_run), plugin, dry_run=dry_run)
     with Node(Attachment("", "", ""), "") as host:
         for item in living:
             for plugin in item.plugins:
                 if suite.plugin(plugin).scheme is not None:
                     noted = partial(
-                        record.read_parts,
+                        record.read_visible,
                         plugin,
                         item.attachment,
                         only_rules=only_rules,
                     )
                     work = partial(_attachment, item, plugin, host, noted)
-                    for done in each(work, dry_run=dry_run) or ():
-                        yield _line(done, plugin, dry_run=dry_run)
+                    done = each(work, dry_run=dry_run)
+                    yield from _told(done, plugin, dry_run=dry_run)
 
 
 def _attachment(
@@ -92,6 +92,14 @@ def _attachment(
         with Node(item.attachment, plugin, noted=noted, beside=host) as node:
             work = condition.losses if dry_run else condition.repair
             return list(work(node, noted.parts))
+
+
+def _told(done: list[Repair] | None, plugin: str, *, dry_run: bool) -> Iterator[Line]:
+    """Yield a line each; what was opened for doing it is closed."""
+    if done:
+        nft.release()
+    for item in done or ():
+        yield _line(item, plugin, dry_run=dry_run)
 
 
 def _line(done: Repair, plugin: str, *, dry_run: bool) -> Line:

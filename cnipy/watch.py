@@ -8,6 +8,7 @@ work of plugins nor its own keeps it going.
 
 from __future__ import annotations
 
+import gc
 import select
 import signal
 import socket
@@ -58,6 +59,7 @@ def watch(repair: Callable[[Scope], None]) -> None:
 
     Returns after SIGTERM or SIGINT, when `repair` has finished. Raises code 999.
     """
+    gc.enable()  # a call does without, but this one stays
     with Notices(_OURS) as notices, _ending() as ended:
         scope, later = Scope(everything=True), 0.0
         while not _is_told(ended, 0.0):

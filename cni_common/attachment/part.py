@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cni_common.shapes import Shape, Table
 
 _PACKAGE = "cni_common.parts"
+_classes: dict[str, type[Part]] = {}
 
 
 class Difference(NamedTuple):
@@ -75,8 +76,9 @@ class Part:
         """
 
     def differences(self, node: Node) -> Iterator[Difference]:
-        """Yield what is not as wanted."""
-        raise NotImplementedError
+        """Yield what is not as wanted; nothing of what nobody can see."""
+        del node
+        yield from ()
 
     def lasting(self) -> Self:
         """Return what of it lasts: later plugins and the container change the rest."""
@@ -144,6 +146,11 @@ class Part:
         """Tell whether the end of an attachment has anything to do about it."""
         return cls.remove is not Part.remove
 
+    @classmethod
+    def is_visible(cls) -> bool:
+        """Tell whether anybody can see that it is not as wanted."""
+        return cls.differences is not Part.differences
+
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         fields = {
@@ -170,6 +177,13 @@ def read(value: object) -> Part:
 
 def class_of(kind: str) -> type[Part]:
     """Return the class of the module `kind`; raises ValueError where there is none."""
+    found = _classes.get(kind)
+    if found is None:
+        found = _classes[kind] = _imported(kind)
+    return found
+
+
+def _imported(kind: str) -> type[Part]:
     name = f"{_PACKAGE}.{kind}"
     if not kind.isidentifier():
         raise ValueError(f"{kind!r:.40} is not a part")

@@ -14,12 +14,12 @@ from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from cni_common.attachment.part import Part
     from cni_common.naming import Attachment
-    from cni_common.shapes import Table
+    from cni_common.shapes import Shape, Table
     from cni_common.spec.result import Result
 
 _VERSION = "1.1.0"  # has every field of a result
@@ -32,7 +32,7 @@ class Record:
 
     `netns` and `netns_identity` are of the container's namespace, `ipam` is the type of
     the plugin that gave the addresses, `asked` stands for the configuration, and
-    `result` is what ADD answered.
+    `result` is what ADD answered. One of `before` does not tell whether it is complete.
     """
 
     netns: str = ""
@@ -42,11 +42,12 @@ class Record:
     complete: bool = False
     asked: str = ""
     result: Result | None = None
+    before: bool = False
 
     @property
     def is_made(self) -> bool:
-        """Whether ADD came to its end; of a record of format 1 that is believed."""
-        return self.complete or not self.asked
+        """Whether ADD came to its end; of a record of before that is believed."""
+        return self.complete or self.before
 
 
 def _result(value: object) -> Result | None:
@@ -77,11 +78,16 @@ def _removed(value: object) -> tuple[Part, ...]:
     )
 
 
-def _in_rules(value: object) -> tuple[Part, ...]:
-    found = shapes.listed(shapes.mapping)(value)
-    kinds = [part.class_of(shapes.text(item.get("part"))) for item in found]
-    pairs = zip(kinds, found, strict=True)
-    return tuple(kind.from_document(item) for kind, item in pairs if kind.in_rules)
+def _of_kinds(wanted: Callable[[type[Part]], bool]) -> Shape:
+    """Return the shape of parts, of which only the `wanted` kinds are read."""
+
+    def read(value: object) -> tuple[Part, ...]:
+        found = shapes.listed(shapes.mapping)(value)
+        kinds = (part.class_of(shapes.text(item.get("part"))) for item in found)
+        pairs = zip(kinds, found, strict=True)
+        return tuple(kind.from_document(item) for kind, item in pairs if wanted(kind))
+
+    return read
 
 
 _TABLE: Table = {
@@ -98,7 +104,8 @@ _WHOLE: Table = {
     "result": (_result, None),
 }
 _PARTS: Table = {**_TABLE, "parts": _WHOLE["parts"]}
-_RULES: Table = {**_TABLE, "parts": (_in_rules, ())}
+_VISIBLE: Table = {**_TABLE, "parts": (_of_kinds(lambda kind: kind.is_visible()), ())}
+_RULES: Table = {**_TABLE, "parts": (_of_kinds(lambda kind: kind.in_rules), ())}
 _FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ())}
 
 
@@ -122,14 +129,19 @@ def read(plugin: str, attachment: Attachment) -> Record | None:
     return _read(plugin, attachment, _WHOLE)
 
 
-def read_parts(
+def read_parts(plugin: str, attachment: Attachment) -> Record | None:
+    """Return the record as `read` does, without what ADD answered."""
+    return _read(plugin, attachment, _PARTS)
+
+
+def read_visible(
     plugin: str, attachment: Attachment, *, only_rules: bool = False
 ) -> Record | None:
-    """Return the record as `read` does, without what ADD answered.
+    """Return the record as `read_parts` does, with those parts that can be seen.
 
-    With `only_rules` it has those parts only that consist of rules of nftables.
+    With `only_rules` those alone that consist of rules of nftables.
     """
-    return _read(plugin, attachment, _RULES if only_rules else _PARTS)
+    return _read(plugin, attachment, _RULES if only_rules else _VISIBLE)
 
 
 def read_for_removal(plugin: str, attachment: Attachment) -> Record | None:
@@ -183,6 +195,7 @@ def _record(
         complete=document["complete"],
         asked=document["asked"],
         result=result,
+        before=document["format"] < FORMAT,
     )
 
 

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
-from _socket import AF_INET
 
 from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.route_answer import RouteAnswer, RouteQuestion
 from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -19,29 +17,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cni_common.kernel.link_answer import Link
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+    from cni_common.kernel.route_answer import IPAddress, IPNetwork, KernelRoute
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 MAIN_TABLE = 254
 SCOPE_UNIVERSE, SCOPE_LINK = 0, 253
 _PROTOCOL_BOOT, _UNICAST = 3, 1
 _ON_LINK = 4  # RTNH_F_ONLINK
-
-
-@dataclass(frozen=True)
-class KernelRoute:
-    """A route as the kernel has it; mtu and advmss in bytes, 0 for none of its own."""
-
-    dst: IPNetwork
-    gw: IPAddress | None
-    link: int
-    mtu: int
-    advmss: int
-    priority: int
-    table: int
-    scope: int
 
 
 class TakenError(CNIError):
@@ -151,18 +133,16 @@ def of_link(
     """Return the routes of the IP `versions` through `link` in `table`; for CHECK."""
     found = []
     for family in map(FAMILY.__getitem__, versions):
-        message = pyroute2_messages.rtmsg()
-        message["family"] = family
-        message["attrs"] = [("RTA_TABLE", table), ("RTA_OIF", link.index)]
+        question = RouteQuestion(family, table, link.index)
         try:
-            answers = netlink.dump(message, RTM_GETROUTE, pyroute2_messages.rtmsg)
+            answers = netlink.dump(question, RTM_GETROUTE, RouteAnswer)
         except NetlinkError as error:
             if error.errno == errno.ENOENT:  # the table has no route at all
                 continue
             msg = f"list routes of table {table}: {error.strerror}"
             raise CNIError(Code.INTERNAL, msg) from error
         for answer in answers:
-            found += [route for route in _paths(answer) if route.link == link.index]
+            found += [route for route in answer.routes if route.link == link.index]
     return found
 
 
@@ -170,25 +150,3 @@ def _scope(dst: IPNetwork, gw: IPAddress | None) -> int:
     if gw is not None or dst.version == 6:  # noqa: PLR2004 - IPv6 has no such scope
         return SCOPE_UNIVERSE
     return SCOPE_LINK
-
-
-def _paths(answer: Any) -> list[KernelRoute]:
-    any_address = "0.0.0.0" if answer["family"] == AF_INET else "::"  # noqa: S104 - a destination
-    dst = answer.get_attr("RTA_DST") or any_address
-    metrics = answer.get_attr("RTA_METRICS")
-    paths = [(answer.get_attr("RTA_OIF"), answer.get_attr("RTA_GATEWAY"))]
-    hops = answer.get_attr("RTA_MULTIPATH") or []
-    paths += [(hop["oif"], hop.get_attr("RTA_GATEWAY")) for hop in hops]
-    return [
-        KernelRoute(
-            dst=ipaddress.ip_network(f"{dst}/{answer['dst_len']}"),
-            gw=ipaddress.ip_address(gw) if gw else None,
-            link=oif or 0,
-            mtu=(metrics.get_attr("RTAX_MTU") or 0) if metrics else 0,
-            advmss=(metrics.get_attr("RTAX_ADVMSS") or 0) if metrics else 0,
-            priority=answer.get_attr("RTA_PRIORITY") or 0,
-            table=answer.get_attr("RTA_TABLE") or answer["table"],
-            scope=answer["scope"],
-        )
-        for oif, gw in paths
-    ]

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 
-from cni_common.attachment.part import Difference, Part
+from cni_common.attachment.part import Part
 from cni_common.kernel import links
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName
 
@@ -42,8 +40,3 @@ class Announced(Part):
             node.see(links.wait_port_enabled(node.host, self.port))
         with suppress(CNIError) if self.if_possible else nullcontext():
             links.announce(node.container, node.end(self.inside))
-
-    def differences(self, node: Node) -> Iterator[Difference]:
-        """Yield nothing: whether somebody heard of it is not to be seen."""
-        del node
-        yield from ()

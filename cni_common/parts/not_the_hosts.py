@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from cni_common import overlaps
-from cni_common.attachment.part import Difference, Part
+from cni_common.attachment.part import Part
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName
     from cni_common.spec.result import IP
@@ -37,8 +35,3 @@ class NotTheHosts(Part):
         if self.gateways:
             overlaps.refuse_gateways(node.host, self.ips)
         overlaps.refuse_own(self.ips, link=self.link)
-
-    def differences(self, node: Node) -> Iterator[Difference]:
-        """Yield nothing: whatever came since, the container was there before."""
-        del node
-        yield from ()
