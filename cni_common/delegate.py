@@ -81,6 +81,12 @@ def status(plugin: str, request: Request) -> None:
     _call(plugin, request, "STATUS")
 
 
+def is_ours(plugin: str, request: Request) -> bool:
+    """Tell whether the executable of `plugin` is of this suite; raises as `find`."""
+    executable = find(plugin, request.path)
+    return bool(request.in_process and request.in_process(executable))
+
+
 def find(plugin: str, path: tuple[str, ...]) -> str:
     """Return the path of the first regular file named `plugin` in the directories.
 

@@ -76,13 +76,15 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
             asked=_digest(request),
         )
         undo.finish(record.delete, scheme.name, attachment)
-        record.write(scheme.name, attachment, made)
+        first = _before_lease(scheme, request, conf, facts)
+        record.write(scheme.name, attachment, replace(made, parts=first))
+        make(node, request, first)
         result = scheme.settled(conf, _leased(request, conf, undo))
         request.log.step("ipam")
         plan = scheme.plan(attachment, conf, result, facts)
         made = replace(made, parts=plan.parts)
         record.write(scheme.name, attachment, made)
-        make(node, request, plan.parts)
+        make(node, request, [part for part in plan.parts if part not in first])
         shown = _interfaces(node, plan)
         result = result.model_copy(update={"interfaces": shown})
         parts = tuple(part.made(node) for part in plan.parts)
@@ -197,6 +199,21 @@ def _digest(request: Request) -> str:
     """Return what stands for the configuration of `request`, with CNI_ARGS."""
     stdin = request.stdin.decode("utf-8", "surrogateescape")
     return sha256_hex("\0".join((stdin, request.env.get("CNI_ARGS", ""))))
+
+
+def _before_lease(
+    scheme: Scheme, request: Request, conf: Any, facts: Any
+) -> tuple[Part, ...]:
+    """Return the parts that are made before addresses are asked for.
+
+    An IPAM plugin of others may ask by the very link, as `dhcp` does; ours do not, and
+    where they refuse nothing is to be undone.
+    """
+    ipam = conf.ipam.type
+    if not ipam or not scheme.link_first or delegate.is_ours(ipam, request):
+        return ()
+    plan = scheme.plan(Attachment.of(request), conf, Result(), facts)
+    return tuple(part for part in plan.parts if not part.follows_lease)
 
 
 def _leased(request: Request, conf: Any, undo: Rollback) -> Result:

@@ -48,6 +48,8 @@ class Part:
     # Whether it consists of rules of nftables, which anybody may flush.
     in_rules: ClassVar[bool] = False
     _table: ClassVar[Table | None] = None
+    # Whether it is about addresses, and so is not made before they are known.
+    follows_lease: ClassVar[bool] = False
 
     def lock(self) -> str:
         """Return the name of the lock under which it is made; empty for none.

@@ -86,7 +86,8 @@ class Scheme:
     from a prevResult, for CHECK. `settled` completes what the IPAM plugin gave; `plan`
     makes the plan: both know nothing of the host. `ready` raises code 50 unless ADD
     could do its work. `kinds` are the parts, by module, that are looked for without a
-    record; `remains` looks for what only the configuration tells of.
+    record; `remains` looks for what only the configuration tells of. With `link_first`
+    an IPAM plugin of others finds the link.
     """
 
     name: str
@@ -97,3 +98,4 @@ class Scheme:
     ready: Callable[[Request, Any], None]
     kinds: tuple[str, ...]
     remains: Callable[[Node, Any], None] | None = None
+    link_first: bool = False

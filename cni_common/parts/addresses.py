@@ -36,6 +36,8 @@ class Addresses(Part):
     detects_duplicates: bool = False
     on_macvlan: bool = False
 
+    follows_lease = True
+
     def __str__(self) -> str:
         """Return the sentence."""
         held = ", ".join(str(ip.address) for ip in self.ips) or "no address"

@@ -29,6 +29,8 @@ class Announced(Part):
     port: LinkName = ""
     if_possible: bool = False
 
+    follows_lease = True
+
     def __str__(self) -> str:
         """Return the sentence."""
         when = f" when {self.port} is open" if self.port else ""

@@ -24,6 +24,8 @@ class Forwarded(Part):
 
     versions: tuple[int, ...]
 
+    follows_lease = True
+
     def __str__(self) -> str:
         """Return the sentence."""
         listed = " and ".join(f"IPv{version}" for version in self.versions)

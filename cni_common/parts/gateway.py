@@ -59,6 +59,8 @@ class Gateway(Part):
     forced: bool = False
     unplaced: bool = False
 
+    follows_lease = True
+
     @property
     def link(self) -> str:
         """The link that is the gateway."""

@@ -35,6 +35,8 @@ class HostRouted(Part):
     ips: tuple[IP, ...]
     routes: tuple[Route, ...] = ()
 
+    follows_lease = True
+
     def __str__(self) -> str:
         """Return the sentence."""
         held = ", ".join(str(ip.address) for ip in self.ips)

@@ -25,6 +25,8 @@ class Masqueraded(Part):
     subnets: tuple[IPNetwork, ...]
     exempt: tuple[IPNetwork, ...] = ()
 
+    follows_lease = True
+
     def __str__(self) -> str:
         """Return the sentence."""
         but = f", but not towards {_listed(self.exempt)}" if self.exempt else ""

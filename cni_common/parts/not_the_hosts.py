@@ -25,6 +25,8 @@ class NotTheHosts(Part):
     link: LinkName = ""
     gateways: bool = False
 
+    follows_lease = True
+
     def __str__(self) -> str:
         """Return the sentence."""
         listed = ", ".join(str(ip.address.ip) for ip in self.ips)

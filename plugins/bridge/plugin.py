@@ -223,6 +223,7 @@ PLUGIN = engine.plugin(
         plan=plan,
         ready=ready,
         kinds=("veth", "spoof_guard", "single_copies", "masqueraded"),
+        link_first=True,
     ),
     BridgeConf,
 )

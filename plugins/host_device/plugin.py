@@ -96,6 +96,7 @@ PLUGIN = engine.plugin(
         plan=plan,
         ready=ready,
         kinds=(),
+        link_first=True,
         remains=unrecorded.bring_back,
     ),
     HostDeviceConf,

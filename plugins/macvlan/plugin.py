@@ -126,6 +126,7 @@ PLUGIN = engine.plugin(
         plan=plan,
         ready=ready,
         kinds=("macvlan",),
+        link_first=True,
     ),
     MacvlanConf,
 )
