@@ -199,14 +199,23 @@ def test_full_pipe_is_waited_for() -> None:
     assert json.loads(got) == document
 
 
+def write_late(descriptor: int) -> None:
+    """Write a text after a while, and end it after another one."""
+    time.sleep(0.1)
+    os.write(descriptor, b"ab")
+    time.sleep(0.1)
+    os.close(descriptor)
+
+
 def test_late_input_is_read_to_its_end() -> None:
     """A non-blocking pipe is waited for; one that fails is an I/O error."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
-    with open(reading, "rb") as stdin, open(writing, "wb", buffering=0) as writer:
-        threading.Timer(0.1, writer.write, [b"ab"]).start()
-        threading.Timer(0.2, writer.close).start()
+    with open(reading, "rb") as stdin:
+        writer = threading.Thread(target=write_late, args=(writing,))
+        writer.start()
         assert streams.read_all(stdin) == b"ab"
+        writer.join()
     with pytest.raises(CNIError) as raised:
         streams.read_all(stdin)
     assert raised.value.code == 5
