@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from lab import Cni, Host, Space, lacking, run
 
-from cni_common import log, state
+from cni_common import log
 from cni_common.kernel import nft
 from plugins import REGISTER
 
@@ -97,7 +97,7 @@ def host() -> Iterator[Host]:
         nft.release()
         _call(_libc.setns(home, CLONE_NEWNET), "setns")
         os.close(home)
-        for directory in (state.ROOT, "/var/lib/cni"):
+        for directory in ("/run/cni", "/var/lib/cni"):
             _empty(directory)
 
 

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For each plugin what it is called with where each of its calls fails in turn.
+
+A plugin of the register without a case here fails the walk.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import bridged
+import chains
+import guarded
+import lending
+import limited
+import macvlans
+import named
+import pointed
+import tuned
+from lab import need, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab import Answer, Cni, Host, Space
+
+    Document = dict[str, Any]
+
+_THREE = {
+    "type": "host-local",
+    "ranges": [
+        [{"subnet": "10.1.2.0/24"}],
+        [{"subnet": "10.1.3.0/24"}],
+        [{"subnet": "fd00:1::/64"}],
+    ],
+    "routes": [{"dst": "192.0.2.0/24", "mtu": 1300}],
+}
+_STATIC = {
+    "type": "static",
+    "addresses": [{"address": "10.1.2.9/24", "gateway": "10.1.2.1"}],
+    "routes": [{"dst": "0.0.0.0/0"}],
+}
+_DNS = {"nameservers": ["10.1.2.1"]}
+_BRIDGE = bridged.conf(
+    isDefaultGateway=True,
+    ipMasq=True,
+    macspoofchk=True,
+    hairpinMode=True,
+    portIsolation=True,
+    mtu=1400,
+    ipam=_THREE,
+)
+
+
+@dataclass
+class Attachment:
+    """A container, the plugins that attached it so far, and what they answered."""
+
+    cni: Cni
+    space: Space
+    container_id: str
+    args: str = ""
+    ifname: str = "eth0"
+    results: list[Any] = field(default_factory=list)
+
+    def call(self, verb: str, conf: Document, **keys: Any) -> Answer:
+        """Return the answer of the plugin that `conf` names, as a runtime asks it."""
+        previous = self.results[-1:] if verb in {"ADD", "CHECK", "DEL"} else []
+        document = {**conf, **keys}
+        if previous:
+            document["prevResult"] = previous[0]
+        if verb in {"GC", "STATUS"}:
+            return self.cni(conf["type"], verb, document)
+        return self.cni(
+            conf["type"],
+            verb,
+            document,
+            netns=self.space,
+            container_id=self.container_id,
+            ifname=self.ifname,
+            args=self.args,
+        )
+
+    def add(self, *confs: Document) -> None:
+        """Attach by one plugin after the other."""
+        for conf in confs:
+            answer = self.call("ADD", conf)
+            assert answer.status == 0, (conf["type"], answer.stdout, answer.stderr)
+            self.results.append(json.loads(answer.stdout))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a plugin is called with.
+
+    `before` are the plugins of the chain that were called for the container,
+    `earlier` is an ADD of the plugin itself that is repeated with another
+    configuration, `neighbour` whether another container is attached as well, and
+    `repeatable` whether an ADD follows one that was killed without a DEL, and `spared`
+    an expression of what is not tried.
+    """
+
+    conf: Document
+    label: str = ""
+    before: tuple[Document, ...] = ()
+    earlier: Document | None = None
+    neighbour: bool = False
+    repeatable: bool = True
+    spared: str = "$^"
+    ifname: str = "eth0"
+    args: str = ""
+    prepare: Callable[[Host], object] = lambda _: None
+    needs: Callable[[], object] = lambda: None
+
+    @property
+    def plugin(self) -> str:
+        """The plugin that it is a case of."""
+        return str(self.conf["type"])
+
+    def __str__(self) -> str:
+        return f"{self.plugin}-{self.label}" if self.label else self.plugin
+
+
+def _chain(plugin: str, number: int = 1) -> tuple[Document, ...]:
+    """Return what is called before `plugin` in a chain."""
+    return tuple(
+        chains.conf(each, number) for each in chains.CHAIN[: chains.CHAIN.index(plugin)]
+    )
+
+
+def _limited(**keys: Any) -> Document:
+    conf = chains.conf("bandwidth", 1)
+    return {"cniVersion": "1.1.0", "name": conf["name"], "type": "bandwidth", **keys}
+
+
+def _tuned(**keys: Any) -> Document:
+    return {**tuned.NAME, **keys}
+
+
+def _dropping(variant: str) -> Callable[[Host], object]:
+    return lambda _: guarded.drop_forwarded(variant)
+
+
+def _used_loopback(host: Host) -> None:
+    """Have the loopback of the container keep its address, as once it was up."""
+    for state in ("up", "down"):
+        run("ip", "-n", host.spaces[0].name, "link", "set", "lo", state)
+
+
+def _alone(plugin: str, ipam: Document) -> Document:
+    return {"cniVersion": "1.1.0", "name": "net", "type": plugin, "ipam": ipam}
+
+
+_PORTMAP = chains.conf("portmap", 1)
+_FIREWALL = chains.conf("firewall", 1)
+_BEHIND = (bridged.conf(ipam=bridged.DUAL),)
+# A discipline of which nobody was told cannot be told from that of somebody else.
+_UNTOLD = "an answer after sendto (NEWQDISC|NEWTFILTER|NEWTCLASS)"
+# The record of other limits is written before they are, and a DEL takes a discipline
+# with neither for somebody else's: of a change that is killed between, one is left.
+_RECORDED = "sendto .* after renameat /run/cni/cnipy/bandwidth/"
+_SUBNETS = ["10.9.0.0/16", "fd00:9::/40"]
+
+CASES = (
+    Case(_BRIDGE),
+    Case(_BRIDGE, "with-neighbour", neighbour=True),
+    Case(_BRIDGE | {"ipam": _STATIC, "forceAddress": True}, "static"),
+    Case(_PORTMAP, before=_BEHIND),
+    Case(_PORTMAP, "with-neighbour", before=_BEHIND, neighbour=True),
+    Case(_FIREWALL, before=_BEHIND),
+    Case(
+        _FIREWALL,
+        "other-policy",
+        before=_BEHIND,
+        earlier=_FIREWALL | {"ingressPolicy": "isolated"},
+        neighbour=True,
+    ),
+    *(
+        Case(
+            _FIREWALL | {"ingressPolicy": "isolated"},
+            f"iptables-{variant}",
+            before=_BEHIND,
+            prepare=_dropping(variant),
+            needs=lambda variant=variant: guarded.needs_variant(variant),  # type: ignore[misc]
+        )
+        for variant in ("nft", "legacy")
+    ),
+    Case(_tuned(**tuned.EVERYTHING), before=_BEHIND),
+    Case(
+        _tuned(**tuned.EVERYTHING),
+        "other-values",
+        before=_BEHIND,
+        earlier=_tuned(mtu=1300, txQLen=5),
+    ),
+    Case(_limited(**limited.limits()), before=_BEHIND, spared=_UNTOLD),
+    Case(
+        _limited(**limited.limits(shapedSubnets=_SUBNETS)),
+        "other-limits",
+        before=_BEHIND,
+        earlier=_limited(**limited.limits(rate=32_000_000)),
+        spared=f"{_UNTOLD}|{_RECORDED}",
+    ),
+    Case(
+        named.named(["www"]),
+        before=_BEHIND,
+        args="IgnoreUnknown=1;K8S_POD_NAME=web",
+        needs=lambda: need("dnsmasq"),
+    ),
+    Case(
+        named.named(["www"]),
+        "with-neighbour",
+        before=_BEHIND,
+        neighbour=True,
+        args="IgnoreUnknown=1;K8S_POD_NAME=web",
+        needs=lambda: need("dnsmasq"),
+    ),
+    Case(pointed.conf(ipMasq=True, mtu=1400, ipam=_THREE)),
+    Case(
+        pointed.conf(ipMasq=True, ipam=pointed.DUAL), "with-neighbour", neighbour=True
+    ),
+    Case(
+        macvlans.conf(
+            mode="passthru", mac="02:00:00:00:00:01", mtu=1400, bcqueuelen=2000
+        ),
+        prepare=lambda host: host.outside(),
+    ),
+    Case(lending.conf(), prepare=lending.wired),
+    Case(
+        {"cniVersion": "1.1.0", "name": "lo", "type": "loopback"},
+        ifname="lo",
+        prepare=_used_loopback,
+    ),
+    Case(_alone("host-local", bridged.DUAL), repeatable=False),
+    Case(
+        _alone("host-local", bridged.DUAL),
+        "with-neighbour",
+        neighbour=True,
+        repeatable=False,
+    ),
+    Case(_alone("static", _STATIC)),
+)
