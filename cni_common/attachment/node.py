@@ -15,7 +15,6 @@ from cni_common.rollback import Rollback
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from types import TracebackType
     from typing import Self, TypeVar
 
     from cni_common.attachment.part import Part
@@ -193,10 +192,5 @@ class Node:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self._opened.close()

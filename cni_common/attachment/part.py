@@ -58,12 +58,13 @@ class Part:
         """
         return ""
 
-    def ensure(self, node: Node) -> None:
-        """Make it so. What that changed is registered with `node.undo`.
+    if TYPE_CHECKING:
+        # Each part has its own; what has none cannot be made.
+        def ensure(self, node: Node) -> None:
+            """Make it so. What that changed is registered with `node.undo`.
 
-        Raises CNIError.
-        """
-        raise NotImplementedError
+            Raises CNIError.
+            """
 
     def made(self, node: Node) -> Part:
         """Return it with what is known of it only now that ADD has made it."""
