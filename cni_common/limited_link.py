@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from cni_common.attachment.part import Part, differences_of
 from cni_common.kernel import filters, qdiscs
 from cni_common.kernel.token_bucket import U32_MAX, ticks
+from cni_common.limits import Limit
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cni_common.attachment.node import Node
+    from cni_common.attachment.part import Difference
     from cni_common.kernel.filters import Filter
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
@@ -20,6 +23,42 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPNetwork
 
 PROTOCOLS = {4: filters.ETH_P_IP, 6: filters.ETH_P_IPV6}
+
+
+class LimitedLink(Part):
+    """A part that limits what passes by `link` of the host, of that `index`.
+
+    `rate` in bits a second, `burst` in bits; it holds a frame of `mtu` bytes at least.
+    """
+
+    if TYPE_CHECKING:
+        link: str
+        index: int
+        mtu: int
+        rate: int
+        burst: int
+
+        def require(self, node: Node) -> None:
+            """Raise code 999 for the first thing that is missing or another."""
+
+    @property
+    def bucket(self) -> Bucket:
+        """The limit as the kernel counts it."""
+        return Limit(self.rate, self.burst).bucket(self.mtu)
+
+    def loss(self, node: Node) -> str:
+        """Tell whether the link is gone."""
+        link = find(node, self.link, self.index)
+        return "" if link else f"link {self.link} is gone"
+
+    def repair(self, node: Node) -> None:
+        """Limit the link anew; raises code 999."""
+        self.remove(node)
+        self.ensure(node)
+
+    def differences(self, node: Node) -> Iterator[Difference]:
+        """Yield the first thing that is missing or another."""
+        yield from differences_of(self.require, node)
 
 
 def find(node: Node, name: str, index: int) -> Link | None:

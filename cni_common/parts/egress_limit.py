@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 from cni_common import limited_link, naming
-from cni_common.attachment.part import Part, differences_of
 from cni_common.kernel import filters, ifbs, link_removal, links, qdiscs
 from cni_common.kernel.filters import ETH_P_ALL, Filter
-from cni_common.limits import Limit
 from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
@@ -15,13 +13,10 @@ from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import Bits32, Difference, LinkName, Mac
+    from cni_common.attachment.part import Bits32, LinkName, Mac
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
-    from cni_common.kernel.token_bucket import Bucket
     from cni_common.spec.fields import IPNetwork
 
 # Behind the filters of all others, such as the guard of a link with route_localnet:
@@ -31,7 +26,7 @@ _PRIORITIES = {4: 0xFF01, 6: 0xFF02, 0: 0xFF03}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgressLimit(Part):
+class EgressLimit(limited_link.LimitedLink):
     """What comes in by `link` of the host, of that `index`, is limited.
 
     It is redirected to an ifb, whose root is tbf. That has the first of `ifbs` that is
@@ -62,7 +57,7 @@ class EgressLimit(Part):
         """Limit what comes in by the link; raises code 999."""
         host, link = node.host, limited_link.existing(node, self.link, self.index)
         ifb = self._add_ifb(node)
-        qdiscs.add_tbf(host, ifb, self._bucket)
+        qdiscs.add_tbf(host, ifb, self.bucket)
         if self.adds_ingress:
             qdiscs.add_ingress(host, link)
         node.undo(self._stop_redirecting, host, link)
@@ -81,20 +76,6 @@ class EgressLimit(Part):
             if ifb is not None:
                 each(link_removal.delete, ifb)
 
-    def loss(self, node: Node) -> str:
-        """Tell whether the link is gone."""
-        link = limited_link.find(node, self.link, self.index)
-        return "" if link else f"link {self.link} is gone"
-
-    def repair(self, node: Node) -> None:
-        """Limit the link anew, by an ifb of the same MAC; raises code 999."""
-        self.remove(node)
-        self.ensure(node)
-
-    def differences(self, node: Node) -> Iterator[Difference]:
-        """Yield the first thing that is missing or another."""
-        yield from differences_of(self._require, node)
-
     def ifb(self, node: Node) -> Link | None:
         """Return the ifb of the attachment, or None when it is missing."""
         for name in self.ifbs:
@@ -103,22 +84,18 @@ class EgressLimit(Part):
                 return ifb
         return None
 
-    def _require(self, node: Node) -> None:
+    def require(self, node: Node) -> None:
         host, link = node.host, limited_link.existing(node, self.link, self.index)
         ifb = self.ifb(node)
         if ifb is None:
             raise limited_link.failed(f"missing ifb {' or '.join(self.ifbs)}")
         if not ifb.is_up:
             raise limited_link.failed(f"ifb {ifb.name} is down")
-        limited_link.require_tbf(host, ifb, self._bucket)
+        limited_link.require_tbf(host, ifb, self.bucket)
         if not qdiscs.has_ingress(host, link):
             raise limited_link.failed(f"missing qdisc ingress of link {link.name}")
         wanted = self._filters(ifb)
         limited_link.require_filters(host, link, qdiscs.INGRESS, wanted)
-
-    @property
-    def _bucket(self) -> Bucket:
-        return Limit(self.rate, self.burst).bucket(self.mtu)
 
     def _filters(self, ifb: Link) -> list[Filter]:
         """Return the filters that send to `ifb` what is limited."""

@@ -4,19 +4,14 @@
 from __future__ import annotations
 
 from cni_common import limited_link
-from cni_common.attachment.part import Part, differences_of
 from cni_common.kernel import filters, qdiscs
 from cni_common.kernel.filters import Filter
-from cni_common.limits import Limit
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import Bits32, Difference, LinkName
-    from cni_common.kernel.token_bucket import Bucket
+    from cni_common.attachment.part import Bits32, LinkName
     from cni_common.spec.fields import IPNetwork
 
 # One priority has one protocol, and the first that matches decides.
@@ -24,7 +19,7 @@ _PRIORITIES = {4: 1, 6: 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngressLimit(Part):
+class IngressLimit(limited_link.LimitedLink):
     """What leaves the host by `link`, of that `index`, is limited.
 
     `rate` in bits a second, `burst` in bits; it holds a frame of `mtu` bytes at least.
@@ -50,12 +45,12 @@ class IngressLimit(Part):
         """Limit a link that has no root discipline; raises code 999."""
         host, link = node.host, limited_link.existing(node, self.link, self.index)
         if not self.subnets:
-            qdiscs.add_tbf(host, link, self._bucket)
+            qdiscs.add_tbf(host, link, self.bucket)
             node.undo(qdiscs.delete_root, host, link, self._kind)
             return
         qdiscs.add_htb(host, link, limits_by_default=not self.only)
         node.undo(qdiscs.delete_root, host, link, self._kind)
-        qdiscs.add_limited_class(host, link, self._bucket)
+        qdiscs.add_limited_class(host, link, self.bucket)
         filters.add(host, link, qdiscs.ROOT_HANDLE, self._filters())
 
     def remove(self, node: Node) -> None:
@@ -64,37 +59,19 @@ class IngressLimit(Part):
         if link is not None:
             qdiscs.delete_root(node.host, link, self._kind)
 
-    def loss(self, node: Node) -> str:
-        """Tell whether the link is gone."""
-        link = limited_link.find(node, self.link, self.index)
-        return "" if link else f"link {self.link} is gone"
-
-    def repair(self, node: Node) -> None:
-        """Limit the link anew; raises code 999."""
-        self.remove(node)
-        self.ensure(node)
-
-    def differences(self, node: Node) -> Iterator[Difference]:
-        """Yield the first thing that is missing or another."""
-        yield from differences_of(self._require, node)
-
-    def _require(self, node: Node) -> None:
+    def require(self, node: Node) -> None:
         host, link = node.host, limited_link.existing(node, self.link, self.index)
         if not self.subnets:
-            limited_link.require_tbf(host, link, self._bucket)
+            limited_link.require_tbf(host, link, self.bucket)
             return
         by_default = not self.only
-        limited_link.require_htb(host, link, self._bucket, by_default=by_default)
+        limited_link.require_htb(host, link, self.bucket, by_default=by_default)
         parent = qdiscs.ROOT_HANDLE
         limited_link.require_filters(host, link, parent, self._filters())
 
     @property
     def _kind(self) -> str:
         return "htb" if self.subnets else "tbf"
-
-    @property
-    def _bucket(self) -> Bucket:
-        return Limit(self.rate, self.burst).bucket(self.mtu)
 
     def _filters(self) -> list[Filter]:
         """Return the filters of packets that come from the subnets."""
