@@ -51,10 +51,11 @@ BLOCKS = {"lock", "entered", "entered_path", "release"}
 
 
 class Refusal:
-    """Makes the n-th counted call raise, once."""
+    """Makes the n-th counted call raise; with `lasting`, those after it as well."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, *, lasting: bool = False) -> None:
         self.left = n
+        self.lasting = lasting
         self.where = ""
 
     def around(
@@ -64,10 +65,10 @@ class Refusal:
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.left -= 1
-            if self.left == 0:
-                self.where = name
-                raise error()
-            return function(*args, **kwargs)
+            if self.left > 0 or (self.left < 0 and not self.lasting):
+                return function(*args, **kwargs)
+            self.where = self.where or name
+            raise error()
 
         return counted
 
@@ -150,6 +151,14 @@ def refuse_request(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     """Count every request to the kernel: netlink, nftables, /proc/sys, files."""
     for owner, name, error in REQUESTS:
         patch.setattr(owner, name, refusal.around(getattr(owner, name), name, error))
+
+
+def refuse_kernel(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+    """Count the requests to the kernel that are about no file."""
+    for owner, name, error in REQUESTS:
+        if owner is not os and owner is not state:
+            counted = refusal.around(getattr(owner, name), name, error)
+            patch.setattr(owner, name, counted)
 
 
 def die_at_request(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:

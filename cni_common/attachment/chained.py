@@ -86,15 +86,17 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     with Node(attachment, scheme.name, request=request) as node, Rollback() as undo:
         node.undo = undo
         earlier = _same_namespace(node, request, noted) if noted else None
+        for former in reversed(earlier.former if earlier else ()):
+            former.remove(node)  # of a change that was killed
         made = earlier.parts if earlier else ()
         parts: Parts = ()
         if wished:
             facts = scheme.facts(node, request, wished, made)
             parts = scheme.plan(attachment, wished, facts)
-        _begin(node, parts, earlier)
+        begun = _begin(node, parts, earlier)
         request.log.step("record")
         _change(node, request, made, parts)
-        _complete(node, parts, earlier)
+        _complete(node, parts, begun)
         if wished:
             result = scheme.told(node, wished, parts, result)
         return request.delivered(result)
@@ -146,25 +148,35 @@ def _same_namespace(node: Node, request: Request, noted: Record) -> Record | Non
     return None
 
 
-def _begin(node: Node, parts: Parts, earlier: Record | None) -> None:
-    """Write down what is about to be made, unless that is written down already."""
-    if parts == (earlier.parts if earlier else ()):
-        return
+def _begin(node: Node, parts: Parts, earlier: Record | None) -> Record | None:
+    """Write down what is about to be made, unless that is written down already.
+
+    What goes for it stands there too until all is made, or all is undone.
+    """
+    made = earlier.parts if earlier else ()
+    if not parts or parts == made:
+        return earlier
     if earlier:
-        node.undo(record.write, node.plugin, node.attachment, earlier)
+        node.undo.finish(record.write, node.plugin, node.attachment, earlier)
     else:
-        node.undo(record.delete, node.plugin, node.attachment)
+        node.undo.finish(record.delete, node.plugin, node.attachment)
+    former = tuple(each for each in made if each not in parts)
+    begun = replace(_record(node, parts), former=former)
+    record.write(node.plugin, node.attachment, begun)
+    return begun
+
+
+def _complete(node: Node, parts: Parts, begun: Record | None) -> None:
+    """Write down that all is made, and while it is undone, what may be there."""
+    if begun is None or (begun.complete and parts):
+        return
+    if begun.former or not parts:
+        node.undo(record.write, node.plugin, node.attachment, begun)
     if parts:
-        record.write(node.plugin, node.attachment, _record(node, parts))
-
-
-def _complete(node: Node, parts: Parts, earlier: Record | None) -> None:
-    """Write down that all is made."""
-    if not parts and earlier:
-        record.delete(node.plugin, node.attachment)
-    if parts and not (earlier and earlier.complete and earlier.parts == parts):
         made = replace(_record(node, parts), complete=True)
         record.write(node.plugin, node.attachment, made)
+    else:
+        record.delete(node.plugin, node.attachment)
 
 
 def _record(node: Node, parts: Parts) -> Record:

@@ -106,7 +106,7 @@ def _parts(
         Node(attachment, plugin, noted=found, request=request) as node,
         Gather() as each,
     ):
-        for part in reversed(found.parts):
+        for part in reversed((*found.former, *found.parts)):
             each(part.remove, node)
 
 

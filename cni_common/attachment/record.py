@@ -32,13 +32,15 @@ class Record:
 
     `netns` and `netns_identity` are of the container's namespace, `ipam` is the type of
     the plugin that gave the addresses, `asked` stands for the configuration, and
-    `result` is what ADD answered. One of `before` does not tell whether it is complete.
+    `result` is what ADD answered. Until a change is complete its `former` parts may be
+    there, too. One of `before` does not tell whether it is complete.
     """
 
     netns: str = ""
     netns_identity: str = ""
     ipam: str = ""
     parts: tuple[Part, ...] = ()
+    former: tuple[Part, ...] = ()
     complete: bool = False
     asked: str = ""
     result: Result | None = None
@@ -98,15 +100,17 @@ _TABLE: Table = {
     "complete": (shapes.flag, False),
     "asked": (shapes.text, ""),
 }
+_PARTS_OF = (shapes.listed(part.read), ())
 _WHOLE: Table = {
     **_TABLE,
-    "parts": (shapes.listed(part.read), ()),
+    "parts": _PARTS_OF,
+    "former": _PARTS_OF,
     "result": (_result, None),
 }
 _PARTS: Table = {**_TABLE, "parts": _WHOLE["parts"]}
 _VISIBLE: Table = {**_TABLE, "parts": (_of_kinds(lambda kind: kind.is_visible()), ())}
 _RULES: Table = {**_TABLE, "parts": (_of_kinds(lambda kind: kind.in_rules), ())}
-_FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ())}
+_FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ()), "former": (_removed, ())}
 
 
 def write(plugin: str, attachment: Attachment, record: Record) -> None:
@@ -121,6 +125,8 @@ def write(plugin: str, attachment: Attachment, record: Record) -> None:
         "parts": [_document(each) for each in record.parts],
         "result": _told(record.result),
     }
+    if record.former:
+        document["former"] = [_document(each) for each in record.former]
     attachments.write(plugin, attachment, document)
 
 
@@ -192,6 +198,7 @@ def _record(
         netns_identity=document["netnsIdentity"],
         ipam=document["ipam"],
         parts=parts,
+        former=document.get("former", ()),
         complete=document["complete"],
         asked=document["asked"],
         result=result,

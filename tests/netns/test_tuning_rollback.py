@@ -70,9 +70,14 @@ def test_add_that_fails_anywhere_changes_nothing(
     cni.ok("tuning", "CHECK", wanted, netns=tuned)
 
 
+@pytest.mark.parametrize("earlier", [{}, {"mtu": 1300, "dataDir": "/run/lab/other"}])
 @pytest.mark.parametrize("then", [("DEL",), ("ADD", "CHECK", "DEL")])
 def test_killed_add(
-    cni: Cni, tuned: Space, monkeypatch: pytest.MonkeyPatch, then: tuple[str, ...]
+    cni: Cni,
+    tuned: Space,
+    monkeypatch: pytest.MonkeyPatch,
+    then: tuple[str, ...],
+    earlier: dict[str, Any],
 ) -> None:
     """However early or late ADD is killed, DEL puts back what was; ADD works too."""
     wanted = conf(tuned, **EVERYTHING)
@@ -80,6 +85,8 @@ def test_killed_add(
     n, status = 0, KILLED
     while status == KILLED:
         n += 1
+        if earlier:
+            cni.ok("tuning", "ADD", conf(tuned, **earlier), netns=tuned)
         child = os.fork()
         if child == 0:
             die_at_request(monkeypatch, Refusal(n))
@@ -88,5 +95,6 @@ def test_killed_add(
         for command in then:
             cni.ok("tuning", command, wanted, netns=tuned)
         assert seen(tuned) == before, n
+        assert not os.path.lexists("/run/lab/other/c1_eth0.json")
     assert status == 0
     assert n > 10
