@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import conf, iptables
-from cni_common import attachments, marks, own_tables, state
-from cni_common.attachment import record
+from cni_common import attachments, own_tables, state
+from cni_common.attachment import record, shared
 from cni_common.attachment.record import Record
 from cni_common.naming import Attachment
 from cni_common.parts.bridge import Bridge
@@ -92,7 +92,7 @@ def mappings(count: int) -> None:
         state.write(directory, name, [claim.document()])
         noted = {"ports": [name], "addresses": [other.address], "links": [conf.BRIDGE]}
         attachments.write("portmap", claim.attachment, noted)
-        marks.add(f"{localnet.USERS}/{conf.BRIDGE}", claim.attachment.digest())
+        shared.hold(f"{localnet.USERS}/{conf.BRIDGE}", claim.attachment.digest())
         had = elements.of_claims(port, [claim])
         own_tables.note(elements.TABLE, name, {}, had)
         contents |= had

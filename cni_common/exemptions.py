@@ -2,8 +2,8 @@
 """ipMasqExcept: what is reached from a subnet without masquerading, and who asked.
 
 A network exempts a destination for as long as it has an attachment of a subnet; of
-several networks that share the subnet each gets what it asked for. One mark an
-attachment: /run/cni/cnipy/masquerade-except/<subnet>/<destination>/<attachment>.
+several networks that share the subnet each gets what it asked for. Its users are in
+/run/cni/cnipy/masquerade-except/<subnet>/<destination>/<attachment>.
 Whoever calls holds the lock of masquerading.
 """
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from cni_common import marks, state
+from cni_common import state
+from cni_common.attachment import shared
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -30,24 +31,22 @@ def of_family(exempt: Iterable[IPNetwork], subnet: IPNetwork) -> list[IPNetwork]
 def add(subnet: IPNetwork, exempt: Iterable[IPNetwork], member: str) -> None:
     """Have `exempt`, as far as it is of its family, exempted for `subnet`."""
     for network in of_family(exempt, subnet):
-        marks.add(_place(subnet, name_of(network)), member)
+        shared.hold(_thing(subnet, network), member)
 
 
 def of_subnet(subnet: IPNetwork, but: Collection[str] = ()) -> list[IPNetwork]:
     """Return what is exempted for `subnet` by others than the members in `but`."""
     return [
         network
-        for network in networks_in(_place(subnet))
-        if marks.any_in(_place(subnet, name_of(network)), but)
+        for network in networks_in(_of(subnet))
+        if shared.is_used(_thing(subnet, network), but)
     ]
 
 
 def delete(subnet: IPNetwork, member: str) -> None:
     """Have nothing exempted for `subnet` on behalf of `member`."""
-    for network in networks_in(_place(subnet)):
-        marks.delete(_place(subnet, name_of(network)), member)
-    state.remove_if_empty(state.path(_place(subnet)))
-    state.remove_if_empty(state.path(_ROOM))
+    for network in networks_in(_of(subnet)):
+        shared.let_go(_thing(subnet, network), member)
 
 
 def name_of(network: IPNetwork) -> str:
@@ -66,5 +65,9 @@ def networks_in(directory: str) -> list[IPNetwork]:
     return found
 
 
-def _place(subnet: IPNetwork, *more: str) -> str:
-    return "/".join((_ROOM, name_of(subnet), *more))
+def _of(subnet: IPNetwork) -> str:
+    return f"{_ROOM}/{name_of(subnet)}"
+
+
+def _thing(subnet: IPNetwork, network: IPNetwork) -> str:
+    return f"{_of(subnet)}/{name_of(network)}"

@@ -10,18 +10,10 @@ brings the rule, the last one takes it away. Who uses a subnet is written down i
 from __future__ import annotations
 
 import ipaddress
-import os
 from types import MappingProxyType
 
-from cni_common import (
-    attachments,
-    exemptions,
-    marks,
-    naming,
-    own_tables,
-    shapes,
-    state,
-)
+from cni_common import attachments, exemptions, naming, own_tables, shapes, state
+from cni_common.attachment import shared
 from cni_common.kernel import nft, nft_questions
 from cni_common.kernel.own_table import OwnTable
 from cni_common.spec.digests import sha256_hex
@@ -107,10 +99,11 @@ def ensure(
     """
     wanted = set(subnets)
     with _lock():
-        added = [subnet for subnet in wanted if not _uses(attachment, subnet)]
+        user = attachment.digest()
+        added = [s for s in wanted if not shared.holds(_thing(s), user)]
         for subnet in added:
             _register(attachment, subnet)
-            exemptions.add(subnet, exempt, attachment.digest())
+            exemptions.add(subnet, exempt, user)
         in_use = _in_use()
         try:
             if in_use and table(in_use).missing({}):
@@ -118,7 +111,7 @@ def ensure(
         except CNIError as error:
             if nft.nothing_done(error):
                 for subnet in added:
-                    _unregister(attachment.digest(), subnet)
+                    _unregister(user, subnet)
             raise
 
 
@@ -139,8 +132,8 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
     with _lock():
         stale = []
         for subnet in _in_use():
-            for member in _users(subnet):
-                user = state.read_table(_directory(subnet), member, _USER)
+            for member in shared.users(_thing(subnet)):
+                user = state.read_table(state.path(_thing(subnet)), member, _USER)
                 if user is None or user["network"] != network:
                     continue
                 if (user["container_id"], user["ifname"]) not in kept:
@@ -197,7 +190,7 @@ def _drop(uses: Collection[tuple[IPNetwork, str]]) -> None:
     leaving: dict[IPNetwork, set[str]] = {}
     for subnet, member in uses:
         leaving.setdefault(subnet, set()).add(member)
-    unused = {s for s, m in leaving.items() if _is_used(s) and not _is_used(s, but=m)}
+    unused = {s for s, m in leaving.items() if shared.is_last(_thing(s), m)}
     changed = [
         subnet
         for subnet, members in leaving.items()
@@ -221,37 +214,20 @@ def _apply(
 
 
 def _register(attachment: Attachment, subnet: IPNetwork) -> None:
-    directory = state.ensure_directory(_ROOM, exemptions.name_of(subnet))
-    state.write(directory, attachment.digest(), asdict(attachment))
+    shared.hold(_thing(subnet), attachment.digest(), asdict(attachment))
 
 
 def _unregister(member: str, subnet: IPNetwork) -> None:
     exemptions.delete(subnet, member)
-    state.delete(_directory(subnet), member)
-
-
-def _uses(attachment: Attachment, subnet: IPNetwork) -> bool:
-    return os.path.exists(os.path.join(_directory(subnet), attachment.digest()))
-
-
-def _users(subnet: IPNetwork) -> list[str]:
-    return state.names(_directory(subnet))
+    shared.let_go(_thing(subnet), member)
 
 
 def _in_use() -> list[IPNetwork]:
-    return [s for s in exemptions.networks_in(_ROOM) if _is_used(s)]
+    return [s for s in exemptions.networks_in(_ROOM) if shared.is_used(_thing(s))]
 
 
-def _is_used(subnet: IPNetwork, but: Collection[str] = ()) -> bool:
-    """Tell whether anybody uses `subnet`, those named in `but` apart.
-
-    Looks no further than the first such user, for there may be a thousand.
-    """
-    return marks.any_in(f"{_ROOM}/{exemptions.name_of(subnet)}", but)
-
-
-def _directory(subnet: IPNetwork) -> str:
-    return state.path(_ROOM, exemptions.name_of(subnet))
+def _thing(subnet: IPNetwork) -> str:
+    return f"{_ROOM}/{exemptions.name_of(subnet)}"
 
 
 def _key(subnet: IPNetwork, exempted: Iterable[IPNetwork]) -> str:

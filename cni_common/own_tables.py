@@ -12,7 +12,6 @@ who holds the table's lock reads them back from what the elements say of their o
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 
 from cni_common import marks, state
@@ -198,7 +197,7 @@ def _fits(transaction: str) -> bool:
 
 
 def _is_remembered(table: str) -> bool:
-    return os.path.lexists(state.path(_ROOM, _name(table)))
+    return marks.exists(_ROOM, _name(table))
 
 
 def _name(table: str) -> str:

@@ -15,8 +15,8 @@ import time
 from contextlib import contextmanager, suppress
 
 from cni_common import naming, shapes, state
+from cni_common.attachment import shared
 from cni_common.kernel import processes
-from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.dnsname import dnsmasq
 from plugins.dnsname.dnsmasq import Service
@@ -37,7 +37,6 @@ _TABLE: Table = {
     "domain": (shapes.word, ""),
     "remoteServers": (shapes.listed(shapes.word), ()),
 }
-_HOSTS_FILE = Pattern(rf"[0-9a-f]{{64}}|{_INHERITED}")
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
 _IN_USE = os.strerror(errno.EADDRINUSE)
@@ -110,7 +109,7 @@ def inherited(network: str) -> str | None:
 
 def withdraw(owner: Attachment) -> None:
     """Have nothing served for `owner`, and no dnsmasq if it was the last."""
-    _remove(owner.network, _file(owner))
+    shared.let_go(_users(owner.network), _file(owner))
     stop_if_unused(owner.network)
 
 
@@ -142,8 +141,8 @@ def stop_if_unused(network: str) -> None:
 
 def is_used(network: str) -> bool:
     """Tell whether anything is served on `network`."""
-    hosts = hosts_directory(network)
-    return bool(state.any_name(hosts, _HOSTS_FILE.fullmatch))
+    inherited = os.path.join(hosts_directory(network), _INHERITED)
+    return shared.is_used(_users(network)) or os.path.lexists(inherited)
 
 
 def reload(network: str) -> None:
@@ -278,6 +277,10 @@ def _directory(network: str) -> str:
 def _file(owner: Attachment) -> str:
     # dnsmasq passes over names with certain characters, and a link's may have them.
     return owner.digest(_HOSTS)
+
+
+def _users(network: str) -> str:
+    return f"{ROOM}/{_short(network)}/{_HOSTS}"
 
 
 def _short(network: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who needs what stands in the kernel once for all: a mark for each attachment.
+"""Who needs what stands in the kernel once for all: a user for each attachment.
 
 An address can be given to a new container before the old one's DEL arrives, and a
 bridge has many: what they share goes with the last. Whoever calls holds the lock.
@@ -8,6 +8,7 @@ bridge has many: what they share goes with the last. Whoever calls holds the loc
 from __future__ import annotations
 
 from cni_common import marks, own_tables, state
+from cni_common.attachment import shared
 from plugins.firewall.protection import NAME
 from plugins.firewall.rules import BRIDGED, ROUTED, elements
 
@@ -28,9 +29,9 @@ _NAMES = [table.name for table in TABLES.values()]
 
 
 def lock() -> AbstractContextManager[None]:
-    """Hold the lock under which marks and rules are read and changed.
+    """Hold the lock under which users and rules are read and changed.
 
-    Records and marks that were lost are there again.
+    Records and users that were lost are there again.
     """
     return own_tables.lock(NAME, _NAMES, _read_back)
 
@@ -51,7 +52,7 @@ def recall() -> None:
 def add(place: str, entries: Iterable[str], attachment: Attachment) -> None:
     """Know that `attachment` needs `entries` of `place`."""
     for entry in entries:
-        marks.add(f"{_ROOM}/{place}/{entry}", attachment.digest())
+        shared.hold(f"{_ROOM}/{place}/{entry}", attachment.digest())
         if place in TABLES:
             own_tables.note(TABLES[place].name, entry, {}, elements([entry]))
 
@@ -60,13 +61,11 @@ def delete(place: str, entries: Iterable[str], attachment: Attachment) -> None:
     """Know that `attachment` needs `entries` of `place` no longer."""
     every = list(entries)
     if place in TABLES:
-        # Before the marks go, for a call that is killed is repeated.
+        # Before the users go, for a call that is killed is repeated.
         for entry in unneeded(place, every, attachment):
             own_tables.note(TABLES[place].name, entry, elements([entry]), {})
     for entry in every:
-        marks.delete(f"{_ROOM}/{place}/{entry}", attachment.digest())
-    state.remove_if_empty(state.path(_ROOM, place))
-    state.remove_if_empty(state.path(_ROOM))
+        shared.let_go(f"{_ROOM}/{place}/{entry}", attachment.digest())
 
 
 def samples(place: str) -> Elements | None:
@@ -85,7 +84,7 @@ def unneeded(
     return tuple(
         entry
         for entry in entries
-        if not marks.any_in(f"{_ROOM}/{place}/{entry}", but=own)
+        if not shared.is_used(f"{_ROOM}/{place}/{entry}", but=own)
     )
 
 
@@ -94,13 +93,13 @@ def any_of_others(place: str, attachment: Attachment | None) -> str:
     own = {attachment.digest()} if attachment else set()
     return state.any_name(
         state.path(_ROOM, place),
-        lambda entry: marks.any_in(f"{_ROOM}/{place}/{entry}", but=own),
+        lambda entry: shared.is_used(f"{_ROOM}/{place}/{entry}", but=own),
     )
 
 
 def is_unneeded(place: str, entry: str) -> bool:
     """Tell whether nobody needs `entry`."""
-    return not marks.any_in(f"{_ROOM}/{place}/{entry}")
+    return not shared.is_used(f"{_ROOM}/{place}/{entry}")
 
 
 def is_last(place: str, leaving: Collection[str]) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from cni_common import marks, own_tables, shapes, state
+from cni_common.attachment import shared
 from cni_common.kernel.element_bytes import PROTOCOLS
 from cni_common.spec.characters import is_port
 from plugins.portmap import claims, conditions, elements, excluded, rules
@@ -92,7 +93,7 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     lost = {port for port in after if not before[port] and _is_written_down(port)}
     changed = {port for port in after if after[port] != before[port]} | lost
     # Whose elements those are, of which the claims are damaged, nobody knows any more.
-    unfinished = bool(lost) or marks.any_in(UNFINISHED)
+    unfinished = bool(lost) or marks.exists(UNFINISHED, "change")
     kept = _elements_of(after, set(held) - changed)
     if not changed and not unfinished and not kept:
         return
@@ -123,7 +124,7 @@ def restore() -> None:
 
     Unlike the others it takes the lock itself, and only where there are claims.
     """
-    if marks.any_in(CLAIMS) or own_tables.is_lost(elements.TABLE):
+    if shared.is_used(CLAIMS) or own_tables.is_lost(elements.TABLE):
         with lock():
             if _is_any_claimed():
                 own_tables.change("", _relied({}), _rebuilt)
@@ -137,7 +138,7 @@ def rebuild() -> None:
 
 def is_declared(scope: Scope) -> bool:
     """Tell whether somebody is published under `scope` already."""
-    return marks.any_in(f"{SCOPES}/{scope.id}")
+    return shared.is_used(f"{SCOPES}/{scope.id}")
 
 
 def scopes(published: Iterable[Claim]) -> set[Scope]:
@@ -160,7 +161,7 @@ def _is_any_claimed() -> bool:
 
     Where none is, the halves of files that killed processes left are removed.
     """
-    if marks.any_in(CLAIMS):
+    if shared.is_used(CLAIMS):
         return True
     state.delete(state.path(CLAIMS))
     return False
@@ -226,9 +227,9 @@ def write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, 
         for scope in sorted(new - old):
             if not is_declared(scope):
                 declared += rules.conditioned(scope).declaration
-            marks.add(f"{SCOPES}/{scope.id}", name)
+            shared.hold(f"{SCOPES}/{scope.id}", name)
         for scope in sorted(old - new):
-            if marks.delete(f"{SCOPES}/{scope.id}", name):
+            if shared.let_go(f"{SCOPES}/{scope.id}", name):
                 removed += rules.conditioned(scope).removal_of_parts()
         if after[port]:
             documents = [claim.document() for claim in after[port]]

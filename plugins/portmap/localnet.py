@@ -8,7 +8,8 @@ chain, and by a filter at the link (`guard`).
 
 from __future__ import annotations
 
-from cni_common import marks, state
+from cni_common import state
+from cni_common.attachment import shared
 from cni_common.kernel import sysctl
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -27,9 +28,9 @@ def require(link: str, attachment: Attachment) -> str:
     administrator's, and stays theirs. Returns why there is no filter, else "".
     """
     users = f"{USERS}/{link}"
-    if is_on(link) and not marks.any_in(users):
+    if is_on(link) and not shared.is_used(users):
         return ""
-    marks.add(users, attachment.digest())
+    shared.hold(users, attachment.digest())
     from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
 
     cause = guard.ensure(link)
@@ -43,14 +44,14 @@ def release(link: str, attachment: Attachment) -> None:
     Raises code 999 when it cannot be switched off: the filter stays until it is.
     """
     users, own = f"{USERS}/{link}", attachment.digest()
-    if not marks.any_in(users, but=(own,)) and marks.any_in(users):
+    if shared.is_last(users, (own,)):
         if sysctl.exists(_parameter(link)):
             sysctl.set_value(_parameter(link), "0")
         from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
 
         guard.delete(link)
     # Last, so that another call finishes what a killed one has begun.
-    marks.delete(users, own)
+    shared.let_go(users, own)
 
 
 def restore(links: Sequence[str] = ()) -> str:
@@ -62,7 +63,7 @@ def restore(links: Sequence[str] = ()) -> str:
 
     cause = ""
     for link in links or state.names(state.path(USERS)):
-        if links or marks.any_in(f"{USERS}/{link}"):
+        if links or shared.is_used(f"{USERS}/{link}"):
             cause = guard.ensure(link)
     for link in links:
         sysctl.set_if_present(_parameter(link), "1")

@@ -8,6 +8,7 @@ network namespace; such a holder counts as living until DEL or GC names it.
 from __future__ import annotations
 
 from cni_common import attachments, marks, naming, own_tables
+from cni_common.attachment import shared
 from cni_common.kernel import nft
 from cni_common.kernel.element_bytes import PROTOCOLS
 from cni_common.spec.characters import Pattern
@@ -137,5 +138,5 @@ def _links_needed(claims: Iterable[Claim]) -> Iterator[tuple[str, Attachment]]:
 def _require(link: str, owner: Attachment) -> None:
     """Know who needs route_localnet, and that its filter is ours."""
     if localnet.is_on(link):
-        marks.add(f"{localnet.USERS}/{link}", owner.digest())
+        shared.hold(f"{localnet.USERS}/{link}", owner.digest())
         guard.note_present(link)
