@@ -5,21 +5,17 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from plugins import (
-    CHAINED,
-    DETACH,
-    REGISTER,
-    WITHOUT_DELETION,
-    WITHOUT_RECORDS,
-)
+from plugins import REGISTER, module_of
 
 TYPE_CHECKING = False  # see entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from cni_common.skel import Plugin
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
+    from plugins import Entry
 
 
 class Registered:
@@ -35,39 +31,44 @@ class Registered:
 
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
-        recorded = request.command == "DEL" and self.name not in WITHOUT_DELETION
-        if recorded and _detach(self.name, request):
+        if request.command == "DEL" and _delete_recorded(self.name, request):
             return None
         return load(self.name).call(request)
 
 
-def _detach(name: str, request: Request) -> bool:
-    """Have nothing left that a record tells of; false if there is none."""
+def _delete_recorded(name: str, request: Request) -> bool:
+    """Delete what a record tells of; false if there is none."""
+    entry = REGISTER[name]
+    records = entry.get("records", True)
+    if not records and not entry.get("detach"):
+        return False
     from cni_common import renamed  # for DEL alone
     from cni_common.rollback import Gather
 
-    detach = _deletion(name)
-    served = [request]
-    if name not in WITHOUT_RECORDS:
-        served = renamed.requests(name, request)
+    delete = _deletion(name, entry)
+    served = renamed.requests(name, request) if records else [request]
     with Gather() as each:
-        done = [each(detach, one) for one in served]
+        done = [each(delete, one) for one in served]
     return all(done)
 
 
-def _deletion(name: str) -> Callable[[Request], bool]:
+def _deletion(name: str, entry: Entry) -> Callable[[Request], bool]:
     """Return what deletes by the record of the plugin `name`."""
-    if name not in DETACH:
-        from cni_common.attachment import deletion  # for DEL alone
+    if entry.get("detach"):
+        found: Callable[[Request], bool] = _module(name, "detach").detach
+        return found
+    from cni_common.attachment import deletion  # for DEL alone
 
-        if name in CHAINED:
-            return lambda request: deletion.delete_found(name, request, CHAINED[name])
-        return lambda request: deletion.delete_recorded(name, request)
-    found: Callable[[Request], bool] = import_module(DETACH[name]).detach
-    return found
+    if "kinds" in entry:
+        return lambda request: deletion.delete_found(name, request, entry["kinds"])
+    return lambda request: deletion.delete_recorded(name, request)
 
 
 def load(name: str) -> Plugin:
     """Return the plugin of CNI type `name`, which is in the register."""
-    plugin: Plugin = import_module(REGISTER[name]).PLUGIN
+    plugin: Plugin = _module(name, "plugin").PLUGIN
     return plugin
+
+
+def _module(name: str, module: str) -> ModuleType:
+    return import_module(module_of(name, module))

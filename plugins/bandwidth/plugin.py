@@ -16,7 +16,7 @@ from cni_common.previous import required
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result
 from cni_common.spec.values import dataclass
-from plugins import CHAINED, versions_of
+from plugins import REGISTER, versions_of
 from plugins.bandwidth.conf import BandwidthConf
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -162,7 +162,7 @@ PLUGIN = chained.plugin(
         plan=plan,
         told=told,
         ready=ready,
-        kinds=CHAINED[NAME],
+        kinds=REGISTER[NAME]["kinds"],
         refusal="must be called as chained plugin",
     ),
     BandwidthConf,

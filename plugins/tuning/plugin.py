@@ -11,7 +11,7 @@ from cni_common.parts.link_settings import LinkSettings
 from cni_common.parts.sysctl import Sysctl, is_same
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
-from plugins import CHAINED
+from plugins import REGISTER
 from plugins.tuning.conf import TuningConf
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -143,7 +143,7 @@ PLUGIN = chained.plugin(
         plan=plan,
         told=told,
         ready=ready,
-        kinds=CHAINED[NAME],
+        kinds=REGISTER[NAME]["kinds"],
     ),
     TuningConf,
 )

@@ -14,7 +14,7 @@ import chains
 import pytest
 from lab import Answer, Space, need
 
-from plugins import DETACH
+from plugins import REGISTER, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +65,12 @@ def test_request_is_read_without_a_library(imported: Imported) -> None:
     assert imported("cni_common.skel", "cni_common.spec.request") & HEAVY == set()
 
 
-@pytest.mark.parametrize(
-    "module", [*sorted(DETACH.values()), "cni_common.attachment.deletion"]
-)
+DELETIONS = [
+    module_of(name, "detach") for name in REGISTER if REGISTER[name].get("detach")
+]
+
+
+@pytest.mark.parametrize("module", [*DELETIONS, "cni_common.attachment.deletion"])
 def test_delete_of_what_is_recorded_imports_no_models(
     imported: Imported, module: str
 ) -> None:
