@@ -161,6 +161,19 @@ def refuse_kernel(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
             patch.setattr(owner, name, counted)
 
 
+def lose_answer(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
+    """Count what netlink carries out; of the counted one nobody hears."""
+    real, what = Netlink._batch, "no buffer space available"
+    lose = refusal.around(int, "_batch", lambda: NetlinkError(errno.ENOBUFS, what))
+
+    def batch(netlink: Netlink, requests: Any) -> Any:
+        found = real(netlink, requests)
+        lose()
+        return found
+
+    patch.setattr(Netlink, "_batch", batch)
+
+
 def die_at_request(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     """End the process before the counted request, as SIGKILL would."""
     for owner, name, _ in REQUESTS:

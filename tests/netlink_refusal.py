@@ -107,7 +107,7 @@ class Refusals:
                     is_batch = True
                     continue
                 meaning = _meaning(protocol, kind, is_batch=is_batch)
-                place = (arguments[0], start + offset, sequence)
+                place = (self._inode(arguments[0]), start + offset, sequence)
                 messages.append(Message(self, *place, *meaning))
         return messages[-1:] if is_batch else messages
 
@@ -126,7 +126,8 @@ class Refusals:
 
     def received(self, name: str, arguments: Sequence[int]) -> int | None:
         """Receive for the process if an answer is to be another; return its size."""
-        pending = self.pending.get(arguments[0])
+        # A descriptor may be a duplicate of the one by which the message was sent.
+        pending = self.pending.get(self._inode(arguments[0])) if self.pending else None
         if not pending:
             return None
         with self._socket(arguments[0]) as own:
@@ -171,6 +172,10 @@ class Refusals:
                 return own.proto if own.family == socket.AF_NETLINK else None
         except OSError:
             return None
+
+    def _inode(self, number: int) -> int:
+        with self._socket(number) as own:
+            return os.fstat(own.fileno()).st_ino
 
     def _socket(self, number: int) -> socket.socket:
         fd = _libc.syscall(_PIDFD_GETFD, self.pidfd, number & 0xFFFFFFFF, 0)

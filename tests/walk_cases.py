@@ -156,8 +156,6 @@ def _alone(plugin: str, ipam: Document) -> Document:
 _PORTMAP = chains.conf("portmap", 1)
 _FIREWALL = chains.conf("firewall", 1)
 _BEHIND = (bridged.conf(ipam=bridged.DUAL),)
-# A discipline of which nobody was told cannot be told from that of somebody else.
-_UNTOLD = "an answer after sendto (NEWQDISC|NEWTFILTER|NEWTCLASS)"
 _SUBNETS = ["10.9.0.0/16", "fd00:9::/40"]
 
 CASES = (
@@ -191,13 +189,12 @@ CASES = (
         before=_BEHIND,
         earlier=_tuned(mtu=1300, txQLen=5),
     ),
-    Case(_limited(**limited.limits()), before=_BEHIND, spared=_UNTOLD),
+    Case(_limited(**limited.limits()), before=_BEHIND),
     Case(
         _limited(**limited.limits(shapedSubnets=_SUBNETS)),
         "other-limits",
         before=_BEHIND,
         earlier=_limited(**limited.limits(rate=32_000_000)),
-        spared=_UNTOLD,
     ),
     Case(
         named.named(["www"]),

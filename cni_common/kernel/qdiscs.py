@@ -34,6 +34,7 @@ _TBF_PARMS, _TBF_RATE64, _TBF_BURST = 1, 4, 6
 _HTB_PARMS, _HTB_INIT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 6, 7
 _HTB_VERSION, _HTB_QUANTUM = 3, 60_000
 _ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
+_UNHEARD = frozenset({errno.ENOBUFS, errno.ETIMEDOUT})
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,15 @@ def add_tbf(netlink: Netlink, link: Link, bucket: Bucket) -> None:
     options = attribute(_TBF_PARMS, rate, _NUMBERS[3].pack(*numbers))
     options += _wide(_TBF_RATE64, bucket.rate)
     options += attribute(_TBF_BURST, _NUMBERS[1].pack(bucket.burst))
-    _add(netlink, link, "tbf", ROOT_HANDLE, ROOT, options)
+    wanted = Qdisc(
+        "tbf",
+        ROOT_HANDLE,
+        ROOT,
+        rate=bucket.rate,
+        burst_ticks=ticks(bucket) & U32_MAX,
+        queue=bucket.queue,
+    )
+    _add(netlink, link, wanted, options)
 
 
 def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
@@ -76,7 +85,8 @@ def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
     default = _LIMITED_MINOR if limits_by_default else 0
     numbers = (_HTB_VERSION, 10, default, 0, 0)
     options = attribute(_HTB_INIT, _NUMBERS[5].pack(*numbers))
-    _add(netlink, link, "htb", ROOT_HANDLE, ROOT, options)
+    wanted = Qdisc("htb", ROOT_HANDLE, ROOT, limits_by_default=limits_by_default)
+    _add(netlink, link, wanted, options)
 
 
 def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
@@ -95,8 +105,8 @@ def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
         netlink.act((limited, tc.RTM_NEWTCLASS, CREATE | EXCLUSIVE))
     except NetlinkError as error:
         raise _refused(link, "class htb", error) from error
-    queue = _NUMBERS[1].pack(bucket.queue)
-    _add(netlink, link, "bfifo", LEAF_HANDLE, LIMITED, queue)
+    leaf = Qdisc("bfifo", LEAF_HANDLE, LIMITED, queue=bucket.queue)
+    _add(netlink, link, leaf, _NUMBERS[1].pack(bucket.queue))
 
 
 def add_ingress(netlink: Netlink, link: Link) -> None:
@@ -104,7 +114,7 @@ def add_ingress(netlink: Netlink, link: Link) -> None:
 
     A link that has such a place already is refused; `has_ingress` tells.
     """
-    _add(netlink, link, "ingress", INGRESS_HANDLE, _INGRESS_PARENT, b"")
+    _add(netlink, link, Qdisc("ingress", INGRESS_HANDLE, _INGRESS_PARENT), b"")
 
 
 def has_ingress(netlink: Netlink, link: Link) -> bool:
@@ -187,14 +197,19 @@ def _dump(netlink: Netlink, link: Link, kind: int) -> list[TcAnswer]:
         raise CNIError(Code.INTERNAL, msg) from error
 
 
-def _add(  # noqa: PLR0913, PLR0917 - a discipline: where, what, and its options
-    netlink: Netlink, link: Link, kind: str, handle: int, parent: int, options: bytes
-) -> None:
+def _add(netlink: Netlink, link: Link, wanted: Qdisc, options: bytes) -> None:
+    """Add `wanted`, made by `options`.
+
+    Where nobody hears the answer it is looked for: nobody else could tell it later from
+    that of somebody else, and it would stay.
+    """
+    kind, handle, parent = wanted.kind, wanted.handle, wanted.parent
     request = TcRequest(link.index, kind, handle=handle, parent=parent, options=options)
     try:
         netlink.act((request, tc.RTM_NEWQDISC, CREATE | EXCLUSIVE))
     except NetlinkError as error:
-        raise _refused(link, f"qdisc {kind}", error) from error
+        if error.errno not in _UNHEARD or wanted not in of_link(netlink, link):
+            raise _refused(link, f"qdisc {kind}", error) from error
 
 
 def _delete(netlink: Netlink, link: Link, kind: str, handle: int, parent: int) -> None:

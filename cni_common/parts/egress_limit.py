@@ -72,9 +72,7 @@ class EgressLimit(limited_link.LimitedLink):
             link = each(limited_link.find, node, self.link, self.index)
             if link is not None:
                 each(self._stop_redirecting, node.host, link)
-            ifb = each(self.ifb, node)
-            if ifb is not None:
-                each(link_removal.delete, ifb)
+            each(self._delete_ifb, node)
 
     def ifb(self, node: Node) -> Link | None:
         """Return the ifb of the attachment, or None when it is missing."""
@@ -115,13 +113,18 @@ class EgressLimit(limited_link.LimitedLink):
 
     def _add_ifb(self, node: Node) -> Link:
         host = node.host
+        node.undo(self._delete_ifb, node)  # one of which nobody heard, too
         for name in self.ifbs:
             if ifbs.add(host, name, mac=self.ifb_mac, mtu=self.mtu):
-                node.undo(links.delete, host, name)
                 links.set_alias(host, name, naming.alias(node.attachment))
                 return links.existing(host, name)
         msg = f"add ifb {' or '.join(self.ifbs)}: there is a link of that name"
         raise CNIError(Code.INTERNAL, msg)
+
+    def _delete_ifb(self, node: Node) -> None:
+        ifb = self.ifb(node)
+        if ifb is not None:
+            link_removal.delete(ifb)
 
     def _stop_redirecting(self, host: Netlink, link: Link) -> None:
         """Have nothing of ours where `link` is filtered, and all that is of others."""

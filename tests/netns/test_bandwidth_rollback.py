@@ -14,6 +14,7 @@ from faults import (
     KILLED,
     Refusal,
     die_at_request,
+    lose_answer,
     refuse_function,
     refuse_kernel,
     refuse_request,
@@ -130,6 +131,34 @@ def test_add_that_cannot_be_undone_either_is_released_by_delete(
         one.call("DEL", one.conf())
         assert seen(one) == before, (n, refusal.where)
     assert n > 2 or not (earlier or wanted)
+
+
+@pytest.mark.parametrize("earlier", [{}, EARLIER], ids=["first", "repeated"])
+@pytest.mark.parametrize("wanted", [limits(), SUBNETS], ids=["all", "some"])
+def test_add_goes_on_or_fails_where_an_answer_is_lost(
+    one: Attached,
+    monkeypatch: pytest.MonkeyPatch,
+    earlier: dict[str, Any],
+    wanted: dict[str, Any],
+) -> None:
+    """What was made without anybody hearing of it is in force, or undone."""
+    clean = seen(one)
+    n, refusal = 0, Refusal(0)
+    while refusal.left <= 0:
+        n += 1
+        if earlier:
+            one.call("ADD", one.conf(**earlier))
+        before, refusal = seen(one), Refusal(n)
+        with monkeypatch.context() as patch:
+            lose_answer(patch, refusal)
+            answer = one.cni("bandwidth", "ADD", one.conf(**wanted), netns=one.space)
+        if answer.status:
+            assert seen(one) == before, (n, answer.stdout)
+        else:
+            one.call("CHECK", one.conf(**wanted))
+        one.call("DEL", one.conf())
+        assert seen(one) == clean, n
+    assert n > 7
 
 
 @pytest.mark.parametrize(
