@@ -99,13 +99,13 @@ def elsewhere(plugin: str, attachment: Attachment) -> list[Attachment]:
 
 
 def of_plugin(
-    plugin: str, table: Table, each: Gather | None = None
+    plugin: str, table: Table, errors: Gather | None = None
 ) -> Iterator[tuple[Attachment, dict[str, Any]]]:
     """Yield every recorded attachment of `plugin`; for what is rare only.
 
-    With `each`, one that cannot be read is an error of that, and passed over.
+    With `errors`, one that cannot be read is an error of that, and passed over.
     """
-    attempt = each or _attempt
+    attempt = errors.attempt if errors else _attempt
     for network in state.names(state.path(plugin)):
         directory = state.path(plugin, network)
         for name in attempt(state.names, directory) or ():
@@ -141,20 +141,22 @@ def identities(
 
 
 def stale(
-    plugin: str, network: str, valid: Collection[tuple[str, str]], each: Gather
+    plugin: str, network: str, valid: Collection[tuple[str, str]], errors: Gather
 ) -> list[Attachment]:
     """Return the recorded attachments that are none of the `valid` ones.
 
     Also those whose record is damaged. One that cannot be told by its name, and not
-    read either, is an error of `each`, and passed over.
+    read either, is an error of `errors`, and passed over.
     """
     directory = _directory(plugin, network)
     known = identities(network, valid)
     kept = {_file(Attachment(network, *identity)) for identity in known}
     found = []
-    for name in each(state.names, directory) or []:
+    for name in errors.attempt(state.names, directory) or []:
         if name not in kept:
-            owner = _of_name(network, name) or each(_of_content, directory, name)
+            owner = _of_name(network, name) or errors.attempt(
+                _of_content, directory, name
+            )
             if owner is not None:
                 found.append(owner)
     return found

@@ -194,29 +194,31 @@ def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
 
     `whole`: with its master, addresses and routes.
     """
-    each = Gather()
+    errors = Gather()
     link = links.existing(host, lent.name)
     if lent.mac and link.mac != lent.mac:
-        each(links.set_mac, host, link.name, lent.mac)
+        errors.attempt(links.set_mac, host, link.name, lent.mac)
     if lent.mtu and link.mtu != lent.mtu:
-        each(link_settings.set_mtu, host, link.name, lent.mtu)
+        errors.attempt(link_settings.set_mtu, host, link.name, lent.mtu)
     if link.is_promiscuous != lent.is_promiscuous:
-        each(links.set_promiscuous, host, link.name, on=lent.is_promiscuous)
-    each(_restore_names, host, link, lent)
+        errors.attempt(links.set_promiscuous, host, link.name, on=lent.is_promiscuous)
+    errors.attempt(_restore_names, host, link, lent)
     master = links.get(host, lent.master) if whole and lent.master else None
     if master is not None:
-        each(link_moves.enslave, host, link, master)
+        errors.attempt(link_moves.enslave, host, link, master)
     if lent.is_up:
-        each(links.set_up, host, link.name)
+        errors.attempt(links.set_up, host, link.name)
     if whole:
         for address in lent.addresses:
-            each(addresses.ensure, host, link, ipaddress.ip_interface(address))
+            errors.attempt(
+                addresses.ensure, host, link, ipaddress.ip_interface(address)
+            )
         for route in lent.routes:
-            each(_add_route, host, link, route)
+            errors.attempt(_add_route, host, link, route)
     # Last: as long as it is the name, a DEL that was killed is known for unfinished.
     if link.alias != lent.alias:
-        each(links.set_alias, host, link.name, lent.alias)
-    return [str(error) for error in each.errors]
+        errors.attempt(links.set_alias, host, link.name, lent.alias)
+    return [str(error) for error in errors.raised]
 
 
 def _restore_names(host: Netlink, link: Link, lent: Lent) -> None:

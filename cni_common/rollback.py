@@ -45,10 +45,10 @@ class Rollback:
             return
         undoing = Gather()
         for undo, args, kwargs in reversed(self._undo):
-            undoing(undo, *args, **kwargs)
-        for step, args in self._finish if not undoing.errors else ():
-            undoing(step, *args)
-        failures = [str(failure) for failure in undoing.errors]
+            undoing.attempt(undo, *args, **kwargs)
+        for step, args in self._finish if not undoing.raised else ():
+            undoing.attempt(step, *args)
+        failures = [str(failure) for failure in undoing.raised]
         failures = _told_once(failures, str(error))
         if not failures:
             return
@@ -75,15 +75,23 @@ class Gather:
     """
 
     def __init__(self) -> None:
-        self.errors: list[Exception] = []
+        self.raised: list[Exception] = []
 
-    def __call__(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def attempt(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run `step` and return its value, or None if it raised."""
         try:
             return step(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - gathered and raised at the end
-            self.errors.append(error)
+            self.raised.append(error)
             return None
+
+    # Their names for who has not changed yet.
+    __call__ = attempt
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What was raised."""
+        return self.raised
 
     def __enter__(self) -> Self:
         return self
@@ -94,13 +102,13 @@ class Gather:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None or not self.errors:
+        if error is not None or not self.raised:
             return
-        first, *rest = self.errors
+        first, *rest = self.raised
         if not isinstance(first, CNIError):
             if not rest:
                 raise first
             first = CNIError(Code.INTERNAL, str(first))
         others = _told_once([str(other) for other in rest], str(first))
         details = "; ".join(filter(None, [first.details, *others]))
-        raise CNIError(first.code, first.msg, details) from self.errors[0]
+        raise CNIError(first.code, first.msg, details) from self.raised[0]

@@ -35,13 +35,13 @@ def show(
 
     What cannot be read is told.
     """
-    each = Gather()
-    found = chosen(options, directory, suite, each)
+    errors = Gather()
+    found = chosen(options, directory, suite, errors)
     if options.json:
         text = json.dumps(shown.documents(suite, found), indent=4) + "\n"
     else:
         text = "".join(f"{line}\n" for line in shown.lines(suite, found))
-    tell_doubts(each, tell)
+    tell_doubts(errors, tell)
     return text
 
 
@@ -56,14 +56,14 @@ def repair(
 
     It is 1 if something could not be put back, or not be read.
     """
-    each = Gather()
-    found = chosen(options, directory, suite, each)
+    errors = Gather()
+    found = chosen(options, directory, suite, errors)
     failed = 0
-    for line in repairing.repaired(suite, found, each, dry_run=options.dry_run):
+    for line in repairing.repaired(suite, found, errors, dry_run=options.dry_run):
         stdout.write(f"{line}\n".encode())
         failed |= line.failed
-    tell_doubts(each, tell)
-    return int(failed or bool(each.errors))
+    tell_doubts(errors, tell)
+    return int(failed or bool(errors.raised))
 
 
 def watch(
@@ -82,18 +82,18 @@ def watch(
     said: set[str] = set()
 
     def again(scope: Scope) -> None:
-        each, found, failed = Gather(), [], set()
+        errors, found, failed = Gather(), [], set()
         with suppress(CNIError):  # the container that was named may be gone by now
-            found = chosen(options, directory, suite, each)
+            found = chosen(options, directory, suite, errors)
         named = [item for item in found if scope.names(item.attachment)]
         for meant, only_rules in ((found, True), (named, False)):
             if only_rules and not scope.rules:
                 continue
-            for line in repairing.repaired(suite, meant, each, only_rules=only_rules):
+            for line in repairing.repaired(suite, meant, errors, only_rules=only_rules):
                 failed |= {line.text} if line.failed else set()
                 if line.text not in said:
                     stdout.write(f"{line}\n".encode())
-        doubts = {*map(str, each.errors), *remarks()}
+        doubts = {*map(str, errors.raised), *remarks()}
         for text in sorted(doubts - said):
             tell(text)
         if scope.everything:
@@ -105,15 +105,15 @@ def watch(
 
 
 def chosen(
-    options: argparse.Namespace, directory: str, suite: Suite, each: Gather
+    options: argparse.Namespace, directory: str, suite: Suite, errors: Gather
 ) -> list[Recorded]:
     """Return the attachments that the command line means."""
     names = {name for name, _ in networks.listed(directory)}
-    found = recorded.recorded(suite, each)
+    found = recorded.recorded(suite, errors)
     return recorded.chosen(found, options.network, options.container, names)
 
 
-def tell_doubts(each: Gather, tell: Callable[[str], None]) -> None:
+def tell_doubts(errors: Gather, tell: Callable[[str], None]) -> None:
     """Tell what could not be read, and what was passed over."""
-    for text in (*map(str, each.errors), *remarks()):
+    for text in (*map(str, errors.raised), *remarks()):
         tell(text)

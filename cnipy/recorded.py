@@ -44,13 +44,13 @@ def name_of(attachment: Attachment) -> str:
     return f"{attachment.network} {attachment.container_id}/{attachment.ifname}"
 
 
-def recorded(suite: Suite, each: Gather) -> dict[Attachment, Recorded]:
-    """Return all attachments on record, in order; what cannot be read `each` has."""
+def recorded(suite: Suite, errors: Gather) -> dict[Attachment, Recorded]:
+    """Return all attachments on record, in order; what cannot be read `errors` has."""
     found: dict[Attachment, Recorded] = {}
     for plugin in suite.names:
         if not suite.plugin(plugin).keeps_records:
             continue
-        for owner, told in attachments.of_plugin(plugin, _NAMESPACE, each):
+        for owner, told in attachments.of_plugin(plugin, _NAMESPACE, errors):
             attachment = replace(owner, netns=told["netns"])
             known = found.setdefault(owner, Recorded(attachment, told["netnsIdentity"]))
             known.plugins.append(plugin)

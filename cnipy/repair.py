@@ -41,7 +41,7 @@ class Line(NamedTuple):
 def repaired(
     suite: Suite,
     found: Iterable[Recorded],
-    each: Gather,
+    errors: Gather,
     *,
     dry_run: bool = False,
     only_rules: bool = False,
@@ -49,16 +49,18 @@ def repaired(
     """Put back what the living lack; yield a line for each thing, once it is done.
 
     With `dry_run` nothing is changed; with `only_rules` what is no rule is not looked
-    at. What cannot be is an error of `each`.
+    at. What cannot be is an error of `errors`.
     """
-    living = [item for item in found if each(lambda item=item: item.lives)]
+    living = [item for item in found if errors.attempt(lambda item=item: item.lives)]
     if not living:
         return
     owners = {item.attachment for item in living}
     for plugin in suite.names:
         repair = suite.plugin(plugin).repair
         if repair is not None:
-            yield from _told(each(repair, owners, dry_run), plugin, dry_run=dry_run)
+            yield from _told(
+                errors.attempt(repair, owners, dry_run), plugin, dry_run=dry_run
+            )
     with Node(Attachment("", "", ""), "") as host:
         for item in living:
             for plugin in item.plugins:
@@ -70,7 +72,7 @@ def repaired(
                         only_rules=only_rules,
                     )
                     work = partial(_attachment, item, plugin, host, noted)
-                    done = each(work, dry_run=dry_run)
+                    done = errors.attempt(work, dry_run=dry_run)
                     yield from _told(done, plugin, dry_run=dry_run)
 
 

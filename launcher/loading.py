@@ -47,8 +47,8 @@ def _delete_recorded(name: str, request: Request) -> bool:
 
     delete = _deletion(name, entry)
     served = renamed.requests(name, request) if records else [request]
-    with Gather() as each:
-        done = [each(delete, one) for one in served]
+    with Gather() as errors:
+        done = [errors.attempt(delete, one) for one in served]
     return all(done)
 
 

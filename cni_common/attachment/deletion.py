@@ -29,11 +29,11 @@ def delete_recorded(plugin: str, request: Request) -> bool:
         found = record.read_for_removal(plugin, attachment)
         if found is None:
             return False
-        with Gather() as each:
-            each(_parts, plugin, attachment, found, request)
+        with Gather() as errors:
+            errors.attempt(_parts, plugin, attachment, found, request)
             if found.ipam:
-                each(delegate.delete, found.ipam, request)
-            if not each.errors:
+                errors.attempt(delegate.delete, found.ipam, request)
+            if not errors.raised:
                 record.delete(plugin, attachment)
     return True
 
@@ -51,13 +51,13 @@ def delete_unrecorded(
     prevResult tells keeps another suite's link from being taken for it.
     """
     attachment = Attachment.of(request)
-    with Gather() as each:
-        each(_kinds, plugin, attachment, kinds, request, also)
+    with Gather() as errors:
+        errors.attempt(_kinds, plugin, attachment, kinds, request, also)
         if ipam:
-            each(delegate.delete, ipam, request)
+            errors.attempt(delegate.delete, ipam, request)
         # A killed ADD may not have finished writing it, or it is damaged.
-        if not each.errors:
-            each(record.delete, plugin, attachment)
+        if not errors.raised:
+            errors.attempt(record.delete, plugin, attachment)
 
 
 def delete_found(plugin: str, request: Request, kinds: Collection[str]) -> bool:
@@ -89,14 +89,14 @@ def delete_stale(
 def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) -> None:
     """Delete what belongs to the network of `request` and to no valid attachment."""
     valid = request.valid_attachments
-    with Gather() as each:
+    with Gather() as errors:
         if valid is not None:
-            for stale in attachments.stale(plugin, request.network, valid, each):
-                each(delete_stale, plugin, stale, kinds, request)
+            for stale in attachments.stale(plugin, request.network, valid, errors):
+                errors.attempt(delete_stale, plugin, stale, kinds, request)
             for kind in kinds:
-                each(class_of(kind).collect, request.network, valid)
+                errors.attempt(class_of(kind).collect, request.network, valid)
         if ipam:
-            each(delegate.gc, ipam, request)
+            errors.attempt(delegate.gc, ipam, request)
 
 
 def _parts(
@@ -104,10 +104,10 @@ def _parts(
 ) -> None:
     with (
         Node(attachment, plugin, noted=found, request=request) as node,
-        Gather() as each,
+        Gather() as errors,
     ):
         for part in reversed((*found.former, *found.parts)):
-            each(part.remove, node)
+            errors.attempt(part.remove, node)
 
 
 def _kinds(
@@ -117,8 +117,8 @@ def _kinds(
     request: Request | None,
     also: Callable[[Node], None] | None = None,
 ) -> None:
-    with Node(attachment, plugin, request=request) as node, Gather() as each:
+    with Node(attachment, plugin, request=request) as node, Gather() as errors:
         for kind in kinds:
-            each(class_of(kind).remove_unrecorded, node)
+            errors.attempt(class_of(kind).remove_unrecorded, node)
         if also is not None:
-            each(also, node)
+            errors.attempt(also, node)

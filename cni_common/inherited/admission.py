@@ -33,10 +33,10 @@ def firewall(addresses: Iterable[IPv4Interface | IPv6Interface]) -> None:
     known = tuple(addresses)
     if not known:
         return
-    with Gather() as each:
+    with Gather() as errors:
         for opened in tables.tables("filter"):
-            if each(settled, _rules, opened, known):
-                each(_shared_chains, opened)
+            if errors.attempt(settled, _rules, opened, known):
+                errors.attempt(_shared_chains, opened)
 
 
 def _rules(

@@ -41,13 +41,13 @@ def portmap(
     `addresses` those go that lead to one of them, else all of the container.
     """
     known = tuple(addresses)
-    with Gather() as each:
+    with Gather() as errors:
         for opened in tables.tables():
-            if each(settled, _iptables, opened, attachment):
-                each(_shared_chains, opened)
+            if errors.attempt(settled, _iptables, opened, attachment):
+                errors.attempt(_shared_chains, opened)
         for version, family in FAMILIES.items():
             wanted = tables.of_version(version, known)
-            each(settled, _nftables, family, attachment.container_id, wanted)
+            errors.attempt(settled, _nftables, family, attachment.container_id, wanted)
 
 
 def _iptables(opened: Callable[[], Table], attachment: Attachment) -> bool:

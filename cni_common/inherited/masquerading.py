@@ -26,10 +26,10 @@ def masquerade(
     with `addresses` only their rules go, and the chain with the last of them.
     """
     known = tuple(addresses)
-    with Gather() as each:
+    with Gather() as errors:
         for opened in tables.tables():
-            each(settled, _iptables, opened, attachment, known)
-        each(settled, _nftables, attachment)
+            errors.attempt(settled, _iptables, opened, attachment, known)
+        errors.attempt(settled, _nftables, attachment)
 
 
 def _iptables(

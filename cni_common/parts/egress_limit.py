@@ -68,11 +68,11 @@ class EgressLimit(limited_link.LimitedLink):
 
         First what redirects, for a packet that is led to a missing ifb is lost.
         """
-        with Gather() as each:
-            link = each(limited_link.find, node, self.link, self.index)
+        with Gather() as errors:
+            link = errors.attempt(limited_link.find, node, self.link, self.index)
             if link is not None:
-                each(self._stop_redirecting, node.host, link)
-            each(self._delete_ifb, node)
+                errors.attempt(self._stop_redirecting, node.host, link)
+            errors.attempt(self._delete_ifb, node)
 
     def ifb(self, node: Node) -> Link | None:
         """Return the ifb of the attachment, or None when it is missing."""
@@ -141,12 +141,12 @@ class EgressLimit(limited_link.LimitedLink):
         """
         own = naming.alias(node.attachment)
         inherited, other = naming.ifbs(node.attachment)
-        with Gather() as each:
+        with Gather() as errors:
             for name, aliases in ((inherited, {"", own}), (other, {own})):
-                ifb = each(ifbs.get, node.host, name)
+                ifb = errors.attempt(ifbs.get, node.host, name)
                 if ifb is not None and ifb.alias in aliases:
-                    each(_release_link, node, ifb)
-                    each(link_removal.delete, ifb)
+                    errors.attempt(_release_link, node, ifb)
+                    errors.attempt(link_removal.delete, ifb)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
@@ -157,10 +157,10 @@ class EgressLimit(limited_link.LimitedLink):
         from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - for GC alone
 
         kept = {naming.alias(Attachment(network, *identity)) for identity in valid}
-        with Netlink() as host, Gather() as each:
+        with Netlink() as host, Gather() as errors:
             for ifb in ifbs.of_host(host):
                 if ifb.alias.startswith(f"cni {network} ") and ifb.alias not in kept:
-                    each(link_removal.delete, ifb)
+                    errors.attempt(link_removal.delete, ifb)
 
 
 def _delete_filters(host: Netlink, link: Link) -> None:

@@ -122,15 +122,15 @@ def _put_back(node: Node, before: dict[str, Setting], index: int = 0) -> None:
     from cni_common import link_changes  # noqa: PLC0415 - as above
     from cni_common.kernel import links  # noqa: PLC0415 - as above
 
-    each = Gather()
+    errors = Gather()
     inside = node.container
-    link: Link | None = each(links.get, inside, node.attachment.ifname)
+    link: Link | None = errors.attempt(links.get, inside, node.attachment.ifname)
     if link is not None and index in {0, link.index}:
         for key, value in before.items():
-            each(link_changes.change, inside, link.name, key, value)
+            errors.attempt(link_changes.change, inside, link.name, key, value)
         if "mac" in before:
-            each(link_changes.follow, node, link, str(before["mac"]))
-    for cause in dict.fromkeys(str(error) for error in each.errors):
+            errors.attempt(link_changes.follow, node, link, str(before["mac"]))
+    for cause in dict.fromkeys(str(error) for error in errors.raised):
         node.warn(f"put back: {cause}")
 
 

@@ -55,9 +55,9 @@ class Masqueraded(Part):
         """Need no rule at all, of whatever subnet."""
         from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
-        with Gather() as each:
-            each(masquerade.release, node.attachment)
-            each(inherited.masquerade, node.attachment, node.held)
+        with Gather() as errors:
+            errors.attempt(masquerade.release, node.attachment)
+            errors.attempt(inherited.masquerade, node.attachment, node.held)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:

@@ -56,10 +56,10 @@ class SpoofGuard(Part):
         """Remove what guards the port that the attachment would have."""
         from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
-        with Gather() as each:
+        with Gather() as errors:
             port = naming.host_veth(node.attachment)
-            each(spoofcheck.release, port, node.attachment)
-            each(inherited.spoofcheck, node.attachment)
+            errors.attempt(spoofcheck.release, port, node.attachment)
+            errors.attempt(inherited.spoofcheck, node.attachment)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:

@@ -60,11 +60,11 @@ class Sysctl(Part):
         """
         if not self.before or not node.finds_namespace():
             return
-        each = Gather()
+        errors = Gather()
         with node.entered():
             for name, value in [*self.before.items()] * 2:  # one may change another
-                each(_write, {name: value})
-        for cause in dict.fromkeys(str(error) for error in each.errors):
+                errors.attempt(_write, {name: value})
+        for cause in dict.fromkeys(str(error) for error in errors.raised):
             node.warn(f"put back: {cause}")
 
     def differences(self, node: Node) -> Iterator[Difference]:

@@ -76,10 +76,12 @@ class Veth(Part):
 
     def remove(self, node: Node) -> None:
         """Remove the pair, by either end that is still the attachment's."""
-        with Gather() as each:
-            each(self._remove_host_end, node)
+        with Gather() as errors:
+            errors.attempt(self._remove_host_end, node)
             if node.attachment.netns and node.lives():
-                each(veth_pair.delete_inside, node.attachment, node.attachment.netns)
+                errors.attempt(
+                    veth_pair.delete_inside, node.attachment, node.attachment.netns
+                )
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is not as wanted of either end."""
@@ -168,9 +170,11 @@ class Veth(Part):
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
         """Remove the pair that says it is the attachment's."""
-        with Gather() as each:
+        with Gather() as errors:
             where = node.attachment.netns
-            held = each(veth_pair.delete_inside, node.attachment, where, node.made)
+            held = errors.attempt(
+                veth_pair.delete_inside, node.attachment, where, node.made
+            )
             node.held = held or []
             name = naming.host_veth(node.attachment)
-            each(veth_pair.delete_host_end, node.attachment, name)
+            errors.attempt(veth_pair.delete_host_end, node.attachment, name)

@@ -20,9 +20,9 @@ def detach(request: Request) -> bool:
     directory = data_dir(request.document)
     with (
         locked(directory, request.network, create=False) as store,
-        Gather() as each,
+        Gather() as errors,
     ):
         if store is not None:
             for name in store.owned(owner) or store.owned(owner.legacy):
-                each(store.release, name)
+                errors.attempt(store.release, name)
     return True

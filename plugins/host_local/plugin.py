@@ -85,13 +85,13 @@ def gc(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs n
         return
     with (
         locked(data_dir(request.document), request.network, create=False) as store,
-        Gather() as each,
+        Gather() as errors,
     ):
         if store is None:
             return
-        for name, content in store.leases(each).items():
+        for name, content in store.leases(errors).items():
             if _is_stale(content, valid):
-                each(store.release, name)
+                errors.attempt(store.release, name)
 
 
 def status(request: Request, conf: HostLocalConf) -> None:

@@ -54,23 +54,25 @@ class Store:
         leases = self.leases()
         return [name for name, content in leases.items() if content == owner.content]
 
-    def leases(self, each: Gather | None = None) -> dict[str, bytes]:
+    def leases(self, errors: Gather | None = None) -> dict[str, bytes]:
         """Return the content of every lease by its name; reads them all.
 
-        The side index says the same afterwards. With `each`, a lease that cannot be
+        The side index says the same afterwards. With `errors`, a lease that cannot be
         read is an error of that, and passed over.
         """
         found: dict[str, bytes] = {}
         owners: dict[str, list[str]] = {}
         for name in filter(_is_address, os.listdir(self._fd)):
-            content = each(self.content, name) if each else self.content(name)
+            content = (
+                errors.attempt(self.content, name) if errors else self.content(name)
+            )
             if content is None:
                 continue
             found[name] = content
             owner = owner_of(content)
             if owner is not None:
                 owners.setdefault(owner.key, []).append(name)
-        if not (each and each.errors):
+        if not (errors and errors.raised):
             self._index.rebuild(owners)
         self._changed = True
         return found

@@ -27,8 +27,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def stale(network: str, *valid: tuple[str, str]) -> list[Attachment]:
     """Return whose records GC would find, where nothing is refused."""
-    with Gather() as each:
-        return attachments.stale("p", network, valid, each)
+    with Gather() as errors:
+        return attachments.stale("p", network, valid, errors)
 
 
 def files(root: Path) -> list[str]:

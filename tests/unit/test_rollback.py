@@ -62,9 +62,9 @@ def test_cause_is_told_once() -> None:
         undo(fail, CNIError(999, "delete link x: busy"))
         raise CNIError(8, refused)
     assert str(raised.value) == f"{refused}: undo: delete link x: busy"
-    with pytest.raises(CNIError) as raised, Gather() as each:
+    with pytest.raises(CNIError) as raised, Gather() as errors:
         for _ in range(3):
-            each(fail, CNIError(8, refused))
+            errors.attempt(fail, CNIError(8, refused))
     assert str(raised.value) == refused
 
 
@@ -78,34 +78,34 @@ def test_failing_undo_is_noted_on_any_error() -> None:
 
 def test_gathered_steps_are_all_tried() -> None:
     """A failing step gives None, the next one runs, and the first error is raised."""
-    with pytest.raises(CNIError) as raised, Gather() as each:
-        assert each(fail, CNIError(11, "a", "why")) is None
-        assert each(int, "7") == 7
-        each(fail, ValueError("b"))
+    with pytest.raises(CNIError) as raised, Gather() as errors:
+        assert errors.attempt(fail, CNIError(11, "a", "why")) is None
+        assert errors.attempt(int, "7") == 7
+        errors.attempt(fail, ValueError("b"))
     assert (raised.value.code, raised.value.msg) == (11, "a")
     assert raised.value.details == "why; b"
 
 
 def test_gathered_success_is_silent() -> None:
     """Without an error nothing is raised."""
-    with Gather() as each:
-        each(int, "7")
-    assert each.errors == []
+    with Gather() as errors:
+        errors.attempt(int, "7")
+    assert errors.raised == []
 
 
 def test_single_unforeseen_error_keeps_its_type() -> None:
     """Alone, an error is raised as it is, so that its traceback is not lost."""
     error = ValueError("b")
-    with pytest.raises(ValueError, match="b") as raised, Gather() as each:
-        each(fail, error)
+    with pytest.raises(ValueError, match="b") as raised, Gather() as errors:
+        errors.attempt(fail, error)
     assert raised.value is error
 
 
 def test_unforeseen_error_first_of_several_is_code_999() -> None:
     """With others behind it, it becomes an error that can name them."""
-    with pytest.raises(CNIError) as raised, Gather() as each:
-        each(fail, ValueError("b"))
-        each(fail, CNIError(7, "m"))
+    with pytest.raises(CNIError) as raised, Gather() as errors:
+        errors.attempt(fail, ValueError("b"))
+        errors.attempt(fail, CNIError(7, "m"))
     assert (raised.value.code, raised.value.msg, raised.value.details) == (
         999,
         "b",
@@ -115,7 +115,7 @@ def test_unforeseen_error_first_of_several_is_code_999() -> None:
 
 def test_error_of_the_block_wins_over_gathered_ones() -> None:
     """What ended the block itself is what leaves it."""
-    with pytest.raises(CNIError) as raised, Gather() as each:
-        each(fail, ValueError("b"))
+    with pytest.raises(CNIError) as raised, Gather() as errors:
+        errors.attempt(fail, ValueError("b"))
         raise CNIError(7, "m")
     assert raised.value.msg == "m"
