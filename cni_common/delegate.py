@@ -90,8 +90,8 @@ def is_ours(plugin: str, request: Request) -> bool:
 def find(plugin: str, path: tuple[str, ...]) -> str:
     """Return the path of the first regular file named `plugin` in the directories.
 
-    Raises code 7 for a name that is none, code 4 for an empty CNI_PATH, and code 999
-    when there is no such file.
+    Raises Code.INVALID_CONFIG for a name that is none, Code.INVALID_ENVIRONMENT for an
+    empty CNI_PATH, and Code.INTERNAL when there is no such file.
     """
     if not plugin:
         raise CNIError(Code.INVALID_CONFIG, "find plugin: no plugin name provided")

@@ -53,7 +53,10 @@ def are_likely() -> bool:
 
 
 def ensure(mac: str, owner: Attachment) -> None:
-    """Have the container of `owner`, with `mac`, get nothing twice; raises code 999."""
+    """Have the container of `owner`, with `mac`, get nothing twice.
+
+    Raises Code.INTERNAL.
+    """
     _CONTAINERS.ensure(_name(owner), mac, owner)
 
 
@@ -63,7 +66,10 @@ def rebind(mac: str, owner: Attachment) -> None:
 
 
 def release(owner: Attachment) -> None:
-    """Have no rule know `owner`, and no table that knows nobody. Raises code 999."""
+    """Have no rule know `owner`, and no table that knows nobody.
+
+    Raises Code.INTERNAL.
+    """
     _CONTAINERS.release(_name(owner))
 
 
@@ -73,7 +79,7 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
 
 
 def check(mac: str) -> None:
-    """Raise code 999 unless the container with `mac` gets nothing twice."""
+    """Raise Code.INTERNAL unless the container with `mac` gets nothing twice."""
     if not _CONTAINERS.has("", mac):
         msg = f"check copies for {mac}: the rule or its element is missing"
         raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")

@@ -40,7 +40,7 @@ def is_running() -> bool:
     """Tell whether firewalld runs for our network namespace.
 
     One that runs in another namespace has no say over our packets, and its zones
-    would not help. Raises code 999 for a bus that does not answer.
+    would not help. Raises Code.INTERNAL for a bus that does not answer.
     """
     if not system_bus.is_there():
         return False
@@ -53,7 +53,7 @@ def is_running() -> bool:
 
 
 def await_answer() -> None:
-    """Return when firewalld has answered; raises code 999 if it hangs, or is gone.
+    """Return when firewalld has answered; raises Code.INTERNAL if it hangs, or is gone.
 
     For a caller that is about to take a lock: who finds firewalld hanging with the
     lock in hand has everybody else wait as well.
@@ -69,7 +69,7 @@ def await_answer() -> None:
 def add_source(zone: str, address: IPAddress) -> None:
     """Have `address` as a source of `zone`; one that is there already stays.
 
-    Raises code 999 with firewalld's words, such as INVALID_ZONE.
+    Raises Code.INTERNAL with firewalld's words, such as INVALID_ZONE.
     """
     what = f"add source {_source(address)} to firewalld zone {zone}"
     try:
@@ -83,7 +83,7 @@ def remove_source(zone: str, address: IPAddress) -> None:
     """Have `address` not as a source of `zone`.
 
     Without firewalld and without the zone that holds already, and in another zone
-    the address is somebody else's. Raises code 999 with firewalld's words.
+    the address is somebody else's. Raises Code.INTERNAL with firewalld's words.
     """
     what = f"remove source {_source(address)} from firewalld zone {zone}"
     try:
@@ -99,7 +99,7 @@ def remove_source(zone: str, address: IPAddress) -> None:
 def has_source(zone: str, address: IPAddress) -> bool:
     """Tell whether `address` is a source of `zone`; not so without firewalld.
 
-    Raises code 999 with firewalld's words, such as INVALID_ZONE.
+    Raises Code.INTERNAL with firewalld's words, such as INVALID_ZONE.
     """
     what = f"look for source {_source(address)} in firewalld zone {zone}"
     try:

@@ -37,7 +37,7 @@ def bring_back(node: Node, device: Lent, path: str, *, whole: bool) -> None:
 
     With `whole` it has its master, addresses and routes again, too. A device that came
     home before, by a DEL that could not remove the record, is success, also where it
-    was lent again since. Raises code 999 when its name is taken on the host, which
+    was lent again since. Raises Code.INTERNAL when its name is taken on the host, which
     leaves it in the container, and when the namespace lives and the device is neither
     there nor here.
     """

@@ -42,7 +42,7 @@ def with_gateway(ip: IP, interface: int) -> IP:
     """Return `ip` on the container's `interface`, with the address of the host's end.
 
     Where the IPAM plugin names no gateway it is the first address of the subnet.
-    Raises code 999 if that is the container's own, or there is none.
+    Raises Code.INTERNAL if that is the container's own, or there is none.
     """
     gateway = ip.gateway or _first(ip.address)
     if gateway is None or gateway == ip.address.ip:
@@ -80,7 +80,7 @@ def of_host(ips: Sequence[IP]) -> list[Hop]:
 def add(
     netlink: Netlink, link: Link, hops: Iterable[Hop], *, exclusive: bool = False
 ) -> None:
-    """Have the routes through `link`; raises code 999.
+    """Have the routes through `link`; raises Code.INTERNAL.
 
     `exclusive` raises TakenError for a destination that has a route already.
     """
@@ -91,7 +91,7 @@ def add(
 
 
 def check(netlink: Netlink, link: Link, hops: Iterable[Hop]) -> None:
-    """Raise code 999 for the first of the routes that is not there."""
+    """Raise Code.INTERNAL for the first of the routes that is not there."""
     for hop in hops:
         scope = SCOPE_LINK if hop.gw is None else None
         route = Route(dst=ipaddress.ip_interface(hop.dst), gw=hop.gw, scope=scope)

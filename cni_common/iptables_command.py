@@ -82,7 +82,7 @@ def attempt(command: Sequence[str], stdin: str = "") -> tuple[int, str, str]:
 
 
 def run(command: Sequence[str], stdin: str = "") -> str:
-    """Run `command` and return what it prints; raises code 999 when it fails."""
+    """Run `command` and return what it prints; raises Code.INTERNAL when it fails."""
     status, stdout, stderr = attempt(command, stdin)
     if status != 0:
         raise failure(command, status, stderr, stdin)

@@ -49,8 +49,8 @@ class KnownMacs:
     def ensure(self, name: str, mac: str, owner: Attachment) -> None:
         """Have the table know `mac` as that of `name`.
 
-        Raises code 999 and knows nothing more when nft refuses. What the kernel may
-        have taken nevertheless is for `release` to take back.
+        Raises Code.INTERNAL and knows nothing more when nft refuses. What the kernel
+        may have taken nevertheless is for `release` to take back.
         """
         with self._lock():
             self._put(name, None, {"mac": mac, "owner": naming.comment(owner)})
@@ -58,7 +58,7 @@ class KnownMacs:
     def rebind(self, name: str, mac: str, owner: Attachment) -> None:
         """Have `name`, if it is known and of `owner`, known by `mac` and no other.
 
-        Raises code 999 and leaves it as it was when nft refuses.
+        Raises Code.INTERNAL and leaves it as it was when nft refuses.
         """
         if not self._is_on_record(name) and not own_tables.is_lost(self.table.name):
             return
@@ -73,7 +73,7 @@ class KnownMacs:
         return str((self._member(name) or {"mac": ""})["mac"])
 
     def release(self, name: str, owner: Attachment | None = None) -> None:
-        """Have nothing of `name` in the table; raises code 999.
+        """Have nothing of `name` in the table; raises Code.INTERNAL.
 
         What is known to be of somebody else than `owner` stays.
         """

@@ -37,7 +37,7 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     The subnets are on the link, unless `prefix_routes` is false. With
     `detect_duplicates` the kernel asks the network first (RFC 4862), after
     `await_carrier` has returned, because a question that nobody can hear is not asked
-    again. Raises code 999.
+    again. Raises Code.INTERNAL.
     """
     ips = result.ips
     link = link or links.existing(side.container, ifname)
@@ -68,7 +68,7 @@ def prepare(
     *,
     detect_duplicates: bool = False,
 ) -> None:
-    """Have `ifname` in the container ready to be given `ips`; raises code 999."""
+    """Have `ifname` in the container ready to be given `ips`; raises Code.INTERNAL."""
     has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
     if ips:
         with netns.entered(side.namespace):
@@ -76,7 +76,7 @@ def prepare(
 
 
 def ensure_subnets(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
-    """Have the subnets of `ips`, which `link` holds, on it; raises code 999.
+    """Have the subnets of `ips`, which `link` holds, on it; raises Code.INTERNAL.
 
     The kernel adds these routes with an address, and never again.
     """
@@ -108,8 +108,9 @@ def add_routes(
 ) -> None:
     """Have the routes `wanted` through `link`, on which the gateways `on_link` are.
 
-    Raises code 999, and code 7 for an IPv4 destination with bits behind the prefix
-    length. Those of IPv6 are cut off: in both the kernel would do the same.
+    Raises Code.INTERNAL, and Code.INVALID_CONFIG for an IPv4 destination with bits
+    behind the prefix length. Those of IPv6 are cut off: in both the kernel would do the
+    same.
     """
     for route in wanted:
         dst = route.dst.network
@@ -156,7 +157,7 @@ def held(netlink: Netlink, link: Link) -> set[IPInterface]:
 
 
 def check_addresses(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
-    """Raise code 999 for the first of `ips` that `link` lacks."""
+    """Raise Code.INTERNAL for the first of `ips` that `link` lacks."""
     present = held(inside, link)
     for ip in ips:
         if ip.address not in present:
@@ -165,7 +166,7 @@ def check_addresses(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
 
 
 def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) -> None:
-    """Raise code 999 unless `route` goes through `link` as `add_routes` adds it."""
+    """Raise Code.INTERNAL unless `link` has `route` as `add_routes` adds it."""
     table = routes.MAIN_TABLE if route.table is None else route.table
     hop = next_hop(route, ips)
     version = route.dst.version

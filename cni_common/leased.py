@@ -25,7 +25,7 @@ def settled(conf: NetConf, given: Result) -> Result:
 
 
 def require_shape(request: Request, conf: NetConf) -> None:
-    """Raise code 7 for a version whose result cannot lack the address it will lack."""
+    """Raise Code.INVALID_CONFIG for a version whose result cannot lack an address."""
     if not conf.ipam.type and not at_least(request.cni_version, "0.3.0"):
         cause = f"a result of {request.cni_version} needs an IP address"
         raise CNIError(Code.INVALID_CONFIG, f"parse ipam: {cause}")

@@ -39,7 +39,7 @@ class LimitedLink(Part):
         burst: int
 
         def require(self, node: Node) -> None:
-            """Raise code 999 for the first thing that is missing or another."""
+            """Raise Code.INTERNAL for the first thing that is missing or another."""
 
     @property
     def bucket(self) -> Bucket:
@@ -52,7 +52,7 @@ class LimitedLink(Part):
         return "" if link else f"link {self.link} is gone"
 
     def repair(self, node: Node) -> None:
-        """Limit the link anew; raises code 999."""
+        """Limit the link anew; raises Code.INTERNAL."""
         self.remove(node)
         self.ensure(node)
 
@@ -68,7 +68,7 @@ def find(node: Node, name: str, index: int) -> Link | None:
 
 
 def existing(node: Node, name: str, index: int) -> Link:
-    """Return the link of the host; raises code 999 when it is gone."""
+    """Return the link of the host; raises Code.INTERNAL when it is gone."""
     link = find(node, name, index)
     if link is None:
         raise failed(f"link {name} is gone")
@@ -76,7 +76,7 @@ def existing(node: Node, name: str, index: int) -> Link:
 
 
 def require_tbf(host: Netlink, link: Link, bucket: Bucket) -> None:
-    """Raise code 999 unless what leaves by `link` is limited to `bucket`."""
+    """Raise Code.INTERNAL unless what leaves by `link` is limited to `bucket`."""
     tbf = _discipline(host, link, "tbf", qdiscs.ROOT_HANDLE)
     # The kernel counts a burst's ticks in more bits than it shows.
     wanted = (bucket.rate, ticks(bucket) & U32_MAX, bucket.queue)
@@ -84,7 +84,7 @@ def require_tbf(host: Netlink, link: Link, bucket: Bucket) -> None:
 
 
 def require_htb(host: Netlink, link: Link, bucket: Bucket, *, by_default: bool) -> None:
-    """Raise code 999 unless a class of `link` is limited to `bucket`.
+    """Raise Code.INTERNAL unless a class of `link` is limited to `bucket`.
 
     All is, `by_default`, but what filters lead past it; else what they lead there.
     """
@@ -104,7 +104,7 @@ def require_htb(host: Netlink, link: Link, bucket: Bucket, *, by_default: bool) 
 def require_filters(
     host: Netlink, link: Link, parent: int, wanted: Iterable[Filter]
 ) -> None:
-    """Raise code 999 unless the discipline `parent` of `link` has the filters."""
+    """Raise Code.INTERNAL unless the discipline `parent` of `link` has the filters."""
     every = set(wanted)
     missing = every - set(filters.of_link(host, link, parent))
     if missing:

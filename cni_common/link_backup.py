@@ -35,7 +35,8 @@ def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> Non
     """Have `link` written down as what the link of `owner` was like.
 
     Whole or not at all. A name that no file can have is left out: no DEL of the
-    reference would find it. Raises code 5, also for a directory that others may write.
+    reference would find it. Raises Code.IO_FAILURE, also for a directory that others
+    may write.
     """
     name = _name(owner)
     if len(os.fsencode(name)) > _NAME_MAX:
@@ -54,7 +55,7 @@ def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> Non
 def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
     """Return what was written down of the link, or None without a trusted file.
 
-    Raises code 5 or 11 for one that cannot be read just now.
+    Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER for one that cannot be read just now.
     """
     try:
         with _opened(directory) as place:
@@ -73,7 +74,7 @@ def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
 
 
 def delete(directory: str, owner: Attachment) -> None:
-    """Have no backup of `owner` in a directory that is ours. Raises code 5."""
+    """Have no backup of `owner` in a directory that is ours. Raises Code.IO_FAILURE."""
     name = _name(owner)
     try:
         with suppress(*_NOT_OURS), _opened(directory) as place:
@@ -86,7 +87,7 @@ def delete(directory: str, owner: Attachment) -> None:
 
 
 def check_ready(directory: str) -> None:
-    """Raise code 5 unless `directory` could take a backup."""
+    """Raise Code.IO_FAILURE unless `directory` could take a backup."""
     try:
         if os.path.lexists(directory):
             with _opened(directory):

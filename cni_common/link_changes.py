@@ -26,7 +26,7 @@ def settings(link: Link) -> dict[str, Setting]:
 
 
 def change(netlink: Netlink, name: str, key: str, value: Setting) -> None:
-    """Have one setting of the link. Raises code 999."""
+    """Have one setting of the link. Raises Code.INTERNAL."""
     match key:
         case "mac":
             links.set_mac(netlink, name, str(value))
@@ -47,7 +47,7 @@ def follow(node: Node, end: Link, mac: str) -> None:
     bridge binds the port to the MAC that it gave (macspoofchk); with another one the
     container would be mute. On a promiscuous bridge it would get packets twice. Only a
     port that is guarded for the attachment counts: the index of the other end alone
-    could be that of a link in any namespace. Raises code 999, and changes nothing.
+    could be that of a link in any namespace. Raises Code.INTERNAL, and changes nothing.
     """
     if end.kind != "veth":
         return

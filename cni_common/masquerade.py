@@ -47,7 +47,7 @@ table {TABLE} {{
 
 
 def validate_backend(name: str) -> None:
-    """Raise code 7 unless the reference has an ipMasqBackend of this name.
+    """Raise Code.INVALID_CONFIG unless the reference has an ipMasqBackend of this name.
 
     Whichever is asked for, the rules are those of nftables.
     """
@@ -93,7 +93,7 @@ def ensure(
     """Have what leaves `subnets` masqueraded, on behalf of `attachment`.
 
     `exempt` is reached with the true source. Afterwards every subnet in use has its
-    rule, even if somebody flushed the ruleset since. Raises code 999 and registers
+    rule, even if somebody flushed the ruleset since. Raises Code.INTERNAL and registers
     nothing when nft refuses; what the kernel may have taken nevertheless is for
     `release` to take back.
     """
@@ -142,7 +142,7 @@ def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
 
 
 def check(subnets: Iterable[IPNetwork], exempt: Collection[IPNetwork] = ()) -> None:
-    """Raise code 999 unless each of `subnets` is masqueraded, but towards `exempt`."""
+    """Raise Code.INTERNAL unless `subnets` are masqueraded, towards `exempt` not."""
     present = {rule.comment for rule in nft_questions.rules(TABLE)}
     for subnet in subnets:
         exempted = exemptions.of_subnet(subnet)

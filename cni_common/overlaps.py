@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def refuse_gateways(host: Netlink, ips: Iterable[IP], *, own: str = "") -> None:
-    """Raise code 999 if the host would become a gateway that is its neighbour.
+    """Raise Code.INTERNAL if the host would become a gateway that is its neighbour.
 
     Neighbours on the link `own` apart. At constant cost.
     """
@@ -42,7 +42,8 @@ def refuse_gateways(host: Netlink, ips: Iterable[IP], *, own: str = "") -> None:
 
 
 def refuse_subnets(host: Netlink, own: Link, ips: Iterable[IP]) -> None:
-    """Raise code 999 if a subnet of `ips`, to be on the link `own`, is another's too.
+    """Raise Code.INTERNAL if a subnet of `ips`, to be on the link `own`, is another's
+    too.
 
     The kernel lists the addresses of all links.
     """
@@ -57,7 +58,7 @@ def refuse_subnets(host: Netlink, own: Link, ips: Iterable[IP]) -> None:
 
 
 def refuse_own(ips: Iterable[IP], *, link: str = "") -> None:
-    """Raise code 999 if the host has an address of `ips` itself.
+    """Raise Code.INTERNAL if the host has an address of `ips` itself.
 
     With `link` on that one only: others may lie in other networks.
     """

@@ -24,7 +24,8 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @contextmanager
 def refusal(doing: str, *, absence: bool = False) -> Iterator[None]:
-    """Raise what the system refuses in the block as code 5 or 11, saying `doing`.
+    """Raise what the system refuses in the block as Code.IO_FAILURE or
+    Code.TRY_AGAIN_LATER, saying `doing`.
 
     With `absence`, that something is not there ends the block, and is no error.
     """

@@ -148,8 +148,9 @@ class Plugin:
 def admitted(request: Request, versions: tuple[str, ...]) -> Request:
     """Return the request to be served, before any work.
 
-    Raises code 1 unless `versions` and the verb allow the configuration's version, and
-    code 8 where ADD or CHECK has no namespace but the plugin's own.
+    Raises Code.INCOMPATIBLE_VERSION unless `versions` and the verb allow the
+    configuration's version, and Code.INVALID_NETNS where ADD or CHECK has no namespace
+    but the plugin's own.
     """
     _gate_version(request, versions)
     return _settled(request)
@@ -171,9 +172,9 @@ def _gate_version(request: Request, versions: tuple[str, ...]) -> None:
 def _settled(request: Request) -> Request:
     """Return the request without CNI_NETNS if that is the plugin's own.
 
-    The container's namespace is gone then, and its number or path was given to the
-    host again, where nothing is the container's. Raises code 8 on ADD and CHECK, which
-    need one.
+    The container's namespace is gone then, and its number or path was given to the host
+    again, where nothing is the container's. Raises Code.INVALID_NETNS on ADD and CHECK,
+    which need one.
     """
     if request.command not in _WITH_NETNS or request.netns_override:
         return request
@@ -187,7 +188,7 @@ def _settled(request: Request) -> Request:
 
 
 def require_descriptors() -> None:
-    """Raise code 999 unless as many files can be opened as an ADD may need.
+    """Raise Code.INTERNAL unless as many files can be opened as an ADD may need.
 
     A limit that is met half-way would stop the undoing as well.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def required(request: Request, msg: str = "required prevResult missing") -> Result:
-    """Return prevResult; raises code 7 with `msg` when there is none."""
+    """Return prevResult; raises Code.INVALID_CONFIG with `msg` when there is none."""
     if request.prev_result is None:
         raise CNIError(Code.INVALID_CONFIG, msg)
     return request.prev_result
@@ -37,7 +37,7 @@ def mac_inside(request: Request) -> str:
 def container_end(request: Request, result: Result) -> tuple[Interface, int]:
     """Return the interface that is CNI_IFNAME in the container, and its index.
 
-    Raises code 999 when `result` has none, or has it in another namespace.
+    Raises Code.INTERNAL when `result` has none, or has it in another namespace.
     """
     for index, interface in enumerate(result.interfaces):
         if interface.name == request.ifname and interface.sandbox:

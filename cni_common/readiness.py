@@ -26,7 +26,7 @@ def takes_files(directory: str) -> bool:
 
 
 def check_records() -> None:
-    """Raise code 50 unless a record of an attachment could be written now."""
+    """Raise Code.NOT_AVAILABLE unless an attachment could be recorded now."""
     if not takes_files(state.path()):
         msg = f"write record: no file can be made in {state.ROOT}"
         raise CNIError(Code.NOT_AVAILABLE, msg)

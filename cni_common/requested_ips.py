@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def of_args(request: Request, key: str, read: Callable[[object], T]) -> list[T]:
     """Return the values of `key` in CNI_ARGS, separated there by commas.
 
-    `read` makes a value of its text, or raises ValueError. Raises code 4 for a text
-    that it refuses, and for a malformed CNI_ARGS.
+    `read` makes a value of its text, or raises ValueError. Raises
+    Code.INVALID_ENVIRONMENT for a text that it refuses, and for a malformed CNI_ARGS.
     """
     text = cniargs.parse(request.args).get(key)
     if not text:

@@ -20,7 +20,7 @@ def of_request(request: Request, conf: NetConf) -> str:
     """Return the MAC that was asked for the container's end, or an empty text.
 
     runtimeConfig.mac comes before args.cni.mac, which comes before MAC in CNI_ARGS.
-    Raises code 7, or 4 for CNI_ARGS.
+    Raises Code.INVALID_CONFIG, or Code.INVALID_ENVIRONMENT for CNI_ARGS.
     """
     pairs = cniargs.parse(request.args)
     in_args = ("CNI_ARGS MAC", pairs.get("MAC"))
@@ -31,7 +31,7 @@ def first(candidates: Iterable[tuple[str, Any]]) -> str:
     """Return the first MAC that is given, or an empty text.
 
     `candidates` are places and what is written there, in the order in which they
-    count. Raises code 7 for one that is no unicast address.
+    count. Raises Code.INVALID_CONFIG for one that is no unicast address.
     """
     for key, value in candidates:
         if not value:

@@ -208,7 +208,8 @@ _LEVELS = ("error", "warning", "info", "debug")
 def _version(versions: tuple[str, ...], stdin: BinaryIO) -> dict[str, Any]:
     """Answer in the version of the input, if there is an input at this moment.
 
-    Raises code 6 for one that is malformed, unless the rest may be yet to come.
+    Raises Code.DECODE_FAILURE for one that is malformed, unless the rest may be yet to
+    come.
     """
     stated = None
     text, whole = read_at_once(stdin)

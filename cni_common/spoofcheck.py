@@ -37,7 +37,7 @@ table {TABLE} {{
 
 
 def check(link: str, mac: str) -> None:
-    """Raise code 999 unless `link` is guarded and bound to `mac`."""
+    """Raise Code.INTERNAL unless `link` is guarded and bound to `mac`."""
     if not _PORTS.has(link, mac):
         msg = f"check spoof protection of {link}: a rule or an element is missing"
         raise CNIError(Code.INTERNAL, msg, f"in nft table {TABLE}")

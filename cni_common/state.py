@@ -6,7 +6,8 @@ rules. Directories have mode 0700, files 0600, but for what another program is m
 read; symbolic links are not followed.
 
 What is absent, and what is none of ours, is told apart from what cannot be looked at
-just now: that is code 5, or 11 where the next call may succeed.
+just now: that is Code.IO_FAILURE, or Code.TRY_AGAIN_LATER where the next call may
+succeed.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 def path(*parts: str) -> str:
     """Return the path of a state file or directory.
 
-    Raises code 5 where others could have led it elsewhere.
+    Raises Code.IO_FAILURE where others could have led it elsewhere.
     """
     if ROOT not in _trusted:
         with refusal(f"use {ROOT}", absence=True):

@@ -17,9 +17,10 @@ STDIN_MAX = 1 << 20  # bytes
 
 
 def read_all(stdin: BinaryIO) -> bytes:
-    """Return stdin up to its end; raises code 5 for what is unreadable or too large.
+    """Return stdin up to its end.
 
-    A descriptor that somebody set to be non-blocking is waited for.
+    A descriptor that somebody set to be non-blocking is waited for. Raises
+    Code.IO_FAILURE for what is unreadable or too large.
     """
     text = b""
     try:
@@ -58,7 +59,10 @@ def read_at_once(stdin: BinaryIO) -> tuple[bytes, bool]:
 
 
 def write_document(stdout: BinaryIO, document: dict[str, Any]) -> None:
-    """Print `document`; raises code 5 when stdout does not take and keep all of it."""
+    """Print `document`.
+
+    Raises Code.IO_FAILURE when stdout does not take and keep all of it.
+    """
     rest = memoryview(json_text.dumps_indented(document).encode())
     try:
         while rest:

@@ -67,8 +67,8 @@ def is_there() -> bool:
 class Bus:
     """A connection to the system bus, all of which ends `seconds` after it began.
 
-    Raises AbsentError when there is no bus for us, and code 999 for one that does not
-    answer in time or not in the words of D-Bus.
+    Raises AbsentError when there is no bus for us, and Code.INTERNAL for one that does
+    not answer in time or not in the words of D-Bus.
     """
 
     def __init__(self, seconds: float) -> None:

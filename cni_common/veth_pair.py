@@ -32,7 +32,7 @@ def free_name(host: Netlink, attachment: Attachment) -> str:
 
 
 def validate_mtu(mtu: int) -> None:
-    """Raise code 7 unless `mtu`, in bytes, is 0 or one that a veth may have."""
+    """Raise Code.INVALID_CONFIG unless `mtu` is 0 or one that a veth may have."""
     if not 0 <= mtu <= MTU_MAX:
         msg = f"parse mtu: {mtu} is not between 0 and {MTU_MAX}"
         raise CNIError(Code.INVALID_CONFIG, msg)

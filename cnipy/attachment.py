@@ -44,8 +44,8 @@ def container_id_of(netns: str) -> str:
 def from_environment(netns: str, env: Mapping[str, str]) -> Attachment:
     """Return the attachment that cnitool's variables describe.
 
-    CNI_IFNAME, CNI_ARGS and CAP_ARGS (a JSON object) are read. Raises code 4 for a
-    variable that cannot be understood.
+    CNI_IFNAME, CNI_ARGS and CAP_ARGS (a JSON object) are read. Raises
+    Code.INVALID_ENVIRONMENT for a variable that cannot be understood.
     """
     path = path_of(netns)
     return Attachment(
@@ -68,7 +68,8 @@ def path_of(netns: str) -> str:
 
 
 def check_exists(netns: str, attachment: Attachment) -> None:
-    """Raise code 8, saying which names there are, if `netns` is a name of none.
+    """Raise Code.INVALID_NETNS, saying which names there are, if `netns` is a name of
+    none.
 
     A path is left to the plugins, as the runtimes leave it.
     """

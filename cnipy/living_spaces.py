@@ -83,7 +83,8 @@ def identity_at(path: str) -> str:
     """Return the identity of the namespace at `path`, as records have it.
 
     Empty when there is none: a file left where one was mounted is no namespace. Raises
-    code 5 or 11 when it cannot be told, for what is unreadable is not dead.
+    Code.IO_FAILURE or Code.TRY_AGAIN_LATER when it cannot be told, for what is
+    unreadable is not dead.
     """
     identity = netns_identity.at(path)
     device = netns_identity.at(_OWN).partition(":")[0]

@@ -38,7 +38,8 @@ def load(directory: str, name: str) -> Network:
 
     Files *.conflist come first in the order of their names, then *.conf and *.json,
     which hold a single plugin; the first whose name matches is taken. Raises
-    NotFoundError, or code 6 or 7 for a malformed file that comes before it.
+    NotFoundError, or Code.DECODE_FAILURE or Code.INVALID_CONFIG for a malformed file
+    that comes before it.
     """
     for file in _files(directory, _LISTS):
         network = read(file)
@@ -57,7 +58,10 @@ def load(directory: str, name: str) -> Network:
 
 
 def read(file: str) -> Network:
-    """Return the network in a conflist; raises code 5, 6 or 7 naming the file."""
+    """Return the network in a conflist.
+
+    Raises Code.IO_FAILURE, Code.DECODE_FAILURE or Code.INVALID_CONFIG naming the file.
+    """
     return parse(_content(file), file)
 
 
@@ -105,7 +109,9 @@ def _hint(single: dict[str, Any], file: str) -> str:
 
 
 def parse(text: bytes, source: str) -> Network:
-    """Return the network in a conflist; raises code 6 or 7 naming `source`."""
+    """Return the network in a conflist; raises Code.DECODE_FAILURE or
+    Code.INVALID_CONFIG naming `source`.
+    """
     document = gojson.load_object(text, source)
     name = document.get("name")
     if not isinstance(name, str) or not name:

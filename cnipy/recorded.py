@@ -35,7 +35,10 @@ class Recorded:
 
     @property
     def lives(self) -> bool:
-        """Whether its namespace is where it was; raises code 5 or 11."""
+        """Whether its namespace is where it was.
+
+        Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER.
+        """
         return netns_identity.lives(self.attachment.netns, self.identity)
 
 
@@ -66,7 +69,8 @@ def chosen(
     """Return the attachments that are meant, all of them without a name.
 
     A container is named by its ID, by the beginning of it, or by its namespace as for
-    ADD. Raises code 3 or 7 for a name that nothing has; `networks` have configurations.
+    ADD. Raises Code.UNKNOWN_CONTAINER or Code.INVALID_CONFIG for a name that nothing
+    has; `networks` have configurations.
     """
     if network is None:
         return list(found.values())

@@ -49,9 +49,9 @@ def uninstall(
 ) -> None:
     """Have nothing of ours in `directory`, and there again what install moved aside.
 
-    Raises code 7, with nothing changed, when a file of others has the place of one
-    that was kept; code 11 when calls are still under way, and all but the extracted
-    tree and the command are gone.
+    Raises Code.INVALID_CONFIG, with nothing changed, when a file of others has the
+    place of one that was kept; Code.TRY_AGAIN_LATER when calls are still under way, and
+    all but the extracted tree and the command are gone.
     """
     found = plan(directory, [*sorted(names), COMMAND])
     warm_units.remove(unit_dir, directory, tell)
@@ -68,7 +68,10 @@ def uninstall(
 
 
 def plan(directory: str, names: Sequence[str]) -> Plan:
-    """Return what uninstalling changes; raises code 7 where it cannot be decided."""
+    """Return what uninstalling changes.
+
+    Raises Code.INVALID_CONFIG where it cannot be decided.
+    """
     restored, removed, refused = [], [], []
     roots, builds = [], set()
     for name in names:

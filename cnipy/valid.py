@@ -43,8 +43,9 @@ def named(keys: Iterable[str]) -> set[tuple[str, str]]:
 def listed_in_file(file: str) -> set[tuple[str, str]]:
     """Return the attachments of a JSON file in the form of cni.dev/valid-attachments.
 
-    Raises code 5, 6 or 7; a list of which only a part is understood is refused, for
-    collecting with it would detach what lives.
+    Raises Code.IO_FAILURE, Code.DECODE_FAILURE or Code.INVALID_CONFIG; a list of which
+    only a part is understood is refused, for collecting with it would detach what
+    lives.
     """
     try:
         with open(file, "rb") as opened:

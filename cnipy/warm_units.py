@@ -23,7 +23,7 @@ def remove(unit_dir: str, bin_dir: str, tell: Callable[[str], object]) -> None:
     """Have neither unit in `unit_dir` if they are for the command in `bin_dir`.
 
     Where systemd runs, the socket is disabled and both are stopped first. Raises
-    code 999 when systemd refuses.
+    Code.INTERNAL when systemd refuses.
     """
     service = os.path.join(unit_dir, SERVICE)
     if not starts(service, bin_dir):

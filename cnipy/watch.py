@@ -57,7 +57,7 @@ class Scope:
 def watch(repair: Callable[[Scope], None]) -> None:
     """Call `repair` for everything now, and then whenever it may have work.
 
-    Returns after SIGTERM or SIGINT, when `repair` has finished. Raises code 999.
+    Returns after SIGTERM or SIGINT, when `repair` has finished. Raises Code.INTERNAL.
     """
     gc.enable()  # a call does without, but this one stays
     with Notices(_OURS) as notices, _ending() as ended:

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 class Scheme:
     """How the chained plugin `name` makes a plan of a configuration.
 
-    `wished` returns what is asked for, something false for nothing; it raises code 4 or
-    7. `facts` looks at host and container, before anything is changed, and has the
-    parts that an earlier ADD made, if it is the same attachment; with those CHECK is
-    served too. `plan` makes parts of wish and facts: it knows nothing of the host.
-    `told` returns prevResult with what the parts have changed. `ready` raises code 50
-    unless ADD could do its work. `kinds` are the modules of the parts that are looked
-    for without a record, `refusal` is said where prevResult is missing.
+    `wished` returns what is asked for, something false for nothing; it raises
+    Code.INVALID_ENVIRONMENT or Code.INVALID_CONFIG. `facts` looks at host and
+    container, before anything is changed, and has the parts that an earlier ADD made,
+    if it is the same attachment; with those CHECK is served too. `plan` makes parts of
+    wish and facts: it knows nothing of the host. `told` returns prevResult with what
+    the parts have changed. `ready` raises Code.NOT_AVAILABLE unless ADD could do its
+    work. `kinds` are the modules of the parts that are looked for without a record,
+    `refusal` is said where prevResult is missing.
     """
 
     name: str
@@ -121,7 +122,7 @@ def _delete(scheme: Scheme, request: Request) -> None:
 
 
 def check(scheme: Scheme, request: Request, conf: Any) -> None:
-    """Raise code 999 unless what is asked for is so."""
+    """Raise Code.INTERNAL unless what is asked for is so."""
     wished = scheme.wished(request, conf)
     previous.required(request, scheme.refusal)
     if not wished:
@@ -136,7 +137,7 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
 def _same_namespace(node: Node, request: Request, noted: Record) -> Record | None:
     """Return what is noted, if it is of the container's present namespace.
 
-    What is left of another one that is gone is deleted. Raises code 999 where the
+    What is left of another one that is gone is deleted. Raises Code.INTERNAL where the
     attachment lives elsewhere.
     """
     if noted.netns_identity == node.namespace.identity:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def require(node: Node, parts: Iterable[Part]) -> None:
-    """Raise code 999 unless all is as wanted: the first difference, then the others."""
+    """Raise Code.INTERNAL with the first difference; the others are its details."""
     found = list(differences(node, parts))
     if found:
         first, *rest = found

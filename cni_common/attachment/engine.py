@@ -102,7 +102,7 @@ def delete(scheme: Scheme, request: Request, conf: Any) -> None:
 
 
 def check(scheme: Scheme, request: Request, conf: Any) -> None:
-    """Raise code 999 unless all that ADD did is still there, as prevResult says.
+    """Raise Code.INTERNAL unless all that ADD did is still there, as prevResult says.
 
     What later plugins of a chain may change is accepted: another MTU, another MAC if
     prevResult says so, further addresses and routes.
@@ -130,8 +130,8 @@ def explain(
 ) -> tuple[Plan, Result]:
     """Return the plan that ADD would carry out with what is `leased`, and its result.
 
-    Nothing is done. The result has the interfaces by their names alone. Raises code 7
-    or 999, as ADD does before it changes anything.
+    Nothing is done. The result has the interfaces by their names alone. Raises
+    Code.INVALID_CONFIG or Code.INTERNAL, as ADD does before it changes anything.
     """
     conf.validate_for(request)
     attachment = Attachment.of(request)
@@ -163,9 +163,9 @@ def make(node: Node, request: Request, parts: Iterable[Part]) -> None:
 def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result | None:
     """Return what the same ADD answered before, if that lives; it lacks nothing then.
 
-    What an ADD that was killed has left is deleted. Raises code 999 for an interface of
-    anybody else, or of an ADD with another configuration, and for an attachment that
-    lives in another namespace.
+    What an ADD that was killed has left is deleted. Raises Code.INTERNAL for an
+    interface of anybody else, or of an ADD with another configuration, and for an
+    attachment that lives in another namespace.
     """
     found = record.read(scheme.name, node.attachment)
     if found is None:

@@ -67,7 +67,7 @@ class Node:
 
     @property
     def host(self) -> Netlink:
-        """A netlink socket of the host's namespace; raises code 999."""
+        """A netlink socket of the host's namespace; raises Code.INTERNAL."""
         if self._host is None:
             from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - see above
 
@@ -77,7 +77,10 @@ class Node:
 
     @property
     def container(self) -> Netlink:
-        """A netlink socket of the container's namespace; raises code 8 or 999."""
+        """A netlink socket of the container's namespace.
+
+        Raises Code.INVALID_NETNS or Code.INTERNAL.
+        """
         if self._container is None:
             from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - see above
 
@@ -87,7 +90,7 @@ class Node:
 
     @property
     def namespace(self) -> Namespace:
-        """The container's namespace; raises code 8 where there is none."""
+        """The container's namespace; raises Code.INVALID_NETNS where there is none."""
         if self._namespace is None:
             self._namespace = self.hold(netns.open_path(self.attachment.netns))
         return self._namespace
@@ -100,17 +103,23 @@ class Node:
         return tuple(previous.interfaces(self.request)) if self.request else ()
 
     def entered(self) -> AbstractContextManager[None]:
-        """Have the calling thread in the container's namespace; raises code 8."""
+        """Have the calling thread in the container's namespace.
+
+        Raises Code.INVALID_NETNS.
+        """
         return netns.entered(self.namespace)
 
     def lives(self) -> bool:
-        """Tell whether the container's namespace is there; raises code 5 or 11."""
+        """Tell whether the container's namespace is there.
+
+        Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER.
+        """
         return netns.lives(self.attachment.netns, self.identity)
 
     def living(self) -> str:
         """Return where the namespace is, by CNI_NETNS or by the record; "" if gone.
 
-        Raises code 5 or 11.
+        Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER.
         """
         recorded = self.noted.netns if self.noted else ""
         for path in (self.attachment.netns, recorded):
@@ -121,7 +130,8 @@ class Node:
     def finds_namespace(self) -> bool:
         """Tell whether the container's namespace is at its path, or where it was.
 
-        It is `namespace` then. Raises code 8 or 11 when that cannot be told.
+        It is `namespace` then. Raises Code.INVALID_NETNS or Code.TRY_AGAIN_LATER when
+        that cannot be told.
         """
         recorded = self.noted.netns if self.noted else ""
         for path in dict.fromkeys((self.attachment.netns, recorded)):
@@ -140,7 +150,7 @@ class Node:
     def link(self, name: str) -> Link:
         """Return the link `name` of the host as this call has seen it last.
 
-        Raises code 999 when there is none.
+        Raises Code.INTERNAL when there is none.
         """
         found = self.known.get(name)
         if found is None:
@@ -161,7 +171,7 @@ class Node:
     def end(self, name: str) -> Link:
         """Return the link `name` of the container as this call has seen it last.
 
-        Raises code 8 or 999 when there is none.
+        Raises Code.INVALID_NETNS or Code.INTERNAL when there is none.
         """
         found = self._ends.get(name)
         if found is None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def refuse_elsewhere(node: Node, request: Request, path: str, identity: str) -> None:
-    """Raise code 999 if the attachment lives in another namespace than CNI_NETNS.
+    """Raise Code.INTERNAL if the attachment lives in another namespace than CNI_NETNS.
 
     `path` and `identity` are those of the namespace in which it was made.
     """
@@ -23,7 +23,7 @@ def refuse_elsewhere(node: Node, request: Request, path: str, identity: str) -> 
 
 
 def refuse_existing(node: Node, request: Request) -> None:
-    """Raise code 999 if the container has CNI_IFNAME already (section 2, ADD)."""
+    """Raise Code.INTERNAL if the container has CNI_IFNAME already (section 2, ADD)."""
     if links.get(node.container, request.ifname) is not None:
         raise existing(node, request.ifname)
 

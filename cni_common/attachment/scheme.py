@@ -84,10 +84,10 @@ class Scheme:
 
     `facts` looks at the host, before anything is changed; `told` has the same facts
     from a prevResult, for CHECK. `settled` completes what the IPAM plugin gave; `plan`
-    makes the plan: both know nothing of the host. `ready` raises code 50 unless ADD
-    could do its work. `kinds` are the parts, by module, that are looked for without a
-    record; `remains` looks for what only the configuration tells of. With `link_first`
-    an IPAM plugin of others finds the link.
+    makes the plan: both know nothing of the host. `ready` raises Code.NOT_AVAILABLE
+    unless ADD could do its work. `kinds` are the parts, by module, that are looked for
+    without a record; `remains` looks for what only the configuration tells of. With
+    `link_first` an IPAM plugin of others finds the link.
     """
 
     name: str

@@ -75,7 +75,7 @@ def add(
 
     IPv6 addresses are usable at once unless `detect_duplicates`. Without
     `prefix_routes` the kernel adds no route to their subnets, now or whenever the
-    link comes up again. Raises code 999.
+    link comes up again. Raises Code.INTERNAL.
     """
     requests = []
     for address in addresses:
@@ -90,7 +90,10 @@ def add(
 def ensure(
     netlink: Netlink, link: Link, address: IPInterface, *, prefix_route: bool = True
 ) -> bool:
-    """Have `link` hold `address`; tell whether this call added it. Raises code 999."""
+    """Have `link` hold `address`; tell whether this call added it.
+
+    Raises Code.INTERNAL.
+    """
     flags = _flags(address, prefix_routes=prefix_route)
     message = _message(link, address, flags)
     (error,) = netlink.outcomes([(message, RTM_NEWADDR, CREATE | EXCLUSIVE)])
@@ -100,7 +103,7 @@ def ensure(
 
 
 def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
-    """Have `link` not hold `address`. Raises code 999."""
+    """Have `link` not hold `address`. Raises Code.INTERNAL."""
     message = _message(link, address, _flags(address))
     (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
     if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
@@ -119,7 +122,7 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
     """Return when no address of `link` is tentative any more.
 
     `netlink` must be a socket of the link's namespace, and the calling thread in it.
-    Raises code 999 for a duplicate and after `seconds`.
+    Raises Code.INTERNAL for a duplicate and after `seconds`.
     """
     with Netlink(groups=GROUP_IPV6_ADDRESS) as events:
         until = time.monotonic() + seconds

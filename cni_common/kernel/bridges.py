@@ -55,7 +55,7 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
     """Have a bridge called `name`, up; tell whether it was made by this call.
 
     Its address is given at creation, so that no port and no udev rule changes it.
-    Raises code 999 when the kernel will not.
+    Raises Code.INTERNAL when the kernel will not.
     """
     options = [attribute(BR_VLAN_FILTERING, b"\1")] if vlan_filtering else []
     try:
@@ -72,7 +72,7 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
 
 
 def existing(netlink: Netlink, name: str) -> Link:
-    """Return the bridge `name`; raises code 999 when that is no bridge."""
+    """Return the bridge `name`; raises Code.INTERNAL when that is no bridge."""
     link = links.existing(netlink, name)
     if link.kind != "bridge":
         msg = f'use bridge {name}: "{name}" already exists but is not a bridge'
@@ -83,7 +83,7 @@ def existing(netlink: Netlink, name: str) -> Link:
 def option(netlink: Netlink, name: str, kind: int) -> int:
     """Return the option `kind` of the bridge `name` (IFLA_BR_*, linux/if_link.h).
 
-    Raises code 999.
+    Raises Code.INTERNAL.
     """
     message = LinkRequest(text(IFNAME, name), links.WITHOUT_STATISTICS)
     try:
@@ -94,7 +94,10 @@ def option(netlink: Netlink, name: str, kind: int) -> int:
 
 
 def set_option(netlink: Netlink, name: str, *options: bytes) -> None:
-    """Give the bridge `name` the `options`, attributes of its kind. Raises code 999."""
+    """Give the bridge `name` the `options`, attributes of its kind.
+
+    Raises Code.INTERNAL.
+    """
     described = text(INFO_KIND, "bridge") + attribute(INFO_DATA, *options)
     message = LinkRequest(text(IFNAME, name), attribute(LINKINFO, described))
     try:

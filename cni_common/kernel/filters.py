@@ -74,7 +74,7 @@ def keys(network: IPNetwork, *, source: bool) -> tuple[bytes, ...]:
 
 
 def add(netlink: Netlink, link: Link, parent: int, wanted: Sequence[Filter]) -> None:
-    """Add filters to the discipline `parent` of `link`; raises code 999."""
+    """Add filters to the discipline `parent` of `link`; raises Code.INTERNAL."""
     requests = [
         TcRequest(
             link.index,
@@ -97,7 +97,7 @@ def add(netlink: Netlink, link: Link, parent: int, wanted: Sequence[Filter]) -> 
 def delete(
     netlink: Netlink, link: Link, parent: int, unwanted: Iterable[tuple[int, int]]
 ) -> None:
-    """Have no filter of a priority and protocol of `unwanted`. Raises code 999."""
+    """Have no filter of a priority and protocol of `unwanted`. Raises Code.INTERNAL."""
     requests = [
         (TcRequest(link.index, parent=parent, priority=priority, protocol=protocol),)
         for priority, protocol in sorted(set(unwanted))

@@ -16,7 +16,8 @@ _NAME = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
 def enable(versions: Iterable[int]) -> list[tuple[str, str]]:
-    """Have packets of the IP `versions` (4, 6) forwarded: all of them, or code 999.
+    """Have packets of the IP `versions` (4, 6) forwarded: all of them, or
+    Code.INTERNAL.
 
     Returns what that changed, for `revert`.
 

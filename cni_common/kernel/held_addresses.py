@@ -36,7 +36,10 @@ def existing(links: Collection[str]) -> list[str]:
 
 
 def besides(links: Collection[str]) -> list[IPAddress]:
-    """Return the addresses of all links but `links`, each once; raises code 999."""
+    """Return the addresses of all links but `links`, each once.
+
+    Raises Code.INTERNAL.
+    """
     apart = {if_nametoindex(link) for link in existing(links)}
     for _ in range(_ATTEMPTS):
         with suppress(InterruptedError):  # addresses came and went meanwhile

@@ -76,22 +76,22 @@ class _Answer:
 
 
 def of_link(netlink: Netlink, link: Link) -> Identity:
-    """Return what `link` is. Raises code 999."""
+    """Return what `link` is. Raises Code.INTERNAL."""
     return _ask(netlink, link).identity
 
 
 def alternative_names(netlink: Netlink, link: Link) -> tuple[str, ...]:
-    """Return the names that `link` has beside its own. Raises code 999."""
+    """Return the names that `link` has beside its own. Raises Code.INTERNAL."""
     return _ask(netlink, link).alternative_names
 
 
 def add_name(netlink: Netlink, link: Link, name: str) -> None:
-    """Have the alternative name `name` on `link`. Raises code 999."""
+    """Have the alternative name `name` on `link`. Raises Code.INTERNAL."""
     _name(netlink, link, name, _RTM_NEWLINKPROP, CREATE | EXCLUSIVE | APPEND)
 
 
 def delete_name(netlink: Netlink, link: Link, name: str) -> None:
-    """Have no alternative name `name` on `link`. Raises code 999."""
+    """Have no alternative name `name` on `link`. Raises Code.INTERNAL."""
     _name(netlink, link, name, _RTM_DELLINKPROP, 0)
 
 

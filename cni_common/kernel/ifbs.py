@@ -22,7 +22,7 @@ KIND = "ifb"
 def add(netlink: Netlink, name: str, *, mac: str, mtu: int) -> bool:
     """Add an ifb that is up; false if there is a link of that name.
 
-    `mtu` in bytes. Raises code 999.
+    `mtu` in bytes. Raises Code.INTERNAL.
     """
     try:
         links.add(netlink, name, KIND, mac=mac, mtu=mtu)

@@ -17,7 +17,8 @@ def is_enabled(link: str) -> bool:
 def enable(link: str) -> bool:
     """Have IPv6 in use on `link`, which a host may have off by default.
 
-    Tells whether this call did it. Raises code 999, also where there is no IPv6 at all.
+    Tells whether this call did it. Raises Code.INTERNAL, also where there is no IPv6 at
+    all.
     """
     if is_enabled(link):
         return False

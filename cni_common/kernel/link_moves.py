@@ -30,7 +30,7 @@ def move(
 
     Nothing has happened when a link called `name` is there already and the link's
     present name is in use there, too. Otherwise the kernel may have moved the link
-    under its present name when it refuses. Raises code 999.
+    under its present name when it refuses. Raises Code.INTERNAL.
     """
     message = LinkRequest(
         number(_NET_NS_FD, target.fd),
@@ -44,7 +44,7 @@ def move(
 def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
     """Have `link`, which is down, called `name`; false if another one is called so.
 
-    With `alias` it gets that in the same request. Raises code 999.
+    With `alias` it gets that in the same request. Raises Code.INTERNAL.
     """
     attributes = [text(IFNAME, name)]
     if alias:
@@ -60,7 +60,7 @@ def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
 
 
 def enslave(netlink: Netlink, link: Link, master: Link) -> None:
-    """Have `link` as a port of `master`. Raises code 999."""
+    """Have `link` as a port of `master`. Raises Code.INTERNAL."""
     message = LinkRequest(number(MASTER, master.index), index=link.index)
     _act(netlink, message, "set link", f"{link.name} master {master.name}")
 

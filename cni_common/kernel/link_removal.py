@@ -34,7 +34,7 @@ _freeing: list[Errand] = []
 def delete(link: Link) -> None:
     """Make `link`, of the calling thread's namespace, absent; a veth's peer goes too.
 
-    Afterwards neither name nor index finds it. Raises code 999.
+    Afterwards neither name nor index finds it. Raises Code.INTERNAL.
     """
     _freeing[:] = [errand for errand in _freeing if errand.is_under_way()]
     try:

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 def set_mtu(netlink: Netlink, name: str, mtu: int) -> None:
-    """Give the link the MTU `mtu`, in bytes. Raises code 999."""
+    """Give the link the MTU `mtu`, in bytes. Raises Code.INTERNAL."""
     message = LinkRequest(text(IFNAME, name), number(MTU, mtu))
     _change(netlink, message, f"{name} mtu {mtu}")
 
 
 def set_master(netlink: Netlink, link: Link, master: Link) -> None:
-    """Make the link a port of `master`. Raises code 999."""
+    """Make the link a port of `master`. Raises Code.INTERNAL."""
     message = LinkRequest(text(IFNAME, link.name), number(MASTER, master.index))
     _change(netlink, message, f"{link.name} master {master.name}")
 
 
 def set_tx_queue_length(netlink: Netlink, name: str, packets: int) -> None:
-    """Have the link's transmit queue hold `packets` packets. Raises code 999."""
+    """Have the link's transmit queue hold `packets` packets. Raises Code.INTERNAL."""
     message = LinkRequest(text(IFNAME, name), number(TXQLEN, packets))
     _change(netlink, message, f"{name} txqueuelen {packets}")
 
@@ -36,7 +36,7 @@ def set_tx_queue_length(netlink: Netlink, name: str, packets: int) -> None:
 def set_all_multicast(netlink: Netlink, name: str, *, on: bool = True) -> None:
     """Make the link receive every multicast frame, or its own groups'.
 
-    Raises code 999.
+    Raises Code.INTERNAL.
     """
     flags = IFF_ALLMULTI if on else 0
     message = LinkRequest(text(IFNAME, name), flags=flags, change=IFF_ALLMULTI)

@@ -59,7 +59,7 @@ def by_index(netlink: Netlink, index: int) -> Link | None:
 
 
 def existing(netlink: Netlink, name: str) -> Link:
-    """Return the link called `name`; raises code 999 when there is none."""
+    """Return the link called `name`; raises Code.INTERNAL when there is none."""
     link = get(netlink, name)
     if link is None:
         msg = f"find link {name}: no such device"
@@ -74,13 +74,16 @@ def has_ports(netlink: Netlink, master: Link) -> bool:
 
 
 def of_kind(netlink: Netlink, kind: str) -> list[Link]:
-    """Return every link of a kind; for GC and lost records only. Raises code 999."""
+    """Return every link of a kind; for GC and lost records only.
+
+    Raises Code.INTERNAL.
+    """
     message = LinkRequest(attribute(LINKINFO, text(INFO_KIND, kind)))
     return [link for link in listed(netlink, message) if link.kind == kind]
 
 
 def listed(netlink: Netlink, message: LinkRequest) -> list[Link]:
-    """Return the links that `message` asks for; raises code 999."""
+    """Return the links that `message` asks for; raises Code.INTERNAL."""
     try:
         found = netlink.dump(message, RTM_GETLINK, LinkAnswer)
     except NetlinkError as error:
@@ -106,7 +109,7 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
 
     Both ends have their final names and addresses from the start, so that udev has
     nothing to rewrite. `mtu` in bytes, 0 leaves it to the kernel. The host end is
-    up unless `up` is false; the peer is down. Raises code 999.
+    up unless `up` is false; the peer is down. Raises Code.INTERNAL.
     """
     other = [
         ("IFLA_IFNAME", peer),
@@ -202,7 +205,7 @@ def announce(netlink: Netlink, link: Link) -> None:
 
 
 def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> Link:
-    """Return the bridge port `name` when it is enabled; raises code 999 after
+    """Return the bridge port `name` when it is enabled; raises Code.INTERNAL after
     `seconds`.
 
     The kernel enables a port when it has seen the carrier, which it does in a work
@@ -218,7 +221,7 @@ def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> Lin
 
 
 def wait_operational(netlink: Netlink, name: str, seconds: float = 10.0) -> Link:
-    """Return the link `name` when it sends what it is given; raises code 999 after
+    """Return the link `name` when it sends what it is given; raises Code.INTERNAL after
     `seconds`.
 
     The kernel starts the queue of a link whose carrier came after it was up in a

@@ -68,7 +68,7 @@ def ensure(link: str, answer: int) -> bool:
 def delete(link: str, *, discipline: bool) -> None:
     """Have no such filter at `link`, and no `discipline` unless others use it now.
 
-    Raises code 999.
+    Raises Code.INTERNAL.
     """
     try:
         index = if_nametoindex(link)

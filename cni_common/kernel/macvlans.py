@@ -53,8 +53,8 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     the link is made where it is to be, so that it is never seen elsewhere.
 
     `mtu` in bytes, 0 is the master's; `bc_queue_len` in frames, 0 is the kernel's. In
-    mode passthru the kernel gives it the master's MAC rather than `mac`. Raises code
-    999.
+    mode passthru the kernel gives it the master's MAC rather than `mac`. Raises
+    Code.INTERNAL.
     """
     attributes: list[tuple[str, Any]] = [
         ("IFLA_IFNAME", passing),
@@ -78,7 +78,7 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
 def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> None:
     """Have the macvlan `link` in `mode`, and with `bc_queue_len` frames if not 0.
 
-    Raises code 999; the kernel lets none into mode passthru, or out of it.
+    Raises Code.INTERNAL; the kernel lets none into mode passthru, or out of it.
     """
     message = pyroute2_messages.ifinfmsg()
     message["index"] = link.index

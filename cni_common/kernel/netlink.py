@@ -49,8 +49,8 @@ class DumpInterruptedError(Exception):
 class Netlink:
     """An rtnetlink socket of the namespace in which it was opened.
 
-    It stays with that namespace whatever the thread enters later. Raises code 999 where
-    the kernel gives none.
+    It stays with that namespace whatever the thread enters later. Raises Code.INTERNAL
+    where the kernel gives none.
     """
 
     def __init__(self, groups: int = 0) -> None:

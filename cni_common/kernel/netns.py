@@ -56,9 +56,10 @@ class Namespace:
 
 
 def open_path(path: str) -> Namespace:
-    """Return the network namespace at `path`; raises code 8 when there is none.
+    """Return the network namespace at `path`.
 
-    Code 11 when this host cannot open anything just now.
+    Raises Code.INVALID_NETNS when there is none, and Code.TRY_AGAIN_LATER when this
+    host cannot open anything just now.
     """
     try:
         return _opened(path)

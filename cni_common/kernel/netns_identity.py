@@ -16,8 +16,8 @@ OWN = "/proc/thread-self/ns/net"
 def at(path: str) -> str:
     """Return the identity of what is at `path`, or an empty text if nothing is.
 
-    No other living network namespace has the same. Raises code 5 or 11 when it
-    cannot be told.
+    No other living network namespace has the same. Raises Code.IO_FAILURE or
+    Code.TRY_AGAIN_LATER when it cannot be told.
     """
     try:
         status = os.stat(path)
@@ -33,7 +33,7 @@ def at(path: str) -> str:
 def lives(path: str, identity: str) -> bool:
     """Tell whether the namespace that had `identity` is still found at `path`.
 
-    Raises code 5 or 11 when it cannot be told.
+    Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER when it cannot be told.
     """
     return bool(identity) and at(path) == identity
 

@@ -94,12 +94,12 @@ def list_text(command: str) -> str:
 
 
 def check_writable() -> None:
-    """Raise code 999 unless the kernel takes a transaction from us: for STATUS."""
+    """Raise Code.INTERNAL unless the kernel takes a transaction from us: for STATUS."""
     run("add table inet cnipy_status; delete table inet cnipy_status")
 
 
 def check_openable() -> None:
-    """Raise code 999 unless libnftables could open its sockets at this moment.
+    """Raise Code.INTERNAL unless libnftables could open its sockets at this moment.
 
     It ends the process where it cannot (netlink_init_error() in its src/netlink.c):
     without nfnetlink in the kernel, descriptors or memory, or under a filter of
@@ -117,7 +117,7 @@ def quote(text: str) -> str:
 def load() -> Any:
     """Return the binding of libnftables; that is in memory, and nothing opened.
 
-    Raises code 999 without it.
+    Raises Code.INTERNAL without it.
     """
     import ctypes  # noqa: PLC0415 - dear, and only where rules are touched
 
@@ -130,7 +130,7 @@ def load() -> Any:
 
 
 def rehearse() -> None:
-    """Have a context made and closed; raises code 999 without the library.
+    """Have a context made and closed; raises Code.INTERNAL without the library.
 
     What libnftables makes at its first use is there then for the next. Nothing is
     asked: an answer would take the longer the more elements there are.

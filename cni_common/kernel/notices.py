@@ -64,7 +64,7 @@ class Notices:
     def __init__(self, ours: str) -> None:
         """Listen; rules of tables whose names begin with `ours` are passed on.
 
-        Raises code 999.
+        Raises Code.INTERNAL.
         """
         self._ours = ours
         try:

@@ -64,12 +64,15 @@ class Process:
     def is_in_our_netns(self) -> bool:
         """Tell whether it works in the calling thread's network namespace.
 
-        Raises code 5 or 11 when it cannot be told.
+        Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER when it cannot be told.
         """
         return netns_identity.is_own(f"/proc/{self.pid}/ns/net")
 
     def send(self, number: int) -> None:
-        """Send a signal; to one that has ended it is nothing. Raises code 5."""
+        """Send a signal; to one that has ended it is nothing.
+
+        Raises Code.IO_FAILURE.
+        """
         import signal  # noqa: PLC0415 - dear, and few are sent one
 
         try:
@@ -109,7 +112,7 @@ def _target(link: str) -> str:
 def opened(pid: int) -> Iterator[Process | None]:
     """Yield the process that has the number `pid` now, or None when there is none.
 
-    Raises code 5 or 11 when it cannot be told.
+    Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER when it cannot be told.
     """
     try:
         fd = os.pidfd_open(pid)

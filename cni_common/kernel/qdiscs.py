@@ -56,7 +56,7 @@ class Qdisc:
 
 
 def add_tbf(netlink: Netlink, link: Link, bucket: Bucket) -> None:
-    """Have all that leaves by `link` limited to `bucket`; raises code 999.
+    """Have all that leaves by `link` limited to `bucket`; raises Code.INTERNAL.
 
     A link that has a discipline of somebody else is refused.
     """
@@ -80,7 +80,7 @@ def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
     """Have a root that leads packets into the class LIMITED, or past it.
 
     Its filters say which go the other way; flow 1:0 is past it. The class is to be
-    made by `add_limited_class`. Raises code 999.
+    made by `add_limited_class`. Raises Code.INTERNAL.
     """
     default = _LIMITED_MINOR if limits_by_default else 0
     numbers = (_HTB_VERSION, 10, default, 0, 0)
@@ -92,7 +92,7 @@ def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
 def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
     """Have the class LIMITED of an htb root, with a queue as long as tbf's.
 
-    htb takes a burst of at most 274 seconds at the rate. Raises code 999.
+    htb takes a burst of at most 274 seconds at the rate. Raises Code.INTERNAL.
     """
     burst = min(ticks(bucket), U32_MAX)
     numbers = _NUMBERS[5].pack(burst, burst, _HTB_QUANTUM, 0, 0)
@@ -110,7 +110,7 @@ def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
 
 
 def add_ingress(netlink: Netlink, link: Link) -> None:
-    """Have a place for filters of what comes in by `link`; raises code 999.
+    """Have a place for filters of what comes in by `link`; raises Code.INTERNAL.
 
     A link that has such a place already is refused; `has_ingress` tells.
     """

@@ -61,7 +61,7 @@ def connected(address: IPAddress) -> Connected | None:
 
 def link_towards(address: IPAddress) -> str:
     """Return the name of the link by which the calling thread's namespace reaches
-    `address`; raises code 999 when there is no route.
+    `address`; raises Code.INTERNAL when there is no route.
     """
     return _link_of(_ask(address), address)
 

@@ -49,8 +49,8 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
 
     With `on_link` the gateway is a neighbour though no route says so. A route to the
     same destination by another gateway becomes another path of it, or raises TakenError
-    when the new one is to be `exclusive`. Raises code 999, and code 7 for what no route
-    can have.
+    when the new one is to be `exclusive`. Raises Code.INTERNAL, and Code.INVALID_CONFIG
+    for what no route can have.
     """
     _require_possible(dst, (gw, source), {"mtu": mtu, "advmss": advmss})
     _require_possible(dst, (), {"priority": priority, "table": table or 0})
@@ -106,7 +106,7 @@ def _require_possible(
 
 
 def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
-    """Have no route to `dst` on `link` itself. Raises code 999."""
+    """Have no route to `dst` on `link` itself. Raises Code.INTERNAL."""
     message = pyroute2_messages.rtmsg()
     message["family"] = FAMILY[dst.version]
     message["dst_len"] = dst.prefixlen

@@ -21,7 +21,7 @@ _VALUELESS = frozenset(
 def get(name: str) -> str | None:
     """Return the value of `name`, or None when this kernel has no such parameter.
 
-    Raises code 999 when it cannot be read.
+    Raises Code.INTERNAL when it cannot be read.
     """
     try:
         return _read(name)
@@ -33,7 +33,7 @@ def shown(name: str) -> str | None:
     """Return the value of `name`, or None when it is absent or has none to show.
 
     Some are for writing only (route/flush), some have no value until one is set
-    (stable_secret). Raises code 999 when it cannot be read just now.
+    (stable_secret). Raises Code.INTERNAL when it cannot be read just now.
     """
     try:
         return _read(name)
@@ -51,7 +51,7 @@ def exists(name: str) -> bool:
 
 
 def set_value(name: str, value: str) -> None:
-    """Make `name` have `value`; raises code 999 when the kernel will not."""
+    """Make `name` have `value`; raises Code.INTERNAL when the kernel will not."""
     try:
         if shown(name) != value:
             _write(name, value)

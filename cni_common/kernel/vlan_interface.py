@@ -26,7 +26,7 @@ def ensure(  # noqa: PLR0913 - what both ends have from the start
 
     Its host end is called `name`, the other end `port`, a port that carries the VLAN
     untagged. If this call made it, which is told, they have `macs`, port first, and
-    the host end is down. `mtu` is in bytes. Raises code 999.
+    the host end is down. `mtu` is in bytes. Raises Code.INTERNAL.
     """
     if links.get(netlink, name) is not None:
         return False

@@ -45,7 +45,7 @@ class Addresses(Part):
         return f"{self.inside} in the container is up with {held}{routes}"
 
     def ensure(self, node: Node) -> None:
-        """Set the interface up and give it what it is to have; raises code 999."""
+        """Set the interface up and give it what it is to have; raises Code.INTERNAL."""
         with self._told(node):
             layer3.configure(
                 node,
@@ -73,7 +73,7 @@ class Addresses(Part):
             )
 
     def repair(self, node: Node) -> None:
-        """Give the interface back what it lacks; raises code 999."""
+        """Give the interface back what it lacks; raises Code.INTERNAL."""
         link, inside = node.end(self.inside), node.container
         if not link.is_up:
             with self._told(node):

@@ -37,7 +37,7 @@ class Announced(Part):
         return f"neighbours learn the MAC of {self.inside}{when}"
 
     def ensure(self, node: Node) -> None:
-        """Wait for the port, then tell the neighbours; raises code 999."""
+        """Wait for the port, then tell the neighbours; raises Code.INTERNAL."""
         if self.port:
             node.see(links.wait_port_enabled(node.host, self.port))
         with suppress(CNIError) if self.if_possible else nullcontext():

@@ -54,7 +54,7 @@ class EgressLimit(limited_link.LimitedLink):
         return f"the container sends at most {rate} by {self.link}{which}"
 
     def ensure(self, node: Node) -> None:
-        """Limit what comes in by the link; raises code 999."""
+        """Limit what comes in by the link; raises Code.INTERNAL."""
         host, link = node.host, limited_link.existing(node, self.link, self.index)
         ifb = self._add_ifb(node)
         qdiscs.add_tbf(host, ifb, self.bucket)
@@ -64,7 +64,7 @@ class EgressLimit(limited_link.LimitedLink):
         filters.add(host, link, qdiscs.INGRESS, self._filters(ifb))
 
     def remove(self, node: Node) -> None:
-        """Remove filters and ifb; the link may be gone. Raises code 999.
+        """Remove filters and ifb; the link may be gone. Raises Code.INTERNAL.
 
         First what redirects, for a packet that is led to a missing ifb is lost.
         """

@@ -32,7 +32,7 @@ class Forwarded(Part):
         return f"the host forwards {listed}"
 
     def ensure(self, node: Node) -> None:
-        """Ensure they are forwarded; raises code 999.
+        """Ensure they are forwarded; raises Code.INTERNAL.
 
         Nobody may rely on what a failing call is about to revert, so that who changes
         something keeps the lock until the end of its call.

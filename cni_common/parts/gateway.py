@@ -129,8 +129,8 @@ class Gateway(Part):
     def _ensure_addresses(self, node: Node, link: Link, changes: _Changes) -> None:
         """Ensure the addresses; any that is in conflict goes, if that is `forced`.
 
-        Else code 999 is raised and nothing added; and so it is, whatever is forced,
-        where another link has such a subnet.
+        Else Code.INTERNAL is raised and nothing added; and so it is, whatever is
+        forced, where another link has such a subnet.
         """
         host = node.host
         present = layer3.held(host, link)
@@ -157,7 +157,7 @@ class Gateway(Part):
     def _ensure_routes(self, node: Node, link: Link, changes: _Changes) -> None:
         """Ensure subnets on the link where the gateway's address is in none.
 
-        Raises code 999, also for a subnet that is another link's.
+        Raises Code.INTERNAL, also for a subnet that is another link's.
         """
         for ip in self._outside():
             found = route_get.connected(ip.address.ip)

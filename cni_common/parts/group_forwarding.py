@@ -37,7 +37,7 @@ class GroupForwarding(Part):
         return f"bridge {self.bridge} forwards link-local frames by mask {self.mask:#x}"
 
     def ensure(self, node: Node) -> None:
-        """Set the mask; raises code 999."""
+        """Set the mask; raises Code.INTERNAL."""
         with state.lock(f"bridge-{self.bridge}"):
             before = bridges.option(node.host, self.bridge, _GROUP_FWD_MASK)
             if before != self.mask:

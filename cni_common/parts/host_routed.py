@@ -44,7 +44,10 @@ class HostRouted(Part):
         return f"{self.inside} in the container has {held}; {self.host} has {gateways}"
 
     def ensure(self, node: Node) -> None:
-        """Set both ends up and give them what they are to have; raises code 999."""
+        """Set both ends up and give them what they are to have.
+
+        Raises Code.INTERNAL.
+        """
         inside, outside = node.end(self.inside), node.link(self.host)
         without_routes = Result(ips=list(self.ips))
         layer3.configure(
@@ -79,7 +82,7 @@ class HostRouted(Part):
             yield from differences_of(hops.check, host, outside, [hop])
 
     def repair(self, node: Node) -> None:
-        """Give both ends back what they lack; raises code 999."""
+        """Give both ends back what they lack; raises Code.INTERNAL."""
         container, inside = node.container, node.end(self.inside)
         if not inside.is_up:
             links.set_up(container, inside.name)

@@ -42,7 +42,7 @@ class IngressLimit(limited_link.LimitedLink):
         return f"the container receives at most {rate} by {self.link}{which}"
 
     def ensure(self, node: Node) -> None:
-        """Limit a link that has no root discipline; raises code 999."""
+        """Limit a link that has no root discipline; raises Code.INTERNAL."""
         host, link = node.host, limited_link.existing(node, self.link, self.index)
         if not self.subnets:
             qdiscs.add_tbf(host, link, self.bucket)
@@ -54,7 +54,7 @@ class IngressLimit(limited_link.LimitedLink):
         filters.add(host, link, qdiscs.ROOT_HANDLE, self._filters())
 
     def remove(self, node: Node) -> None:
-        """Remove the root discipline, if the link is there. Raises code 999."""
+        """Remove the root discipline, if the link is there. Raises Code.INTERNAL."""
         link = limited_link.find(node, self.link, self.index)
         if link is not None:
             qdiscs.delete_root(node.host, link, self._kind)

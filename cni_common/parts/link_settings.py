@@ -43,7 +43,10 @@ class LinkSettings(Part):
         return f"{self.inside} in the container has {values}"
 
     def ensure(self, node: Node) -> None:
-        """Write the backup, then have all settings; raises code 5 or 999."""
+        """Write the backup, then have all settings.
+
+        Raises Code.IO_FAILURE or Code.INTERNAL.
+        """
         from cni_common import link_changes  # noqa: PLC0415 - dear, and often idle
 
         link = node.end(self.inside)

@@ -54,7 +54,7 @@ class Macvlan(Part):
         return f"{link} on {where}{self.master}{listed}"
 
     def ensure(self, node: Node) -> None:
-        """Ensure the link is in the container, down; raises code 999."""
+        """Ensure the link is in the container, down; raises Code.INTERNAL."""
         inside = node.container
         node.undo(_remove, inside, node.attachment)
         macvlans.add(
@@ -124,7 +124,7 @@ class Macvlan(Part):
         return ""
 
     def repair(self, node: Node) -> None:
-        """Give the link its options back; raises code 999."""
+        """Give the link its options back; raises Code.INTERNAL."""
         link = links.existing(node.container, self.inside)
         if self.mode:
             macvlans.change(node.container, link, self.mode, self.bcqueuelen)

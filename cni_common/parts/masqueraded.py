@@ -33,12 +33,15 @@ class Masqueraded(Part):
         return f"{_listed(self.subnets)} is masqueraded{but}"
 
     def ensure(self, node: Node) -> None:
-        """Ensure the rules of the subnets; raises code 999."""
+        """Ensure the rules of the subnets; raises Code.INTERNAL."""
         node.undo(self.remove, node)
         masquerade.ensure(node.attachment, self.subnets, self.exempt)
 
     def remove(self, node: Node) -> None:
-        """Need the rules no longer; those that nobody needs go. Raises code 999."""
+        """Need the rules no longer; those that nobody needs go.
+
+        Raises Code.INTERNAL.
+        """
         masquerade.release(node.attachment, self.subnets)
 
     def common(self) -> Self:

@@ -37,7 +37,7 @@ class MovedDevice(Part):
         return f"{self.inside} in the container is the device {name}"
 
     def ensure(self, node: Node) -> None:
-        """Ensure the device is in the container, down; raises code 999."""
+        """Ensure the device is in the container, down; raises Code.INTERNAL."""
         if self.device is not None:
             name, path = self.device.name, node.namespace.path
             node.undo(homecoming.bring_back, node, self.device, path, whole=True)
@@ -52,7 +52,7 @@ class MovedDevice(Part):
         return replace(self, device=lent.moved(self.device, node.container, link))
 
     def remove(self, node: Node) -> None:
-        """Have the device on the host, as it was there; raises code 999.
+        """Have the device on the host, as it was there; raises Code.INTERNAL.
 
         Its master, addresses and routes come back where ADD was killed: otherwise they
         are for those who configured the host.
@@ -92,7 +92,7 @@ class MovedDevice(Part):
         return ""
 
     def repair(self, node: Node) -> None:
-        """Have its name on the host as its alias; raises code 999."""
+        """Have its name on the host as its alias; raises Code.INTERNAL."""
         if self.device is not None:
             links.set_alias(node.container, self.inside, self.device.name)
 

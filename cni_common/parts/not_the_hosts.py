@@ -33,7 +33,7 @@ class NotTheHosts(Part):
         return f"the host itself does not have {listed}"
 
     def ensure(self, node: Node) -> None:
-        """Raise code 999 for what the host has already."""
+        """Raise Code.INTERNAL for what the host has already."""
         if self.gateways:
             overlaps.refuse_gateways(node.host, self.ips)
         overlaps.refuse_own(self.ips, link=self.link)

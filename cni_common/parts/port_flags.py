@@ -31,12 +31,12 @@ class PortFlags(Part):
         return f"bridge port {self.port} has {flags}"
 
     def ensure(self, node: Node) -> None:
-        """Set the flags, of which a new port has none; raises code 999."""
+        """Set the flags, of which a new port has none; raises Code.INTERNAL."""
         if self.hairpin or self.isolated:
             self.repair(node)
 
     def repair(self, node: Node) -> None:
-        """Set the flags; raises code 999."""
+        """Set the flags; raises Code.INTERNAL."""
         hairpin, isolated = self.hairpin, self.isolated
         bridges.set_port(node.host, self.port, hairpin=hairpin, isolated=isolated)
 

@@ -36,7 +36,7 @@ class PortVlans(Part):
         return f"bridge port {self.port} carries VLAN {', '.join(carried) or 'none'}"
 
     def ensure(self, node: Node) -> None:
-        """Ensure the port carries these VLANs; raises code 999."""
+        """Ensure the port carries these VLANs; raises Code.INTERNAL."""
         bridge = node.link(self.bridge)
         if not bridge.vlan_filtering:
             msg = f"set VLANs of bridge port {self.port}"

@@ -27,12 +27,12 @@ class SingleCopies(Part):
         return f"{self.inside} in the container gets no packet twice"
 
     def ensure(self, node: Node) -> None:
-        """Ensure the rules know the MAC; raises code 999."""
+        """Ensure the rules know the MAC; raises Code.INTERNAL."""
         node.undo(duplicates.release, node.attachment)
         duplicates.ensure(node.end(self.inside).mac, node.attachment)
 
     def remove(self, node: Node) -> None:
-        """Remove the attachment's elements. Raises code 999."""
+        """Remove the attachment's elements. Raises Code.INTERNAL."""
         duplicates.release(node.attachment)
 
     def differences(self, node: Node) -> Iterator[Difference]:

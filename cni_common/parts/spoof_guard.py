@@ -34,12 +34,12 @@ class SpoofGuard(Part):
         return f"frames from {self.port} pass only with the MAC {self.mac or 'it has'}"
 
     def ensure(self, node: Node) -> None:
-        """Ensure the rules; raises code 999."""
+        """Ensure the rules; raises Code.INTERNAL."""
         node.undo(spoofcheck.release, self.port, node.attachment)
         spoofcheck.ensure(self.port, self._mac(node), node.attachment)
 
     def remove(self, node: Node) -> None:
-        """Remove the port's elements. Raises code 999."""
+        """Remove the port's elements. Raises Code.INTERNAL."""
         spoofcheck.release(self.port, node.attachment)
 
     def lasting(self) -> Self:

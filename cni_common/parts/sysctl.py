@@ -33,7 +33,7 @@ class Sysctl(Part):
         return f"in the container {values}"
 
     def ensure(self, node: Node) -> None:
-        """Write what differs; raises code 999.
+        """Write what differs; raises Code.INTERNAL.
 
         Writing one may change another one (conf/all), so that all of them count if any
         has to be written.
@@ -83,7 +83,10 @@ def _write_in(node: Node, values: dict[str, str]) -> None:
 
 
 def _write(values: dict[str, str]) -> None:
-    """Have all of `values`, whatever writing one does to another. Raises code 999."""
+    """Have all of `values`, whatever writing one does to another.
+
+    Raises Code.INTERNAL.
+    """
     for name, value in values.items():
         if not is_same(sysctl.shown(name), value):
             sysctl.set_value(name, value)

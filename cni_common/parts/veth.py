@@ -52,7 +52,7 @@ class Veth(Part):
         return f"bridge-{self.bridge}" if self.bridge else ""
 
     def ensure(self, node: Node) -> None:
-        """Ensure the pair; raises code 999 for names that are taken."""
+        """Ensure the pair; raises Code.INTERNAL for names that are taken."""
         node.undo(self._remove_host_end, node)
         links.add_veth(
             node.host,

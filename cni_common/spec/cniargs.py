@@ -21,9 +21,9 @@ def parse(
     """Return the pairs of CNI_ARGS.
 
     A pair without `=`, an `IgnoreUnknown` that is not one of 1, true, 0 and false in
-    any case, and, unless it is true, a key outside `known` are errors (code 4) when
-    `strict`; otherwise they are passed over. A value may itself contain `=`, and a
-    trailing `;` is accepted.
+    any case, and, unless it is true, a key outside `known` are errors
+    (Code.INVALID_ENVIRONMENT) when `strict`; otherwise they are passed over. A value
+    may itself contain `=`, and a trailing `;` is accepted.
     """
     pairs: dict[str, str] = {}
     for part in text.split(";"):

@@ -26,7 +26,7 @@ ALTNAME_MAX = 127
 
 
 def verb(env: Mapping[str, str]) -> str:
-    """Return CNI_COMMAND, or raise code 4 when it is no verb of the specification."""
+    """Return CNI_COMMAND, or raise Code.INVALID_ENVIRONMENT when it is no verb."""
     command = env.get("CNI_COMMAND", "")
     if command not in VERBS:
         msg = f"unknown CNI_COMMAND: {command}"
@@ -35,7 +35,7 @@ def verb(env: Mapping[str, str]) -> str:
 
 
 def validate(env: Mapping[str, str], command: str) -> None:
-    """Raise code 4 for a missing or invalid variable that `command` needs."""
+    """Raise Code.INVALID_ENVIRONMENT where `command` lacks a valid variable."""
     missing = []
     for name, verbs in _REQUIRED.items():
         if command not in verbs:
@@ -53,14 +53,14 @@ def validate(env: Mapping[str, str], command: str) -> None:
 
 
 def validate_container_id(value: str) -> None:
-    """Raise code 4 unless `value` is of the form that section 2 asks for."""
+    """Raise Code.INVALID_ENVIRONMENT unless `value` has the form of section 2."""
     if not is_identifier(value):
         msg = "invalid characters in containerID"
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, value)
 
 
 def validate_network_name(value: object) -> str:
-    """Return a network's name, or raise code 7."""
+    """Return a network's name, or raise Code.INVALID_CONFIG."""
     if not isinstance(value, str) or not value:
         raise CNIError(Code.INVALID_CONFIG, "missing network name")
     if not is_identifier(value):
@@ -70,7 +70,7 @@ def validate_network_name(value: object) -> str:
 
 
 def validate_existing(value: str) -> None:
-    """Raise code 4 unless a link may be found by `value`.
+    """Raise Code.INVALID_ENVIRONMENT unless a link may be found by `value`.
 
     Alternative names (ip-link(8), "altname") may be longer than a link's own name.
     """
@@ -78,7 +78,7 @@ def validate_existing(value: str) -> None:
 
 
 def validate_ifname(value: str, longest: int = IFNAME_MAX) -> None:
-    """Raise code 4 unless the kernel would take `value` as a link's name."""
+    """Raise Code.INVALID_ENVIRONMENT unless a link may be called `value`."""
     msg = ""
     details = ""
     encoded = os.fsencode(value)

@@ -111,7 +111,7 @@ class StrandedError(BaseException):
     """Whatever this process did now, it would do to somebody else.
 
     So it is no Exception: nothing catches it to go on, nothing is undone, the call
-    ends with code 999.
+    ends with Code.INTERNAL.
     """
 
 
@@ -131,6 +131,9 @@ def is_shortage(error: OSError) -> bool:
 
 
 def of_os(doing: str, error: OSError) -> CNIError:
-    """Return code 5 for what the system refused, or 11 if it may not the next time."""
+    """Return the error for what the system refused.
+
+    Its code is IO_FAILURE, or TRY_AGAIN_LATER if the next call may succeed.
+    """
     code = Code.TRY_AGAIN_LATER if is_shortage(error) else Code.IO_FAILURE
     return CNIError(code, f"{doing}: {cause_of(error)}")

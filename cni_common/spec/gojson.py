@@ -23,7 +23,7 @@ _ESCAPE = Pattern(
 
 
 def loads(text: bytes, what: str = "network configuration") -> Any:
-    """Return the JSON document in `text`, or raise code 6 naming `what`."""
+    """Return the document in `text`, or raise Code.DECODE_FAILURE naming `what`."""
     decoded = text.decode("utf-8", errors="replace")
     if "\\ud" in decoded or "\\uD" in decoded:
         decoded = _ESCAPE.sub(_paired, decoded)
@@ -40,7 +40,7 @@ def loads(text: bytes, what: str = "network configuration") -> Any:
 
 
 def load_object(text: bytes, what: str = "network configuration") -> dict[str, Any]:
-    """Return the JSON object in `text`, or raise code 6 naming `what`."""
+    """Return the JSON object in `text`, or raise Code.DECODE_FAILURE naming `what`."""
     document = loads(text, what)
     if not isinstance(document, dict):
         raise CNIError(Code.DECODE_FAILURE, f"decode {what}: not a JSON object")
@@ -72,7 +72,10 @@ def member(document: dict[str, Any], key: str) -> Any:
 
 
 def string(document: dict[str, Any], key: str) -> str:
-    """Return the text of `key`, empty when absent; raises code 6 for another type."""
+    """Return the text of `key`, empty when absent.
+
+    Raises Code.DECODE_FAILURE for another type.
+    """
     value = member(document, key)
     if value is None:
         return ""

@@ -142,7 +142,7 @@ def build_all() -> None:
 
 
 def parse(model: type[M], document: object, what: str) -> M:
-    """Return `document` as `model`, or raise code 7 with the path of the first key."""
+    """Return `document` as `model`, or raise Code.INVALID_CONFIG with the first key."""
     try:
         return model.model_validate(document, context=_OUTSIDE)
     except ValidationError as error:
@@ -198,7 +198,7 @@ def _without(document: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def invalid(error: ValidationError, what: str) -> CNIError:
-    """Return a pydantic error with code 7: first cause as msg, rest as details."""
+    """Return a pydantic error as ours: first cause as msg, the rest as details."""
     causes = []
     for e in error.errors(include_url=False):
         path = ".".join(str(part) for part in e["loc"])

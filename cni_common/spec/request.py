@@ -53,7 +53,9 @@ class Request:
         stdin: bytes,
         in_process: Callable[[str], Any] | None = None,
     ) -> Request:
-        """Return the request, or raise code 6 or 7 for a configuration that is none."""
+        """Return the request, or raise Code.DECODE_FAILURE or Code.INVALID_CONFIG for a
+        configuration that is none.
+        """
         document = gojson.load_object(stdin)
         network = environment.validate_network_name(gojson.string(document, "name"))
         version = gojson.string(document, "cniVersion") or OLDEST
@@ -91,7 +93,10 @@ class Request:
 
     @cached_property
     def prev_result(self) -> Result | None:
-        """The result so far, or None; raises code 6 or 7 when it is malformed."""
+        """The result so far, or None.
+
+        Raises Code.DECODE_FAILURE or Code.INVALID_CONFIG when it is malformed.
+        """
         from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is dear
 
         document = gojson.member(self.document, "prevResult")
@@ -103,8 +108,8 @@ class Request:
     def valid_attachments(self) -> frozenset[tuple[str, str]] | None:
         """(container ID, interface name) of what GC must keep; None: nothing was said.
 
-        A key that is null is the empty list: libcni writes it so when nothing is
-        valid. Raises code 7 for a list that is none, since acting on a part of it
+        A key that is null is the empty list: libcni writes it so when nothing is valid.
+        Raises Code.INVALID_CONFIG for a list that is none, since acting on a part of it
         would delete what lives (section 2, GC).
         """
         spellings = {

@@ -110,7 +110,9 @@ class Result(GoModel):
 
     @classmethod
     def read(cls, document: object, version: str, what: str = "prevResult") -> Result:
-        """Return `document`, which must be a result in `version`; else code 6 or 7."""
+        """Return `document`, which must be a result in `version`; else
+        Code.DECODE_FAILURE or Code.INVALID_CONFIG.
+        """
         if not isinstance(document, dict):
             raise CNIError(Code.DECODE_FAILURE, f"decode {what}: not a JSON object")
         stated = gojson.string(document, "cniVersion")
@@ -127,8 +129,9 @@ class Result(GoModel):
         """Return the result in the shape of `version`.
 
         An IPAM plugin keeps what 1.1.0 says of routes in any version: its result is
-        read by the delegating plugin, which applies them. Raises code 7 for 0.1.0
-        and 0.2.0 when there is no address, since those versions cannot say so.
+        read by the delegating plugin, which applies them. Raises Code.INVALID_CONFIG
+        for 0.1.0 and 0.2.0 when there is no address, since those versions cannot say
+        so.
         """
         if at_least(version, "1.1.0"):
             keep_route_fields = True

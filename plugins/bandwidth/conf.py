@@ -39,13 +39,19 @@ class Bandwidth(GoModel):
         return bool(self.unshaped_subnets or self.shaped_subnets)
 
     def limits(self, where: str) -> tuple[Limit | None, Limit | None]:
-        """Return the limits of ingress and egress; raises code 7 for half of one."""
+        """Return the limits of ingress and egress.
+
+        Raises Code.INVALID_CONFIG for half of one.
+        """
         ingress = _limit(f"{where}ingress", self.ingress_rate, self.ingress_burst)
         egress = _limit(f"{where}egress", self.egress_rate, self.egress_burst)
         return ingress, egress
 
     def subnets(self, where: str) -> Limits:
-        """Return without rates whose traffic is limited; raises code 7 for both."""
+        """Return without rates whose traffic is limited.
+
+        Raises Code.INVALID_CONFIG for both.
+        """
         shaped = tuple(dict.fromkeys(self.shaped_subnets or ()))
         unshaped = tuple(dict.fromkeys(self.unshaped_subnets or ()))
         if shaped and unshaped:
@@ -66,10 +72,10 @@ class BandwidthConf(Bandwidth, NetConf):
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
 
     def validated(self) -> Limits | None:
-        """Return what is to be limited, or None; raises code 7 for a contradiction.
+        """Return what is to be limited, or None.
 
-        Rates of the configuration win over all that the runtime asks for, and so do
-        its subnets.
+        Rates of the configuration win over all that the runtime asks for, and so do its
+        subnets. Raises Code.INVALID_CONFIG for a contradiction.
         """
         asked = self.runtime_config.bandwidth
         rates, where = (self, "") if self.has_rates() else (asked, _RUNTIME)

@@ -48,13 +48,13 @@ class Facts:
 
 
 def wished(request: Request, conf: BandwidthConf) -> Limits | None:
-    """Return what is to be limited; raises code 7."""
+    """Return what is to be limited; raises Code.INVALID_CONFIG."""
     del request
     return conf.validated()
 
 
 def facts(node: Node, request: Request, limits: Limits, made: Parts) -> Facts:
-    """Return what there is, and what an earlier ADD chose; raises code 999."""
+    """Return what there is, and what an earlier ADD chose; raises Code.INTERNAL."""
     known = [each for each in made if isinstance(each, IngressLimit | EgressLimit)]
     if request.command == "CHECK" and not known:
         raise limited_link.failed("missing record of ADD")
@@ -110,7 +110,7 @@ def told(node: Node, limits: Limits, parts: Parts, result: Result) -> Result:
 
 
 def ready(request: Request, conf: BandwidthConf) -> None:
-    """Raise code 999 unless the kernel can limit, tried where nobody else is."""
+    """Raise Code.INTERNAL unless the kernel can limit, tried where nobody else is."""
     limits = conf.validated() or Limits(_TRIAL, _TRIAL)
     attachment = Attachment(request.network, "status", "eth0")
     with netns.entered_new(), Node(attachment, NAME) as node:
@@ -122,9 +122,10 @@ def ready(request: Request, conf: BandwidthConf) -> None:
 
 
 def _host_end(node: Node, request: Request) -> Link:
-    """Return the other end of CNI_IFNAME; raises code 999 unless prevResult lists it.
+    """Return the other end of CNI_IFNAME.
 
-    The index of the other end alone could be that of a link in any namespace.
+    The index of the other end alone could be that of a link in any namespace. Raises
+    Code.INTERNAL unless prevResult lists it.
     """
     what = f"limit interface {request.ifname}"
     end = links.get(node.container, request.ifname)

@@ -38,7 +38,7 @@ class Trunk(GoModel):
     id: int | None = None
 
     def vids(self) -> set[int]:
-        """Return the VLAN IDs, or raise code 7 for what is no such set."""
+        """Return the VLAN IDs, or raise Code.INVALID_CONFIG for what is no such set."""
         vids = set()
         if self.id is not None:
             vids.add(_vid(self.id, "incorrect trunk id parameter"))
@@ -101,7 +101,7 @@ class BridgeConf(NetConf):
         return [f"{' '.join(idle)} without ipam: no address, no effect"] if idle else []
 
     def trunk(self) -> set[int]:
-        """Return the VLANs of the trunk; raises code 7."""
+        """Return the VLANs of the trunk; raises Code.INVALID_CONFIG."""
         return {vid for part in self.vlan_trunk or [] for vid in part.vids()}
 
     @property
@@ -132,7 +132,8 @@ class BridgeConf(NetConf):
     def called(self, name: str) -> BridgeConf:
         """Return the configuration with `name` as the bridge's own name.
 
-        Raises code 7 unless it, and its foot in the VLAN, can be called so.
+        Raises Code.INVALID_CONFIG unless it, and its foot in the VLAN, can be called
+        so.
         """
         _valid_link_name(name, IFNAME_MAX)
         if self.vlan and self.gateway:
@@ -142,7 +143,7 @@ class BridgeConf(NetConf):
         return self.model_copy(update={"bridge": name})
 
     def validate_for(self, request: Request) -> None:
-        """Raise code 7 unless the keys make sense together.
+        """Raise Code.INVALID_CONFIG unless the keys make sense together.
 
         Not part of the model: DEL must release what an earlier configuration made,
         whatever the present one says.

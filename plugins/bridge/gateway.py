@@ -24,8 +24,8 @@ _DEFAULT: dict[int, IPNetwork] = {
 def with_gateway(ip: IP, *, is_gateway: bool, interface: int) -> IP:
     """Return `ip` on the container's interface, with a gateway if the bridge is one.
 
-    An address without one gets the first address of its subnet. Raises code 999 for a
-    subnet of one address, which no other can be in.
+    An address without one gets the first address of its subnet. Raises Code.INTERNAL
+    for a subnet of one address, which no other can be in.
     """
     if is_gateway and ip.address.network.num_addresses == 1:
         msg = f"use address {ip.address}: its subnet has none for the bridge"

@@ -52,7 +52,10 @@ class Facts:
 
 
 def facts(node: Node, request: Request, conf: BridgeConf) -> Facts:
-    """Return names that are free, and MACs; raises code 7 or 999."""
+    """Return names that are free, and MACs.
+
+    Raises Code.INVALID_CONFIG or Code.INTERNAL.
+    """
     mac = requested_mac.of_request(request, conf)
     if conf.ip_masq or conf.macspoofchk:
         nft.check_openable()
@@ -193,7 +196,7 @@ def _network(conf: BridgeConf, known: Facts, result: Result) -> list[Part]:
 
 
 def ready(request: Request, conf: BridgeConf) -> None:
-    """Raise code 50 unless rules and forwarding can be set."""
+    """Raise Code.NOT_AVAILABLE unless rules and forwarding can be set."""
     del request
     with Netlink() as host:
         _own_name(host, conf)
@@ -207,8 +210,8 @@ def ready(request: Request, conf: BridgeConf) -> None:
 def _own_name(host: Netlink, conf: BridgeConf) -> str:
     """Return the own name of a bridge that `conf` may tell by another one.
 
-    By its own it is locked, recorded and found in /proc/sys. Raises code 7 for a name
-    that no link has, and that a bridge cannot be given.
+    By its own it is locked, recorded and found in /proc/sys. Raises Code.INVALID_CONFIG
+    for a name that no link has, and that a bridge cannot be given.
     """
     link = links.get(host, conf.bridge)
     return conf.called(link.name if link else conf.bridge).bridge

@@ -43,7 +43,7 @@ class Choice:
 
 
 def of(conf: HostDeviceConf) -> Choice:
-    """Return what `conf` means, whose keys are valid; raises code 999 for none."""
+    """Return what `conf` means, whose keys are valid; raises Code.INTERNAL for none."""
     if conf.device_id:
         return _by_device_id(str(conf.device_id))
     if conf.device:
@@ -61,7 +61,7 @@ def of(conf: HostDeviceConf) -> Choice:
 def link(host: Netlink, choice: Choice) -> Link:
     """Return the link that is meant.
 
-    Raises code 999 when there is none, or two, and for the host's loopback.
+    Raises Code.INTERNAL when there is none, or two, and for the host's loopback.
     """
     found = _link(host, choice)
     if found.index == _LOOPBACK:
@@ -91,7 +91,7 @@ def may_be(conf: HostDeviceConf, found: Link, parent: str, names: set[str]) -> b
     """Tell whether hardware in a container may be what `conf` names.
 
     `parent` is the device behind it as `identities` tells it, `names` are those it
-    has. Raises code 999 or 7 for a `conf` that means nothing.
+    has. Raises Code.INTERNAL or Code.INVALID_CONFIG for a `conf` that means nothing.
     """
     chosen = of(conf)
     if chosen.device:

@@ -50,7 +50,7 @@ class HostDeviceConf(NetConf):
         return any((*keys, self.device_id))
 
     def validate_for(self, request: Request) -> None:
-        """Raise code 7 unless the keys make sense.
+        """Raise Code.INVALID_CONFIG unless the keys make sense.
 
         Not part of the model: DEL must release what an earlier configuration lent,
         whatever the present one says. Which device a runtime will name is not known
@@ -98,7 +98,10 @@ def is_auxiliary(text: object) -> bool:
 
 
 def hardware_address(text: str) -> str:
-    """Return a hardware address in lower case with colons; raises code 7."""
+    """Return a hardware address in lower case with colons.
+
+    Raises Code.INVALID_CONFIG.
+    """
     folded = text.lower()
     if _QUADS.fullmatch(folded):
         digits = folded.replace(".", "")

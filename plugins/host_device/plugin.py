@@ -38,7 +38,7 @@ class Facts:
 
 
 def facts(node: Node, request: Request, conf: HostDeviceConf) -> Facts:
-    """Return the device that is meant; raises code 999."""
+    """Return the device that is meant; raises Code.INTERNAL."""
     del request
     chosen = choice.of(conf)
     if chosen.without_link:
@@ -78,7 +78,7 @@ def plan(
 
 
 def ready(request: Request, conf: HostDeviceConf) -> None:
-    """Raise code 999 unless the device is here, if it is known before ADD."""
+    """Raise Code.INTERNAL unless the device is here, if it is known before ADD."""
     del request
     if conf.names_device:
         chosen = choice.of(conf)

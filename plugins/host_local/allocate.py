@@ -29,8 +29,8 @@ def assign(
 ) -> list[IPAddress | None]:
     """Return the requested address for each set, None where any will do.
 
-    Raises code 7 for an address that must not be allocated or that no set is left
-    for: each set gives one address.
+    Raises Code.INVALID_CONFIG for an address that must not be allocated or that no set
+    is left for: each set gives one address.
     """
     rest = list(requested)
     wanted: list[IPAddress | None] = []
@@ -60,8 +60,9 @@ def lease_all(
 ) -> list[IPAddress]:
     """Return one address of each set, leased to `owner` and safe on disk.
 
-    What was leased is released by `undo`. Raises code 11 when an address or a set
-    has nothing free, and 999 when the owner holds an address of a set already.
+    What was leased is released by `undo`. Raises Code.TRY_AGAIN_LATER when an address
+    or a set has nothing free, and Code.INTERNAL when the owner holds an address of a
+    set already.
     """
     refuse_duplicates(store, sets, owner)
     leased = []
@@ -77,7 +78,7 @@ def lease_all(
 
 
 def refuse_duplicates(store: Store, sets: Sequence[RangeSet], owner: Owner) -> None:
-    """Raise code 999 if `owner` has a lease in one of the sets.
+    """Raise Code.INTERNAL if `owner` has a lease in one of the sets.
 
     A lease of an earlier boot is released instead: the runtime starts the same
     container again and there was nobody to call DEL.
@@ -132,7 +133,7 @@ def next_free(
 ) -> IPAddress:
     """Return what range set `number` would lease next; without a store all is free.
 
-    Raises code 11 as `lease_all` does.
+    Raises Code.TRY_AGAIN_LATER as `lease_all` does.
     """
     last = store.last_reserved(number) if store else None
     taken = store.names() if store else set()

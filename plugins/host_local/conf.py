@@ -113,7 +113,8 @@ class HostLocalConf(NetConf):
     runtime_config: RuntimeConf = Field(default_factory=RuntimeConf)  # type: ignore[assignment]  # narrower than the base's plain object
 
     def range_sets(self) -> list[ranges.RangeSet]:
-        """Return the sets that one address each comes from, or raise code 7.
+        """Return the sets that one address each comes from, or raise
+        Code.INVALID_CONFIG.
 
         The order is the runtime's ipRanges, the old form's range, `ranges`. There
         are none if nothing is configured.
@@ -138,7 +139,9 @@ class HostLocalConf(NetConf):
         return sets
 
     def required_range_sets(self) -> list[ranges.RangeSet]:
-        """Return the range sets, of which there must be one; else raise code 7."""
+        """Return the range sets, of which there must be one; else raise
+        Code.INVALID_CONFIG.
+        """
         sets = self.range_sets()
         if not sets:
             given = "ipam" in self.model_fields_set
@@ -150,7 +153,7 @@ class HostLocalConf(NetConf):
 def requested_addresses(request: Request, conf: HostLocalConf) -> list[IPAddress]:
     """Return the addresses asked for, each once: CNI_ARGS, args.cni, runtimeConfig.
 
-    Raises code 4 for a malformed CNI_ARGS.
+    Raises Code.INVALID_ENVIRONMENT for a malformed CNI_ARGS.
     """
     found = requested_ips.of_args(request, "IP", _with_or_without_prefix)
     return list(dict.fromkeys([*found, *conf.args.cni.ips, *conf.runtime_config.ips]))

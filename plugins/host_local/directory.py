@@ -46,10 +46,10 @@ def data_dir(document: dict[str, Any]) -> str:
 def locked(parent: str, network: str, *, create: bool) -> Iterator[Store | None]:
     """Hold the lock of the network's directory, as the reference does: flock(2).
 
-    None if the directory is absent and not to be created. `parent` may be a
-    symbolic link, the network's directory and what lies in it may not. Every
-    OSError, also one from inside the `with`, becomes code 5, or 11 for one that may be
-    over at once.
+    None if the directory is absent and not to be created. `parent` may be a symbolic
+    link, the network's directory and what lies in it may not. Every OSError, also one
+    from inside the `with`, becomes Code.IO_FAILURE, or Code.TRY_AGAIN_LATER for one
+    that may be over at once.
     """
     try:
         with ExitStack() as stack:

@@ -95,7 +95,7 @@ def gc(request: Request, conf: HostLocalConf) -> None:  # noqa: ARG001 - needs n
 
 
 def status(request: Request, conf: HostLocalConf) -> None:
-    """Raise code 50 unless an ADD could write a lease, for every range set.
+    """Raise Code.NOT_AVAILABLE unless an ADD could write a lease, for every range set.
 
     And unless it would find an address in each, if `statusWhenFull` says so.
     """
@@ -117,7 +117,9 @@ def status(request: Request, conf: HostLocalConf) -> None:
 def _tell_full(
     request: Request, conf: HostLocalConf, number: int, range_set: RangeSet
 ) -> None:
-    """Raise code 50, or have it logged where a full range set counts as ready."""
+    """Raise Code.NOT_AVAILABLE, or have it logged where a full range set counts as
+    ready.
+    """
     if conf.ipam.status_when_full == "unavailable":
         raise _full(number, range_set)
     request.log.warning(_full(number, range_set).msg)

@@ -13,7 +13,8 @@ _MAX = 1 << 16  # bytes; a resolver reads three name servers and six domains
 
 
 def read(path: str) -> Dns:
-    """Return what the file at `path` says, or raise code 5 when it cannot be read.
+    """Return what the file at `path` says, or raise Code.IO_FAILURE when it cannot be
+    read.
 
     `search` and `options` of several lines add up, the last `domain` counts.
     """

@@ -73,7 +73,10 @@ def status(request: Request, conf: NetConf) -> None:
 
 
 def _loopback_addresses(assigned: list[Assigned]) -> list[Assigned]:
-    """Return the first address of each family; raises code 999 for a foreign one."""
+    """Return the first address of each family.
+
+    Raises Code.INTERNAL for a foreign one.
+    """
     for item in assigned:
         if not item.address.ip.is_loopback:
             msg = "check link lo: it has the non-loopback address"

@@ -44,7 +44,7 @@ class MacvlanConf(NetConf):
         return self.mode or Mode.BRIDGE
 
     def validate_for(self, request: Request) -> None:
-        """Raise code 7 unless the keys make sense.
+        """Raise Code.INVALID_CONFIG unless the keys make sense.
 
         Not part of the model: DEL must release what an earlier configuration made,
         whatever the present one says.
@@ -63,7 +63,7 @@ class MacvlanConf(NetConf):
         leased.require_shape(request, self)
 
     def validate_on(self, master: Link) -> None:
-        """Raise code 7 unless a macvlan on `master` can have the MTU asked for."""
+        """Raise Code.INVALID_CONFIG unless a macvlan on `master` can have the MTU."""
         if self.mtu > master.mtu:
             cause = f"{self.mtu} is more than the {master.mtu} of {master.name}"
             raise _invalid("mtu", cause)
@@ -73,7 +73,7 @@ def wanted_mac(request: Request, conf: MacvlanConf) -> str:
     """Return the MAC that was asked for, or an empty text.
 
     runtimeConfig.mac comes before MAC in CNI_ARGS, which comes before `mac`. Raises
-    code 7, or 4 for CNI_ARGS.
+    Code.INVALID_CONFIG, or Code.INVALID_ENVIRONMENT for CNI_ARGS.
     """
     pairs = cniargs.parse(request.args)
     return requested_mac.first(

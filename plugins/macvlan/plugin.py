@@ -38,7 +38,7 @@ class Facts:
 
 
 def facts(node: Node, request: Request, conf: MacvlanConf) -> Facts:
-    """Return the master, and a MAC; raises code 7 or 999."""
+    """Return the master, and a MAC; raises Code.INVALID_CONFIG or Code.INTERNAL."""
     asked = wanted_mac(request, conf)
     if conf.link_in_container:
         lower = node.see_end(_master(node.container, conf))
@@ -87,7 +87,9 @@ def plan(
 
 
 def ready(request: Request, conf: MacvlanConf) -> None:
-    """Raise code 50 or 999 unless there is a master on which a macvlan can be made."""
+    """Raise Code.NOT_AVAILABLE or Code.INTERNAL unless there is a master on which a
+    macvlan can be made.
+    """
     del request
     if conf.link_in_container:
         return
@@ -102,7 +104,7 @@ def ready(request: Request, conf: MacvlanConf) -> None:
 def _master(netlink: Netlink, conf: MacvlanConf) -> Link:
     """Return the master that `conf` names, else the link of the default route.
 
-    Raises code 999 when there is none.
+    Raises Code.INTERNAL when there is none.
     """
     if conf.master:
         found = links.get(netlink, conf.master)

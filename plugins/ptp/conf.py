@@ -22,7 +22,7 @@ class PtpConf(NetConf):
     mtu: int = 0
 
     def validate_for(self, request: Request) -> None:
-        """Raise code 7 unless ADD can work with the keys.
+        """Raise Code.INVALID_CONFIG unless ADD can work with the keys.
 
         Not part of the model: DEL must release what an earlier configuration made,
         whatever the present one says.

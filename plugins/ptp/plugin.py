@@ -39,7 +39,10 @@ class Facts:
 
 
 def facts(node: Node, request: Request, conf: PtpConf) -> Facts:
-    """Return a name that is free, and MACs; raises code 7 or 999."""
+    """Return a name that is free, and MACs.
+
+    Raises Code.INVALID_CONFIG or Code.INTERNAL.
+    """
     mac = requested_mac.of_request(request, conf)
     if conf.ip_masq:
         nft.check_openable()
@@ -96,7 +99,7 @@ def plan(attachment: Attachment, conf: PtpConf, result: Result, known: Facts) ->
 
 
 def ready(request: Request, conf: PtpConf) -> None:
-    """Raise code 50 unless rules and forwarding can be set."""
+    """Raise Code.NOT_AVAILABLE unless rules and forwarding can be set."""
     del request
     if conf.ip_masq:
         nft.check_writable()

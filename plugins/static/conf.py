@@ -112,7 +112,7 @@ class StaticConf(NetConf):
         The last of these that says something counts: `addresses` and IP of CNI_ARGS
         together, args.cni.ips, runtimeConfig.ips. A GATEWAY of CNI_ARGS belongs to
         the first two: it becomes that of each of them in whose subnet it lies. Raises
-        code 4 and 7.
+        Code.INVALID_ENVIRONMENT and Code.INVALID_CONFIG.
         """
         if "ipam" not in self.model_fields_set:
             raise _invalid("IPAM config missing 'ipam' key")
@@ -134,7 +134,10 @@ class StaticConf(NetConf):
         return found
 
     def _configured(self) -> list[IP]:
-        """Return `addresses`; raises code 7 for one that is a gateway alone."""
+        """Return `addresses`.
+
+        Raises Code.INVALID_CONFIG for one that is a gateway alone.
+        """
         found = []
         for number, item in enumerate(self.ipam.addresses):
             if item.address is None:
@@ -160,7 +163,10 @@ def _with_gateway(ip: IP, gateways: list[IPAddress]) -> IP:
 
 
 def _each_once(ips: Iterable[IP]) -> list[IP]:
-    """Return the addresses without repetitions; raises code 7 if those contradict."""
+    """Return the addresses without repetitions.
+
+    Raises Code.INVALID_CONFIG if those contradict.
+    """
     found: dict[IPAddress, IP] = {}
     for ip in ips:
         first = found.setdefault(ip.address.ip, ip)

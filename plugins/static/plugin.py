@@ -50,7 +50,7 @@ def gc(request: Request, conf: StaticConf) -> None:
 
 
 def status(request: Request, conf: StaticConf) -> None:
-    """Ready with every configuration that ADD would take; raises code 7.
+    """Ready with every configuration that ADD would take; raises Code.INVALID_CONFIG.
 
     Where the runtime gives the addresses, it does so on ADD alone.
     """

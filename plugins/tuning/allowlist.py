@@ -28,9 +28,9 @@ _CLASSES = {
 
 
 def check(keys: Iterable[str]) -> None:
-    """Raise code 7 for the first of `keys` that the list does not allow.
+    """Raise Code.INVALID_CONFIG for the first of `keys` that the list does not allow.
 
-    Code 999 for a list that cannot be read, or has a line that is no expression.
+    Code.INTERNAL for a list that cannot be read, or has a line that is no expression.
     """
     lines = _lines()
     if lines is None:

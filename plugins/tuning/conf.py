@@ -100,7 +100,9 @@ class TuningConf(Wishes, NetConf):
         return self.data_dir or DATA_DIR
 
     def validate_for(self, request: Request) -> None:
-        """Raise code 7 or 4 for what the model cannot see: names, duplicates, MACs."""
+        """Raise Code.INVALID_CONFIG or Code.INVALID_ENVIRONMENT for what the model
+        cannot see: names, duplicates, MACs.
+        """
         if request.command != "STATUS":
             previous.required(request)
         keys = {**self.sysctl, **self.args.cni.sysctl}
@@ -110,7 +112,10 @@ class TuningConf(Wishes, NetConf):
         self.wanted(request)
 
     def wanted(self, request: Request) -> Wanted:
-        """Return what is asked for. Raises code 7, or 4 for CNI_ARGS."""
+        """Return what is asked for.
+
+        Raises Code.INVALID_CONFIG, or Code.INVALID_ENVIRONMENT for CNI_ARGS.
+        """
         ifname = request.ifname or PLACEHOLDER
         sysctl = _by_path(self.sysctl, "sysctl", ifname)
         sysctl |= _by_path(self.args.cni.sysctl, "args.cni.sysctl", ifname)
@@ -149,7 +154,7 @@ def _by_path(named: dict[str, str], key: str, ifname: str) -> dict[str, str]:
 
 
 def _refuse_duplicates(stdin: bytes) -> None:
-    """Raise code 7 if a parameter, or `sysctl` itself, is written twice.
+    """Raise Code.INVALID_CONFIG if a parameter, or `sysctl` itself, is written twice.
 
     Reading JSON keeps the last of them, and which one was meant nobody knows.
     """

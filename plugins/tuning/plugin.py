@@ -43,13 +43,16 @@ class Facts:
 
 
 def wished(request: Request, conf: TuningConf) -> Wanted:
-    """Return what is asked for; raises code 4 or 7."""
+    """Return what is asked for.
+
+    Raises Code.INVALID_ENVIRONMENT or Code.INVALID_CONFIG.
+    """
     conf.validate_for(request)
     return conf.wanted(request)
 
 
 def facts(node: Node, request: Request, wanted: Wanted, made: Parts) -> Facts:
-    """Return what there is; raises code 999 for what the kernel does not have."""
+    """Return what there is; raises Code.INTERNAL for what the kernel does not have."""
     index, link = 0, {}
     link_before: dict[str, Setting] = {}
     sysctl_before: dict[str, str] = {}
@@ -113,7 +116,7 @@ def told(node: Node, wanted: Wanted, parts: Parts, result: Result) -> Result:
 
 
 def ready(request: Request, conf: TuningConf) -> None:
-    """Raise code 5 or 50 unless ADD could write what it has to."""
+    """Raise Code.IO_FAILURE or Code.NOT_AVAILABLE unless ADD could write."""
     wanted = wished(request, conf)
     if wanted.sysctl and sysctl.read_only():
         msg = "set sysctl: /proc/sys is mounted read-only"
@@ -123,7 +126,10 @@ def ready(request: Request, conf: TuningConf) -> None:
 
 
 def _parameters(node: Node, wanted: dict[str, str]) -> dict[str, str]:
-    """Return what the parameters show; raises code 999 for one that there is not."""
+    """Return what the parameters show.
+
+    Raises Code.INTERNAL for one that there is not.
+    """
     if not wanted:
         return {}
     with node.entered():
