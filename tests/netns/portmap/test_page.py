@@ -13,7 +13,7 @@ from published import NODE, TABLE, Node, mapping
 if TYPE_CHECKING:
     from lab import Cni, Host
 
-PAGE = Path(__file__).parents[2] / "docs/plugins/portmap.md"
+PAGE = Path(__file__).parents[3] / "docs/plugins/portmap.md"
 PRINTED_BY = "nftables v1.0.6"
 
 

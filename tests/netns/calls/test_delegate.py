@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 RANGES = [[{"subnet": "10.77.0.0/24"}]]
 CONF: dict[str, Any] = {
     "cniVersion": "1.1.0",

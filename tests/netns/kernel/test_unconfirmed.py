@@ -19,7 +19,7 @@ from published import Node, mapping, request
 if TYPE_CHECKING:
     from lab import Cni, Host
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 CALL = """
 from cni_common.kernel import nft
 nft.run("add table inet t1")
