@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def told(node: Node) -> Iterator[None]:
-    """Have an error of the block that is about the MAC name it, and who has it."""
+    """Name the MAC, and who has it, in an error of the block that is about it."""
     try:
         yield
     except CNIError as error:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def add(plugin: str, request: Request) -> Result:
-    """Have `plugin` ADD and return its result.
+    """Call ADD of `plugin` and return its result.
 
     If it fails it is called with DEL before the error is raised (section 4).
     """
@@ -46,7 +46,7 @@ def add(plugin: str, request: Request) -> Result:
 
 
 def lease(plugin: str, request: Request, undo: Rollback) -> Result:
-    """Have the IPAM plugin's addresses, one at least; `undo` gives them back."""
+    """Lease addresses of the IPAM plugin, one at least; `undo` gives them back."""
     leased = add(plugin, request)
     undo(delete, plugin, request)
     if not leased.ips:
@@ -56,7 +56,7 @@ def lease(plugin: str, request: Request, undo: Rollback) -> Result:
 
 
 def delete(plugin: str, request: Request) -> None:
-    """Have `plugin` DEL what it holds for the attachment.
+    """Call DEL of `plugin` for what it holds of the attachment.
 
     A name that no plugin can have is passed over: nothing can have been leased by it.
     """
@@ -67,17 +67,17 @@ def delete(plugin: str, request: Request) -> None:
 
 
 def check(plugin: str, request: Request) -> None:
-    """Have `plugin` CHECK; its error is raised as it is."""
+    """Call CHECK of `plugin`; its error is raised as it is."""
     _call(plugin, request, "CHECK")
 
 
 def gc(plugin: str, request: Request) -> None:
-    """Have `plugin` remove what belongs to no valid attachment."""
+    """Call GC of `plugin`, which removes what belongs to no valid attachment."""
     _call(plugin, request, "GC")
 
 
 def status(plugin: str, request: Request) -> None:
-    """Have `plugin` say whether it is ready for ADD."""
+    """Call STATUS of `plugin`, which fails unless it is ready for ADD."""
     _call(plugin, request, "STATUS")
 
 

@@ -53,7 +53,7 @@ def are_likely() -> bool:
 
 
 def ensure(mac: str, owner: Attachment) -> None:
-    """Have the container of `owner`, with `mac`, get nothing twice.
+    """Ensure that the container of `owner`, with `mac`, gets nothing twice.
 
     Raises Code.INTERNAL.
     """
@@ -61,12 +61,12 @@ def ensure(mac: str, owner: Attachment) -> None:
 
 
 def rebind(mac: str, owner: Attachment) -> None:
-    """Have the container of `owner`, if a rule knows it, known by `mac` alone."""
+    """Set the MAC of the container of `owner` to `mac`, if a rule knows it."""
     _CONTAINERS.rebind(_name(owner), mac, owner)
 
 
 def release(owner: Attachment) -> None:
-    """Have no rule know `owner`, and no table that knows nobody.
+    """Remove the elements of `owner`, and the table with the last ones.
 
     Raises Code.INTERNAL.
     """
@@ -74,7 +74,7 @@ def release(owner: Attachment) -> None:
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
-    """Have no rule know an attachment of `network` that is none of `valid`."""
+    """Remove the elements of attachments of `network` that are none of `valid`."""
     _CONTAINERS.collect(network, valid)
 
 

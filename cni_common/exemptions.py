@@ -29,7 +29,7 @@ def of_family(exempt: Iterable[IPNetwork], subnet: IPNetwork) -> list[IPNetwork]
 
 
 def add(subnet: IPNetwork, exempt: Iterable[IPNetwork], member: str) -> None:
-    """Have `exempt`, as far as it is of its family, exempted for `subnet`."""
+    """Exempt `exempt`, as far as it is of its family, for `subnet`."""
     for network in of_family(exempt, subnet):
         shared.hold(_thing(subnet, network), member)
 
@@ -44,7 +44,7 @@ def of_subnet(subnet: IPNetwork, but: Collection[str] = ()) -> list[IPNetwork]:
 
 
 def delete(subnet: IPNetwork, member: str) -> None:
-    """Have nothing exempted for `subnet` on behalf of `member`."""
+    """Exempt nothing any more for `subnet` on behalf of `member`."""
     for network in networks_in(_of(subnet)):
         shared.let_go(_thing(subnet, network), member)
 

@@ -67,7 +67,7 @@ def await_answer() -> None:
 
 
 def add_source(zone: str, address: IPAddress) -> None:
-    """Have `address` as a source of `zone`; one that is there already stays.
+    """Ensure that `address` is a source of `zone`.
 
     Raises Code.INTERNAL with firewalld's words, such as INVALID_ZONE.
     """
@@ -80,10 +80,10 @@ def add_source(zone: str, address: IPAddress) -> None:
 
 
 def remove_source(zone: str, address: IPAddress) -> None:
-    """Have `address` not as a source of `zone`.
+    """Remove `address` from the sources of `zone`.
 
-    Without firewalld and without the zone that holds already, and in another zone
-    the address is somebody else's. Raises Code.INTERNAL with firewalld's words.
+    Success without firewalld and without the zone. In another zone the address is
+    somebody else's. Raises Code.INTERNAL with firewalld's words.
     """
     what = f"remove source {_source(address)} from firewalld zone {zone}"
     try:

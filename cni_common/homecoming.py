@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def bring_back(node: Node, device: Lent, path: str, *, whole: bool) -> None:
-    """Have the device back from the namespace at `path`, or wherever it is by now.
+    """Move the device back from the namespace at `path`, or wherever it is by now.
 
     With `whole` it has its master, addresses and routes again, too. A device that came
     home before, by a DEL that could not remove the record, is success, also where it
@@ -55,7 +55,7 @@ def bring_back(node: Node, device: Lent, path: str, *, whole: bool) -> None:
 def move_out(
     host: Netlink, inside: Netlink, link: Link, name: str, kept: Collection[str]
 ) -> Link:
-    """Have `link` on the host as `name`, down; or in the container, as it was.
+    """Move `link` to the host as `name`, down; or leave it in the container as it was.
 
     It gets its name before it moves, while nobody but the container sees it: udev
     and network managers would act on a device that appears under another one. Of its

@@ -80,7 +80,7 @@ def of_host(ips: Sequence[IP]) -> list[Hop]:
 def add(
     netlink: Netlink, link: Link, hops: Iterable[Hop], *, exclusive: bool = False
 ) -> None:
-    """Have the routes through `link`; raises Code.INTERNAL.
+    """Add the routes through `link`; raises Code.INTERNAL.
 
     `exclusive` raises TakenError for a destination that has a route already.
     """

@@ -47,7 +47,7 @@ class KnownMacs:
     member: Callable[[Listed], tuple[str, str]]
 
     def ensure(self, name: str, mac: str, owner: Attachment) -> None:
-        """Have the table know `mac` as that of `name`.
+        """Ensure that the table knows `mac` as that of `name`.
 
         Raises Code.INTERNAL and knows nothing more when nft refuses. What the kernel
         may have taken nevertheless is for `release` to take back.
@@ -56,7 +56,7 @@ class KnownMacs:
             self._put(name, None, {"mac": mac, "owner": naming.comment(owner)})
 
     def rebind(self, name: str, mac: str, owner: Attachment) -> None:
-        """Have `name`, if it is known and of `owner`, known by `mac` and no other.
+        """Set the MAC of `name` to `mac`, if it is known and of `owner`.
 
         Raises Code.INTERNAL and leaves it as it was when nft refuses.
         """
@@ -73,7 +73,7 @@ class KnownMacs:
         return str((self._member(name) or {"mac": ""})["mac"])
 
     def release(self, name: str, owner: Attachment | None = None) -> None:
-        """Have nothing of `name` in the table; raises Code.INTERNAL.
+        """Remove what the table has of `name`; raises Code.INTERNAL.
 
         What is known to be of somebody else than `owner` stays.
         """
@@ -93,7 +93,7 @@ class KnownMacs:
             state.delete(state.path(self.room), name)  # or a killed ADD's draft
 
     def collect(self, network: str, valid: Collection[tuple[str, str]]) -> None:
-        """Have nothing of an attachment of `network` that is none of `valid`."""
+        """Remove what is of attachments of `network` that are none of `valid`."""
         kept = {naming.comment(Attachment(network, *identity)) for identity in valid}
         with self._lock():
             names = state.names(state.path(self.room))
@@ -122,7 +122,7 @@ class KnownMacs:
     def _put(
         self, name: str, before: dict[str, Any] | None, after: dict[str, Any]
     ) -> None:
-        """Have `after` known of `name`, or what was `before` when nft refuses."""
+        """Record `after` of `name`, or what was `before` when nft refuses."""
         directory = state.ensure_directory(self.room)
         state.write(directory, name, after)
         had, has = self._of(name, before) if before else {}, self._of(name, after)

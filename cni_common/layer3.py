@@ -31,7 +31,7 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     await_carrier: Callable[[], object] | None = None,
     prefix_routes: bool = True,
 ) -> None:
-    """Have `ifname` in the container up, with the addresses and routes of `result`.
+    """Set `ifname` in the container up, with the addresses and routes of `result`.
 
     They are usable on return. `link` is the interface if the caller has looked it up.
     The subnets are on the link, unless `prefix_routes` is false. With
@@ -68,7 +68,7 @@ def prepare(
     *,
     detect_duplicates: bool = False,
 ) -> None:
-    """Have `ifname` in the container ready to be given `ips`; raises Code.INTERNAL."""
+    """Prepare `ifname` in the container for `ips`; raises Code.INTERNAL."""
     has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
     if ips:
         with netns.entered(side.namespace):
@@ -76,7 +76,7 @@ def prepare(
 
 
 def ensure_subnets(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
-    """Have the subnets of `ips`, which `link` holds, on it; raises Code.INTERNAL.
+    """Add the routes to the subnets of `ips`, which `link` holds; raises Code.INTERNAL.
 
     The kernel adds these routes with an address, and never again.
     """
@@ -106,7 +106,7 @@ def add_routes(
     *,
     on_link: Collection[IPAddress] = (),
 ) -> None:
-    """Have the routes `wanted` through `link`, on which the gateways `on_link` are.
+    """Add the routes `wanted` through `link`, on which the gateways `on_link` are.
 
     Raises Code.INTERNAL, and Code.INVALID_CONFIG for an IPv4 destination with bits
     behind the prefix length. Those of IPv6 are cut off: in both the kernel would do the

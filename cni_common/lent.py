@@ -190,7 +190,7 @@ def of_link(host: Netlink, link: Link) -> Lent:
 
 
 def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
-    """Have the device on the host as it was there; return what was refused.
+    """Restore the device on the host as it was there; return what was refused.
 
     `whole`: with its master, addresses and routes.
     """

@@ -32,7 +32,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> None:
-    """Have `link` written down as what the link of `owner` was like.
+    """Write down `link` as what the link of `owner` was like.
 
     Whole or not at all. A name that no file can have is left out: no DEL of the
     reference would find it. Raises Code.IO_FAILURE, also for a directory that others
@@ -74,7 +74,10 @@ def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
 
 
 def delete(directory: str, owner: Attachment) -> None:
-    """Have no backup of `owner` in a directory that is ours. Raises Code.IO_FAILURE."""
+    """Delete the backup of `owner`, if the directory is ours.
+
+    Raises Code.IO_FAILURE.
+    """
     name = _name(owner)
     try:
         with suppress(*_NOT_OURS), _opened(directory) as place:

@@ -26,7 +26,7 @@ def settings(link: Link) -> dict[str, Setting]:
 
 
 def change(netlink: Netlink, name: str, key: str, value: Setting) -> None:
-    """Have one setting of the link. Raises Code.INTERNAL."""
+    """Set one setting of the link. Raises Code.INTERNAL."""
     match key:
         case "mac":
             links.set_mac(netlink, name, str(value))
@@ -41,7 +41,7 @@ def change(netlink: Netlink, name: str, key: str, value: Setting) -> None:
 
 
 def follow(node: Node, end: Link, mac: str) -> None:
-    """Have the host's end of the veth `end` bound to `mac`, if it is guarded at all,
+    """Bind the host's end of the veth `end` to `mac`, if it is guarded at all,
     and the container known by it.
 
     bridge binds the port to the MAC that it gave (macspoofchk); with another one the

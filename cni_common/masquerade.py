@@ -62,7 +62,7 @@ def _lock() -> AbstractContextManager[None]:
 
 
 def _recall() -> None:
-    """Have each attachment that lives use each subnet that has a rule.
+    """Record each attachment that lives as a user of each subnet that has a rule.
 
     The rules do not say who needs them. Too many users keep a rule too long, and too
     few would take it from the living.
@@ -90,7 +90,7 @@ def ensure(
     subnets: Iterable[IPNetwork],
     exempt: Collection[IPNetwork] = (),
 ) -> None:
-    """Have what leaves `subnets` masqueraded, on behalf of `attachment`.
+    """Ensure that what leaves `subnets` is masqueraded, on behalf of `attachment`.
 
     `exempt` is reached with the true source. Afterwards every subnet in use has its
     rule, even if somebody flushed the ruleset since. Raises Code.INTERNAL and registers

@@ -58,7 +58,7 @@ def is_there(name: str, place: int) -> bool:
 
 
 def removed(name: str, place: int) -> bool:
-    """Have nothing by that name; false for a directory that is not empty."""
+    """Remove what has that name; false for a directory that is not empty."""
     try:
         remove(name, place)
     except OSError as error:
@@ -69,7 +69,7 @@ def removed(name: str, place: int) -> bool:
 
 
 def remove(name: str, place: int) -> None:
-    """Have nothing by that name; raises OSError."""
+    """Remove what has that name; raises OSError."""
     try:
         os.unlink(name, dir_fd=place)
     except FileNotFoundError:

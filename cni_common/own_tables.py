@@ -59,7 +59,7 @@ def change(
 def take(
     table: OwnTable, elements: Elements, rebuilt: Callable[[], str], *, last: bool
 ) -> None:
-    """Have none of `elements` in `table`, and no table without the `last` ones.
+    """Delete `elements` of `table`, and the table with the `last` ones.
 
     Where it lacks a set, or nobody knows the elements, it is made anew with `rebuilt`.
     Raises Code.INTERNAL.
@@ -90,19 +90,19 @@ def is_lost(table: str) -> bool:
 
 
 def remember(table: str) -> None:
-    """Know that the records tell of all elements of `table`."""
+    """Note that the records tell of all elements of `table`."""
     if not _is_remembered(table):
         marks.add(_ROOM, _name(table))
 
 
 def remove(table: str) -> None:
-    """Have no `table`, whether it was there; raises Code.INTERNAL."""
+    """Delete `table`, if it is there; raises Code.INTERNAL."""
     nft.run(removal(table))
     forget(table)
 
 
 def forget(table: str) -> None:
-    """Know of no elements of `table`, which is gone or holds nobody's."""
+    """Note nothing of `table` any more, which is gone or holds nobody's elements."""
     marks.delete(_ROOM, _name(table))
     _note_all(table, {})
     if state.remove_if_empty(_samples(table)):
@@ -110,7 +110,7 @@ def forget(table: str) -> None:
 
 
 def note(table: str, name: str, before: Elements, after: Elements) -> None:
-    """Know that the record `name` has the elements `after` of `table`, not `before`."""
+    """Note that the record `name` has the elements `after` of `table`, not `before`."""
     old, new = _kind(before), _kind(after)
     if old and old != new:
         state.delete(_samples(table, old), name)
@@ -165,7 +165,7 @@ def elements(listed: list[dict[str, Any]], name: str) -> Iterator[Listed]:
 
 
 def _note_all(table: str, kinds: dict[str, set[str]]) -> None:
-    """Know of these records and of no others."""
+    """Note these records and no others."""
     for kind in {*state.names(_samples(table)), *kinds}:
         noted, wanted = set(state.names(_samples(table, kind))), kinds.get(kind, set())
         for name in noted - wanted:

@@ -159,7 +159,7 @@ def read_bytes(directory: str, name: str) -> bytes | None:
 
 
 def distrust(directory: str, name: str, cause: str) -> None:
-    """Have it told that a thing among ours is passed over, and why."""
+    """Tell the administrator that a thing among ours is passed over, and why."""
     remark(f"pass over {os.path.join(directory, name)!r}: {cause}")
 
 

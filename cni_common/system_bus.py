@@ -166,7 +166,7 @@ class Bus:
         raise AbsentError(Code.INTERNAL, f"connect to system bus: {cause}")
 
     def _introduce(self) -> None:
-        """Have the bus know us: by our user ID, and then by a name (Hello)."""
+        """Introduce us to the bus: by our user ID, and then by a name (Hello)."""
         from jeepney import Parser  # noqa: PLC0415 - as in call
         from jeepney.auth import BEGIN, AuthenticationError, Authenticator  # noqa: PLC0415 - as in call
 
@@ -201,7 +201,7 @@ class Bus:
         return content
 
     def _limit(self, waiting: socket) -> None:
-        """Have the kernel end any waiting on the socket at the deadline."""
+        """Set the time at which the kernel ends any waiting on the socket."""
         rest = self._deadline - time.monotonic()
         if rest <= 0:
             raise TimeoutError

@@ -37,12 +37,12 @@ def keeps_routers(netlink: Netlink, bridge: Link, *, is_gateway: bool) -> bool:
 
 
 def ignore_routers(name: str) -> None:
-    """Have the host take no routes and addresses from what arrives by the link."""
+    """Let the host take no routes and addresses from what arrives by the link."""
     accept_routers(name, _OFF)
 
 
 def accept_routers(name: str, value: str) -> None:
-    """Have the host listen to routers on the link as `value` says, if it has IPv6."""
+    """Let the host listen to routers on the link as `value` says, if it has IPv6."""
     sysctl.set_if_present(_parameter(name), value)
 
 

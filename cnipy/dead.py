@@ -72,7 +72,7 @@ def collect(
     *,
     dry_run: bool,
 ) -> list[str]:
-    """Have nothing left of attachments that are known to be dead; return a line each.
+    """Remove all of attachments that are known to be dead; return a line each.
 
     With `dry_run` nothing is changed. What nobody can tell about is told and kept.
     Raises CNIError for what could not be removed, after all else has been.
@@ -120,7 +120,7 @@ def traces(runtime: Runtime, plugins: Collection[str]) -> dict[Attachment, Trace
 
 
 def _look_for(found: dict[Attachment, Traces], there: Spaces) -> None:
-    """Know of each attachment whether its namespace is there.
+    """Look for the namespace of each attachment.
 
     A number that a living container's namespace has by now has passed to it.
     """

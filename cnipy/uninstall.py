@@ -47,7 +47,7 @@ class Plan:
 def uninstall(
     directory: str, unit_dir: str, names: Collection[str], tell: Callable[[str], object]
 ) -> None:
-    """Have nothing of ours in `directory`, and there again what install moved aside.
+    """Remove what is ours in `directory`, and put back what install moved aside.
 
     Raises Code.INVALID_CONFIG, with nothing changed, when a file of others has the
     place of one that was kept; Code.TRY_AGAIN_LATER when calls are still under way, and
@@ -101,7 +101,7 @@ def plan(directory: str, names: Sequence[str]) -> Plan:
 
 
 def _put_back(found: Plan, names: Collection[str]) -> None:
-    """Have each of `names` as it was; one step each, so that none is ever missing."""
+    """Put back each of `names`, in one step, so that none is ever missing."""
     for name in names:
         path = os.path.join(found.directory, name)
         if name in found.restored:
@@ -127,7 +127,7 @@ def _remove_unfinished(directory: str, names: Collection[str]) -> None:
 def _remove_trees(
     root: str, builds: Collection[str], tell: Callable[[str], object]
 ) -> None:
-    """Have no extracted tree in `root` that nobody runs from.
+    """Remove the extracted trees in `root` that nobody runs from.
 
     Calls of one of `builds` have a while to end: they may import more of it.
     """

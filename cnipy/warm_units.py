@@ -20,7 +20,7 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def remove(unit_dir: str, bin_dir: str, tell: Callable[[str], object]) -> None:
-    """Have neither unit in `unit_dir` if they are for the command in `bin_dir`.
+    """Remove both units from `unit_dir` if they are for the command in `bin_dir`.
 
     Where systemd runs, the socket is disabled and both are stopped first. Raises
     Code.INTERNAL when systemd refuses.

@@ -102,7 +102,7 @@ def _is_told(reader: socket.socket, seconds: float) -> bool:
 
 @contextmanager
 def _ending() -> Iterator[socket.socket]:
-    """Have a socket that can be read once the process is asked to end."""
+    """Yield a socket that can be read once the process is asked to end."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

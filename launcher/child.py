@@ -91,7 +91,7 @@ def _descriptors() -> list[str]:
 
 
 def _rehearse(main: Main) -> None:
-    """Have the pages that every call writes to copied while nobody waits for it.
+    """Copy the pages that every call writes to while nobody waits for it.
 
     A GC of loopback goes through all that calls have in common and does nothing; the
     libraries are used once, and what they opened is closed.

@@ -53,7 +53,7 @@ class Crew:
         self._poll = select.poll()
 
     def gather(self) -> None:
-        """Have children, one of which waits for a call; the others will soon."""
+        """Start children, one of which waits for a call; the others will soon."""
         self._enlist(SPARES)
         while not self._idle:
             for channel, _ in self._poll.poll(_RETRY):
@@ -88,7 +88,7 @@ class Crew:
         return self._ending.milliseconds()
 
     def _enlist(self, number: int) -> None:
-        """Have `number` children that wait or will, if there is room for them."""
+        """Start children until `number` wait or will, if there is room for them."""
         with suppress(OSError):
             while (
                 len(self._idle) + len(self._new) < number and len(self._channels) < MOST

@@ -46,7 +46,7 @@ class Ending:
         return max(0, int(left * 1000 + 1)) if left > 0 else 0
 
     def look(self) -> None:
-        """Have the end due if the archive is another build's by now, or gone.
+        """Make the end due if the archive is another build's by now, or gone.
 
         Only the file's identity is looked at, unless that has changed.
         """

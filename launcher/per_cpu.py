@@ -29,7 +29,7 @@ _COLD = _UTF8 + b" -X cold"
 
 
 def write(packed: Path, output: Path, cpu: str) -> None:
-    """Have `output`, for `cpu`, do what the packed file does; replaces it in one step.
+    """Make `output`, for `cpu`, do what the packed file does; replace it in one step.
 
     Raises ValueError when a file is not as others rely on, or does not compile.
     """

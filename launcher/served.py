@@ -140,7 +140,7 @@ def _whole(connection: socket.socket, data: bytes) -> bytes:
 
 
 def _end_with(lifeline: int) -> None:
-    """Have the kernel end this process when the caller, the pipe's writer, ends.
+    """Let the kernel end this process when the caller, the pipe's writer, ends.
 
     SIGIO's default action is to end the process. Nothing is ever written to the pipe,
     so that it signals nothing but the hang-up; on the connection the signal for the

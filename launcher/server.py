@@ -68,7 +68,7 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
 
 
 def be_listener(given: socket.socket) -> None:
-    """Have callers see this process, which is awake, as the one that listens.
+    """Show callers this process, which is awake, as the one that listens.
 
     What they see is whoever called listen(2) last. Where that is not permitted they
     are in a hurry, as if nobody were awake yet.
@@ -121,7 +121,7 @@ def inherited_listener() -> socket.socket | None:
 
 
 def prepare() -> None:
-    """Have in memory what a call may need, in pages that children share.
+    """Load what a call may need, into pages that children share.
 
     Models are built and have validated once, so that what they make at first use is
     made here and not in each child.

@@ -38,7 +38,7 @@ def answer(path: str) -> bytes | None:
 
 
 def introduce(path: str) -> bool:
-    """Have the plugin introduce itself on stderr; false when there is none such."""
+    """Let the plugin introduce itself on stderr; false when there is none such."""
     name = path.rpartition("/")[2]
     if name not in REGISTER:
         return False

@@ -73,7 +73,7 @@ def plugin(
 
 
 def add(scheme: Scheme, request: Request, conf: Any) -> Result:
-    """Have what is asked for and nothing else, or what was; return the result.
+    """Make what is asked for in place of what was; return the result.
 
     What an earlier ADD made is kept where it is the same, brought back where it is
     missing, and replaced where it is another.
@@ -186,7 +186,7 @@ def _record(node: Node, parts: Parts) -> Record:
 
 
 def _change(node: Node, request: Request, made: Parts, parts: Parts) -> None:
-    """Have `parts` in place of what was `made`."""
+    """Put `parts` in place of what was `made`."""
     former = {type(each): each for each in made}
     kept = {type(each) for each in parts}
     for each in reversed(made):

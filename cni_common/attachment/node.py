@@ -103,7 +103,7 @@ class Node:
         return tuple(previous.interfaces(self.request)) if self.request else ()
 
     def entered(self) -> AbstractContextManager[None]:
-        """Have the calling thread in the container's namespace.
+        """Move the calling thread into the container's namespace inside the block.
 
         Raises Code.INVALID_NETNS.
         """
@@ -181,17 +181,17 @@ class Node:
         return found
 
     def see_end(self, link: Link) -> Link:
-        """Know a link of the container as it is now."""
+        """Remember a link of the container as it is now."""
         self._ends[link.name] = link
         return link
 
     def see(self, link: Link) -> Link:
-        """Know a link of the host as it is now."""
+        """Remember a link of the host as it is now."""
         self.known[link.name] = link
         return link
 
     def forget(self) -> None:
-        """Know no link, since some have changed."""
+        """Forget every link, since some have changed."""
         self.known.clear()
         self._ends.clear()
 

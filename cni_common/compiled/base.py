@@ -77,7 +77,7 @@ class BaseModel:
 
     @classmethod
     def model_rebuild(cls) -> None:
-        """Have the validator built now."""
+        """Build the validator now."""
         assert cls.__pydantic_validator__ is not None
 
     @classmethod

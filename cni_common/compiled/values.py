@@ -134,7 +134,7 @@ def _init(fields: dict[str, Field], *, kw_only: bool) -> Callable[..., None]:
 
 
 def _fill(value: Any, values: dict[str, Any], fields: dict[str, Field]) -> None:
-    """Have the defaults in `values` of the fields that were not given."""
+    """Add to `values` the defaults of the fields that were not given."""
     for name, each in fields.items():
         if name in values:
             continue

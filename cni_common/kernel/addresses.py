@@ -71,7 +71,7 @@ def add(
     detect_duplicates: bool = False,
     prefix_routes: bool = True,
 ) -> None:
-    """Have `link` hold `addresses`, none of which it may hold before.
+    """Add `addresses` to `link`, which may hold none of them before.
 
     IPv6 addresses are usable at once unless `detect_duplicates`. Without
     `prefix_routes` the kernel adds no route to their subnets, now or whenever the
@@ -90,7 +90,7 @@ def add(
 def ensure(
     netlink: Netlink, link: Link, address: IPInterface, *, prefix_route: bool = True
 ) -> bool:
-    """Have `link` hold `address`; tell whether this call added it.
+    """Ensure that `link` holds `address`; tell whether this call added it.
 
     Raises Code.INTERNAL.
     """
@@ -103,7 +103,7 @@ def ensure(
 
 
 def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
-    """Have `link` not hold `address`. Raises Code.INTERNAL."""
+    """Delete `address` of `link`. Raises Code.INTERNAL."""
     message = _message(link, address, _flags(address))
     (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
     if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
@@ -183,7 +183,7 @@ class _Answer:
         self._message = message
 
     def decode(self) -> None:
-        """Have them; the link's own address, which of a pointed link is IFA_LOCAL."""
+        """Read them; the link's own address, which of a pointed link is IFA_LOCAL."""
         head = IFADDRMSG.unpack_from(self._message, NETLINK_HEADER.size)
         _, length, flags, scope, self.index = head
         found = Attributes(self._message, NETLINK_HEADER.size + IFADDRMSG.size)

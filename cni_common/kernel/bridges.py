@@ -52,7 +52,7 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
     vlan_filtering: bool = False,
     alias: str = "",
 ) -> bool:
-    """Have a bridge called `name`, up; tell whether it was made by this call.
+    """Ensure a bridge called `name`, up; tell whether it was made by this call.
 
     Its address is given at creation, so that no port and no udev rule changes it.
     Raises Code.INTERNAL when the kernel will not.
@@ -115,7 +115,7 @@ class _OptionsAnswer:
         self._message = message
 
     def decode(self) -> None:
-        """Have the options."""
+        """Read the options."""
         link = Attributes(self._message, BODY)
         self.options = link.nested(LINKINFO).nested(INFO_DATA)
 
@@ -148,7 +148,7 @@ def set_port(netlink: Netlink, name: str, *, hairpin: bool, isolated: bool) -> N
 def add_vlans(
     netlink: Netlink, port: Link, tagged: Iterable[int], *, pvid: int = 0
 ) -> None:
-    """Have the port carry the VLANs `tagged`, and `pvid` untagged."""
+    """Add to the port the VLANs `tagged`, and `pvid` untagged."""
     entries = [_vlan(vid, 0) for vid in sorted(set(tagged) - {pvid})]
     if pvid:
         entries.append(_vlan(pvid, _PVID | _UNTAGGED))
@@ -156,7 +156,7 @@ def add_vlans(
 
 
 def delete_vlans(netlink: Netlink, port: Link, vids: Iterable[int]) -> None:
-    """Have the port carry none of `vids`."""
+    """Delete the VLANs `vids` of the port."""
     entries = [_vlan(vid, 0) for vid in sorted(vids)]
     _change_vlans(netlink, port, RTM_DELLINK, entries, "delete")
 

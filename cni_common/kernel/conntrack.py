@@ -42,7 +42,7 @@ class Flow(NamedTuple):
 
 
 def delete_udp(flows: Collection[Flow]) -> str:
-    """Have conntrack know no UDP entry whose original destination is one of `flows`.
+    """Delete the UDP entries of conntrack whose original destination is one of `flows`.
 
     Entries for addresses that are not the host's are never touched. Returns the
     cause when the kernel refuses, else "".

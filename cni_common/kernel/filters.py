@@ -97,7 +97,10 @@ def add(netlink: Netlink, link: Link, parent: int, wanted: Sequence[Filter]) -> 
 def delete(
     netlink: Netlink, link: Link, parent: int, unwanted: Iterable[tuple[int, int]]
 ) -> None:
-    """Have no filter of a priority and protocol of `unwanted`. Raises Code.INTERNAL."""
+    """Delete filters of the priorities and protocols `unwanted`.
+
+    Raises Code.INTERNAL.
+    """
     requests = [
         (TcRequest(link.index, parent=parent, priority=priority, protocol=protocol),)
         for priority, protocol in sorted(set(unwanted))

@@ -16,10 +16,9 @@ _NAME = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
 
 def enable(versions: Iterable[int]) -> list[tuple[str, str]]:
-    """Have packets of the IP `versions` (4, 6) forwarded: all of them, or
-    Code.INTERNAL.
+    """Enable forwarding for all of the IP `versions` (4, 6).
 
-    Returns what that changed, for `revert`.
+    Returns what that changed, for `revert`. Raises Code.INTERNAL.
 
     A host that becomes an IPv6 router stops to accept router advertisements where
     accept_ra is 1. Its own uplinks keep theirs: accept_ra becomes 2 there.
@@ -37,7 +36,7 @@ def enable(versions: Iterable[int]) -> list[tuple[str, str]]:
 
 
 def revert(changed: Sequence[tuple[str, str]]) -> None:
-    """Have the parameters as they were before they were `changed`."""
+    """Set the parameters as they were before they were `changed`."""
     for name, before in reversed(changed):
         sysctl.set_if_present(name, before)
 

@@ -57,7 +57,7 @@ class _Answer:
         self._message = message
 
     def decode(self) -> None:
-        """Have both."""
+        """Read both."""
         found = Attributes(self._message, BODY)
         bus, name = found.text(_PARENT_DEV_BUS_NAME), found.text(_PARENT_DEV_NAME)
         netns = found.raw(_LINK_NETNSID)
@@ -86,12 +86,12 @@ def alternative_names(netlink: Netlink, link: Link) -> tuple[str, ...]:
 
 
 def add_name(netlink: Netlink, link: Link, name: str) -> None:
-    """Have the alternative name `name` on `link`. Raises Code.INTERNAL."""
+    """Add the alternative name `name` to `link`. Raises Code.INTERNAL."""
     _name(netlink, link, name, _RTM_NEWLINKPROP, CREATE | EXCLUSIVE | APPEND)
 
 
 def delete_name(netlink: Netlink, link: Link, name: str) -> None:
-    """Have no alternative name `name` on `link`. Raises Code.INTERNAL."""
+    """Delete the alternative name `name` of `link`. Raises Code.INTERNAL."""
     _name(netlink, link, name, _RTM_DELLINKPROP, 0)
 
 

@@ -15,7 +15,7 @@ def is_enabled(link: str) -> bool:
 
 
 def enable(link: str) -> bool:
-    """Have IPv6 in use on `link`, which a host may have off by default.
+    """Enable IPv6 on `link`, which a host may have off by default.
 
     Tells whether this call did it. Raises Code.INTERNAL, also where there is no IPv6 at
     all.
@@ -34,7 +34,7 @@ def enable(link: str) -> bool:
 
 
 def disable(link: str) -> None:
-    """Have IPv6 not in use on `link`, and none of its addresses; for undoing."""
+    """Disable IPv6 on `link`, which takes its addresses; for undoing."""
     sysctl.set_if_present(_parameter(link), _OFF)
 
 

@@ -65,7 +65,7 @@ class LinkAnswer:
         self._message = message
 
     def decode(self) -> None:
-        """Have the link; the rest of the message is left alone."""
+        """Read the link; the rest of the message is left alone."""
         _, _, index, flags, _ = IFINFOMSG.unpack_from(
             self._message, NETLINK_HEADER.size
         )

@@ -26,7 +26,7 @@ _NET_NS_FD = 28  # IFLA_NET_NS_FD
 def move(
     netlink: Netlink, link: Link, target: Namespace, name: str, *, alias: str
 ) -> None:
-    """Have `link` in `target`, down, called `name` and with `alias`.
+    """Move `link` to `target`, down, called `name` and with `alias`.
 
     Nothing has happened when a link called `name` is there already and the link's
     present name is in use there, too. Otherwise the kernel may have moved the link
@@ -42,7 +42,7 @@ def move(
 
 
 def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
-    """Have `link`, which is down, called `name`; false if another one is called so.
+    """Rename `link`, which is down, to `name`; false if another one is called so.
 
     With `alias` it gets that in the same request. Raises Code.INTERNAL.
     """
@@ -60,7 +60,7 @@ def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
 
 
 def enslave(netlink: Netlink, link: Link, master: Link) -> None:
-    """Have `link` as a port of `master`. Raises Code.INTERNAL."""
+    """Make `link` a port of `master`. Raises Code.INTERNAL."""
     message = LinkRequest(number(MASTER, master.index), index=link.index)
     _act(netlink, message, "set link", f"{link.name} master {master.name}")
 

@@ -28,7 +28,7 @@ def set_master(netlink: Netlink, link: Link, master: Link) -> None:
 
 
 def set_tx_queue_length(netlink: Netlink, name: str, packets: int) -> None:
-    """Have the link's transmit queue hold `packets` packets. Raises Code.INTERNAL."""
+    """Set the length of the link's transmit queue, in packets. Raises Code.INTERNAL."""
     message = LinkRequest(text(IFNAME, name), number(TXQLEN, packets))
     _change(netlink, message, f"{name} txqueuelen {packets}")
 

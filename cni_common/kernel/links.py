@@ -196,7 +196,7 @@ def set_alias(netlink: Netlink, name: str, alias: str) -> None:
 
 
 def announce(netlink: Netlink, link: Link) -> None:
-    """Have the neighbours of `link` told its addresses and MAC.
+    """Announce the addresses and the MAC of `link` to its neighbours.
 
     Where arp_notify and ndisc_notify are set, the kernel sends a gratuitous ARP and
     an unsolicited neighbour advertisement when the MAC is set, be it to the same.
@@ -251,7 +251,7 @@ def _wait(
 
 
 def rehearse() -> None:
-    """Have a link asked for and forgotten; what that makes is there for the next."""
+    """Ask for a link and forget it: what that makes is there for the next."""
     with Netlink() as netlink:
         get(netlink, "lo")
 

@@ -39,7 +39,7 @@ _DROP, _NEXT_FILTER = 2, 0xFFFFFFFF  # TC_ACT_SHOT, TC_ACT_UNSPEC
 
 
 def ensure(link: str, answer: int) -> bool:
-    """Have the filter at `link`, which lets pass what has the bit `answer` of the mark.
+    """Ensure the filter at `link`; it passes what has the bit `answer` of the mark.
 
     Tells whether a discipline was made to hold it.
 
@@ -66,7 +66,7 @@ def ensure(link: str, answer: int) -> bool:
 
 
 def delete(link: str, *, discipline: bool) -> None:
-    """Have no such filter at `link`, and no `discipline` unless others use it now.
+    """Delete the filter at `link`, and the `discipline` unless others use it now.
 
     Raises Code.INTERNAL.
     """
@@ -130,7 +130,7 @@ def _program(answer: int) -> tuple[tuple[int, int, int, int], ...]:
 
 
 def _make_discipline(netlink: Netlink, index: int) -> bool:
-    """Have a place for filters; tell whether there was none."""
+    """Ensure a discipline for filters; tell whether there was none."""
     try:
         netlink.act((_discipline(index), tc.RTM_NEWQDISC, CREATE | EXCLUSIVE))
     except NetlinkError as error:

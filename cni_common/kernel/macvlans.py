@@ -76,7 +76,7 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
 
 
 def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> None:
-    """Have the macvlan `link` in `mode`, and with `bc_queue_len` frames if not 0.
+    """Set `mode` of the macvlan `link`, and `bc_queue_len`, in frames, if not 0.
 
     Raises Code.INTERNAL; the kernel lets none into mode passthru, or out of it.
     """
@@ -118,7 +118,7 @@ class _Answer:
         self._message = message
 
     def decode(self) -> None:
-        """Have the macvlan, if the link is one."""
+        """Read the macvlan, if the link is one."""
         described = Attributes(self._message, BODY).nested(LINKINFO)
         if described.text(INFO_KIND) == "macvlan":
             options = described.nested(INFO_DATA)

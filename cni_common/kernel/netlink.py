@@ -89,7 +89,7 @@ class Netlink:
         return data if sender[0] == 0 else b""
 
     def act(self, *requests: tuple[Any, int, int]) -> None:
-        """Have the kernel carry out `requests`: (message, type, flags), in order.
+        """Send `requests`, each (message, type, flags), to be carried out in order.
 
         They are sent together. All are tried; the first refusal is raised.
         """
@@ -132,7 +132,7 @@ class Netlink:
         return [outcomes[sequence] for sequence in sorted(outcomes)]
 
     def hand_over(self, message: Any, kind: int, flags: int) -> Errand:
-        """Have a thread make the request; it lives until the kernel is done with it.
+        """Make the request in a thread, which lives until the kernel is done with it.
 
         `acknowledged` reads the answer. Neither closing this socket nor the end of the
         call disturbs the request.

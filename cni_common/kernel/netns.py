@@ -112,7 +112,7 @@ def own() -> Namespace:
 
 @contextmanager
 def entered(namespace: Namespace) -> Iterator[None]:
-    """Have the calling thread in `namespace` inside the block, and back after it.
+    """Move the calling thread into `namespace` for the block, and back after it.
 
     Raises StrandedError when there is no way back.
     """
@@ -128,14 +128,14 @@ def entered(namespace: Namespace) -> Iterator[None]:
 
 @contextmanager
 def entered_path(path: str) -> Iterator[Namespace]:
-    """Have the calling thread in the namespace at `path` inside the block."""
+    """Move the calling thread into the namespace at `path` for the block."""
     with open_path(path) as namespace, entered(namespace):
         yield namespace
 
 
 @contextmanager
 def entered_new() -> Iterator[None]:
-    """Have the calling thread in a new namespace inside the block, and back after it.
+    """Move the calling thread into a new namespace for the block, and back after it.
 
     What was made in the block is gone then, however the block ends.
     """

@@ -130,7 +130,7 @@ def load() -> Any:
 
 
 def rehearse() -> None:
-    """Have a context made and closed; raises Code.INTERNAL without the library.
+    """Make and close a context; raises Code.INTERNAL without the library.
 
     What libnftables makes at its first use is there then for the next. Nothing is
     asked: an answer would take the longer the more elements there are.

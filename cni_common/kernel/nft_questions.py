@@ -105,7 +105,7 @@ class Questions:
 
 @contextmanager
 def about(table: str) -> Iterator[Questions]:
-    """Have questions about `table`, named "inet name".
+    """Open a socket for questions about `table`, named "inet name".
 
     Raises Code.INTERNAL when the kernel does not tell.
     """

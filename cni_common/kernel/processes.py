@@ -89,7 +89,7 @@ class Process:
         return bool(ready.poll(seconds * 1000))
 
     def end(self, seconds: float) -> None:
-        """Have it ended: by SIGTERM, and by SIGKILL if that takes over `seconds`."""
+        """End it by SIGTERM, and by SIGKILL if that takes over `seconds`."""
         self.send(_SIGTERM)
         if not self.wait_end(seconds):
             self.send(_SIGKILL)

@@ -54,7 +54,7 @@ def _enter_beside_init() -> None:
 
 
 def _complete(ifinfmsg: Any) -> None:
-    """Have in the class what pyroute2 does not know, and no kind that is not there."""
+    """Add to the class what pyroute2 does not know; remove kinds that are not there."""
     macvlan = ifinfmsg.ifinfo.macvlan_data
     if len(macvlan.nla_map) == 7:  # noqa: PLR2004 - the number in if_link.h of the first that pyroute2 does not know
         macvlan.nla_map = (*macvlan.nla_map, _QUEUE)
@@ -96,7 +96,7 @@ def _logger(name: str) -> Later:
 
 
 def build_tables() -> None:
-    """Have the tables made that pyroute2 makes when a message is first encoded."""
+    """Make the tables that pyroute2 makes when a message is first encoded."""
     veth = [("VETH_INFO_PEER", {"attrs": [("IFLA_IFNAME", "eth0")]})]
     port = [("IFLA_BRPORT_MODE", 1)]
     described = [

@@ -56,7 +56,7 @@ class Qdisc:
 
 
 def add_tbf(netlink: Netlink, link: Link, bucket: Bucket) -> None:
-    """Have all that leaves by `link` limited to `bucket`; raises Code.INTERNAL.
+    """Limit all that leaves by `link` to `bucket`; raises Code.INTERNAL.
 
     A link that has a discipline of somebody else is refused.
     """
@@ -77,7 +77,7 @@ def add_tbf(netlink: Netlink, link: Link, bucket: Bucket) -> None:
 
 
 def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
-    """Have a root that leads packets into the class LIMITED, or past it.
+    """Add a root that leads packets into the class LIMITED, or past it.
 
     Its filters say which go the other way; flow 1:0 is past it. The class is to be
     made by `add_limited_class`. Raises Code.INTERNAL.
@@ -90,7 +90,7 @@ def add_htb(netlink: Netlink, link: Link, *, limits_by_default: bool) -> None:
 
 
 def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
-    """Have the class LIMITED of an htb root, with a queue as long as tbf's.
+    """Add the class LIMITED to an htb root, with a queue as long as tbf's.
 
     htb takes a burst of at most 274 seconds at the rate. Raises Code.INTERNAL.
     """
@@ -110,7 +110,7 @@ def add_limited_class(netlink: Netlink, link: Link, bucket: Bucket) -> None:
 
 
 def add_ingress(netlink: Netlink, link: Link) -> None:
-    """Have a place for filters of what comes in by `link`; raises Code.INTERNAL.
+    """Ensure a discipline for filters of what comes in by `link`; raises Code.INTERNAL.
 
     A link that has such a place already is refused; `has_ingress` tells.
     """
@@ -135,12 +135,12 @@ def has_ingress(netlink: Netlink, link: Link) -> bool:
 
 
 def delete_root(netlink: Netlink, link: Link, kind: str) -> None:
-    """Have no root discipline 1: of `kind`; any other one stays."""
+    """Delete the root discipline 1: of `kind`; any other one stays."""
     _delete(netlink, link, kind, ROOT_HANDLE, ROOT)
 
 
 def delete_ingress(netlink: Netlink, link: Link) -> None:
-    """Have no ingress discipline, and none of its filters; clsact stays."""
+    """Delete the ingress discipline with its filters; clsact stays."""
     _delete(netlink, link, "ingress", INGRESS_HANDLE, _INGRESS_PARENT)
 
 

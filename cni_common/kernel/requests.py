@@ -32,7 +32,7 @@ class Request:
         self.data = b""
 
     def encode(self) -> None:
-        """Have the message in `data`."""
+        """Encode the message into `data`."""
         length = NETLINK_HEADER.size + len(self._body)
         head = (self._header[key] for key in ("type", "flags", "sequence_number"))
         self.data = NETLINK_HEADER.pack(length, *head, 0) + self._body

@@ -56,7 +56,7 @@ class RouteAnswer:
         self._message = message
 
     def decode(self) -> None:
-        """Have the routes; the rest of the message is left alone."""
+        """Read the routes; the rest of the message is left alone."""
         start = NETLINK_HEADER.size
         family, length, _, _, table, _, scope, *_ = _HEADER.unpack_from(
             self._message, start

@@ -45,7 +45,7 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     exclusive: bool = False,
     on_link: bool = False,
 ) -> None:
-    """Have the route through `link`; one that is there in every detail is accepted.
+    """Add the route through `link`; one that is there in every detail is accepted.
 
     With `on_link` the gateway is a neighbour though no route says so. A route to the
     same destination by another gateway becomes another path of it, or raises TakenError
@@ -106,7 +106,7 @@ def _require_possible(
 
 
 def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
-    """Have no route to `dst` on `link` itself. Raises Code.INTERNAL."""
+    """Delete the route to `dst` on `link` itself. Raises Code.INTERNAL."""
     message = pyroute2_messages.rtmsg()
     message["family"] = FAMILY[dst.version]
     message["dst_len"] = dst.prefixlen

@@ -61,7 +61,7 @@ class TcAnswer:
         self._message = message
 
     def decode(self) -> None:
-        """Have the fields, and the options as attributes or as they are."""
+        """Read the fields, and the options as attributes or as they are."""
         start = NETLINK_HEADER.size
         _, self.index, self.handle, self.parent, order = _TCMSG.unpack_from(
             self._message, start

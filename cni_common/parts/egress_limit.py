@@ -127,7 +127,7 @@ class EgressLimit(limited_link.LimitedLink):
             link_removal.delete(ifb)
 
     def _stop_redirecting(self, host: Netlink, link: Link) -> None:
-        """Have nothing of ours where `link` is filtered, and all that is of others."""
+        """Remove what is ours where `link` is filtered, and nothing of others."""
         if qdiscs.has_ingress(host, link):
             _delete_filters(host, link)
             if self.adds_ingress:
@@ -150,7 +150,7 @@ class EgressLimit(limited_link.LimitedLink):
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
-        """Have no ifb that says it is of an attachment of `network` not `valid`.
+        """Delete each ifb that says it is of an attachment of `network` not `valid`.
 
         The reference's ifbs do not say whose they are, so they stay.
         """
@@ -164,20 +164,20 @@ class EgressLimit(limited_link.LimitedLink):
 
 
 def _delete_filters(host: Netlink, link: Link) -> None:
-    """Have none of the filters that lead what comes in by `link` to an ifb."""
+    """Delete the filters that lead what comes in by `link` to an ifb."""
     protocols = {0: ETH_P_ALL, **limited_link.PROTOCOLS}
     ours = [(_PRIORITIES[key], protocol) for key, protocol in protocols.items()]
     filters.delete(host, link, qdiscs.INGRESS, ours)
 
 
 def _delete_ingress_if_empty(host: Netlink, link: Link) -> None:
-    """Have no ingress discipline, unless somebody has filters in it."""
+    """Delete the ingress discipline, unless somebody has filters in it."""
     if not filters.is_any(host, link, qdiscs.INGRESS):
         qdiscs.delete_ingress(host, link)
 
 
 def _release_link(node: Node, ifb: Link) -> None:
-    """Have no limits on the container's link, if it is the one that leads to `ifb`."""
+    """Remove the limits of the container's link, if it leads to `ifb`."""
     if not node.finds_namespace():
         return
     end = links.get(node.container, node.attachment.ifname)

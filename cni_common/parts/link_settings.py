@@ -64,7 +64,7 @@ class LinkSettings(Part):
             link_changes.follow(node, link, str(target["mac"]))
 
     def replace(self, node: Node, former: Part) -> None:
-        """Have all settings: `before` has what is not wanted any more."""
+        """Set all settings: `before` has what is not wanted any more."""
         assert isinstance(former, LinkSettings)
         directory = former.data_dir
         node.undo(link_backup.write, directory, node.attachment, former.before)
@@ -73,7 +73,7 @@ class LinkSettings(Part):
             link_backup.delete(directory, node.attachment)
 
     def remove(self, node: Node) -> None:
-        """Have everything as before, where namespace and link live; no backup.
+        """Restore everything, where namespace and link live; delete the backup.
 
         What cannot be put back is a warning: the namespace is about to go, and a failed
         DEL would keep the plugins that come after it from theirs.
@@ -104,7 +104,7 @@ class LinkSettings(Part):
 
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
-        """Have everything as the reference plugin has noted, and nothing noted.
+        """Restore everything by the reference plugin's backup, and delete that.
 
         GC, which knows no namespace, leaves that to DEL.
         """
@@ -119,7 +119,7 @@ class LinkSettings(Part):
 
 
 def _put_back(node: Node, before: dict[str, Setting], index: int = 0) -> None:
-    """Have the settings `before`, if the link is there, of that `index` if any."""
+    """Set the settings `before`, if the link is there, of that `index` if any."""
     if not before or not node.finds_namespace():
         return
     from cni_common import link_changes  # noqa: PLC0415 - as above

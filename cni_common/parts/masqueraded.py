@@ -38,7 +38,7 @@ class Masqueraded(Part):
         masquerade.ensure(node.attachment, self.subnets, self.exempt)
 
     def remove(self, node: Node) -> None:
-        """Need the rules no longer; those that nobody needs go.
+        """Let go of the rules; those that nobody uses go.
 
         Raises Code.INTERNAL.
         """
@@ -55,7 +55,7 @@ class Masqueraded(Part):
 
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
-        """Need no rule at all, of whatever subnet."""
+        """Let go of all rules, of whatever subnet."""
         from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
 
         with Gather() as errors:
@@ -64,7 +64,7 @@ class Masqueraded(Part):
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
-        """Need no rule for an attachment of `network` that is not `valid`."""
+        """Let go of the rules for attachments of `network` that are not `valid`."""
         masquerade.collect(network, valid)
 
 

@@ -52,7 +52,7 @@ class MovedDevice(Part):
         return replace(self, device=lent.moved(self.device, node.container, link))
 
     def remove(self, node: Node) -> None:
-        """Have the device on the host, as it was there; raises Code.INTERNAL.
+        """Move the device to the host, as it was there; raises Code.INTERNAL.
 
         Its master, addresses and routes come back where ADD was killed: otherwise they
         are for those who configured the host.
@@ -92,7 +92,7 @@ class MovedDevice(Part):
         return ""
 
     def repair(self, node: Node) -> None:
-        """Have its name on the host as its alias; raises Code.INTERNAL."""
+        """Set its alias to its name on the host; raises Code.INTERNAL."""
         if self.device is not None:
             links.set_alias(node.container, self.inside, self.device.name)
 

@@ -46,5 +46,5 @@ class SingleCopies(Part):
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
-        """Know no attachment of `network` that is not `valid`."""
+        """Remove the elements of attachments of `network` that are not `valid`."""
         duplicates.collect(network, valid)

@@ -53,7 +53,7 @@ class Sysctl(Part):
         self.ensure(node)
 
     def remove(self, node: Node) -> None:
-        """Have everything as before, where the namespace lives.
+        """Restore everything, where the namespace lives.
 
         What cannot be put back is a warning: the namespace is about to go, and a failed
         DEL would keep the plugins that come after it from theirs.
@@ -83,7 +83,7 @@ def _write_in(node: Node, values: dict[str, str]) -> None:
 
 
 def _write(values: dict[str, str]) -> None:
-    """Have all of `values`, whatever writing one does to another.
+    """Set all of `values`, whatever writing one does to another.
 
     Raises Code.INTERNAL.
     """

@@ -151,7 +151,7 @@ class Veth(Part):
         return ""
 
     def repair(self, node: Node) -> None:
-        """Have the pair up, and in its place."""
+        """Set the pair up, and put it in its place."""
         port = links.existing(node.host, self.host)
         if self.host_mac and port.mac != self.host_mac:
             links.set_mac(node.host, port.name, self.host_mac)

@@ -15,7 +15,7 @@ HOST = ""
 
 
 def serve(namespace: str, name: str, port: int = 80) -> None:
-    """Have the namespace at a path answer on a TCP port, on both families.
+    """Answer on a TCP port of the namespace at a path, on both families.
 
     The answer says who answered, and which peer address was seen.
     """

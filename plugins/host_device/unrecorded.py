@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def bring_back(node: Node, conf: HostDeviceConf) -> None:
-    """Have the device of `conf` back that is CNI_IFNAME in the container.
+    """Move back the device of `conf` that is CNI_IFNAME in the container.
 
     Its alias is its name on the host, as either plugin writes it. But whoever is in
     the container may have written that, too, so it must be what `conf` names; and
