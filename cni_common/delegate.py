@@ -144,7 +144,7 @@ def _execute(plugin: str, executable: str, request: Request) -> Result | None:
     if stated not in SUPPORTED:
         msg = f"decode result of {plugin}: unknown cniVersion {stated!r:.80}"
         raise CNIError(Code.INCOMPATIBLE_VERSION, msg)
-    from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is dear
+    from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is expensive
 
     return Result.read(document, stated, f"result of {plugin}")
 

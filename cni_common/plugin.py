@@ -132,7 +132,7 @@ class Plugin:
             raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
 
     def _configuration(self, request: Request) -> NetConf:
-        from cni_common.spec.model import parse, parse_leniently  # noqa: PLC0415 - dear
+        from cni_common.spec.model import parse, parse_leniently  # noqa: PLC0415 - expensive
 
         for key in self.conf.unknown_keys(request.document):
             if key not in _ALWAYS_KNOWN:

@@ -61,11 +61,11 @@ def main(
             tell(f"serve: ended, {reason}")
             text = ""
         elif options.verb == "show":
-            from cnipy import on_record  # noqa: PLC0415 - netlink is dear
+            from cnipy import on_record  # noqa: PLC0415 - netlink is expensive
 
             text = on_record.show(options, conf_directory(env), suite, tell)
         elif options.verb == "repair":
-            from cnipy import on_record  # noqa: PLC0415 - netlink is dear
+            from cnipy import on_record  # noqa: PLC0415 - netlink is expensive
 
             work = on_record.watch if options.watch else on_record.repair
             return work(options, conf_directory(env), suite, stdout, tell)

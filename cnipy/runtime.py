@@ -197,7 +197,7 @@ def _converted(result: dict[str, Any], version: str) -> dict[str, Any]:
     """Return a cached result in the version that the list has now."""
     if not result or result.get("cniVersion") == version:
         return result
-    from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is dear
+    from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is expensive
 
     own = str(result.get("cniVersion") or version)
     return Result.read(result, own).document(version)

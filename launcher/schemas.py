@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Node = dict[str, Any]
 
 FOLDER = "cni_common/compiled"
-# What a packed file has in place of a module that would be dear to import.
+# What a packed file has in place of a module that would be expensive to import.
 STAND_INS = {
     "names.py": "pydantic.py",
     "typed.py": "cni_common/spec/typed.py",

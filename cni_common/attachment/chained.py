@@ -142,7 +142,7 @@ def _same_namespace(node: Node, request: Request, noted: Record) -> Record | Non
     """
     if noted.netns_identity == node.namespace.identity:
         return noted
-    from cni_common.attachment.occupied import refuse_elsewhere  # noqa: PLC0415 - rare, and dear
+    from cni_common.attachment.occupied import refuse_elsewhere  # noqa: PLC0415 - rare, and expensive
 
     refuse_elsewhere(node, request, noted.netns, noted.netns_identity)
     deletion.delete_recorded(node.plugin, request)

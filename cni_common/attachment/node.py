@@ -98,7 +98,7 @@ class Node:
     @property
     def made(self) -> tuple[Interface, ...]:
         """What prevResult of a DEL says of interfaces."""
-        from cni_common import previous  # noqa: PLC0415 - models are dear
+        from cni_common import previous  # noqa: PLC0415 - models are expensive
 
         return tuple(previous.interfaces(self.request)) if self.request else ()
 

@@ -215,13 +215,13 @@ def differences_of(check: Callable[..., object], *args: Any) -> Iterator[Differe
 
 
 def _route(value: object) -> Any:
-    from cni_common.spec.result import Route  # noqa: PLC0415 - models are dear
+    from cni_common.spec.result import Route  # noqa: PLC0415 - models are expensive
 
     return Route.model_validate(shapes.ROUTE(value))
 
 
 def _ip(value: object) -> Any:
-    from cni_common.spec.result import IP  # noqa: PLC0415 - models are dear
+    from cni_common.spec.result import IP  # noqa: PLC0415 - models are expensive
 
     return IP(**_IP(value))
 

@@ -53,7 +53,7 @@ class Record:
 
 
 def _result(value: object) -> Result | None:
-    from cni_common.spec.result import Result  # noqa: PLC0415 - models are dear
+    from cni_common.spec.result import Result  # noqa: PLC0415 - models are expensive
 
     try:
         return Result.read(value, _VERSION) if shapes.mapping(value) else None

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A door to a library: of what its modules import themselves, some is not imported.
 
-What a library does beside what it is used for makes it dear to import. In its modules
-an import of such a thing yields a stand-in, and in no other module: `sys.modules` is
-left alone, and no name of the standard library is shadowed (docs/decisions/0046).
+What a library does beside what it is used for makes it expensive to import. In its
+modules an import of such a thing yields a stand-in, and in no other module:
+`sys.modules` is left alone, and no name of the standard library is shadowed
+(docs/decisions/0046).
 """
 
 from __future__ import annotations

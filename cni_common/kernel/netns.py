@@ -171,7 +171,7 @@ def _system_call(name: str, *arguments: int) -> None:
     if own is not None:
         own(*arguments)
         return
-    import ctypes  # noqa: PLC0415 - dear
+    import ctypes  # noqa: PLC0415 - expensive
 
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*arguments) != 0:

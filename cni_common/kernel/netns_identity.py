@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """By what a network namespace is told, for those who need not enter one.
 
-Apart from `netns`, which calls the C library, and that is dear to import.
+Apart from `netns`, which calls the C library, and that is expensive to import.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def load() -> Any:
 
     Raises Code.INTERNAL without it.
     """
-    import ctypes  # noqa: PLC0415 - dear, and only where rules are touched
+    import ctypes  # noqa: PLC0415 - expensive, and only where rules are touched
 
     binding = library_door.load("nftables", {"json": library_door.later("json")})
     try:

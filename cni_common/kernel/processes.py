@@ -73,7 +73,7 @@ class Process:
 
         Raises Code.IO_FAILURE.
         """
-        import signal  # noqa: PLC0415 - dear, and few are sent one
+        import signal  # noqa: PLC0415 - expensive, and few are sent one
 
         try:
             signal.pidfd_send_signal(self.fd, number)

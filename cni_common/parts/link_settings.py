@@ -47,7 +47,7 @@ class LinkSettings(Part):
 
         Raises Code.IO_FAILURE or Code.INTERNAL.
         """
-        from cni_common import link_changes  # noqa: PLC0415 - dear, and often idle
+        from cni_common import link_changes  # noqa: PLC0415 - expensive, and often idle
 
         link = node.end(self.inside)
         if link.index != self.index:

@@ -97,7 +97,7 @@ class Request:
 
         Raises Code.DECODE_FAILURE or Code.INVALID_CONFIG when it is malformed.
         """
-        from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is dear
+        from cni_common.spec.result import Result  # noqa: PLC0415 - pydantic is expensive
 
         document = gojson.member(self.document, "prevResult")
         if document is None:

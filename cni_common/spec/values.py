@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classes of values: those of the standard library that the suite uses.
 
-They are dear to import and to make, each by `exec`. A packed file has
+They are expensive to import and to make, each by `exec`. A packed file has
 cni_common/compiled/values.py in place of this module (launcher/schemas.py).
 """
 

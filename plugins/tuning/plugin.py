@@ -57,7 +57,7 @@ def facts(node: Node, request: Request, wanted: Wanted, made: Parts) -> Facts:
     link_before: dict[str, Setting] = {}
     sysctl_before: dict[str, str] = {}
     if wanted.link:
-        from cni_common import link_changes  # noqa: PLC0415 - dear, and often idle
+        from cni_common import link_changes  # noqa: PLC0415 - expensive, and often idle
 
         end = node.end(request.ifname)
         index, link = end.index, link_changes.settings(end)

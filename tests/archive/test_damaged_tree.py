@@ -34,7 +34,7 @@ class Answered(Protocol):
 
 @pytest.fixture(scope="session")
 def root(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the first start leaves; a copy, as extracting is the dear part of a test."""
+    """What the first start leaves; a copy, for extracting is what takes time."""
     copy = tmp_path_factory.mktemp("extracted") / "root"
     start = 'env -i CNI_COMMAND=VERSION "$0" </dev/null >/dev/null'
     privately(f'{FRESH} {start}; cp -a {ROOT} "$1"', packed.with_name("loopback"), copy)

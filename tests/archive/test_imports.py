@@ -55,9 +55,16 @@ HEAVY = {"pydantic", "pyroute2", "nftables", "subprocess", "asyncio", "ctypes"}
 
 
 def test_version_and_refusals_import_no_library(imported: Imported) -> None:
-    """skel has neither libraries nor the dear modules of the standard library."""
-    dear = {"typing", "dataclasses", "inspect", "ipaddress", "traceback", "hashlib"}
-    assert imported("cni_common.skel") & (HEAVY | dear) == set()
+    """skel has neither libraries nor the expensive modules of the standard library."""
+    expensive = {
+        "typing",
+        "dataclasses",
+        "inspect",
+        "ipaddress",
+        "traceback",
+        "hashlib",
+    }
+    assert imported("cni_common.skel") & (HEAVY | expensive) == set()
 
 
 def test_request_is_read_without_a_library(imported: Imported) -> None:
@@ -132,9 +139,9 @@ def brought_by(module: str) -> set[str]:
 
 
 # What every call may import of the standard library and of others, and what one verb
-# of a plugin may beside that. What is not here is dear, or not needed: see its cost by
-# `valgrind --tool=callgrind python3 -I -S -c "import …"` before it is added. Modules
-# whose names begin with "_" are compiled into the interpreter, or nearly.
+# of a plugin may beside that. What is not here is expensive, or not needed: see its
+# cost by `valgrind --tool=callgrind python3 -I -S -c "import …"` before it is added.
+# Modules whose names begin with "_" are compiled into the interpreter, or nearly.
 EVERY = {
     *("collections", "contextlib", "errno", "fcntl", "functools", "gc", "importlib"),
     *("ipaddress", "itertools", "keyword", "operator", "reprlib", "select", "struct"),

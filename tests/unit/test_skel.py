@@ -85,7 +85,7 @@ def test_bad_environment_comes_before_bad_stdin(probe: Probe) -> None:
     [b"", b"{", text(name="../x"), text(cniVersion="1.0"), b"[" * 100_000, b"\xff"],
 )
 def test_malformed_request_does_not_load_the_plugin(probe: Probe, stdin: bytes) -> None:
-    """What is malformed is answered before anything dear is imported."""
+    """What is malformed is answered before anything expensive is imported."""
     assert call(probe, stdin=stdin).status == 1
     assert probe.loaded == 0
 
