@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import bridged
-import lending
-import macvlans
-import pointed
+from netns.bridge import helpers as bridge
+from netns.host_device import helpers as host_device
+from netns.macvlan import helpers as macvlan
+from netns.ptp import helpers as ptp
 
 if TYPE_CHECKING:
     from lab import Answer, Cni, Host, Space
@@ -26,7 +26,7 @@ def prepare(host: Host) -> None:
     """Have on the host what the plugins of ALONE attach to."""
     host.outside("203.0.113", "2001:db8:77")
     for number, name in ((1, "ens1"), (2, "ens2")):
-        lending.wired(host, name, number + 1)
+        host_device.wired(host, name, number + 1)
 
 
 def conf(plugin: str, number: int) -> Document:
@@ -34,7 +34,7 @@ def conf(plugin: str, number: int) -> Document:
     name = {"cniVersion": "1.1.0", "name": "net", "type": plugin}
     mapping = {"hostPort": 8080 + number, "containerPort": 80, "protocol": "tcp"}
     own: dict[str, Document] = {
-        "bridge": bridged.conf(ipMasq=True, macspoofchk=True),
+        "bridge": bridge.conf(ipMasq=True, macspoofchk=True),
         "portmap": {"runtimeConfig": {"portMappings": [mapping]}, "snat": True},
         "firewall": {"ingressPolicy": "same-bridge"},
         "tuning": {"mtu": 1400, "sysctl": {"net.core.somaxconn": "500"}},
@@ -45,9 +45,9 @@ def conf(plugin: str, number: int) -> Document:
             "egressBurst": 800_000,
         },
         "dnsname": {"domainName": "dns.podman"},
-        "ptp": pointed.conf(name="pointed", ipam=_POINTED, ipMasq=True),
-        "macvlan": macvlans.conf(name="shared", ipam=lending.IPV4),
-        "host-device": lending.conf(name="lent", device=f"ens{number}"),
+        "ptp": ptp.conf(name="pointed", ipam=_POINTED, ipMasq=True),
+        "macvlan": macvlan.conf(name="shared", ipam=host_device.IPV4),
+        "host-device": host_device.conf(name="lent", device=f"ens{number}"),
     }
     return {**name, **own[plugin]}
 

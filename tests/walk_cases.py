@@ -10,16 +10,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import bridged
 import chains
-import guarded
-import lending
-import limited
-import macvlans
-import named
-import pointed
-import tuned
 from lab import need, run
+from netns.bandwidth import helpers as bandwidth
+from netns.bridge import helpers as bridge
+from netns.dnsname import helpers as dnsname
+from netns.firewall import helpers as firewall
+from netns.host_device import helpers as host_device
+from netns.macvlan import helpers as macvlan
+from netns.ptp import helpers as ptp
+from netns.tuning import helpers as tuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ _STATIC = {
     "routes": [{"dst": "0.0.0.0/0"}],
 }
 _DNS = {"nameservers": ["10.1.2.1"]}
-_BRIDGE = bridged.conf(
+_BRIDGE = bridge.conf(
     isDefaultGateway=True,
     ipMasq=True,
     macspoofchk=True,
@@ -136,11 +136,11 @@ def _limited(**keys: Any) -> Document:
 
 
 def _tuned(**keys: Any) -> Document:
-    return {**tuned.NAME, **keys}
+    return {**tuning.NAME, **keys}
 
 
 def _dropping(variant: str) -> Callable[[Host], object]:
-    return lambda _: guarded.drop_forwarded(variant)
+    return lambda _: firewall.drop_forwarded(variant)
 
 
 def _used_loopback(host: Host) -> None:
@@ -155,7 +155,7 @@ def _alone(plugin: str, ipam: Document) -> Document:
 
 _PORTMAP = chains.conf("portmap", 1)
 _FIREWALL = chains.conf("firewall", 1)
-_BEHIND = (bridged.conf(ipam=bridged.DUAL),)
+_BEHIND = (bridge.conf(ipam=bridge.DUAL),)
 _SUBNETS = ["10.9.0.0/16", "fd00:9::/40"]
 
 CASES = (
@@ -178,57 +178,55 @@ CASES = (
             f"iptables-{variant}",
             before=_BEHIND,
             prepare=_dropping(variant),
-            needs=lambda variant=variant: guarded.needs_variant(variant),  # type: ignore[misc]
+            needs=lambda variant=variant: firewall.needs_variant(variant),  # type: ignore[misc]
         )
         for variant in ("nft", "legacy")
     ),
-    Case(_tuned(**tuned.EVERYTHING), before=_BEHIND),
+    Case(_tuned(**tuning.EVERYTHING), before=_BEHIND),
     Case(
-        _tuned(**tuned.EVERYTHING),
+        _tuned(**tuning.EVERYTHING),
         "other-values",
         before=_BEHIND,
         earlier=_tuned(mtu=1300, txQLen=5),
     ),
-    Case(_limited(**limited.limits()), before=_BEHIND),
+    Case(_limited(**bandwidth.limits()), before=_BEHIND),
     Case(
-        _limited(**limited.limits(shapedSubnets=_SUBNETS)),
+        _limited(**bandwidth.limits(shapedSubnets=_SUBNETS)),
         "other-limits",
         before=_BEHIND,
-        earlier=_limited(**limited.limits(rate=32_000_000)),
+        earlier=_limited(**bandwidth.limits(rate=32_000_000)),
     ),
     Case(
-        named.named(["www"]),
+        dnsname.named(["www"]),
         before=_BEHIND,
         args="IgnoreUnknown=1;K8S_POD_NAME=web",
         needs=lambda: need("dnsmasq"),
     ),
     Case(
-        named.named(["www"]),
+        dnsname.named(["www"]),
         "with-neighbour",
         before=_BEHIND,
         neighbour=True,
         args="IgnoreUnknown=1;K8S_POD_NAME=web",
         needs=lambda: need("dnsmasq"),
     ),
-    Case(pointed.conf(ipMasq=True, mtu=1400, ipam=_THREE)),
+    Case(ptp.conf(ipMasq=True, mtu=1400, ipam=_THREE)),
+    Case(ptp.conf(ipMasq=True, ipam=ptp.DUAL), "with-neighbour", neighbour=True),
     Case(
-        pointed.conf(ipMasq=True, ipam=pointed.DUAL), "with-neighbour", neighbour=True
-    ),
-    Case(
-        macvlans.conf(
+        macvlan.conf(
             mode="passthru", mac="02:00:00:00:00:01", mtu=1400, bcqueuelen=2000
         ),
         prepare=lambda host: host.outside(),
     ),
-    Case(lending.conf(), prepare=lending.wired),
+    Case(host_device.conf(), prepare=host_device.wired),
     Case(
         {"cniVersion": "1.1.0", "name": "lo", "type": "loopback"},
         ifname="lo",
         prepare=_used_loopback,
     ),
-    Case(_alone("host-local", bridged.DUAL), repeatable=False),
+    Case(_alone("host-local", bridge.DUAL), repeatable=False),
     Case(
-        _alone("host-local", bridged.DUAL),
+        _alone("host-local", bridge.DUAL),
         "with-neighbour",
         neighbour=True,
         repeatable=False,

@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from bridged import conf
 from lab import ip, nft_objects
+from netns.bridge.helpers import conf
 from packed_file import INTERPRETER, call
 from pictures import files
 from warm_server import LOOPBACK, environment

@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import lending
 from lab import Host, Space, run
+from netns.host_device import helpers as host_device
 
 from plugins import REGISTER, VERSION
 from tests.releases.attachments import EXAMPLES, Example
@@ -56,8 +56,8 @@ def record(directory: Path, example: Example) -> str:
     host = Host()
     spaces = {HOST: Space(HOST), "outside": host.outside(), "c1": host.space()}
     if example.device:
-        spaces["rack5"] = lending.wired(host, "ens5", 5)
-        spaces["rack6"] = lending.wired(host, "ens6", 6)
+        spaces["rack5"] = host_device.wired(host, "ens5", 5)
+        spaces["rack6"] = host_device.wired(host, "ens6", 6)
         run("ip", "link", "set", "ens6", "address", "02:00:00:00:06:06")
     before = world(spaces)
     one = Container(Packed(directory), spaces["c1"], "c1", example.plugins)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, run
-from limited import attached, ifbs, limits, node, qdiscs, redirects, tc
+from netns.bandwidth.helpers import attached, ifbs, limits, node, qdiscs, redirects, tc
 from pictures import picture
 
 if TYPE_CHECKING:
     from lab import Cni, Host
-    from limited import Attached
+    from netns.bandwidth.helpers import Attached
 
 VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 RATE = {"rate": 2_000_000, "burst": 50_000, "lat": 25_000}

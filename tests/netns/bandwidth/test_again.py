@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import ip, run
-from limited import ifbs, limits, node, qdiscs, redirects
+from netns.bandwidth.helpers import ifbs, limits, node, qdiscs, redirects
 from pictures import picture
 
 if TYPE_CHECKING:
     from lab import Cni, Host
-    from limited import Attached
+    from netns.bandwidth.helpers import Attached
 
 HARM = (
     (),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
-from limited import attached, ifbs, limits, node, qdiscs, redirects
+from netns.bandwidth.helpers import attached, ifbs, limits, node, qdiscs, redirects
 from pictures import files, picture
 
 from cni_common import state
@@ -16,7 +16,7 @@ from cni_common.kernel import qdiscs as seam
 
 if TYPE_CHECKING:
     from lab import Cni, Host
-    from limited import Attached
+    from netns.bandwidth.helpers import Attached
 
 KEYS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 SUBNETS = limits(unshapedSubnets=["10.9.0.0/16", "fd00:9::/40"])

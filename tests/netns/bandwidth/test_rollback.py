@@ -20,7 +20,7 @@ from faults import (
     refuse_request,
 )
 from lab import need, run
-from limited import attached, ifbs, limits, node, qdiscs, redirects
+from netns.bandwidth.helpers import attached, ifbs, limits, node, qdiscs, redirects
 from pictures import picture
 
 from cni_common.kernel import filters
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab import Cni, Host
-    from limited import Attached
+    from netns.bandwidth.helpers import Attached
 
 EARLIER = limits(rate=32_000_000)
 SUBNETS = limits(shapedSubnets=["10.9.0.0/16", "fd00:9::/40"])

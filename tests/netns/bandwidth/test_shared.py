@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
-from limited import attached, ifbs, limits, qdiscs, redirects, seconds, tc
+from netns.bandwidth.helpers import (
+    attached,
+    ifbs,
+    limits,
+    qdiscs,
+    redirects,
+    seconds,
+    tc,
+)
 from pictures import picture
 
 from cni_common import state
 
 if TYPE_CHECKING:
     from lab import Cni, Host
-    from limited import Attached
+    from netns.bandwidth.helpers import Attached
 
 MATCH = ("u32", "match", "ip", "dst", "192.0.2.9/32", "flowid", "1:1")
 THEIRS = ("protocol", "ip", "pref", "1", *MATCH)

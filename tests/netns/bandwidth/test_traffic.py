@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import PATIENCE
-from limited import GATEWAYS, MEBIBYTE, attached, limits, node, seconds
+from netns.bandwidth.helpers import GATEWAYS, MEBIBYTE, attached, limits, node, seconds
 
 if TYPE_CHECKING:
     from lab import Cni, Host
-    from limited import Attached
+    from netns.bandwidth.helpers import Attached
 
 RATE, BURST = int(2_000_000 / PATIENCE), 50_000  # bytes
 # When the bucket is full at the start and the last frame has just passed.

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, IPV4, addresses, conf, held, host_end, layer2
 from lab import ip
+from netns.bridge.helpers import DUAL, IPV4, addresses, conf, held, host_end, layer2
 
 if TYPE_CHECKING:
     from lab import Cni, Space

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf, layer2, with_result
 from lab import run
+from netns.bridge.helpers import conf, layer2, with_result
 
 if TYPE_CHECKING:
     from lab import Cni, Space

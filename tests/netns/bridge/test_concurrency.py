@@ -11,9 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf
 from faults import KILLED, Refusal, die_at_request
 from lab import ip, nft_objects
+from netns.bridge.helpers import conf
 from pictures import files
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf, layer2, with_result
 from lab import ip, nft_objects, run
+from netns.bridge.helpers import DUAL, conf, layer2, with_result
 
 from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code

@@ -9,9 +9,9 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf
 from lab import PATIENCE, nft_objects, run
-from published import NODE, NODE6, Node, filter_bridged
+from netns.bridge.helpers import DUAL, conf
+from netns.portmap.helpers import NODE, NODE6, Node, filter_bridged
 
 from cni_common import state
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, IPV4, addresses, conf, held
 from lab import run
+from netns.bridge.helpers import DUAL, IPV4, addresses, conf, held
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

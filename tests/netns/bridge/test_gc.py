@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf, layer2
 from lab import ip, nft_objects, run
+from netns.bridge.helpers import conf, layer2
 
 from cni_common.spec.errors import CNIError, Code
 

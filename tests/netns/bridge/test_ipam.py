@@ -8,8 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf, held, with_result
 from lab import ip
+from netns.bridge.helpers import conf, held, with_result
 
 if TYPE_CHECKING:
     from pathlib import Path

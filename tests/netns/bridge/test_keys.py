@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import IPV4, addresses, conf, host_end, layer2, with_result
 from lab import ip, nft_objects, run
+from netns.bridge.helpers import IPV4, addresses, conf, host_end, layer2, with_result
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

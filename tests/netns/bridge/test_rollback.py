@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bridged import conf
 from faults import Refusal, refuse_function, refuse_request, refused
 from lab import run
+from netns.bridge.helpers import conf
 from pictures import picture
 
 from cni_common import masquerade

@@ -6,8 +6,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from bridged import DUAL, addresses, conf, held, host_end, layer2
 from lab import PATIENCE, reaches, run
+from netns.bridge.helpers import DUAL, addresses, conf, held, host_end, layer2
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

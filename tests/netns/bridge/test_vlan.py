@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import IPV4, addresses, conf, layer2, with_result
 from lab import run
+from netns.bridge.helpers import IPV4, addresses, conf, layer2, with_result
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import kernel_features
 import pytest
-from bridged import conf, layer2
 from lab import ip, run
+from netns.bridge.helpers import conf, layer2
 
 if TYPE_CHECKING:
     from lab import Cni, Space

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import named
 import pytest
 import walking
 from choosing import kill, refuse
+from netns.dnsname import helpers as dnsname
 from walk_cases import CASES, Case
 from walking import Walk
 
@@ -36,8 +36,8 @@ def walk(request: pytest.FixtureRequest, host: Host, cni: Cni) -> Iterator[Walk]
     """A case on a host of its own; at the end all that was found is told."""
     case: Case = request.param
     yield walking.begin(case, host, cni)
-    for number in named.pids():
-        named.kill(number)
+    for number in dnsname.pids():
+        dnsname.kill(number)
 
 
 def conclude(walk: Walk) -> None:

@@ -9,10 +9,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chained import CHAINS, Chain
 from lab import ip
-from lending import wired
-from macvlans import names
+from netns.calls.lists import CHAINS, Chain
+from netns.host_device.helpers import wired
+from netns.macvlan.helpers import names
 from pictures import files, picture
 
 from cni_common import state

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf, host_end, with_result
 from lab import ip, nft_objects, run
+from netns.bridge.helpers import DUAL, conf, host_end, with_result
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

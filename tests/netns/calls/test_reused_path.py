@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chained import CHAINS
 from lab import run
-from macvlans import names
+from netns.calls.lists import CHAINS
+from netns.macvlan.helpers import names
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

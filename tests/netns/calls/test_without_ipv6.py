@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf, with_result
 from faults import refused
 from lab import run
+from netns.bridge.helpers import DUAL, conf, with_result
 from pictures import picture
 
 from cni_common import masquerade

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import ip, run
-from lending import conf as loan
-from lending import on_host
-from macvlans import conf as macvlan
-from macvlans import shown
+from netns.host_device.helpers import conf as loan
+from netns.host_device.helpers import on_host
+from netns.macvlan.helpers import conf as macvlan
+from netns.macvlan.helpers import shown
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from chains import CHAIN, Container
 from lab import ip, nft_objects
-from published import ask_from, serving
+from netns.portmap.helpers import ask_from, serving
 
 if TYPE_CHECKING:
     from lab import Cni, Host

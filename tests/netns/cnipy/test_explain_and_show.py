@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
-from operating import Desk, attachment_words
+from netns.cnipy.helpers import Desk, attachment_words
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from guarded import needs_variant
 from lab import PATIENCE, nft_objects, run
-from operating import Desk, attachment_words
-from published import NODE, route_localnet
+from netns.cnipy.helpers import Desk, attachment_words
+from netns.firewall.helpers import needs_variant
+from netns.portmap.helpers import NODE, route_localnet
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

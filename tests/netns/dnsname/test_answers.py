@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import need, run
-from named import (
+from netns.dnsname.helpers import (
     AAAA,
     GATEWAY,
     GATEWAY6,

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import need, run
-from named import AAAA, GATEWAY, NXDOMAIN, Names, Reply, ask, left, pids, wait_for
+from netns.dnsname.helpers import (
+    AAAA,
+    GATEWAY,
+    NXDOMAIN,
+    Names,
+    Reply,
+    ask,
+    left,
+    pids,
+    wait_for,
+)
 
 from cni_common import state
 from plugins.dnsname import inherited
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab import Cni, Host
-    from named import Attached
+    from netns.dnsname.helpers import Attached
 
 OLD = f"{inherited.ROOT}/net"
 # What Podman's plugin writes for a network.

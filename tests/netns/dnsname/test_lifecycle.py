@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import need, run
-from named import (
+from netns.dnsname.helpers import (
     GATEWAY,
     GATEWAY6,
     NXDOMAIN,

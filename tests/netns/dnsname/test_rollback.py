@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 import pytest
 from faults import Refusal, refuse_function, refuse_request, refused
 from lab import need, run
-from named import NXDOMAIN, SERVERS, Names, Reply, left, pid, pids, wait_for
+from netns.dnsname.helpers import (
+    NXDOMAIN,
+    SERVERS,
+    Names,
+    Reply,
+    left,
+    pid,
+    pids,
+    wait_for,
+)
 from pictures import picture
 
 from cni_common import state
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab import Cni, Host
-    from named import Attached
+    from netns.dnsname.helpers import Attached
 
 
 @pytest.fixture

@@ -6,7 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarded import Guarded, drop_forwarded, members, needs_variant, request
+from netns.firewall.helpers import (
+    Guarded,
+    drop_forwarded,
+    members,
+    needs_variant,
+    request,
+)
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarded import (
+from lab import nft_objects, run
+from netns.firewall.helpers import (
     Guarded,
     drop_forwarded,
     left,
@@ -16,9 +17,8 @@ from guarded import (
     touched,
     unreached,
 )
-from lab import nft_objects, run
-from published import NODE, ask_from, mapping, serving
-from published import request as publish
+from netns.portmap.helpers import NODE, ask_from, mapping, serving
+from netns.portmap.helpers import request as publish
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -7,8 +7,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from guarded import Guarded, drop_forwarded, left, members, needs_variant, saved
 from lab import nft_objects, run
+from netns.firewall.helpers import (
+    Guarded,
+    drop_forwarded,
+    left,
+    members,
+    needs_variant,
+    saved,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

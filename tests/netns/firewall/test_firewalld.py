@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import private_firewalld
 import pytest
-from bridged import DUAL, conf
 from lab import PATIENCE, reaches
+from netns.bridge.helpers import DUAL, conf
+from netns.portmap.helpers import ask_from, serving
 from pictures import files, picture
 from private_firewalld import Firewalld, stopped
-from published import ask_from, serving
 
 from cni_common import firewalld, system_bus
 from cni_common.spec.errors import CNIError

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from guarded import (
+from lab import nft_objects, run
+from netns.firewall.helpers import (
     INET,
     Guarded,
     drop_forwarded,
@@ -18,7 +19,6 @@ from guarded import (
     saved,
     touched,
 )
-from lab import nft_objects, run
 
 from cni_common import attachments
 

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarded import (
+from lab import need, nft_objects, run
+from netns.firewall.helpers import (
     INET,
     PORTS,
     Guarded,
@@ -18,8 +19,7 @@ from guarded import (
     request,
     saved,
 )
-from lab import need, nft_objects, run
-from published import ask_from, serving
+from netns.portmap.helpers import ask_from, serving
 
 from cni_common import iptables_command
 

@@ -7,8 +7,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarded import INET, PORTS, Guarded, left, members, owners, request, touched
 from lab import nft_objects, run
+from netns.firewall.helpers import (
+    INET,
+    PORTS,
+    Guarded,
+    left,
+    members,
+    owners,
+    request,
+    touched,
+)
 
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError

@@ -6,10 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarded import Guarded, drop_forwarded, needs_variant, unreached
 from lab import run
-from published import NODE, NODE6, ask, ask_from, filter_bridged, mapping, serving
-from published import request as publish
+from netns.firewall.helpers import Guarded, drop_forwarded, needs_variant, unreached
+from netns.portmap.helpers import (
+    NODE,
+    NODE6,
+    ask,
+    ask_from,
+    filter_bridged,
+    mapping,
+    serving,
+)
+from netns.portmap.helpers import request as publish
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -15,7 +15,7 @@ from faults import (
     refuse_function,
     refuse_request,
 )
-from guarded import (
+from netns.firewall.helpers import (
     Guarded,
     drop_forwarded,
     left,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import private_firewalld
 import pytest
-from guarded import (
+from lab import PATIENCE
+from netns.firewall.helpers import (
     Guarded,
     drop_forwarded,
     left,
@@ -20,9 +21,8 @@ from guarded import (
     saved,
     unreached,
 )
-from lab import PATIENCE
-from published import NODE, ask_from, mapping, serving
-from published import request as publish
+from netns.portmap.helpers import NODE, ask_from, mapping, serving
+from netns.portmap.helpers import request as publish
 
 from cni_common import firewalld, system_bus
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lending import conf, on_host, wired
-from macvlans import shown
+from netns.host_device.helpers import conf, on_host, wired
+from netns.macvlan.helpers import shown
 from pictures import picture
 
 from cni_common.kernel import devices

@@ -10,10 +10,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from bridged import with_result
 from lab import ip, run
-from lending import MAC, conf, device, on_host, wired
-from macvlans import names
+from netns.bridge.helpers import with_result
+from netns.host_device.helpers import MAC, conf, device, on_host, wired
+from netns.macvlan.helpers import names
 from pictures import files, picture
 
 from cni_common import state

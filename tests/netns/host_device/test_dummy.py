@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import run
-from lending import conf, device, on_host
-from macvlans import shown
+from netns.host_device.helpers import conf, device, on_host
+from netns.macvlan.helpers import shown
 
 if TYPE_CHECKING:
     from lab import Cni, Space

@@ -7,10 +7,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import held, with_result
 from lab import ip, run
-from lending import IPV4, MAC, conf, device, on_host, wired
-from macvlans import names, shown
+from netns.bridge.helpers import held, with_result
+from netns.host_device.helpers import IPV4, MAC, conf, device, on_host, wired
+from netns.macvlan.helpers import names, shown
 from pictures import files, picture
 
 from cni_common import state

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from faults import Refusal, refuse_function, refuse_request, refused
 from lab import run
-from lending import conf, device, on_host, wired
-from macvlans import names, shown
+from netns.host_device.helpers import conf, device, on_host, wired
+from netns.macvlan.helpers import names, shown
 from pictures import files, picture
 from walks import Walk, at_once
 

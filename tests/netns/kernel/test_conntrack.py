@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import need, run
-from published import NODE, NODE6, Node, ask_from, mapping, request, serving
+from netns.portmap.helpers import NODE, NODE6, Node, ask_from, mapping, request, serving
 
 from cni_common.kernel import conntrack
 from cni_common.kernel.conntrack import Flow

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import ip, run
-from named import wait_for
-from refusing import refusing
+from netns.dnsname.helpers import wait_for
+from netns.kernel.seccomp import refusing
 
 from cni_common.kernel import link_removal, links
 from cni_common.kernel.netlink import Netlink, NetlinkError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, run
-from refusing import refusing
+from netns.kernel.seccomp import refusing
 
 from cni_common.kernel import netlink as words
 from cni_common.kernel import pyroute2_messages

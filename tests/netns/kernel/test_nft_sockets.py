@@ -10,14 +10,14 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf
-from guarded import Guarded
-from guarded import request as firewall_request
 from lab import nft_objects
+from netns.bridge.helpers import DUAL, conf
+from netns.firewall.helpers import Guarded
+from netns.firewall.helpers import request as firewall_request
+from netns.kernel.seccomp import refusing
+from netns.portmap.helpers import mapping
+from netns.portmap.helpers import request as portmap_request
 from pictures import picture
-from published import mapping
-from published import request as portmap_request
-from refusing import refusing
 
 from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError

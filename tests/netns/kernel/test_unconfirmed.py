@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf
 from faults import Unconfirmed
-from guarded import Guarded
-from guarded import request as guarded_request
 from lab import need, nft_objects, run
+from netns.bridge.helpers import conf
+from netns.firewall.helpers import Guarded
+from netns.firewall.helpers import request as guarded_request
+from netns.portmap.helpers import Node, mapping, request
 from pictures import files
-from published import Node, mapping, request
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import held, with_result
 from lab import ip, run
-from macvlans import answers, conf, names, options, shown
+from netns.bridge.helpers import held, with_result
+from netns.macvlan.helpers import answers, conf, names, options, shown
 from pictures import picture
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import held, with_result
 from lab import run
-from macvlans import DUAL, answers, conf, names, options, shown
+from netns.bridge.helpers import held, with_result
+from netns.macvlan.helpers import DUAL, answers, conf, names, options, shown
 from pictures import files, picture
 
 from cni_common import state

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import held
 from faults import Refusal, refuse_function, refuse_request, refused
-from macvlans import conf
+from netns.bridge.helpers import held
+from netns.macvlan.helpers import conf
 from pictures import picture
 from walks import Walk, at_once
 

@@ -7,9 +7,9 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import addresses, conf, held, with_result
 from faults import refused
 from lab import ip, reaches, run
+from netns.bridge.helpers import addresses, conf, held, with_result
 from pictures import picture
 
 from cni_common import masquerade

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf
 from lab import nft_objects, run
-from masqueraded import masqueraded, seen_source
+from netns.bridge.helpers import DUAL, conf
+from netns.parts.masquerading import masqueraded, seen_source
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import DUAL, conf
 from lab import nft_objects, run
-from masqueraded import masqueraded, seen_source
+from netns.bridge.helpers import DUAL, conf
+from netns.parts.masquerading import masqueraded, seen_source
 from pictures import files
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import addresses, conf
 from lab import reaches, run
+from netns.bridge.helpers import addresses, conf
 from pictures import picture
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from advertised import advertise, learnt
-from bridged import IPV4, conf, layer2
 from lab import run
+from netns.bridge.helpers import IPV4, conf, layer2
+from netns.parts.advertisement import advertise, learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from bridged import layer2
 from lab import nft_objects, run
+from netns.bridge.helpers import layer2
 
 from cni_common import spoofcheck
 from cni_common.naming import Attachment

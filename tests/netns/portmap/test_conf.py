@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
-from published import NODE, TABLE, Node, ask_from, elements, left, mapping, request
+from netns.portmap.helpers import (
+    NODE,
+    TABLE,
+    Node,
+    ask_from,
+    elements,
+    left,
+    mapping,
+    request,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
-from published import (
+from netns.portmap.helpers import (
     NODE,
     NODE6,
     TABLE,

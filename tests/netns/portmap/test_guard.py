@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import ip, run
-from published import (
+from netns.portmap.helpers import (
     Node,
     ask,
     ask_from,

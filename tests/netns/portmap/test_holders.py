@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import nft_objects, run
-from published import (
+from netns.portmap.helpers import (
     NODE,
     TABLE,
     Node,

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
-from published import TABLE, Node, elements, left, mapping, request, route_localnet
+from netns.portmap.helpers import (
+    TABLE,
+    Node,
+    elements,
+    left,
+    mapping,
+    request,
+    route_localnet,
+)
 
 from cni_common import marks, state
 from cni_common.kernel import nft, sysctl

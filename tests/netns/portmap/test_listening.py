@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from published import NODE, NODE6, Node, elements, mapping, request
+from netns.portmap.helpers import NODE, NODE6, Node, elements, mapping, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

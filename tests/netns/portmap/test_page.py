@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import run
-from published import NODE, TABLE, Node, mapping
+from netns.portmap.helpers import NODE, TABLE, Node, mapping
 
 if TYPE_CHECKING:
     from lab import Cni, Host

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import run
-from published import NODE, NODE6, Node, ask, ask_from, mapping, serving
+from netns.portmap.helpers import NODE, NODE6, Node, ask, ask_from, mapping, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import run
-from published import NODE, NODE6, Node, ask, ask_from, filter_bridged, mapping, serving
+from netns.portmap.helpers import (
+    NODE,
+    NODE6,
+    Node,
+    ask,
+    ask_from,
+    filter_bridged,
+    mapping,
+    serving,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

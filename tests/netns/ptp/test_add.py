@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, nft_objects, run
+from netns.ptp.helpers import DUAL, IPV4, addressed, conf, links
 from pictures import picture
-from pointed import DUAL, IPV4, addressed, conf, links
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
-from pointed import DUAL, conf, with_result
+from netns.ptp.helpers import DUAL, conf, with_result
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faults import KILLED, Refusal, die_at_request
-from pointed import DUAL, NOTHING, conf, leases, left, links
+from netns.ptp.helpers import DUAL, NOTHING, conf, leases, left, links
 
 if TYPE_CHECKING:
     from pathlib import Path

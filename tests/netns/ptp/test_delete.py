@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, nft_objects, run
-from pointed import DUAL, NOTHING, conf, leases, left, links, with_result
+from netns.ptp.helpers import DUAL, NOTHING, conf, leases, left, links, with_result
 
 from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
-from pointed import NOTHING, conf, leases, left, links
+from netns.ptp.helpers import NOTHING, conf, leases, left, links
 
 from cni_common.spec.errors import CNIError, Code
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import ip, need, reaches, run
-from pointed import DUAL, NOTHING, conf, leases, left
+from netns.ptp.helpers import DUAL, NOTHING, conf, leases, left
 
 if TYPE_CHECKING:
     from pathlib import Path

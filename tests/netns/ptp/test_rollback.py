@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from faults import Refusal, refuse_function, refuse_request
 from lab import ip, run
+from netns.ptp.helpers import addressed, conf, leases
 from pictures import picture
-from pointed import addressed, conf, leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, reaches, run
-from pointed import DUAL, NOTHING, conf, left
-from published import NODE, NODE6, ask, ask_from, mapping, route_localnet, serving
+from netns.portmap.helpers import (
+    NODE,
+    NODE6,
+    ask,
+    ask_from,
+    mapping,
+    route_localnet,
+    serving,
+)
+from netns.ptp.helpers import DUAL, NOTHING, conf, left
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

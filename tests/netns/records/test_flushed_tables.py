@@ -7,10 +7,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from bridged import conf
-from guarded import INET, PORTS, Guarded, unreached
 from lab import nft_objects, run
-from published import NODE, Node, ask_from, mapping, request, serving
+from netns.bridge.helpers import conf
+from netns.firewall.helpers import INET, PORTS, Guarded, unreached
+from netns.portmap.helpers import NODE, Node, ask_from, mapping, request, serving
 from rulesets import chains, table
 
 from cni_common import duplicates, spoofcheck

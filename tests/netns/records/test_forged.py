@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf, with_result
 from lab import ip, run
+from netns.bridge.helpers import conf, with_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable

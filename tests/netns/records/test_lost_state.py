@@ -7,11 +7,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf
-from guarded import INET, PORTS, Guarded, members, owners
 from lab import nft_objects, run
-from pictures import files
-from published import (
+from netns.bridge.helpers import conf
+from netns.firewall.helpers import INET, PORTS, Guarded, members, owners
+from netns.portmap.helpers import (
     NODE,
     TABLE,
     Node,
@@ -24,6 +23,7 @@ from published import (
     route_localnet,
     serving,
 )
+from pictures import files
 from rulesets import table
 
 from cni_common.kernel import nft

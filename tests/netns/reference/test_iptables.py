@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import Host, lacking, need, run
-from leaving import detach_at_once
+from netns.reference.removal import detach_at_once
 from reference_node import NETWORK, Reference
 
 from cni_common import execute, inherited

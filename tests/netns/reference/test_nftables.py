@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
-from leaving import detach_at_once
+from netns.reference.removal import detach_at_once
 
 from cni_common import inherited
 from cni_common.inherited import names

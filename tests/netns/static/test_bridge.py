@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import addresses, conf, held, with_result
 from lab import reaches
+from netns.bridge.helpers import addresses, conf, held, with_result
 from pictures import picture
 
 if TYPE_CHECKING:

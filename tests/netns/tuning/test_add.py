@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import Cni, Host, Space, ip, need, run
-from tuned import (
+from netns.tuning.helpers import (
     ARP_FILTER,
     BACKUPS,
     EVERYTHING,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
-from tuned import BACKUPS, EVERYTHING, NAME, conf, with_link
+from netns.tuning.helpers import BACKUPS, EVERYTHING, NAME, conf, with_link
 
 from cni_common.kernel import sysctl
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import need, run
-from tuned import (
+from netns.tuning.helpers import (
     BACKUPS,
     EVERYTHING,
     KEYS,

@@ -7,8 +7,8 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridged import conf
 from lab import ip, nft_objects
+from netns.bridge.helpers import conf
 from pictures import picture
 
 from cni_common import spoofcheck, state

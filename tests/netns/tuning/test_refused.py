@@ -9,7 +9,16 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tuned import ARP_FILTER, BACKUPS, NAME, conf, link, notes, parameter, with_link
+from netns.tuning.helpers import (
+    ARP_FILTER,
+    BACKUPS,
+    NAME,
+    conf,
+    link,
+    notes,
+    parameter,
+    with_link,
+)
 
 from plugins.tuning import allowlist
 

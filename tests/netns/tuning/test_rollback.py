@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faults import KILLED, Refusal, die_at_request, refuse_function, refuse_request
+from netns.tuning.helpers import BACKUPS, EVERYTHING, conf, notes, parameter, with_link
 from pictures import picture
-from tuned import BACKUPS, EVERYTHING, conf, notes, parameter, with_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bridged import DUAL, conf
-from limited import limits
-from macvlans import conf as macvlan
+from netns.bandwidth.helpers import limits
+from netns.bridge.helpers import DUAL, conf
+from netns.macvlan.helpers import conf as macvlan
 
 if TYPE_CHECKING:
     from lab import Cni, Space

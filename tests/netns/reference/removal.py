@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TOP = Path(__file__).parents[1]
+TOP = Path(__file__).parents[3]
 PROGRAM = """
 import sys
 from cni_common import inherited

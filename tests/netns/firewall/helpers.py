@@ -9,8 +9,8 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from lab import PATIENCE, lacking, need, nft_objects, run
+from netns.portmap.helpers import Node
 from pictures import files
-from published import Node
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

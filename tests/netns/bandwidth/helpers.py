@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridged import DUAL, conf
 from lab import PATIENCE, run
+from netns.bridge.helpers import DUAL, conf
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space

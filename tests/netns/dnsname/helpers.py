@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridged import DUAL, conf
 from lab import PATIENCE, need
+from netns.bridge.helpers import DUAL, conf
 
 from cni_common import state
 
