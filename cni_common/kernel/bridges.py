@@ -12,7 +12,6 @@ from cni_common.kernel.link_answer import (
     BR_VLAN_FILTERING,
     IFNAME,
     INFO_DATA,
-    INFO_KIND,
     LINKINFO,
 )
 from cni_common.kernel.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
@@ -98,8 +97,7 @@ def set_option(netlink: Netlink, name: str, *options: bytes) -> None:
 
     Raises Code.INTERNAL.
     """
-    described = text(INFO_KIND, "bridge") + attribute(INFO_DATA, *options)
-    message = LinkRequest(text(IFNAME, name), attribute(LINKINFO, described))
+    message = LinkRequest(text(IFNAME, name), links.described("bridge", *options))
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:

@@ -7,15 +7,16 @@ the default route is what an address of nobody matches.
 
 from __future__ import annotations
 
-from _socket import AF_INET, AF_INET6
+from _socket import AF_INET, AF_INET6, inet_pton
 
-from cni_common.kernel import links, pyroute2_messages
+from cni_common.kernel import links
+from cni_common.kernel.attributes import attribute
 from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.kernel.requests import RouteRequest
+from cni_common.kernel.route_answer import DST, RouteAnswer
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from typing import Any
-
     from cni_common.kernel.link_answer import Link
 
 _RTM_GETROUTE = 26
@@ -49,17 +50,13 @@ def leads_through(netlink: Netlink, link: Link) -> bool:
 
 def _default(netlink: Netlink, family: int, address: str) -> int:
     """Return the index of the default route's link if `address` goes by it, else 0."""
-    message = pyroute2_messages.rtmsg()
-    message["family"] = family
-    message["dst_len"] = 32 if family == AF_INET else 128
-    message["flags"] = _FIB_MATCH
-    message["attrs"] = [("RTA_DST", address)]
+    packed = inet_pton(family, address)
+    message = RouteRequest(
+        family, attribute(DST, packed), length=8 * len(packed), flags=_FIB_MATCH
+    )
     try:
-        route = netlink.get(message, _RTM_GETROUTE, pyroute2_messages.rtmsg)
+        found: RouteAnswer = netlink.get(message, _RTM_GETROUTE, RouteAnswer)
     except NetlinkError:  # unreachable by whatever errno the route says
         return 0
-    if route["dst_len"] != 0:
-        return 0
-    hops: list[Any] = route.get_attr("RTA_MULTIPATH") or []
-    index: int = route.get_attr("RTA_OIF") or (hops[0]["oif"] if hops else 0)
-    return index
+    hops = [hop.link for hop in found.routes if hop.link and not hop.dst.prefixlen]
+    return hops[0] if hops else 0

@@ -9,7 +9,7 @@ from cni_common.spec.values import dataclass
 
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 BODY = NETLINK_HEADER.size + IFINFOMSG.size  # where the attributes of a link begin
-ADDRESS, IFNAME, MTU, _LINK, MASTER = 1, 3, 4, 5, 10  # IFLA_*
+ADDRESS, IFNAME, MTU, LINK, MASTER = 1, 3, 4, 5, 10  # IFLA_*
 TXQLEN, _OPERSTATE, LINKINFO, IFALIAS = 13, 16, 18, 20
 INFO_KIND, INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
 BR_VLAN_FILTERING = 7
@@ -87,7 +87,7 @@ class LinkAnswer:
             kind=kind,
             alias=link.text(IFALIAS),
             master=link.number(MASTER),
-            peer=link.number(_LINK),
+            peer=link.number(LINK),
             hairpin=port.number(_BRPORT_MODE) == 1,
             isolated=port.number(_BRPORT_ISOLATED) == 1,
             port_enabled=port.number(_BRPORT_STATE) != _PORT_DISABLED,

@@ -8,7 +8,6 @@ import os
 import select
 import time
 
-from cni_common.kernel import pyroute2_messages
 from cni_common.kernel.attributes import attribute, number, text
 from cni_common.kernel.link_answer import (
     ADDRESS,
@@ -25,21 +24,21 @@ from cni_common.kernel.link_answer import (
     LinkAnswer,
 )
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.requests import LinkRequest
+from cni_common.kernel.requests import IFINFOMSG, LinkRequest
 from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from cni_common.kernel.netns import Namespace
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 GROUP_LINK = 1  # RTMGRP_LINK
 _ALIAS_MAX = 200
-_EXT_MASK, _ALT_IFNAME = 29, 53  # IFLA_*
+_NET_NS_FD, _EXT_MASK, _ALT_IFNAME = 28, 29, 53  # IFLA_*
+_VETH_INFO_PEER = 1
 WITHOUT_STATISTICS = number(_EXT_MASK, 0x8)  # RTEXT_FILTER_SKIP_STATS
 
 
@@ -78,7 +77,7 @@ def of_kind(netlink: Netlink, kind: str) -> list[Link]:
 
     Raises Code.INTERNAL.
     """
-    message = LinkRequest(attribute(LINKINFO, text(INFO_KIND, kind)))
+    message = LinkRequest(described(kind))
     return [link for link in listed(netlink, message) if link.kind == kind]
 
 
@@ -111,31 +110,12 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
     nothing to rewrite. `mtu` in bytes, 0 leaves it to the kernel. The host end is
     up unless `up` is false; the peer is down. Raises Code.INTERNAL.
     """
-    other = [
-        ("IFLA_IFNAME", peer),
-        ("IFLA_ADDRESS", peer_mac),
-        ("IFLA_NET_NS_FD", peer_netns.fd),
-    ]
-    attributes: list[tuple[str, Any]] = [
-        ("IFLA_IFNAME", host),
-        ("IFLA_ADDRESS", host_mac),
-    ]
-    if mtu:
-        other.append(("IFLA_MTU", mtu))
-        attributes.append(("IFLA_MTU", mtu))
-    if master is not None:
-        attributes.append(("IFLA_MASTER", master.index))
-    kind = [
-        ("IFLA_INFO_KIND", "veth"),
-        ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", {"attrs": other})]}),
-    ]
-    attributes.append(("IFLA_LINKINFO", {"attrs": kind}))
-    message = pyroute2_messages.ifinfmsg()
-    message["attrs"] = attributes
-    if up:
-        message["flags"] = message["change"] = IFF_UP
+    head = IFINFOMSG.pack(0, 0, 0, 0, 0)
+    other = _named(peer, peer_mac, mtu) + in_namespace(peer_netns)
+    pair = attribute(_VETH_INFO_PEER, head, other)
+    port = number(MASTER, master.index) if master else b""
     try:
-        netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
+        add(netlink, host, "veth", pair, mac=host_mac, mtu=mtu, more=port, up=up)
     except NetlinkError as error:
         if error.errno == errno.EXFULL:
             error.strerror = "the bridge has no free port"
@@ -145,19 +125,32 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
         set_alias(netlink, host, alias)
 
 
-def add(
-    netlink: Netlink, name: str, kind: str, *options: bytes, mac: str, mtu: int
+def add(  # noqa: PLR0913 - what a link has from the start
+    netlink: Netlink,
+    name: str,
+    kind: str,
+    *options: bytes,
+    mac: str,
+    mtu: int,
+    more: bytes = b"",
+    up: bool = True,
 ) -> None:
-    """Add a link of `kind` with the attributes `options` of that kind, up."""
-    attributes = [text(IFNAME, name), _address(mac)]
-    if mtu:
-        attributes.append(number(MTU, mtu))
-    described = text(INFO_KIND, kind)
-    if options:
-        described += attribute(INFO_DATA, *options)
-    attributes.append(attribute(LINKINFO, described))
-    message = LinkRequest(*attributes, flags=IFF_UP, change=IFF_UP)
+    """Add a link of `kind` with the attributes `options` of that kind, and `more`."""
+    flags = IFF_UP if up else 0
+    attributes = _named(name, mac, mtu), more, described(kind, *options)
+    message = LinkRequest(*attributes, flags=flags, change=flags)
     netlink.act((message, RTM_NEWLINK, CREATE | EXCLUSIVE))
+
+
+def described(kind: str, *options: bytes) -> bytes:
+    """Return the attribute that says of which kind a link is, with its `options`."""
+    data = attribute(INFO_DATA, *options) if options else b""
+    return attribute(LINKINFO, text(INFO_KIND, kind), data)
+
+
+def in_namespace(namespace: Namespace) -> bytes:
+    """Return the attribute that says where a link is to be."""
+    return number(_NET_NS_FD, namespace.fd)
 
 
 def delete(netlink: Netlink, name: str) -> None:
@@ -259,6 +252,10 @@ def rehearse() -> None:
 def refused(verb: str, what: str, error: NetlinkError) -> CNIError:
     """Return a netlink refusal as "verb what: cause"."""
     return CNIError(Code.INTERNAL, f"{verb} {what}: {error.strerror}")
+
+
+def _named(name: str, mac: str, mtu: int) -> bytes:
+    return text(IFNAME, name) + _address(mac) + (number(MTU, mtu) if mtu else b"")
 
 
 def _address(mac: str) -> bytes:

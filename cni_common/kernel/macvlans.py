@@ -5,24 +5,30 @@ from __future__ import annotations
 
 import errno
 
-from cni_common.kernel import pyroute2_messages
-from cni_common.kernel.attributes import Attributes, text
-from cni_common.kernel.link_answer import BODY, IFNAME, INFO_DATA, INFO_KIND, LINKINFO
-from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel import links
+from cni_common.kernel.attributes import Attributes, number, text
+from cni_common.kernel.link_answer import (
+    BODY,
+    IFNAME,
+    INFO_DATA,
+    INFO_KIND,
+    LINK,
+    LINKINFO,
+)
+from cni_common.kernel.links import RTM_GETLINK, RTM_NEWLINK
+from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
-    from typing import Any
-
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
 
-_RTM_NEWLINK, _RTM_GETLINK = 16, 18
 _MODE, _BC_QUEUE_LEN = 1, 7  # IFLA_MACVLAN_*
 _MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
+_NUMBERS = {mode: number for number, mode in _MODES.items()}
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,14 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     mode passthru the kernel gives it the master's MAC rather than `mac`. Raises
     Code.INTERNAL.
     """
-    attributes: list[tuple[str, Any]] = [
-        ("IFLA_IFNAME", passing),
-        ("IFLA_LINK", master.index),
-        ("IFLA_ADDRESS", mac),
-    ]
-    if mtu:
-        attributes.append(("IFLA_MTU", mtu))
+    where = number(LINK, master.index)
     if namespace is not None:
-        attributes.append(("IFLA_NET_NS_FD", namespace.fd))
-    attributes.append(_options(mode, bc_queue_len))
-    message = pyroute2_messages.ifinfmsg()
-    message["attrs"] = attributes
+        where += links.in_namespace(namespace)
+    options = _options(mode, bc_queue_len)
     try:
-        netlink.act((message, _RTM_NEWLINK, CREATE | EXCLUSIVE))
+        links.add(
+            netlink, passing, "macvlan", options, mac=mac, mtu=mtu, more=where, up=False
+        )
     except NetlinkError as error:
         msg = f"add macvlan {name} on {master.name}: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg, _hint(error, master)) from error
@@ -80,11 +80,9 @@ def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> No
 
     Raises Code.INTERNAL; the kernel lets none into mode passthru, or out of it.
     """
-    message = pyroute2_messages.ifinfmsg()
-    message["index"] = link.index
-    message["attrs"] = [_options(mode, bc_queue_len)]
+    options = links.described("macvlan", _options(mode, bc_queue_len))
     try:
-        netlink.act((message, _RTM_NEWLINK, 0))
+        netlink.act((LinkRequest(options, index=link.index), RTM_NEWLINK, 0))
     except NetlinkError as error:
         msg = f"change macvlan {link.name}: {error.strerror}"
         raise CNIError(Code.INTERNAL, msg) from error
@@ -100,7 +98,7 @@ def get(netlink: Netlink, name: str) -> Macvlan | None:
     """Return what the macvlan `name` has; None when no link of that name is one."""
     message = LinkRequest(text(IFNAME, name))
     try:
-        answer: _Answer = netlink.get(message, _RTM_GETLINK, _Answer)
+        answer: _Answer = netlink.get(message, RTM_GETLINK, _Answer)
     except NetlinkError as error:
         if error.errno == errno.ENODEV:
             return None
@@ -126,12 +124,9 @@ class _Answer:
             self.macvlan = Macvlan(mode, options.number(_BC_QUEUE_LEN))
 
 
-def _options(mode: str, bc_queue_len: int) -> tuple[str, Any]:
-    options: list[tuple[str, Any]] = [("IFLA_MACVLAN_MODE", mode)]
-    if bc_queue_len:
-        options.append(("IFLA_MACVLAN_BC_QUEUE_LEN", bc_queue_len))
-    kind = [("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", {"attrs": options})]
-    return "IFLA_LINKINFO", {"attrs": kind}
+def _options(mode: str, bc_queue_len: int) -> bytes:
+    queue = number(_BC_QUEUE_LEN, bc_queue_len) if bc_queue_len else b""
+    return number(_MODE, _NUMBERS[mode]) + queue
 
 
 def _hint(error: NetlinkError, master: Link) -> str:

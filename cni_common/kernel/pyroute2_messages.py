@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-    from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 _ROOM = "pyroute2.netlink.rtnl"
-_QUEUE = ("IFLA_MACVLAN_BC_QUEUE_LEN", "uint32")
 
 
 def __getattr__(name: str) -> Any:
@@ -34,8 +32,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     _enter_beside_init()
     found = getattr(load(f"{_ROOM}.{name}", _stand_ins()), name)
-    if name == "ifinfmsg":
-        _complete(found)
+    _without_absent_kinds(found)
     globals()[name] = found
     return found
 
@@ -53,11 +50,7 @@ def _enter_beside_init() -> None:
     sys.modules["pyroute2"] = package
 
 
-def _complete(ifinfmsg: Any) -> None:
-    """Add to the class what pyroute2 does not know; remove kinds that are not there."""
-    macvlan = ifinfmsg.ifinfo.macvlan_data
-    if len(macvlan.nla_map) == 7:  # noqa: PLR2004 - the number in if_link.h of the first that pyroute2 does not know
-        macvlan.nla_map = (*macvlan.nla_map, _QUEUE)
+def _without_absent_kinds(ifinfmsg: Any) -> None:
     kinds = ifinfmsg.ifinfo.data_map
     for kind in [kind for kind, data in kinds.items() if data is None]:
         del kinds[kind]  # it is decoded as bytes, as any other
@@ -97,23 +90,13 @@ def _logger(name: str) -> Later:
 
 def build_tables() -> None:
     """Make the tables that pyroute2 makes when a message is first encoded."""
-    veth = [("VETH_INFO_PEER", {"attrs": [("IFLA_IFNAME", "eth0")]})]
-    port = [("IFLA_BRPORT_MODE", 1)]
-    described = [
-        ("IFLA_INFO_KIND", "veth"),
-        ("IFLA_INFO_DATA", {"attrs": veth}),
+    port = [
         ("IFLA_INFO_SLAVE_KIND", "bridge"),
-        ("IFLA_INFO_SLAVE_DATA", {"attrs": port}),
+        ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
     ]
-    metrics = [("RTAX_MTU", 1500)]
-    wanted = {
-        "ifinfmsg": [("IFLA_LINKINFO", {"attrs": described})],
-        "rtmsg": [("RTA_METRICS", {"attrs": metrics})],
-    }
-    for name, attributes in wanted.items():
-        message = getattr(sys.modules[__name__], name)()
-        message["attrs"] = attributes
-        message.encode()
+    message = sys.modules[__name__].ifinfmsg()
+    message["attrs"] = [("IFLA_LINKINFO", {"attrs": port})]
+    message.encode()
 
 
-__all__ = ["ifinfmsg", "rtmsg"]
+__all__ = ["ifinfmsg"]

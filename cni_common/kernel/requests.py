@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 NETLINK_HEADER = struct.Struct("=LHHLL")
 IFINFOMSG = struct.Struct("=BxHiII")
 IFADDRMSG = struct.Struct("=BBBBI")
+RTMSG = struct.Struct("=8BI")
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 
 
@@ -49,4 +50,24 @@ class LinkRequest(Request):
         self, *attributes: bytes, index: int = 0, flags: int = 0, change: int = 0
     ) -> None:
         head = IFINFOMSG.pack(0, 0, index, flags, change)
+        super().__init__(head + b"".join(attributes))
+
+
+class RouteRequest(Request):
+    """A question about routes of a family, or a change of one (linux/rtnetlink.h).
+
+    `length` is that of the destination's prefix. The table is among the attributes.
+    """
+
+    def __init__(  # noqa: PLR0913 - the fields of struct rtmsg
+        self,
+        family: int,
+        *attributes: bytes,
+        length: int = 0,
+        protocol: int = 0,
+        scope: int = 0,
+        kind: int = 0,
+        flags: int = 0,
+    ) -> None:
+        head = RTMSG.pack(family, length, 0, 0, 0, protocol, scope, kind, flags)
         super().__init__(head + b"".join(attributes))

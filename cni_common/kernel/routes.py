@@ -5,16 +5,27 @@ from __future__ import annotations
 
 import errno
 
-from cni_common.kernel import pyroute2_messages
+from cni_common.kernel.attributes import attribute, number
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
-from cni_common.kernel.route_answer import RouteAnswer, RouteQuestion
+from cni_common.kernel.requests import RouteRequest
+from cni_common.kernel.route_answer import (
+    ADVMSS,
+    DST,
+    GATEWAY,
+    METRICS,
+    MTU,
+    OIF,
+    PREFSRC,
+    PRIORITY,
+    TABLE,
+    RouteAnswer,
+)
 from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.route_answer import IPAddress, IPNetwork, KernelRoute
@@ -55,29 +66,26 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     _require_possible(dst, (gw, source), {"mtu": mtu, "advmss": advmss})
     _require_possible(dst, (), {"priority": priority, "table": table or 0})
     _require_possible(dst, (), {"scope": scope or 0}, bits=8)
-    message = pyroute2_messages.rtmsg()
-    message["family"] = FAMILY[dst.version]
-    message["dst_len"] = dst.prefixlen
-    message["proto"] = _PROTOCOL_BOOT
-    message["type"] = _UNICAST
-    message["flags"] = _ON_LINK if on_link else 0
-    # As ip-route(8): without a gateway the destination is on the link.
-    message["scope"] = scope if scope is not None else _scope(dst, gw)
-    attributes: list[tuple[str, Any]] = [
-        ("RTA_DST", str(dst.network_address)),
-        ("RTA_OIF", link.index),
-        ("RTA_TABLE", MAIN_TABLE if table is None else table),
-    ]
+    attributes = _where(link, dst, MAIN_TABLE if table is None else table)
     if gw is not None:
-        attributes.append(("RTA_GATEWAY", str(gw)))
+        attributes += attribute(GATEWAY, gw.packed)
     if source is not None:
-        attributes.append(("RTA_PREFSRC", str(source)))
+        attributes += attribute(PREFSRC, source.packed)
     if priority:
-        attributes.append(("RTA_PRIORITY", priority))
-    metrics = [("RTAX_MTU", mtu)] * bool(mtu) + [("RTAX_ADVMSS", advmss)] * bool(advmss)
+        attributes += number(PRIORITY, priority)
+    metrics = [number(k, v) for k, v in ((MTU, mtu), (ADVMSS, advmss)) if v]
     if metrics:
-        attributes.append(("RTA_METRICS", {"attrs": metrics}))
-    message["attrs"] = attributes
+        attributes += attribute(METRICS, *metrics)
+    message = RouteRequest(
+        FAMILY[dst.version],
+        attributes,
+        length=dst.prefixlen,
+        protocol=_PROTOCOL_BOOT,
+        # As ip-route(8): without a gateway the destination is on the link.
+        scope=scope if scope is not None else _scope(dst, gw),
+        kind=_UNICAST,
+        flags=_ON_LINK if on_link else 0,
+    )
     try:
         shared = EXCLUSIVE if exclusive else APPEND
         netlink.act((message, RTM_NEWROUTE, CREATE | shared))
@@ -107,15 +115,12 @@ def _require_possible(
 
 def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
     """Delete the route to `dst` on `link` itself. Raises Code.INTERNAL."""
-    message = pyroute2_messages.rtmsg()
-    message["family"] = FAMILY[dst.version]
-    message["dst_len"] = dst.prefixlen
-    message["scope"] = _scope(dst, None)
-    message["attrs"] = [
-        ("RTA_DST", str(dst.network_address)),
-        ("RTA_OIF", link.index),
-        ("RTA_TABLE", MAIN_TABLE),
-    ]
+    message = RouteRequest(
+        FAMILY[dst.version],
+        _where(link, dst, MAIN_TABLE),
+        length=dst.prefixlen,
+        scope=_scope(dst, None),
+    )
     try:
         netlink.act((message, RTM_DELROUTE, 0))
     except NetlinkError as error:
@@ -133,7 +138,7 @@ def of_link(
     """Return the routes of the IP `versions` through `link` in `table`; for CHECK."""
     found = []
     for family in map(FAMILY.__getitem__, versions):
-        question = RouteQuestion(family, table, link.index)
+        question = RouteRequest(family, number(TABLE, table), number(OIF, link.index))
         try:
             answers = netlink.dump(question, RTM_GETROUTE, RouteAnswer)
         except NetlinkError as error:
@@ -144,6 +149,11 @@ def of_link(
         for answer in answers:
             found += [route for route in answer.routes if route.link == link.index]
     return found
+
+
+def _where(link: Link, dst: IPNetwork, table: int) -> bytes:
+    address = attribute(DST, dst.network_address.packed)
+    return address + number(OIF, link.index) + number(TABLE, table)
 
 
 def _scope(dst: IPNetwork, gw: IPAddress | None) -> int:

@@ -156,15 +156,15 @@ SOCKETS = {"array", "enum", "math", "selectors", "socket"}
 PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading"}
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
     "bandwidth": (SETNS, set(), SETNS),
-    "bridge": ({"pyroute2", *NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
+    "bridge": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "dnsname": ({*PROGRAMS, "pwd"}, {"enum", "signal"}, PROGRAMS),
     "firewall": ({"encodings", *RULES}, RULES, {"encodings", *RULES}),
-    "host-device": ({"pyroute2", *NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
+    "host-device": ({*NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
     "host-local": (NAMES, NAMES, NAMES),
     "loopback": (SETNS, {"pydantic", *SETNS}, set()),
-    "macvlan": ({"pyroute2", *NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
+    "macvlan": ({*NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
     "portmap": (RULES, RULES, RULES),
-    "ptp": ({"pyroute2", *NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
+    "ptp": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "static": (set(), set(), set()),
     "tuning": (SETNS, SETNS, set()),
 }

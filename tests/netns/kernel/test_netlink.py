@@ -17,7 +17,7 @@ from netns.kernel.seccomp import refusing
 
 from cni_common.kernel import netlink as words
 from cni_common.kernel import pyroute2_messages
-from cni_common.kernel.attributes import attribute
+from cni_common.kernel.attributes import attribute, number
 from cni_common.kernel.netlink import (
     CREATE,
     EXCLUSIVE,
@@ -25,8 +25,9 @@ from cni_common.kernel.netlink import (
     Netlink,
     NetlinkError,
 )
-from cni_common.kernel.pyroute2_messages import ifinfmsg, rtmsg
-from cni_common.kernel.requests import Request
+from cni_common.kernel.pyroute2_messages import ifinfmsg
+from cni_common.kernel.requests import Request, RouteRequest
+from cni_common.kernel.route_answer import TABLE, RouteAnswer
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
@@ -125,11 +126,9 @@ def test_get_answers_with_the_one_object() -> None:
 
 def test_refused_dump_is_an_error() -> None:
     """A dump that the kernel refuses is no empty list."""
-    message = rtmsg()
-    message["family"] = socket.AF_INET
-    message["attrs"] = [("RTA_TABLE", 4711)]
+    message = RouteRequest(socket.AF_INET, number(TABLE, 4711))
     with Netlink() as netlink, pytest.raises(NetlinkError) as raised:
-        netlink.dump(message, 26, rtmsg)
+        netlink.dump(message, 26, RouteAnswer)
     assert raised.value.errno == errno.ENOENT
 
 

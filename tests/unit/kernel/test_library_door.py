@@ -116,7 +116,7 @@ def test_trace_names_the_file_and_line(library: Path) -> None:
 
 MESSAGES = """
 import sys
-from cni_common.kernel.pyroute2_messages import ifinfmsg, rtmsg
+from cni_common.kernel.pyroute2_messages import ifinfmsg
 for name in ("logging", "pkgutil", "socket", "threading", "traceback", "typing"):
     assert name not in sys.modules, name
 kinds = ifinfmsg.ifinfo.data_map
