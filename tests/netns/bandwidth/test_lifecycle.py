@@ -13,6 +13,7 @@ from pictures import files, picture
 
 from cni_common import state
 from cni_common.kernel import qdiscs as seam
+from cni_common.spec.values import replace
 
 if TYPE_CHECKING:
     from lab import Cni, Host
@@ -254,8 +255,9 @@ def test_status_says_what_the_kernel_lacks(
     """Where a discipline is not to be had, STATUS is code 50 and names it."""
     real = seam._add
 
-    def lacking(*words: Any) -> None:
-        real(*(f"no{word}" if word == "tbf" else word for word in words))
+    def lacking(netlink: Any, link: Any, wanted: seam.Qdisc, options: bytes) -> None:
+        kind = "notbf" if wanted.kind == "tbf" else wanted.kind
+        real(netlink, link, replace(wanted, kind=kind), options)
 
     monkeypatch.setattr(seam, "_add", lacking)
     error = one.cni.refused("bandwidth", "STATUS", one.conf(prevResult=None))
