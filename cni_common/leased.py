@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import invalid_key
 from cni_common.spec.result import IP, Result
 from cni_common.spec.versions import at_least
 
@@ -28,4 +28,4 @@ def require_shape(request: Request, conf: NetConf) -> None:
     """Raise Code.INVALID_CONFIG for a version whose result cannot lack an address."""
     if not conf.ipam.type and not at_least(request.cni_version, "0.3.0"):
         cause = f"a result of {request.cni_version} needs an IP address"
-        raise CNIError(Code.INVALID_CONFIG, f"parse ipam: {cause}")
+        raise invalid_key("ipam", cause)

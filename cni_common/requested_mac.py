@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cni_common.spec import cniargs, gojson
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import invalid_key
 from cni_common.spec.fields import mac
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -39,9 +39,9 @@ def first(candidates: Iterable[tuple[str, Any]]) -> str:
         try:
             address = mac(value)
         except ValueError as error:
-            raise _invalid(key, str(error)) from error
+            raise invalid_key(key, str(error)) from error
         if int(address[:2], 16) & 1 or address == "00:00:00:00:00:00":
-            raise _invalid(key, f"{address} is not a unicast address")
+            raise invalid_key(key, f"{address} is not a unicast address")
         return address
     return ""
 
@@ -56,7 +56,3 @@ def of_args(conf: NetConf) -> tuple[str, Any]:
     named = gojson.member(conf.args, "cni")
     found = gojson.member(named, "mac") if isinstance(named, dict) else None
     return "args.cni.mac", found
-
-
-def _invalid(key: str, cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common import naming
 from cni_common.kernel import addresses, link_removal, links, netns
 from cni_common.kernel.netlink import Netlink
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, invalid_key
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def free_name(host: Netlink, attachment: Attachment) -> str:
 def validate_mtu(mtu: int) -> None:
     """Raise Code.INVALID_CONFIG unless `mtu` is 0 or one that a veth may have."""
     if not 0 <= mtu <= MTU_MAX:
-        msg = f"parse mtu: {mtu} is not between 0 and {MTU_MAX}"
-        raise CNIError(Code.INVALID_CONFIG, msg)
+        raise invalid_key("mtu", f"{mtu} is not between 0 and {MTU_MAX}")
 
 
 def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:

@@ -18,7 +18,7 @@ from cni_common.kernel.requests import (
     Request,
 )
 from cni_common.kernel.sockets import FAMILY
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, refused
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -84,7 +84,7 @@ def add(
         requests.append((message, RTM_NEWADDR, CREATE | EXCLUSIVE))
     for address, error in zip(addresses, netlink.outcomes(requests), strict=True):
         if error is not None:
-            raise _refused("add", address, link, error)
+            raise refused(f"add address {address} of {link.name}", error)
 
 
 def ensure(
@@ -98,7 +98,7 @@ def ensure(
     message = _message(link, address, flags)
     (error,) = netlink.outcomes([(message, RTM_NEWADDR, CREATE | EXCLUSIVE)])
     if error is not None and error.errno != errno.EEXIST:
-        raise _refused("add", address, link, error)
+        raise refused(f"add address {address} of {link.name}", error)
     return error is None
 
 
@@ -107,7 +107,7 @@ def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
     message = _message(link, address, _flags(address))
     (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
     if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
-        raise _refused("delete", address, link, error)
+        raise refused(f"delete address {address} of {link.name}", error)
 
 
 def link_local(mac: str) -> ipaddress.IPv6Interface:
@@ -147,8 +147,7 @@ def _listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
     try:
         answers = netlink.dump(message, RTM_GETADDR, _Answer)
     except NetlinkError as error:
-        msg = f"list addresses: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused("list addresses", error) from error
     return [(answer.index, answer.assigned) for answer in answers]
 
 
@@ -196,10 +195,3 @@ class _Answer:
             bool(flags & _DAD_FAILED),
             bool(flags & _PERMANENT),
         )
-
-
-def _refused(
-    verb: str, address: IPInterface, link: Link, error: NetlinkError
-) -> CNIError:
-    msg = f"{verb} address {address} of {link.name}: {error.strerror}"
-    return CNIError(Code.INTERNAL, msg)

@@ -17,7 +17,7 @@ from cni_common.kernel.link_answer import (
 from cni_common.kernel.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, refused
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -64,7 +64,7 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
             return False
         if error.errno == errno.EOPNOTSUPP and vlan_filtering:
             error.strerror = "no VLAN filtering in this kernel"
-        raise links.refused("add bridge", name, error) from error
+        raise refused(f"add bridge {name}", error) from error
     if alias:
         links.set_alias(netlink, name, alias)
     return True
@@ -88,7 +88,7 @@ def option(netlink: Netlink, name: str, kind: int) -> int:
     try:
         found: _OptionsAnswer = netlink.get(message, RTM_GETLINK, _OptionsAnswer)
     except NetlinkError as error:
-        raise links.refused("look at bridge", name, error) from error
+        raise refused(f"look at bridge {name}", error) from error
     return found.options.number(kind)
 
 
@@ -101,7 +101,7 @@ def set_option(netlink: Netlink, name: str, *options: bytes) -> None:
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:
-        raise links.refused("set bridge", name, error) from error
+        raise refused(f"set bridge {name}", error) from error
 
 
 class _OptionsAnswer:
@@ -140,7 +140,7 @@ def set_port(netlink: Netlink, name: str, *, hairpin: bool, isolated: bool) -> N
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:
-        raise links.refused("set bridge port", name, error) from error
+        raise refused(f"set bridge port {name}", error) from error
 
 
 def add_vlans(
@@ -170,9 +170,7 @@ def vlans(netlink: Netlink, port: Link) -> PortVlans:
     try:
         answers = netlink.dump(message, RTM_GETLINK, pyroute2_messages.ifinfmsg)
     except NetlinkError as error:
-        raise links.refused(
-            "list", f"VLANs of bridge port {port.name}", error
-        ) from error
+        raise refused(f"list VLANs of bridge port {port.name}", error) from error
     for answer in answers:
         if answer["index"] != port.index:
             continue
@@ -206,4 +204,4 @@ def _change_vlans(
         netlink.act((message, kind, 0))
     except NetlinkError as error:
         what = f"VLANs of bridge port {port.name}"
-        raise links.refused(verb, what, error) from error
+        raise refused(f"{verb} {what}", error) from error

@@ -16,7 +16,7 @@ from cni_common.kernel.tc_message import (
     TcAnswer,
     TcRequest,
 )
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import refused
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -90,8 +90,7 @@ def add(netlink: Netlink, link: Link, parent: int, wanted: Sequence[Filter]) -> 
     try:
         netlink.act(*((request, RTM_NEWTFILTER, flags) for request in requests))
     except NetlinkError as error:
-        msg = f"add filter u32 to link {link.name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"add filter u32 to link {link.name}", error) from error
 
 
 def delete(
@@ -107,8 +106,7 @@ def delete(
     ]
     for error in netlink.outcomes([(*one, RTM_DELTFILTER, 0) for one in requests]):
         if error is not None and error.errno not in _ABSENT:
-            msg = f"delete filter u32 of link {link.name}: {error.strerror}"
-            raise CNIError(Code.INTERNAL, msg) from error
+            raise refused(f"delete filter u32 of link {link.name}", error) from error
 
 
 def is_any(netlink: Netlink, link: Link, parent: int) -> bool:
@@ -132,8 +130,7 @@ def _dump(netlink: Netlink, link: Link, parent: int) -> list[TcAnswer]:
     try:
         return netlink.dump(request, RTM_GETTFILTER, TcAnswer)
     except NetlinkError as error:
-        msg = f"list filters of link {link.name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"list filters of link {link.name}", error) from error
 
 
 def _options(wanted: Filter) -> bytes:

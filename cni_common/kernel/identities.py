@@ -14,6 +14,7 @@ from cni_common.kernel.attributes import Attributes, pairs
 from cni_common.kernel.link_answer import BODY, INFO_KIND, LINKINFO
 from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
+from cni_common.spec.errors import refused
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -105,7 +106,7 @@ def _name(netlink: Netlink, link: Link, name: str, kind: int, flags: int) -> Non
     except NetlinkError as error:
         if error.errno != (errno.EEXIST if flags else errno.ENOENT):
             what = f"{link.name} altname {name}"
-            raise links.refused("set link", what, error) from error
+            raise refused(f"set link {what}", error) from error
 
 
 def _ask(netlink: Netlink, link: Link) -> _Answer:
@@ -113,5 +114,5 @@ def _ask(netlink: Netlink, link: Link) -> _Answer:
     try:
         found: _Answer = netlink.get(message, links.RTM_GETLINK, _Answer)
     except NetlinkError as error:
-        raise links.refused("find link", link.name, error) from error
+        raise refused(f"find link {link.name}", error) from error
     return found

@@ -11,6 +11,7 @@ import errno
 
 from cni_common.kernel import links
 from cni_common.kernel.netlink import Netlink, NetlinkError
+from cni_common.spec.errors import refused
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def add(netlink: Netlink, name: str, *, mac: str, mtu: int) -> bool:
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             return False
-        raise links.refused("add", f"ifb {name}", error) from error
+        raise refused(f"add ifb {name}", error) from error
     return True
 
 

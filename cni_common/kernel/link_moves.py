@@ -14,6 +14,7 @@ from cni_common.kernel.attributes import number, text
 from cni_common.kernel.link_answer import IFALIAS, IFNAME, MASTER
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
+from cni_common.spec.errors import refused
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def rename(netlink: Netlink, link: Link, name: str, *, alias: str = "") -> bool:
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
             return False
-        raise links.refused("rename link", f"{link.name} to {name}", error) from error
+        raise refused(f"rename link {link.name} to {name}", error) from error
     return True
 
 
@@ -75,4 +76,4 @@ def _act(netlink: Netlink, message: LinkRequest, verb: str, what: str) -> None:
     try:
         netlink.act((message, links.RTM_NEWLINK, 0))
     except NetlinkError as error:
-        raise links.refused(verb, what, error) from error
+        raise refused(f"{verb} {what}", error) from error

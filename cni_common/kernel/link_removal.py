@@ -15,9 +15,10 @@ import errno
 import select
 import struct
 
-from cni_common.kernel.links import GROUP_LINK, RTM_DELLINK, refused
+from cni_common.kernel.links import GROUP_LINK, RTM_DELLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
+from cni_common.spec.errors import refused
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def delete(link: Link) -> None:
                     return
     except NetlinkError as error:
         if error.errno != errno.ENODEV:
-            raise refused("delete link", link.name, error) from error
+            raise refused(f"delete link {link.name}", error) from error
 
 
 def settle() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from cni_common.kernel.attributes import number, text
 from cni_common.kernel.link_answer import IFF_ALLMULTI, IFNAME, MASTER, MTU, TXQLEN
-from cni_common.kernel.links import RTM_NEWLINK, refused
+from cni_common.kernel.links import RTM_NEWLINK
 from cni_common.kernel.netlink import NetlinkError
 from cni_common.kernel.requests import LinkRequest
+from cni_common.spec.errors import refused
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ def _change(netlink: Netlink, message: LinkRequest, what: str) -> None:
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:
-        raise refused("set link", what, error) from error
+        raise refused(f"set link {what}", error) from error

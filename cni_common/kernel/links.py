@@ -26,7 +26,7 @@ from cni_common.kernel.link_answer import (
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.requests import IFINFOMSG, LinkRequest
 from cni_common.spec.environment import IFNAME_MAX
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, refused
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def listed(netlink: Netlink, message: LinkRequest) -> list[Link]:
     try:
         found = netlink.dump(message, RTM_GETLINK, LinkAnswer)
     except NetlinkError as error:
-        msg = f"list links: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused("list links", error) from error
     return [answer.link for answer in found]
 
 
@@ -120,7 +119,7 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
         if error.errno == errno.EXFULL:
             error.strerror = "the bridge has no free port"
         what = f"veth {host} to bridge {master.name}" if master else f"veth {host}"
-        raise refused("add", what, error) from error
+        raise refused(f"add {what}", error) from error
     if alias:
         set_alias(netlink, host, alias)
 
@@ -159,7 +158,7 @@ def delete(netlink: Netlink, name: str) -> None:
         netlink.act((LinkRequest(text(IFNAME, name)), RTM_DELLINK, 0))
     except NetlinkError as error:
         if error.errno != errno.ENODEV:
-            raise refused("delete link", name, error) from error
+            raise refused(f"delete link {name}", error) from error
 
 
 def set_up(netlink: Netlink, name: str, *, up: bool = True) -> None:
@@ -249,11 +248,6 @@ def rehearse() -> None:
         get(netlink, "lo")
 
 
-def refused(verb: str, what: str, error: NetlinkError) -> CNIError:
-    """Return a netlink refusal as "verb what: cause"."""
-    return CNIError(Code.INTERNAL, f"{verb} {what}: {error.strerror}")
-
-
 def _named(name: str, mac: str, mtu: int) -> bytes:
     return text(IFNAME, name) + _address(mac) + (number(MTU, mtu) if mtu else b"")
 
@@ -266,7 +260,7 @@ def _change(netlink: Netlink, message: LinkRequest, name: str, what: str) -> Non
     try:
         netlink.act((message, RTM_NEWLINK, 0))
     except NetlinkError as error:
-        raise refused("set link", f"{name} {what}", error) from error
+        raise refused(f"set link {name} {what}", error) from error
 
 
 def _get(netlink: Netlink, message: LinkRequest, what: str) -> Link | None:
@@ -275,5 +269,5 @@ def _get(netlink: Netlink, message: LinkRequest, what: str) -> Link | None:
     except NetlinkError as error:
         if error.errno == errno.ENODEV:
             return None
-        raise refused("find link", what, error) from error
+        raise refused(f"find link {what}", error) from error
     return found.link

@@ -20,7 +20,7 @@ from cni_common.kernel import tc_message as tc
 from cni_common.kernel.attributes import attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import refused
 
 _QDISC, _ANY, _INGRESS, _EGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3
 _HANDLE = 0x7F000001
@@ -80,8 +80,7 @@ def delete(link: str, *, discipline: bool) -> None:
             if discipline and not _is_used(netlink, index):
                 _tried(netlink, _discipline(index), tc.RTM_DELQDISC)
     except NetlinkError as error:
-        msg = f"delete filter of {link}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"delete filter of {link}", error) from error
 
 
 def is_there(link: str) -> bool:

@@ -18,7 +18,7 @@ from cni_common.kernel.link_answer import (
 from cni_common.kernel.links import RTM_GETLINK, RTM_NEWLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import refused
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -71,8 +71,9 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
             netlink, passing, "macvlan", options, mac=mac, mtu=mtu, more=where, up=False
         )
     except NetlinkError as error:
-        msg = f"add macvlan {name} on {master.name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg, _hint(error, master)) from error
+        raise refused(
+            f"add macvlan {name} on {master.name}", error, _hint(error, master)
+        ) from error
 
 
 def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> None:
@@ -84,8 +85,7 @@ def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> No
     try:
         netlink.act((LinkRequest(options, index=link.index), RTM_NEWLINK, 0))
     except NetlinkError as error:
-        msg = f"change macvlan {link.name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"change macvlan {link.name}", error) from error
 
 
 def is_mac_in_use(error: Exception) -> bool:
@@ -102,8 +102,7 @@ def get(netlink: Netlink, name: str) -> Macvlan | None:
     except NetlinkError as error:
         if error.errno == errno.ENODEV:
             return None
-        msg = f"find link {name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"find link {name}", error) from error
     return answer.macvlan
 
 

@@ -11,7 +11,7 @@ from cni_common.kernel.attributes import Attributes, attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest
 from cni_common.kernel.token_bucket import U32_MAX, Bucket, ticks
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, refused
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -129,8 +129,7 @@ def has_ingress(netlink: Netlink, link: Link) -> bool:
     except NetlinkError as error:
         if error.errno in _ABSENT:
             return False
-        msg = f"find qdisc ingress of link {link.name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"find qdisc ingress of link {link.name}", error) from error
     return True
 
 
@@ -193,8 +192,7 @@ def _dump(netlink: Netlink, link: Link, kind: int) -> list[TcAnswer]:
     try:
         return netlink.dump(TcRequest(link.index), kind, TcAnswer)
     except NetlinkError as error:
-        msg = f"list disciplines of link {link.name}: {error.strerror}"
-        raise CNIError(Code.INTERNAL, msg) from error
+        raise refused(f"list disciplines of link {link.name}", error) from error
 
 
 def _add(netlink: Netlink, link: Link, wanted: Qdisc, options: bytes) -> None:
@@ -218,12 +216,10 @@ def _delete(netlink: Netlink, link: Link, kind: str, handle: int, parent: int) -
         netlink.act((request, tc.RTM_DELQDISC, 0))
     except NetlinkError as error:
         if error.errno not in _ABSENT:
-            msg = f"delete qdisc {kind} of link {link.name}: {error.strerror}"
-            raise CNIError(Code.INTERNAL, msg) from error
+            raise refused(f"delete qdisc {kind} of link {link.name}", error) from error
 
 
 def _refused(link: Link, what: str, error: NetlinkError) -> CNIError:
-    cause = error.strerror
     if error.errno == errno.EEXIST:
-        cause = "it has one already"
-    return CNIError(Code.INTERNAL, f"add {what} to link {link.name}: {cause}")
+        error.strerror = "it has one already"
+    return refused(f"add {what} to link {link.name}", error)

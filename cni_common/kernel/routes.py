@@ -21,7 +21,7 @@ from cni_common.kernel.route_answer import (
     RouteAnswer,
 )
 from cni_common.kernel.sockets import FAMILY
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, refused
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
         netlink.act((message, RTM_DELROUTE, 0))
     except NetlinkError as error:
         if error.errno not in {errno.ESRCH, errno.ENODEV}:
-            msg = f"delete route {dst}: {error.strerror}"
-            raise CNIError(Code.INTERNAL, msg) from error
+            raise refused(f"delete route {dst}", error) from error
 
 
 def of_link(
@@ -144,8 +143,7 @@ def of_link(
         except NetlinkError as error:
             if error.errno == errno.ENOENT:  # the table has no route at all
                 continue
-            msg = f"list routes of table {table}: {error.strerror}"
-            raise CNIError(Code.INTERNAL, msg) from error
+            raise refused(f"list routes of table {table}", error) from error
         for answer in answers:
             found += [route for route in answer.routes if route.link == link.index]
     return found

@@ -137,3 +137,13 @@ def of_os(doing: str, error: OSError) -> CNIError:
     """
     code = Code.TRY_AGAIN_LATER if is_shortage(error) else Code.IO_FAILURE
     return CNIError(code, f"{doing}: {cause_of(error)}")
+
+
+def refused(doing: str, error: OSError, details: str = "") -> CNIError:
+    """Return the error for what the kernel refused, in its own words."""
+    return CNIError(Code.INTERNAL, f"{doing}: {error.strerror}", details)
+
+
+def invalid_key(key: str, cause: str) -> CNIError:
+    """Return the error for what a key of the configuration says."""
+    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cni_common import masquerade, veth_pair
 from cni_common.spec.environment import ALTNAME_MAX, IFNAME_MAX, validate_ifname
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
@@ -47,12 +47,12 @@ class Trunk(GoModel):
         if self.min_id is None or self.max_id is None:
             absent = "minID" if self.min_id is None else "maxID"
             cause = "minID and maxID should be configured simultaneously"
-            raise _invalid("vlanTrunk", f"{cause}, {absent} is missing")
+            raise invalid_key("vlanTrunk", f"{cause}, {absent} is missing")
         low = _vid(self.min_id, "incorrect trunk minID parameter")
         high = _vid(self.max_id, "incorrect trunk maxID parameter")
         if low > high:
             cause = "minID is greater than maxID in trunk parameter"
-            raise _invalid("vlanTrunk", cause)
+            raise invalid_key("vlanTrunk", cause)
         return vids | set(range(low, high + 1))
 
 
@@ -151,41 +151,37 @@ class BridgeConf(NetConf):
         _valid_link_name(self.bridge, ALTNAME_MAX)
         if not 0 <= self.vlan <= VLAN_MAX:
             cause = f"invalid VLAN ID {self.vlan} (must be between 0 and {VLAN_MAX})"
-            raise _invalid("vlan", cause)
+            raise invalid_key("vlan", cause)
         self.trunk()
         veth_pair.validate_mtu(self.mtu)
         mask = self.group_fwd_mask or 0
         if not 0 <= mask <= GROUP_FWD_MAX or mask & GROUP_FWD_RESTRICTED:
             cause = f"{mask} is no mask of 16 bits without bits 0, 1 and 2"
-            raise _invalid("groupFwdMask", cause)
+            raise invalid_key("groupFwdMask", cause)
         if self.hairpin_mode and self.promisc_mode:
             cause = "cannot set hairpin mode and promiscuous mode at the same time"
-            raise _invalid("hairpinMode", cause)
+            raise invalid_key("hairpinMode", cause)
         if self.disable_container_interface and self.ipam.type:
             cause = "cannot use IPAM when DisableContainerInterface flag is set"
-            raise _invalid("ipam", cause)
+            raise invalid_key("ipam", cause)
         masquerade.validate_backend(self.ip_masq_backend)
         if self.ip_masq and self.ip_masq_backend == "iptables":
             request.log.warning("ipMasqBackend iptables is served by nftables")
         if not self.ipam.type and not at_least(request.cni_version, "0.3.0"):
             cause = f"a result of {request.cni_version} needs an IP address"
-            raise _invalid("ipam", cause)
+            raise invalid_key("ipam", cause)
 
 
 def _valid_link_name(name: str, longest: int) -> None:
     try:
         validate_ifname(name, longest)
     except CNIError as error:
-        raise _invalid("bridge", f"{error.msg}: {name!r}") from error
+        raise invalid_key("bridge", f"{error.msg}: {name!r}") from error
     if not name:
-        raise _invalid("bridge", "missing name")
+        raise invalid_key("bridge", "missing name")
 
 
 def _vid(value: int, cause: str) -> int:
     if not 1 <= value <= VLAN_MAX:
-        raise _invalid("vlanTrunk", f"{cause} {value}")
+        raise invalid_key("vlanTrunk", f"{cause} {value}")
     return value
-
-
-def _invalid(key: str, cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

@@ -11,7 +11,7 @@ from cni_common import leased
 from cni_common.spec import gojson
 from cni_common.spec.characters import Pattern
 from cni_common.spec.environment import validate_existing
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.netconf import NetConf
 
 TYPE_CHECKING = False  # see launcher/entry.py
@@ -60,21 +60,21 @@ class HostDeviceConf(NetConf):
             if request.command == "STATUS" and _is_named_later(request):
                 return
             cause = 'specify either "device", "hwaddr", "kernelpath" or "pciBusID"'
-            raise _invalid("device", cause)
+            raise invalid_key("device", cause)
         try:
             validate_existing(self.device)
         except CNIError as error:
-            raise _invalid("device", f"{error.msg}: {self.device!r}") from error
+            raise invalid_key("device", f"{error.msg}: {self.device!r}") from error
         if self.hwaddr:
             hardware_address(self.hwaddr)
         if self.kernelpath:
             _validate_kernel_path(self.kernelpath)
         if self.pci_bus_id and not is_pci(self.pci_bus_id):
-            raise _invalid("pciBusID", f"{self.pci_bus_id!r} is not a PCI address")
+            raise invalid_key("pciBusID", f"{self.pci_bus_id!r} is not a PCI address")
         device_id = self.device_id
         if device_id and not (is_pci(device_id) or is_auxiliary(device_id)):
             cause = f"{device_id!r} is neither a PCI address nor an auxiliary device"
-            raise _invalid("runtimeConfig.deviceID", cause)
+            raise invalid_key("runtimeConfig.deviceID", cause)
         leased.require_shape(request, self)
 
 
@@ -108,18 +108,14 @@ def hardware_address(text: str) -> str:
         folded = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
     one_separator = len({c for c in folded if c in ":-"}) == 1
     if not one_separator or not any(p.fullmatch(folded) for p in _MAC.values()):
-        raise _invalid("hwaddr", f"{text!r} is not a MAC address")
+        raise invalid_key("hwaddr", f"{text!r} is not a MAC address")
     return folded.replace("-", ":")
 
 
 def _validate_kernel_path(path: str) -> None:
     if not path.startswith(DEVICES) or "\0" in path:
         cause = f"{path!r} must be absolute and begin with {DEVICES}"
-        raise _invalid("kernelpath", cause)
+        raise invalid_key("kernelpath", cause)
     if os.path.normpath(path) != path.rstrip("/"):
         cause = f'{path!r} has an empty component, "." or ".."'
-        raise _invalid("kernelpath", cause)
-
-
-def _invalid(key: str, cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")
+        raise invalid_key("kernelpath", cause)

@@ -8,7 +8,7 @@ import ipaddress
 from pydantic import AfterValidator, Field, PlainValidator
 
 from cni_common import requested_ips
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import invalid_key
 from cni_common.spec.fields import (
     Cidr,
     IPAddress,
@@ -130,12 +130,12 @@ class HostLocalConf(NetConf):
         try:
             ranges.refuse_overlap(sets)
         except ValueError as error:
-            raise _invalid(str(error)) from error
+            raise invalid_key("ipam", str(error)) from error
         version = self.cni_version or "0.1.0"
         families = [item.version for item in sets]
         if not at_least(version, "0.3.0") and len(set(families)) < len(families):
             cause = "does not support more than 1 address per family"
-            raise _invalid(f"CNI version {version} {cause}")
+            raise invalid_key("ipam", f"CNI version {version} {cause}")
         return sets
 
     def required_range_sets(self) -> list[ranges.RangeSet]:
@@ -145,8 +145,8 @@ class HostLocalConf(NetConf):
         sets = self.range_sets()
         if not sets:
             given = "ipam" in self.model_fields_set
-            missing = "no IP ranges specified"
-            raise _invalid(missing if given else "IPAM config missing 'ipam' key")
+            missing = "IPAM config missing 'ipam' key"
+            raise invalid_key("ipam", "no IP ranges specified" if given else missing)
         return sets
 
 
@@ -163,8 +163,4 @@ def _range_set(number: int, listed: list[RangeConf]) -> ranges.RangeSet:
     try:
         return ranges.range_set([item.canonical() for item in listed])
     except ValueError as error:
-        raise _invalid(f"invalid range set {number}: {error}") from error
-
-
-def _invalid(cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse ipam: {cause}")
+        raise invalid_key("ipam", f"invalid range set {number}: {error}") from error

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common import leased, requested_mac
 from cni_common.spec import cniargs
 from cni_common.spec.environment import validate_existing
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.values import StrEnum
 
@@ -50,23 +50,23 @@ class MacvlanConf(NetConf):
         whatever the present one says.
         """
         if self.kernel_mode not in set(Mode):
-            raise _invalid("mode", f'unknown macvlan mode: "{self.mode}"')
+            raise invalid_key("mode", f'unknown macvlan mode: "{self.mode}"')
         if not 0 <= self.mtu <= MTU_MAX:
-            raise _invalid("mtu", f"{self.mtu} is not between 0 and {MTU_MAX}")
+            raise invalid_key("mtu", f"{self.mtu} is not between 0 and {MTU_MAX}")
         if not 0 <= self.bcqueuelen <= QUEUE_MAX:
             cause = f"{self.bcqueuelen} is not between 0 and {QUEUE_MAX}"
-            raise _invalid("bcqueuelen", cause)
+            raise invalid_key("bcqueuelen", cause)
         try:
             validate_existing(self.master)
         except CNIError as error:
-            raise _invalid("master", f"{error.msg}: {self.master!r}") from error
+            raise invalid_key("master", f"{error.msg}: {self.master!r}") from error
         leased.require_shape(request, self)
 
     def validate_on(self, master: Link) -> None:
         """Raise Code.INVALID_CONFIG unless a macvlan on `master` can have the MTU."""
         if self.mtu > master.mtu:
             cause = f"{self.mtu} is more than the {master.mtu} of {master.name}"
-            raise _invalid("mtu", cause)
+            raise invalid_key("mtu", cause)
 
 
 def wanted_mac(request: Request, conf: MacvlanConf) -> str:
@@ -83,7 +83,3 @@ def wanted_mac(request: Request, conf: MacvlanConf) -> str:
             ("mac", conf.mac),
         ]
     )
-
-
-def _invalid(key: str, cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")

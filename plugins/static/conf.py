@@ -6,7 +6,7 @@ from __future__ import annotations
 from pydantic import Field, PlainValidator, model_validator
 
 from cni_common import requested_ips
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, invalid_key
 from cni_common.spec.fields import (
     IPAddress,
     IPInterface,
@@ -115,7 +115,7 @@ class StaticConf(NetConf):
         Code.INVALID_ENVIRONMENT and Code.INVALID_CONFIG.
         """
         if "ipam" not in self.model_fields_set:
-            raise _invalid("IPAM config missing 'ipam' key")
+            raise invalid_key("ipam", "IPAM config missing 'ipam' key")
         more = requested_ips.of_args(request, "IP", _of_args)
         gateways = requested_ips.of_args(request, "GATEWAY", _gateway)
         asked = self.runtime_config.ips or self.args.cni.ips
@@ -152,8 +152,9 @@ class StaticConf(NetConf):
         families = [ip.version for ip in ips]
         old = not at_least(self.cni_version or "0.1.0", "0.3.0")
         if old and len(set(families)) < len(families):
-            cause = "does not support more than 1 address per family"
-            raise _invalid(f"CNI version {self.cni_version or '0.1.0'} {cause}")
+            version = f"CNI version {self.cni_version or '0.1.0'}"
+            cause = f"{version} does not support more than 1 address per family"
+            raise invalid_key("ipam", cause)
 
 
 def _with_gateway(ip: IP, gateways: list[IPAddress]) -> IP:
@@ -171,14 +172,10 @@ def _each_once(ips: Iterable[IP]) -> list[IP]:
     for ip in ips:
         first = found.setdefault(ip.address.ip, ip)
         if first.address != ip.address:
-            raise _invalid(f"{first.address} is also given as {ip.address}")
+            raise invalid_key("ipam", f"{first.address} is also given as {ip.address}")
         if first.gateway is None:
             found[ip.address.ip] = ip
         elif ip.gateway not in {None, first.gateway}:
             msg = f"{first.address} is given with the gateways"
-            raise _invalid(f"{msg} {first.gateway} and {ip.gateway}")
+            raise invalid_key("ipam", f"{msg} {first.gateway} and {ip.gateway}")
     return list(found.values())
-
-
-def _invalid(cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse ipam: {cause}")

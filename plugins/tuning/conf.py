@@ -9,7 +9,7 @@ from cni_common import previous, requested_mac
 from cni_common.link_backup import DATA_DIR
 from cni_common.spec import cniargs, json_text
 from cni_common.spec.characters import is_directory
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import invalid_key
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated, Any
@@ -144,11 +144,11 @@ def _by_path(named: dict[str, str], key: str, ifname: str) -> dict[str, str]:
         try:
             path = parameter(name, ifname)
         except ValueError as error:
-            raise _invalid(key, str(error)) from error
+            raise invalid_key(key, str(error)) from error
         if not value or "\0" in value:
-            raise _invalid(key, f"{value!r} is no value for {name}")
+            raise invalid_key(key, f"{value!r} is no value for {name}")
         if path in found:
-            raise _invalid(key, f"{name} is there under another name too")
+            raise invalid_key(key, f"{name} is there under another name too")
         found[path] = value
     return found
 
@@ -165,7 +165,8 @@ def _refuse_duplicates(stdin: bytes) -> None:
         seen: set[str] = set()
         for key in (name for each in objects for name in _parameters(each)):
             if key in seen:
-                raise _invalid(place, f"duplicated sysctl keys are not allowed: {key}")
+                cause = f"duplicated sysctl keys are not allowed: {key}"
+                raise invalid_key(place, cause)
             seen.add(key)
 
 
@@ -178,7 +179,3 @@ def _parameters(pairs: object) -> Iterator[str]:
 
 def _members(pairs: object) -> list[tuple[str, Any]]:
     return list(pairs) if isinstance(pairs, tuple) else []
-
-
-def _invalid(key: str, cause: str) -> CNIError:
-    return CNIError(Code.INVALID_CONFIG, f"parse {key}: {cause}")
