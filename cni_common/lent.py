@@ -192,7 +192,7 @@ def of_link(host: Netlink, link: Link) -> Lent:
 def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
     """Restore the device on the host as it was there; return what was refused.
 
-    `whole`: with its master, addresses and routes.
+    `whole`: with its master, addresses and routes. Raises what another call may mend.
     """
     errors = Gather()
     link = links.existing(host, lent.name)
@@ -215,9 +215,11 @@ def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
             )
         for route in lent.routes:
             errors.attempt(_add_route, host, link, route)
+    errors.retry()
     # Last: as long as it is the name, a DEL that was killed is known for unfinished.
     if link.alias != lent.alias:
         errors.attempt(links.set_alias, host, link.name, lent.alias)
+        errors.retry()
     return [str(error) for error in errors.raised]
 
 

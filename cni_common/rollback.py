@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.spec.errors import CNIError, Code, StrandedError
+from cni_common.spec.errors import CNIError, Code, StrandedError, is_shortage
 
 TYPE_CHECKING = False  # see launcher/entry.py
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Gather:
 
     def __init__(self) -> None:
         self.raised: list[Exception] = []
+        self._failed: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]
+        self._failed = []
 
     def attempt(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run `step` and return its value, or None if it raised."""
@@ -83,6 +85,7 @@ class Gather:
             return step(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - gathered and raised at the end
             self.raised.append(error)
+            self._failed.append((step, args, kwargs))
             return None
 
     # Their names for who has not changed yet.
@@ -92,6 +95,18 @@ class Gather:
     def errors(self) -> list[Exception]:
         """What was raised."""
         return self.raised
+
+    def retry(self) -> None:
+        """Run what has failed once more; raises what yet another call may mend.
+
+        What is refused again is for the caller to tell.
+        """
+        failed, self.raised, self._failed = self._failed, [], []
+        for step, args, kwargs in failed:
+            self.attempt(step, *args, **kwargs)
+        for error in self.raised:
+            if isinstance(error.__cause__, OSError) and is_shortage(error.__cause__):
+                raise error
 
     def __enter__(self) -> Self:
         return self

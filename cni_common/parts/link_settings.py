@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSettings(Part):
-    """`inside`, of that `index`, has the settings `wanted`; others are as `before`.
+    """`inside`, of that `index`, has the settings `wanted`; `before` tells what it had.
 
-    What was before lies in `data_dir`, too, where the reference plugin would read it.
+    That lies in `data_dir`, too, where the reference plugin would read it.
     """
 
     inside: LinkName
@@ -43,16 +43,41 @@ class LinkSettings(Part):
         return f"{self.inside} in the container has {values}"
 
     def ensure(self, node: Node) -> None:
-        """Write the backup, then have all settings.
+        """Write the backup, then set all settings.
 
         Raises Code.IO_FAILURE or Code.INTERNAL.
         """
+        self._have(node, self.wanted)
+
+    def replace(self, node: Node, former: Part) -> None:
+        """Set all settings, and what was before where that is wanted no more."""
+        assert isinstance(former, LinkSettings)
+        ours = former.ours(node.end(self.inside))
+        gone = {key: value for key, value in ours.items() if key not in self.wanted}
+        directory = former.data_dir
+        node.undo(link_backup.write, directory, node.attachment, former.before)
+        self._have(node, gone | self.wanted)
+        if directory != self.data_dir:
+            link_backup.delete(directory, node.attachment)
+
+    def remove(self, node: Node) -> None:
+        """Restore everything, where namespace and link live; delete the backup.
+
+        What somebody else has set since stays. What the kernel refuses is a warning:
+        the namespace is about to go, and a failed DEL would keep the plugins that come
+        after it from theirs.
+        """
+        link = _end(node, self.index) if self.before else None
+        if link is not None:
+            _put_back(node, link, self.ours(link))
+        link_backup.delete(self.data_dir, node.attachment)
+
+    def _have(self, node: Node, target: dict[str, Setting]) -> None:
         from cni_common import link_changes  # noqa: PLC0415 - expensive, and often idle
 
         link = node.end(self.inside)
         if link.index != self.index:
             raise CNIError(Code.INTERNAL, f"set link {self.inside}: it is another one")
-        target = {**self.before, **self.wanted}
         now = link_changes.settings(link)
         to_set = {key: value for key, value in target.items() if now[key] != value}
         node.undo(link_backup.delete, self.data_dir, node.attachment)
@@ -63,23 +88,16 @@ class LinkSettings(Part):
             node.undo(link_changes.follow, node, link, str(now["mac"]))
             link_changes.follow(node, link, str(target["mac"]))
 
-    def replace(self, node: Node, former: Part) -> None:
-        """Set all settings: `before` has what is not wanted any more."""
-        assert isinstance(former, LinkSettings)
-        directory = former.data_dir
-        node.undo(link_backup.write, directory, node.attachment, former.before)
-        self.ensure(node)
-        if directory != self.data_dir:
-            link_backup.delete(directory, node.attachment)
+    def ours(self, link: Link) -> dict[str, Setting]:
+        """Return what was before, of that which nobody else has set since.
 
-    def remove(self, node: Node) -> None:
-        """Restore everything, where namespace and link live; delete the backup.
-
-        What cannot be put back is a warning: the namespace is about to go, and a failed
-        DEL would keep the plugins that come after it from theirs.
+        A record of before does not tell what was set.
         """
-        _put_back(node, self.before, self.index)
-        link_backup.delete(self.data_dir, node.attachment)
+        from cni_common import link_changes  # noqa: PLC0415 - as above
+
+        now = link_changes.settings(link)
+        wanted = now | self.wanted
+        return {k: v for k, v in self.before.items() if now[k] in {wanted[k], v}}
 
     def loss(self, node: Node) -> str:
         """Tell whether the link is gone."""
@@ -114,26 +132,33 @@ class LinkSettings(Part):
         for directory in dict.fromkeys(directories):
             before = link_backup.read(directory, node.attachment)
             if before is not None:
-                _put_back(node, before)
+                link = _end(node) if before else None
+                if link is not None:
+                    _put_back(node, link, before)
                 link_backup.delete(directory, node.attachment)
 
 
-def _put_back(node: Node, before: dict[str, Setting], index: int = 0) -> None:
-    """Set the settings `before`, if the link is there, of that `index` if any."""
-    if not before or not node.finds_namespace():
-        return
-    from cni_common import link_changes  # noqa: PLC0415 - as above
+def _end(node: Node, index: int = 0) -> Link | None:
+    """Return the link, of that `index` if any, where it and its namespace live."""
     from cni_common.kernel import links  # noqa: PLC0415 - as above
 
+    if not node.finds_namespace():
+        return None
+    link = links.get(node.container, node.attachment.ifname)
+    return link if link is not None and index in {0, link.index} else None
+
+
+def _put_back(node: Node, link: Link, before: dict[str, Setting]) -> None:
+    """Set the settings `before`; raises what another DEL may mend."""
+    from cni_common import link_changes  # noqa: PLC0415 - as above
+
     errors = Gather()
-    inside = node.container
-    link: Link | None = errors.attempt(links.get, inside, node.attachment.ifname)
-    if link is not None and index in {0, link.index}:
-        for key, value in before.items():
-            errors.attempt(link_changes.change, inside, link.name, key, value)
-        if "mac" in before:
-            errors.attempt(link_changes.follow, node, link, str(before["mac"]))
-    for cause in dict.fromkeys(str(error) for error in errors.raised):
+    for key, value in before.items():
+        errors.attempt(link_changes.change, node.container, link.name, key, value)
+    if "mac" in before:
+        errors.attempt(link_changes.follow, node, link, str(before["mac"]))
+    errors.retry()
+    for cause in dict.fromkeys(map(str, errors.raised)):
         node.warn(f"put back: {cause}")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sysctl(Part):
-    """Parameters have the values of `wanted`; those of others are as `before`.
+    """Parameters have the values of `wanted`; `before` tells what they had.
 
     They are named by their path under /proc/sys. What nobody can read has no value
     before.
@@ -33,12 +33,40 @@ class Sysctl(Part):
         return f"in the container {values}"
 
     def ensure(self, node: Node) -> None:
-        """Write what differs; raises Code.INTERNAL.
+        """Write what differs; raises Code.INTERNAL."""
+        self._have(node, self.wanted)
+
+    def replace(self, node: Node, former: Part) -> None:
+        """Write what differs, and what was before where that is wanted no more."""
+        assert isinstance(former, Sysctl)
+        with node.entered():
+            ours = former.ours()
+        gone = {name: value for name, value in ours.items() if name not in self.wanted}
+        self._have(node, gone | self.wanted)
+
+    def remove(self, node: Node) -> None:
+        """Restore everything, where the namespace lives.
+
+        What somebody else has written since stays. What the kernel refuses is a
+        warning: the namespace is about to go, and a failed DEL would keep the plugins
+        that come after it from theirs.
+        """
+        if not self.before or not node.finds_namespace():
+            return
+        errors = Gather()
+        with node.entered():
+            for name, value in [*self.ours().items()] * 2:  # one may change another
+                errors.attempt(_write, {name: value})
+            errors.retry()
+        for cause in dict.fromkeys(map(str, errors.raised)):
+            node.warn(f"put back: {cause}")
+
+    def _have(self, node: Node, target: dict[str, str]) -> None:
+        """Write what differs.
 
         Writing one may change another one (conf/all), so that all of them count if any
         has to be written.
         """
-        target = {**self.before, **self.wanted}
         with node.entered():
             now = {name: sysctl.shown(name) for name in target}
             if all(is_same(now[name], text) for name, text in target.items()):
@@ -47,25 +75,17 @@ class Sysctl(Part):
             node.undo(_write_in, node, shown)
             _write(target)
 
-    def replace(self, node: Node, former: Part) -> None:
-        """Write what differs: `before` has what is not wanted any more."""
-        del former
-        self.ensure(node)
+    def ours(self) -> dict[str, str]:
+        """Return what was before, of that which nobody else has written since.
 
-    def remove(self, node: Node) -> None:
-        """Restore everything, where the namespace lives.
-
-        What cannot be put back is a warning: the namespace is about to go, and a failed
-        DEL would keep the plugins that come after it from theirs.
+        A record of before does not tell what was written.
         """
-        if not self.before or not node.finds_namespace():
-            return
-        errors = Gather()
-        with node.entered():
-            for name, value in [*self.before.items()] * 2:  # one may change another
-                errors.attempt(_write, {name: value})
-        for cause in dict.fromkeys(str(error) for error in errors.raised):
-            node.warn(f"put back: {cause}")
+
+        def is_ours(name: str, before: str) -> bool:
+            now, wanted = sysctl.shown(name), self.wanted.get(name)
+            return wanted is None or is_same(now, wanted) or is_same(now, before)
+
+        return {name: text for name, text in self.before.items() if is_ours(name, text)}
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield the parameters that show another value."""

@@ -83,12 +83,14 @@ def plan(attachment: Attachment, wanted: Wanted, known: Facts) -> Parts:
     """
     parts: list[Part] = []
     is_set = all(is_same(known.sysctl.get(k), v) for k, v in wanted.sysctl.items())
-    if wanted.sysctl and (known.sysctl_before or not is_set):
-        before = ({} if is_set else known.sysctl) | known.sysctl_before
+    shown = ({} if is_set else known.sysctl) | known.sysctl_before
+    before = {name: text for name, text in shown.items() if name in wanted.sysctl}
+    if wanted.sysctl and (before or not is_set):
         parts.append(Sysctl(wanted=wanted.sysctl, before=before))
-    others = [k for k, value in wanted.link.items() if known.link[k] != value]
-    before_link = {key: known.link[key] for key in others} | known.link_before
-    if wanted.link and before_link:
+    others = {k: known.link[k] for k, v in wanted.link.items() if known.link[k] != v}
+    noted = {k: v for k, v in known.link_before.items() if k in wanted.link}
+    before_link = others | noted
+    if before_link:
         parts.append(
             LinkSettings(
                 inside=attachment.ifname,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from netns.tuning.helpers import (
     parameter,
     with_link,
 )
+
+from cni_common.kernel.netlink import Netlink, NetlinkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +165,83 @@ def test_delete_goes_on_past_what_cannot_be_put_back(
         "put back: set link eth0 mtu 7: mtu less than device minimum",
         "put back: set sysctl net/core/absent to 1: no such file or directory",
     ]
+
+
+OTHERS: dict[str, tuple[str, ...]] = {
+    "mac": ("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
+    "mtu": ("ip", "link", "set", "eth0", "mtu", "1350"),
+    "txQLen": ("ip", "link", "set", "eth0", "txqueuelen", "99"),
+    "promisc": ("ip", "link", "set", "eth0", "promisc", "off"),
+    "allmulti": ("ip", "link", "set", "eth0", "allmulticast", "off"),
+    FILTER: ("sysctl", "-w", "net.ipv4.conf.eth0.arp_filter=0"),
+    BACKLOG: ("sysctl", "-w", "net.core.somaxconn=77"),
+}
+
+
+@pytest.mark.parametrize("verb", ["DEL", "ADD", "none"])
+@pytest.mark.parametrize("key", OTHERS)
+def test_what_somebody_else_has_changed_since_is_left_alone(
+    cni: Cni, tuned: Space, key: str, verb: str
+) -> None:
+    """All goes back but that, with DEL and with an ADD that wants less or nothing."""
+    before = everything(tuned)
+    cni.ok("tuning", "ADD", conf(tuned, **EVERYTHING), netns=tuned)
+    run("ip", "netns", "exec", tuned.name, *OTHERS[key])
+    others = everything(tuned)[key]
+    fewer = {"txQLen": 5} if key == "mtu" else {"mtu": 1350}
+    wanted = conf(tuned, **{"ADD": fewer, "none": {}}.get(verb, EVERYTHING))
+    cni.ok("tuning", "ADD" if verb == "none" else verb, wanted, netns=tuned)
+    expected = before | {key: others} | (fewer if verb == "ADD" else {})
+    assert everything(tuned) == expected
+    cni.ok("tuning", "DEL", wanted, netns=tuned)
+    assert everything(tuned) == before | {key: others}
+    assert notes() == {}
+
+
+@pytest.mark.parametrize("number", [errno.ENOBUFS, errno.EPERM])
+def test_delete_that_cannot_look_at_the_link_is_told(
+    cni: Cni, tuned: Space, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Nothing is forgotten, so that the next one puts all back."""
+    before, wanted = everything(tuned), conf(tuned, **EVERYTHING)
+    cni.ok("tuning", "ADD", wanted, netns=tuned)
+    with monkeypatch.context() as patch:
+
+        def get(*_: Any) -> Any:
+            raise NetlinkError(number, os.strerror(number))
+
+        patch.setattr(Netlink, "get", get)
+        cni.refused("tuning", "DEL", wanted, netns=tuned)
+    cni.ok("tuning", "DEL", wanted, netns=tuned)
+    assert (everything(tuned), notes()) == (before, {})
+
+
+@pytest.mark.parametrize(
+    ("number", "is_told"), [(errno.ENOMEM, True), (errno.EOPNOTSUPP, False)]
+)
+def test_delete_is_to_be_repeated_where_the_kernel_is_short_of_something(
+    cni: Cni,
+    tuned: Space,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    *,
+    is_told: bool,
+) -> None:
+    """Only what it refuses for good is passed over."""
+    before, wanted = everything(tuned), conf(tuned, **EVERYTHING)
+    cni.ok("tuning", "ADD", wanted, netns=tuned)
+    with monkeypatch.context() as patch:
+
+        def act(*_: Any) -> None:
+            raise NetlinkError(number, os.strerror(number))
+
+        patch.setattr(Netlink, "act", act)
+        answer = cni("tuning", "DEL", wanted, netns=tuned)
+    assert answer.status == is_told, answer.stdout
+    assert bool(notes()) == is_told
+    if is_told:
+        cni.ok("tuning", "DEL", wanted, netns=tuned)
+        assert (everything(tuned), notes()) == (before, {})
 
 
 def test_mtu_below_that_of_ipv6(cni: Cni, tuned: Space) -> None:
