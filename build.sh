@@ -214,14 +214,14 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{gate,rare,doorstep,bundling,pack,per_cpu,schemas}.py
+    rm -f "$own/launcher/"{gate,rare,extract,bundling,pack,per_cpu,schemas}.py
     write_schemas "$own"
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
         cp "$top/conf-examples/"*.conflist "$own/cnipy/examples/"
     fi
     "$venv/bin/shiv" --reproducible --site-packages "$parts/common" \
-        --site-packages "$own" --entry-point launcher.entry:run \
+        --site-packages "$own" --entry-point launcher.main:run \
         --output-file "$top/dist/shiv.pyz" >/dev/null
     (cd "$top" && "$venv/bin/python" -m launcher.pack "$top/dist/shiv.pyz" \
         "$bin/cnipy" --python "$python" --root "$root") >"$top/dist/build"
@@ -540,7 +540,7 @@ uninstall_plugins() {
     [[ -x $python ]] || die "--python $python: no such interpreter"
     "$python" -I -S -B -c 'import sys
 sys.path.insert(0, sys.argv.pop(1))
-from launcher.entry import run
+from launcher.main import run
 run(sys.argv[1:])' "$top" cnipy uninstall --bin-dir "$directory" "${units[@]}"
 }
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import conf
 from cni_common.kernel import nft
-from launcher.entry import main as call
+from launcher.main import main as call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def main() -> None:
     count = int(arguments[1]) if len(arguments) > 1 else 1000
     attach(count)
     gc.collect()
-    gc.disable()  # as launcher/entry.py has it
+    gc.disable()  # as launcher/main.py has it
     measured("nothing is missing, cold", repair)
     measured("nothing is missing", repair)
     for _ in range(3):

@@ -19,7 +19,7 @@ from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager

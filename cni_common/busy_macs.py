@@ -10,7 +10,7 @@ from cni_common.kernel import links, macvlans, netns
 from cni_common.parts.macvlan import Macvlan
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -17,7 +17,7 @@ from cni_common.spec.errors import CNIError, Code, StrandedError, cause_of
 from cni_common.spec.versions import SUPPORTED
 from cni_common.streams import tell
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

@@ -7,7 +7,7 @@ import errno
 import subprocess
 import time
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

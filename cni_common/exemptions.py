@@ -14,7 +14,7 @@ import ipaddress
 from cni_common import state
 from cni_common.attachment import shared
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 

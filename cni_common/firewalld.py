@@ -13,7 +13,7 @@ from cni_common import system_bus
 from cni_common.spec.errors import CNIError, Code
 from cni_common.system_bus import AbsentError, Bus, RefusedError
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

@@ -20,7 +20,7 @@ from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

@@ -16,7 +16,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Route
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

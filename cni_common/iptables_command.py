@@ -12,7 +12,7 @@ import os
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import StrEnum
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

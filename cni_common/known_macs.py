@@ -16,7 +16,7 @@ from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager

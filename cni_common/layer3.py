@@ -10,7 +10,7 @@ from cni_common.kernel import addresses, ipv6, links, netns, routes, sysctl
 from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 

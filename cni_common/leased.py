@@ -7,7 +7,7 @@ from cni_common.spec.errors import invalid_key
 from cni_common.spec.result import IP, Result
 from cni_common.spec.versions import at_least
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.netconf import NetConf
     from cni_common.spec.request import Request

@@ -18,7 +18,7 @@ from cni_common.kernel.identities import Identity
 from cni_common.rollback import Gather
 from cni_common.spec.values import dataclass, replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

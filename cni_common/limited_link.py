@@ -9,7 +9,7 @@ from cni_common.kernel.token_bucket import U32_MAX, ticks
 from cni_common.limits import Limit
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -15,7 +15,7 @@ from cni_common import readiness, shapes, trusted_path
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, is_absence, of_os
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 

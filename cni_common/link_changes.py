@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common import duplicates, spoofcheck
 from cni_common.kernel import link_settings, links
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.kernel.link_answer import Link

@@ -20,7 +20,7 @@ from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import asdict
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from contextlib import AbstractContextManager

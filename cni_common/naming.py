@@ -9,7 +9,7 @@ from cni_common.spec.digests import sha256_hex, sha512_hex
 from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.values import dataclass, field
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -12,7 +12,7 @@ from cni_common import naming
 from cni_common.kernel import addresses, links, route_get
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

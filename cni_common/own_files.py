@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from cni_common.spec.errors import is_absence, of_os
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -20,7 +20,7 @@ from cni_common.kernel.own_table import removal
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.values import NamedTuple
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any

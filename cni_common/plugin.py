@@ -14,7 +14,7 @@ from cni_common.spec.versions import (
     at_least,
 )
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import Any, Protocol

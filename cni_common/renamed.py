@@ -11,7 +11,7 @@ from __future__ import annotations
 from cni_common import attachments
 from cni_common.naming import Attachment
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

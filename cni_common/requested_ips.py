@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common.spec import cniargs
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar

@@ -7,7 +7,7 @@ from cni_common.spec import cniargs, gojson
 from cni_common.spec.errors import invalid_key
 from cni_common.spec.fields import mac
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cni_common.spec.errors import CNIError, Code, StrandedError, is_shortage
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType

@@ -13,7 +13,7 @@ import ipaddress
 
 from cni_common.spec.characters import is_directory, is_mac
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any

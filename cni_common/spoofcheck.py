@@ -13,7 +13,7 @@ from cni_common.kernel.own_table import Content, ElementKey, OwnTable
 from cni_common.known_macs import KnownMacs
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.own_table import Elements
 

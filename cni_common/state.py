@@ -33,7 +33,7 @@ from cni_common.own_files import (
 from cni_common.spec import json_text
 from cni_common.spec.errors import is_absence, of_os
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any

@@ -9,7 +9,7 @@ import select
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, TextIO
 

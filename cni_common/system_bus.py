@@ -25,7 +25,7 @@ from _socket import (
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Self

@@ -8,7 +8,7 @@ from cni_common.kernel import addresses, link_removal, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError, Code, invalid_key
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

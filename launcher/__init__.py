@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doorstep: from the first byte of a packed file to the plugin it stands for."""
+"""From the first byte of a packed file to the plugin it stands for."""

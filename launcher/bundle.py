@@ -11,7 +11,7 @@ from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import SourceFileLoader
 from _imp import source_hash
 
-TYPE_CHECKING = False  # see entry.py
+TYPE_CHECKING = False  # see main.py
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
@@ -107,6 +107,6 @@ def run(
     """
     sys.path.append(f"{tree}/site-packages")
     sys.meta_path.insert(0, Finder(tree, bundle, start, first[1]))
-    from launcher.first import run as serve
+    from launcher.early import run as serve
 
     serve(build, sys.argv)

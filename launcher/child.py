@@ -22,7 +22,7 @@ from cni_common.spec.values import NamedTuple
 from launcher import crew, peer, served
 from launcher.loading import load
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from launcher.client import WAIT
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn

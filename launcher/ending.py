@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -26,7 +26,7 @@ def opened(tree):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - see a
             return tree, bundle, 16 + len(part), marshal.loads(part)  # noqa: S302
         posix.close(bundle)
     except OSError:
-        pass  # doorstep.py will say why, if it is lasting
+        pass  # extract.py will say why, if it is lasting
     return None
 
 

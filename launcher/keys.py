@@ -8,7 +8,7 @@ from cnipy.suite import Unread
 from launcher.loading import load
 from plugins import REGISTER
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any

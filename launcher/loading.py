@@ -7,7 +7,7 @@ from importlib import import_module
 
 from plugins import REGISTER, module_of
 
-TYPE_CHECKING = False  # see entry.py
+TYPE_CHECKING = False  # see main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType

@@ -8,7 +8,7 @@ import os
 from launcher.loading import Registered
 from plugins import REGISTER
 
-TYPE_CHECKING = False  # see entry.py
+TYPE_CHECKING = False  # see main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 

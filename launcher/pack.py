@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build step: put our first bytes before shiv's archive, and the doorstep into it.
+"""Build step: put our first bytes before shiv's archive, and what extracts it.
 
     python -m launcher.pack ARCHIVE OUTPUT --python PATH --root DIRECTORY
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TREE = "site-packages/"
-DOORSTEP = ("bundling.py", "doorstep.py")
+EXTRACTION = ("bundling.py", "extract.py")
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+-]*")
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -32,7 +32,7 @@ def members(archive: Path) -> dict[str, bytes]:
             for name in packed.namelist()
             if name.startswith(TREE) and not name.startswith(f"{TREE}bin/")
         }
-    return content | {name: (HERE / name).read_bytes() for name in DOORSTEP}
+    return content | {name: (HERE / name).read_bytes() for name in EXTRACTION}
 
 
 def build_id(content: dict[str, bytes], python: str, root: str) -> str:

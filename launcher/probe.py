@@ -12,7 +12,7 @@ from contextlib import suppress
 from cnipy.suite import Warm
 from launcher import client, peer
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def extracted(
     roots: tuple[str, ...], name: str, opened: "Callable[[str], Opened | None]"
 ) -> "Opened":
-    doorstep: dict[str, Any] = {"__name__": "doorstep"}
-    code = zipimporter(sys.argv[0]).get_code("doorstep")
-    exec(code, doorstep)  # noqa: S102 - ours
-    made: Opened = doorstep["extracted"](sys.argv[0], roots, name.lstrip("/"), opened)
+    extract: dict[str, Any] = {"__name__": "extract"}
+    code = zipimporter(sys.argv[0]).get_code("extract")
+    exec(code, extract)  # noqa: S102 - ours
+    made: Opened = extract["extracted"](sys.argv[0], roots, name.lstrip("/"), opened)
     return made
 
 

@@ -19,7 +19,7 @@ from launcher import peer
 from launcher.client import ACCEPTED, READY
 from launcher.peer import RefusedError
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO, TextIO
@@ -87,7 +87,7 @@ def _leave(lifeline: int) -> None:
 def run(main: Main, argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Return the exit status of one call on the process's own streams."""
     stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
-    # Not buffered, as in entry.py: what stdout refuses is refused inside the call.
+    # Not buffered, as in main.py: what stdout refuses is refused inside the call.
     with (
         io.FileIO(0, closefd=False) as stdin,
         open(1, "wb", buffering=0, closefd=False) as stdout,

@@ -26,7 +26,7 @@ from launcher.everything import build_every_model
 from launcher.loading import load
 from launcher.ours import FIRST_BYTES
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from launcher.served import Main
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cni_common.spec.versions import OLDEST, SUPPORTED
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import TypedDict
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cni_common import shapes
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -16,7 +16,7 @@ from cni_common.rollback import Rollback
 from cni_common.spec.values import dataclass, replace
 from cni_common.spec.versions import SUPPORTED
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -9,7 +9,7 @@ from cni_common import state
 from cni_common.attachment.part import Difference, Repair
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -11,7 +11,7 @@ from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from cni_common.spec.values import replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from cni_common.kernel import netns
 from cni_common.rollback import Rollback
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Self, TypeVar

@@ -11,7 +11,7 @@ from cni_common import shapes
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import NamedTuple
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, ClassVar, Self

@@ -15,7 +15,7 @@ from __future__ import annotations
 from cni_common import marks, state
 from cni_common.spec.characters import HEX, LOWER, consists_of, is_port
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -10,7 +10,7 @@ from cni_common.compiled.faults import Faults, ValidationError, fault
 from cni_common.compiled.paths import resolved
 from cni_common.compiled.validators import built, unvalidated
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Self

@@ -10,7 +10,7 @@ from cni_common.compiled.base import BaseModel
 from cni_common.compiled.faults import ValidationError
 from cni_common.compiled.validators import ValidationInfo
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cni_common.compiled.faults import fault
 from cni_common.compiled.paths import resolved
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

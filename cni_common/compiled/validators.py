@@ -12,7 +12,7 @@ from cni_common.compiled import scalars
 from cni_common.compiled.faults import Faults, ValidationError, fault
 from cni_common.compiled.paths import resolved
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _operator import itemgetter
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Self

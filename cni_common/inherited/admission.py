@@ -10,7 +10,7 @@ from cni_common.kernel.foreign_rules import MANY, settled
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface

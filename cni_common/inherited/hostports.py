@@ -11,7 +11,7 @@ from cni_common.kernel.iptables import FAMILIES
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface

@@ -7,7 +7,7 @@ from cni_common.iptables_command import LOCK_SECONDS, installed, run
 from cni_common.kernel.foreign_rules import Rule
 from cni_common.spec.characters import Pattern
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,7 +7,7 @@ from cni_common.inherited import names, own_table, tables
 from cni_common.kernel.foreign_rules import settled
 from cni_common.rollback import Gather
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface

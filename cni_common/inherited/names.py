@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common.spec.characters import ALPHANUMERIC, LETTERS, consists_of
 from cni_common.spec.digests import sha512_hex
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
 

@@ -7,7 +7,7 @@ from cni_common.inherited import names
 from cni_common.kernel import nft
 from cni_common.kernel.foreign_rules import deletion, rules, settled
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
 

@@ -8,7 +8,7 @@ from functools import partial
 from cni_common.inherited.legacy import LegacyTable
 from cni_common.kernel.iptables import NftTable, has_legacy
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from ipaddress import IPv4Interface, IPv6Interface

@@ -21,7 +21,7 @@ from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code, refused
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -18,7 +18,7 @@ from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, cause_of
 from cni_common.spec.values import NamedTuple
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

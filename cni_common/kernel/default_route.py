@@ -15,7 +15,7 @@ from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import RouteRequest
 from cni_common.kernel.route_answer import DST, RouteAnswer
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 

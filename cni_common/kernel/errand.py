@@ -6,7 +6,7 @@ from __future__ import annotations
 import _thread  # the module `threading` costs more than what is done here
 import os
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self

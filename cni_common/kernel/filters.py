@@ -19,7 +19,7 @@ from cni_common.kernel.tc_message import (
 from cni_common.spec.errors import refused
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -14,7 +14,7 @@ from cni_common.kernel import nft
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cni_common.kernel import nft
 from cni_common.spec.values import NamedTuple, dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any

@@ -15,7 +15,7 @@ from cni_common.kernel.attributes import Attributes
 from cni_common.kernel.requests import IFA_ADDRESS, IFA_LOCAL, IFADDRMSG
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

@@ -17,7 +17,7 @@ from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import refused
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from cni_common.kernel import nft
 from cni_common.kernel.foreign_rules import Rule, deletion, rules
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

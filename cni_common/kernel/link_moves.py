@@ -16,7 +16,7 @@ from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import refused
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace

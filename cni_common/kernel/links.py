@@ -28,7 +28,7 @@ from cni_common.kernel.requests import IFINFOMSG, LinkRequest
 from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code, refused
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -12,7 +12,7 @@ from cni_common.kernel import raw_netlink
 from cni_common.kernel.attributes import Attributes
 from cni_common.spec.values import NamedTuple
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -16,7 +16,7 @@ from _socket import MSG_TRUNC, NETLINK_ROUTE, SO_RCVTIMEO, SOL_SOCKET
 from cni_common.kernel import sockets
 from cni_common.spec.errors import CNIError, Code, cause_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Self

@@ -19,7 +19,7 @@ from cni_common.spec.errors import (
 )
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self

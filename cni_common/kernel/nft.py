@@ -11,7 +11,7 @@ from cni_common.kernel import library_door, sockets
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code, cause_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

@@ -17,7 +17,7 @@ from cni_common.kernel.attributes import Attributes, attribute, text
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import NamedTuple
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -20,7 +20,7 @@ from cni_common.kernel.requests import IFADDRMSG, IFINFOMSG
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import dataclass, field
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self

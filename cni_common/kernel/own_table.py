@@ -15,7 +15,7 @@ from cni_common.kernel.element_bytes import decoded, encoded
 from cni_common.kernel.nft_questions import Rule
 from cni_common.spec.values import NamedTuple
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 

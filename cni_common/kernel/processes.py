@@ -16,7 +16,7 @@ from cni_common.kernel import netns_identity
 from cni_common.spec.errors import is_absence, of_os
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -17,7 +17,7 @@ from types import ModuleType, SimpleNamespace
 
 from cni_common.kernel.library_door import Later, Words, later, load, spec_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

@@ -14,7 +14,7 @@ from cni_common.kernel.token_bucket import U32_MAX, Bucket, ticks
 from cni_common.spec.errors import CNIError, refused
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
 

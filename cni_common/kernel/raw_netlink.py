@@ -12,7 +12,7 @@ import struct
 
 from cni_common.kernel import sockets
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

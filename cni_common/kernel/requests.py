@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

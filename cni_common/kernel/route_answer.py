@@ -11,7 +11,7 @@ from cni_common.kernel.attributes import Attributes
 from cni_common.kernel.requests import NETLINK_HEADER, RTMSG
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

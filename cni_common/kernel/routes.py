@@ -23,7 +23,7 @@ from cni_common.kernel.route_answer import (
 from cni_common.kernel.sockets import FAMILY
 from cni_common.spec.errors import CNIError, Code, refused
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

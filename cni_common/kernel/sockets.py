@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from _socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cni_common.kernel import bridges, links, netns
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

@@ -11,7 +11,7 @@ from cni_common.kernel import addresses, links
 from cni_common.spec.result import Result
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager

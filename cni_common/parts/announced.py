@@ -10,7 +10,7 @@ from cni_common.kernel import links
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName

@@ -11,7 +11,7 @@ from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Bits32, LinkName, Mac

@@ -12,7 +12,7 @@ from cni_common.parts.veth import Veth
 from cni_common.spec.result import Result
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -8,7 +8,7 @@ from cni_common.kernel import filters, qdiscs
 from cni_common.kernel.filters import Filter
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Bits32, LinkName

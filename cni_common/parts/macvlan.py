@@ -10,7 +10,7 @@ from cni_common.kernel import link_moves, links, macvlans, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.values import dataclass, replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self

@@ -7,7 +7,7 @@ from cni_common import overlaps
 from cni_common.attachment.part import Part
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName

@@ -7,7 +7,7 @@ from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import bridges
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -9,7 +9,7 @@ from cni_common.kernel import ipv6, link_settings, links, sysctl
 from cni_common.rollback import Gather
 from cni_common.spec.values import dataclass, replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self

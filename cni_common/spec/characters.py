@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable

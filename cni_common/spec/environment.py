@@ -8,7 +8,7 @@ import os
 from cni_common.spec.characters import is_identifier
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

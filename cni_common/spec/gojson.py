@@ -11,7 +11,7 @@ from cni_common.spec import json_text
 from cni_common.spec.characters import Pattern
 from cni_common.spec.errors import CNIError, Code
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     import re
     from typing import Any, NoReturn

@@ -15,7 +15,7 @@ from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.typed import Any, ClassVar
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TypeVar

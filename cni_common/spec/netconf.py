@@ -9,7 +9,7 @@ from cni_common.spec.model import GoModel
 from cni_common.spec.result import Dns
 from cni_common.spec.typed import Annotated, Any
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

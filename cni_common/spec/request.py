@@ -11,7 +11,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field, replace
 from cni_common.spec.versions import OLDEST
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any

@@ -19,7 +19,7 @@ from cni_common.spec.values import dataclass
 from plugins import REGISTER, versions_of
 from plugins.bandwidth.conf import BandwidthConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

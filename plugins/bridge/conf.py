@@ -13,7 +13,7 @@ from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.versions import at_least
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -8,7 +8,7 @@ import ipaddress
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Route
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ from cni_common.parts.port_vlans import PortVlans
 from cni_common.parts.single_copies import SingleCopies
 from cni_common.parts.spoof_guard import SpoofGuard
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -23,7 +23,7 @@ from cni_common.spec.values import dataclass
 from plugins.bridge import gateway
 from plugins.bridge.conf import BridgeConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Part

@@ -15,7 +15,7 @@ from cni_common.spec.values import dataclass
 from plugins.dnsname import server
 from plugins.dnsname.question import ask
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -12,7 +12,7 @@ from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from plugins.dnsname import names
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -7,7 +7,7 @@ from cni_common.naming import Attachment
 from cni_common.rollback import Gather
 from plugins.dnsname import record, server
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -17,7 +17,7 @@ from cni_common.kernel import processes
 from cni_common.spec import cniargs, gojson
 from plugins.dnsname import names, server
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

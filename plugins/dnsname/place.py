@@ -9,7 +9,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from plugins.dnsname import dnsmasq
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request

@@ -14,7 +14,7 @@ from plugins.dnsname.detach import detach, withdraw
 from plugins.dnsname.dnsmasq import Service
 from plugins.dnsname.record import Record
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result

@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
 

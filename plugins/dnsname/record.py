@@ -9,7 +9,7 @@ from cni_common import attachments, naming, shapes
 from cni_common.spec.values import dataclass
 from plugins.dnsname import names
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.shapes import Table

@@ -21,7 +21,7 @@ from cni_common.spec.errors import CNIError, is_absence, of_os
 from plugins.dnsname import dnsmasq
 from plugins.dnsname.dnsmasq import Service
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from contextlib import AbstractContextManager

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import choice, nftables, protection, wanted
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.spec.result import Result

@@ -17,7 +17,7 @@ from cni_common.spec.values import NamedTuple
 from plugins.firewall.filter_table import FilterTable
 from plugins.firewall.protection import Backend, Policy
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 

@@ -11,7 +11,7 @@ from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated
 from plugins.firewall.protection import ADMIN_CHAIN, FIREWALLD_ZONE, Backend, Policy
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.values import StrEnum
 

@@ -11,7 +11,7 @@ from cni_common.rollback import Gather
 from cni_common.spec.values import replace
 from plugins.firewall import choice, holders, nftables, protection, zone
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -12,7 +12,7 @@ from cni_common.attachment import shared
 from plugins.firewall.protection import NAME
 from plugins.firewall.rules import BRIDGED, ROUTED, elements
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager

@@ -12,7 +12,7 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders
 from plugins.firewall.filter_table import FilterTable, line
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

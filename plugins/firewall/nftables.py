@@ -9,7 +9,7 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders, protection, rules
 from plugins.firewall.holders import INET, PORTS, TABLES
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

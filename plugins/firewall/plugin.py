@@ -24,7 +24,7 @@ from plugins.firewall import (
 from plugins.firewall.conf import FirewallConf
 from plugins.firewall.protection import NAME
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

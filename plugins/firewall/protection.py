@@ -9,7 +9,7 @@ from __future__ import annotations
 from cni_common import attachments, shapes
 from cni_common.spec.values import StrEnum, dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

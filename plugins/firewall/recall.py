@@ -16,7 +16,7 @@ from cni_common.spec.values import dataclass, field
 from plugins.firewall import holders, protection, rules
 from plugins.firewall.protection import Policy, Protection
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cni_common.kernel import nft
 from cni_common.kernel.own_table import Content, ElementKey, OwnTable
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

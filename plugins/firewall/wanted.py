@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall.protection import Policy, Protection
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.fields import IPAddress

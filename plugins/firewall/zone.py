@@ -12,7 +12,7 @@ from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from plugins.firewall import holders
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -8,7 +8,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from plugins.host_device.conf import hardware_address, is_pci
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink

@@ -14,7 +14,7 @@ from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.netconf import NetConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

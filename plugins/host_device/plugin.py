@@ -14,7 +14,7 @@ from cni_common.spec.values import dataclass
 from plugins.host_device import choice, unrecorded
 from plugins.host_device.conf import HostDeviceConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.scheme import Told

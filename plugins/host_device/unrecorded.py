@@ -9,7 +9,7 @@ from cni_common.spec.environment import validate_ifname
 from cni_common.spec.errors import CNIError
 from plugins.host_device import choice
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.kernel.identities import Identity

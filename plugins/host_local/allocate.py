@@ -10,7 +10,7 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.host_local.owner import owner_of
 from plugins.host_local.store import PROBES
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -26,7 +26,7 @@ from cni_common.spec.versions import at_least
 from plugins.host_local import ranges
 from plugins.host_local.directory import DATA_DIR
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -9,7 +9,7 @@ from cni_common.rollback import Gather
 from plugins.host_local.directory import data_dir, locked
 from plugins.host_local.owner import Owner
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

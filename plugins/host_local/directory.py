@@ -15,7 +15,7 @@ from cni_common.spec.errors import of_os
 from plugins.host_local import index
 from plugins.host_local.store import Store
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

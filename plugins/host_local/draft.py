@@ -9,7 +9,7 @@ from contextlib import suppress
 from cni_common.spec.values import dataclass
 from plugins.host_local import boot
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Self
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from cni_common import state
 from cni_common.spec.errors import CNIError
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

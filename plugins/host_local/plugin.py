@@ -17,7 +17,7 @@ from plugins.host_local.detach import detach
 from plugins.host_local.directory import data_dir, locked
 from plugins.host_local.owner import Owner, owner_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request

@@ -18,7 +18,7 @@ from plugins.host_local.draft import Draft, Place
 from plugins.host_local.index import Index
 from plugins.host_local.owner import owner_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address

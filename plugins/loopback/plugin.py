@@ -14,7 +14,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.result import IP, Interface, Result
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.addresses import Assigned
     from cni_common.spec.request import Request

@@ -10,7 +10,7 @@ from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.values import StrEnum
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.request import Request

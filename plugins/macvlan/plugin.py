@@ -15,7 +15,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from plugins.macvlan.conf import MacvlanConf, Mode, wanted_mac
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.scheme import Told

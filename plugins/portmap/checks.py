@@ -7,7 +7,7 @@ from cni_common.spec.errors import CNIError, Code
 from plugins.portmap import detach, elements, guard, ledger, localnet, rules
 from plugins.portmap.claims import Claim
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.own_table import Elements
     from cni_common.naming import Attachment

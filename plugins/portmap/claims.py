@@ -14,7 +14,7 @@ from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple, dataclass, replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 

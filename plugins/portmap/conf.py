@@ -13,7 +13,7 @@ from cni_common.spec.typed import Annotated, Literal
 from plugins.portmap import conditions, excluded
 from plugins.portmap.claims import Port
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 

@@ -11,7 +11,7 @@ from cni_common.naming import Attachment
 from plugins.portmap import ledger, localnet
 from plugins.portmap.claims import granted
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any

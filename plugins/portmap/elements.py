@@ -12,7 +12,7 @@ from cni_common.kernel import nft
 from cni_common.kernel.own_table import Content, ElementKey
 from plugins.portmap.conditions import scope
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -14,7 +14,7 @@ from cni_common import marks, state
 from cni_common.kernel import held_addresses
 from plugins.portmap import rules
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from typing import Any

@@ -18,7 +18,7 @@ from plugins.portmap import claims, conditions, elements, excluded, rules
 from plugins.portmap.claims import Claim, Port
 from plugins.portmap.rules import Scope
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager

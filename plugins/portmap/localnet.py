@@ -12,7 +12,7 @@ from cni_common import state
 from cni_common.attachment import shared
 from cni_common.kernel import sysctl
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -26,7 +26,7 @@ from plugins.portmap.detach import (
     withdraw,
 )
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Any

@@ -17,7 +17,7 @@ from plugins.portmap import excluded, guard, ledger, localnet
 from plugins.portmap.claims import Claim, Port, Target
 from plugins.portmap.elements import TABLE
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

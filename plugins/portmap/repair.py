@@ -8,7 +8,7 @@ from cni_common.attachment.part import Repair
 from cni_common.rollback import Gather
 from plugins.portmap import elements, ledger, localnet, rules
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 

@@ -13,7 +13,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
 from plugins.portmap.elements import TABLE, map_name
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

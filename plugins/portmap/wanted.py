@@ -9,7 +9,7 @@ from cni_common.previous import is_reachable
 from cni_common.spec.errors import CNIError, Code
 from plugins.portmap.claims import Claim, Port, Target
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

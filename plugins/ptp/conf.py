@@ -8,7 +8,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.netconf import NetConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

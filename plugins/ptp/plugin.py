@@ -17,7 +17,7 @@ from cni_common.spec.result import Result
 from cni_common.spec.values import dataclass
 from plugins.ptp.conf import PtpConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Part

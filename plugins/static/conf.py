@@ -20,7 +20,7 @@ from cni_common.spec.result import IP, Dns, Route
 from cni_common.spec.typed import Annotated
 from cni_common.spec.versions import at_least
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self

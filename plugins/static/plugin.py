@@ -14,7 +14,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
 from plugins.static.conf import StaticConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable

@@ -17,7 +17,7 @@ from cni_common.spec.values import dataclass
 from plugins.tuning import allowlist
 from plugins.tuning.names import PLACEHOLDER, parameter
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

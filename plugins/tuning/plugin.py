@@ -14,7 +14,7 @@ from cni_common.spec.values import dataclass
 from plugins import REGISTER
 from plugins.tuning.conf import TuningConf
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.chained import Parts
     from cni_common.attachment.node import Node

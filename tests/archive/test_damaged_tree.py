@@ -84,7 +84,7 @@ def test_tree_from_which_no_call_can_start_is_extracted_anew(
     )
     document, status, listed = answer(script, harm)
     assert (status, document["cniVersion"]) == (0, "1.1.0")
-    contents = ["bundle", "bundling.py", "doorstep.py", "site-packages"]
+    contents = ["bundle", "bundling.py", "extract.py", "site-packages"]
     assert listed.split() == [f".{tree}.lock", tree, *contents]
 
 

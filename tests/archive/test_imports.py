@@ -103,15 +103,15 @@ def test_bus_library_is_not_imported_before_there_is_a_bus(imported: Imported) -
     assert modules & HEAVY == set()
 
 
-# A call as entry.py serves it; what it has imported is written to the last argument.
+# A call as main.py serves it; what it has imported is written to the last argument.
 CALL = """
 import io, os, sys
 site, archive, report = sys.argv[1:]
 sys.path.append(site)
 before = set(sys.modules)
-from launcher import entry
+from launcher import main
 out = io.BytesIO()
-status = entry.main([archive], os.environ, sys.stdin.buffer, out, sys.stderr)
+status = main.main([archive], os.environ, sys.stdin.buffer, out, sys.stderr)
 sys.stdout.buffer.write(out.getvalue())
 sys.stdout.flush()
 with open(report, "w") as file:

@@ -51,7 +51,7 @@ def test_archive_holds_sources_and_no_scripts(shiv_archive: Path) -> None:
     """Nothing is compiled before it is known which Python it is for."""
     assert set(pack.members(shiv_archive)) == {
         "bundling.py",
-        "doorstep.py",
+        "extract.py",
         "site-packages/thing/__init__.py",
     }
 

@@ -221,4 +221,4 @@ def test_early_answers_import_no_heavy_library(
     }
     answered_by = "launcher.version" if command == "VERSION" else "cni_common.skel"
     assert answered_by in imported
-    assert imported & {"pydantic", "pyroute2", "nftables", "launcher.doorstep"} == set()
+    assert imported & {"pydantic", "pyroute2", "nftables", "launcher.extract"} == set()

@@ -22,7 +22,7 @@ from cni_common.spec.versions import SUPPORTED
 TOP = Path(__file__).parents[2]
 START = (
     f"import sys; sys.path[:0] = [{str(TOP)!r}]; sys.argv = ['loopback'];"
-    "from launcher.entry import run; run(['loopback'])"
+    "from launcher.main import run; run(['loopback'])"
 )
 PLUGIN = [sys.executable, "-I", "-X", "utf8", "-c", START]
 CONF = b'{"cniVersion": "1.1.0", "name": "n", "type": "loopback"}'

@@ -29,7 +29,7 @@ def executable(tmp_path: Path) -> str:
     """A directory with a host-local that is a program of its own."""
     start = (
         f"import sys; sys.path[:0] = {[str(TOP), *sys.path]!r};"
-        "from launcher.entry import run; run(['host-local'])"
+        "from launcher.main import run; run(['host-local'])"
     )
     file = tmp_path / "host-local"
     file.write_text(f"#!{sys.executable} -I\n{start}\n")

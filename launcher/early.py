@@ -33,6 +33,6 @@ def run(build: str, argv: list[str]) -> None:
             status = client.call(build, argv)
             if status is not None:
                 _exit(status)
-    from launcher import entry
+    from launcher import main
 
-    entry.run(argv, text)
+    main.run(argv, text)
