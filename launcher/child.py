@@ -59,7 +59,7 @@ def live(
             each.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         gc.disable()
-        _rehearse(main)
+        _warm_up(main)
         held = _descriptors()
         for _ in range(CALLS):
             _name(IDLE)
@@ -90,20 +90,20 @@ def _descriptors() -> list[str]:
     return sorted(os.listdir("/proc/self/fd"))
 
 
-def _rehearse(main: Main) -> None:
+def _warm_up(main: Main) -> None:
     """Copy the pages that every call writes to while nobody waits for it.
 
     A GC of loopback goes through all that calls have in common and does nothing; the
     libraries are used once, and what they opened is closed.
     """
-    conf = b'{"cniVersion": "1.1.0", "name": "rehearsal", "type": "loopback"}'
+    conf = b'{"cniVersion": "1.1.0", "name": "warm-up", "type": "loopback"}'
     env = {"CNI_COMMAND": "GC", "CNI_PATH": "/"}
     main(["loopback"], env, io.BytesIO(conf), io.BytesIO(), io.StringIO())
     for name in plugins.REGISTER:
         load(name).conf.model_validate({"name": name})
     with suppress(CNIError, OSError):  # the call will say what is wrong
-        links.rehearse()
-        nft.rehearse()
+        links.warm_up()
+        nft.warm_up()
 
 
 def _name(name: bytes) -> None:

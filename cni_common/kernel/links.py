@@ -242,7 +242,7 @@ def _wait(
                 events.receive()
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Ask for a link and forget it: what that makes is there for the next."""
     with Netlink() as netlink:
         get(netlink, "lo")

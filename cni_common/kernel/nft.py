@@ -129,7 +129,7 @@ def load() -> Any:
     return binding
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Make and close a context; raises Code.INTERNAL without the library.
 
     What libnftables makes at its first use is there then for the next. Nothing is
