@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses of a container that is alone with the host on its link (`hops`)."""
+"""Addresses of a container that is alone with the host on its link (`peer_routes`)."""
 
 from __future__ import annotations
 
-from cni_common import hops, layer3
+from cni_common import layer3, peer_routes
 from cni_common.attachment import deletion, record
 from cni_common.attachment.part import Difference, Part, differences_of
 from cni_common.kernel import addresses, ipv6, links, netns, route_get
@@ -40,7 +40,7 @@ class HostRouted(Part):
     def __str__(self) -> str:
         """Return the sentence."""
         held = ", ".join(str(ip.address) for ip in self.ips)
-        gateways = ", ".join(str(each.ip) for each in hops.gateways(self.ips))
+        gateways = ", ".join(str(each.ip) for each in peer_routes.gateways(self.ips))
         return f"{self.inside} in the container has {held}; {self.host} has {gateways}"
 
     def ensure(self, node: Node) -> None:
@@ -53,9 +53,11 @@ class HostRouted(Part):
         layer3.configure(
             node, self.inside, without_routes, link=inside, prefix_routes=False
         )
-        hops.add(node.container, inside, hops.of_container(self.ips))
+        peer_routes.add(node.container, inside, peer_routes.container_routes(self.ips))
         layer3.add_routes(node.container, inside, self.routes, self.ips)
-        addresses.add(node.host, outside, hops.gateways(self.ips), prefix_routes=False)
+        addresses.add(
+            node.host, outside, peer_routes.gateways(self.ips), prefix_routes=False
+        )
         for ip in self.ips:
             self._route_to_container(node, ip)
         node.see(links.wait_operational(node.host, self.host))
@@ -67,19 +69,19 @@ class HostRouted(Part):
         # Each of ours has one; a later plugin may have added others.
         routed = [ip for ip in self.ips if ip.gateway is not None]
         yield from differences_of(layer3.check_addresses, container, inside, self.ips)
-        for hop in hops.of_container(routed):
-            yield from differences_of(hops.check, container, inside, [hop])
+        for own in peer_routes.container_routes(routed):
+            yield from differences_of(peer_routes.check, container, inside, [own])
         for route in self.routes:
             yield from differences_of(
                 layer3.check_route, container, inside, route, self.ips
             )
         held = layer3.held(host, outside)
-        for address in hops.gateways(routed):
+        for address in peer_routes.gateways(routed):
             if address not in held:
                 msg = f"check interface {outside.name}: it lacks {address}"
                 yield Difference(msg)
-        for hop in hops.of_host(routed):
-            yield from differences_of(hops.check, host, outside, [hop])
+        for own in peer_routes.host_routes(routed):
+            yield from differences_of(peer_routes.check, host, outside, [own])
 
     def repair(self, node: Node) -> None:
         """Give both ends back what they lack; raises Code.INTERNAL."""
@@ -89,9 +91,9 @@ class HostRouted(Part):
         layer3.prepare(node, inside.name, self.ips)
         for ip in self.ips:
             addresses.ensure(container, inside, ip.address, prefix_route=False)
-        for hop in hops.of_container(self.ips):
-            if list(differences_of(hops.check, container, inside, [hop])):
-                hops.add(container, inside, [hop])
+        for own in peer_routes.container_routes(self.ips):
+            if list(differences_of(peer_routes.check, container, inside, [own])):
+                peer_routes.add(container, inside, [own])
         for route in self.routes:
             check = (layer3.check_route, container, inside, route, self.ips)
             if list(differences_of(*check)):
@@ -100,13 +102,13 @@ class HostRouted(Part):
 
     def _repair_host_end(self, node: Node) -> None:
         outside = node.link(self.host)
-        for address in hops.gateways(self.ips):
+        for address in peer_routes.gateways(self.ips):
             if address.version == 6:  # noqa: PLR2004 - the family's number
                 ipv6.enable(outside.name)
             addresses.ensure(node.host, outside, address, prefix_route=False)
         for ip in self.ips:
-            wanted = hops.of_host([ip])
-            if list(differences_of(hops.check, node.host, outside, wanted)):
+            wanted = peer_routes.host_routes([ip])
+            if list(differences_of(peer_routes.check, node.host, outside, wanted)):
                 self._route_to_container(node, ip)
 
     def _route_to_container(self, node: Node, ip: IP) -> None:
@@ -115,9 +117,9 @@ class HostRouted(Part):
         An address that somebody else has is an error, unless that container is gone:
         then what is left of it goes too.
         """
-        wanted, link = hops.of_host([ip]), node.link(self.host)
+        wanted, link = peer_routes.host_routes([ip]), node.link(self.host)
         try:
-            hops.add(node.host, link, wanted, exclusive=True)
+            peer_routes.add(node.host, link, wanted, exclusive=True)
         except TakenError as error:
             present = route_get.link_towards(ip.address.ip)
             found = _holder_of(node, present)
@@ -126,7 +128,7 @@ class HostRouted(Part):
                 error.details = f"it leads through {present}{owner}"
                 raise
             deletion.delete_stale(node.plugin, found[0], ("veth",))
-            hops.add(node.host, link, wanted, exclusive=True)
+            peer_routes.add(node.host, link, wanted, exclusive=True)
 
 
 def _holder_of(node: Node, link: str) -> tuple[Attachment, Record] | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common import hops, naming, requested_mac, veth_pair
+from cni_common import naming, peer_routes, requested_mac, veth_pair
 from cni_common.attachment import engine
 from cni_common.attachment.scheme import Plan, Scheme
 from cni_common.kernel import forwarding, nft
@@ -64,7 +64,7 @@ def told(known: Told) -> Facts:
 
 def settled(conf: PtpConf, leased: Result) -> Result:
     """Return the result as far as it is not about links."""
-    ips = [hops.with_gateway(ip, CONTAINER) for ip in leased.ips]
+    ips = [peer_routes.with_gateway(ip, CONTAINER) for ip in leased.ips]
     dns = conf.dns if conf.dns.is_given() else leased.dns
     return Result(ips=ips, routes=leased.routes, dns=dns)
 

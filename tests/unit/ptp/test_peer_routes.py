@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from cni_common import hops
-from cni_common.hops import Hop
+from cni_common import peer_routes
+from cni_common.peer_routes import PeerRoute
 from cni_common.spec.errors import CNIError
 from cni_common.spec.result import IP
 
@@ -18,53 +18,55 @@ from cni_common.spec.result import IP
 def one(address: str, gateway: str | None = None) -> IP:
     """Return an address of the container with its gateway."""
     document = {"address": address, "gateway": gateway}
-    return hops.with_gateway(IP.model_validate(document), 1)
+    return peer_routes.with_gateway(IP.model_validate(document), 1)
 
 
-def hop(dst: str, gw: str | None, source: str | None) -> Hop:
+def hop(dst: str, gw: str | None, source: str | None) -> PeerRoute:
     """Return a route."""
     addresses = [ip_address(text) if text else None for text in (gw, source)]
-    return Hop(ip_network(dst), *addresses)
+    return PeerRoute(ip_network(dst), *addresses)
 
 
 def test_routes_of_two_families() -> None:
     """Gateways first, since the subnets lead through them."""
     ips = [one("10.1.2.3/24"), one("fd00::3/64", "fd00::9")]
-    assert hops.of_container(ips) == [
+    assert peer_routes.container_routes(ips) == [
         hop("10.1.2.1/32", None, "10.1.2.3"),
         hop("fd00::9/128", None, "fd00::3"),
         hop("10.1.2.0/24", "10.1.2.1", "10.1.2.3"),
         hop("fd00::/64", "fd00::9", "fd00::3"),
     ]
-    assert hops.of_host(ips) == [
+    assert peer_routes.host_routes(ips) == [
         hop("10.1.2.3/32", None, "10.1.2.1"),
         hop("fd00::3/128", None, "fd00::9"),
     ]
-    assert list(map(str, hops.gateways(ips))) == ["10.1.2.1/32", "fd00::9/128"]
+    assert list(map(str, peer_routes.gateways(ips))) == ["10.1.2.1/32", "fd00::9/128"]
 
 
 def test_two_addresses_of_one_subnet() -> None:
     """Gateway and subnet have one route, with the first address as its source."""
     ips = [one("10.1.2.3/24"), one("10.1.2.4/24")]
-    assert hops.of_container(ips) == [
+    assert peer_routes.container_routes(ips) == [
         hop("10.1.2.1/32", None, "10.1.2.3"),
         hop("10.1.2.0/24", "10.1.2.1", "10.1.2.3"),
     ]
-    assert len(hops.of_host(ips)) == 2
-    assert list(map(str, hops.gateways(ips))) == ["10.1.2.1/32"]
+    assert len(peer_routes.host_routes(ips)) == 2
+    assert list(map(str, peer_routes.gateways(ips))) == ["10.1.2.1/32"]
 
 
 def test_subnet_of_one_address_has_no_route() -> None:
     """An address by itself has no neighbours; its gateway is anywhere."""
     ips = [one("10.1.2.3/32", "169.254.1.1")]
-    assert hops.of_container(ips) == [hop("169.254.1.1/32", None, "10.1.2.3")]
+    assert peer_routes.container_routes(ips) == [
+        hop("169.254.1.1/32", None, "10.1.2.3")
+    ]
 
 
 @pytest.mark.parametrize("gateway", ["169.254.1.1", "fe80::1"])
 def test_link_local_gateway_is_no_source(gateway: str) -> None:
     """The host talks to the container from an address that it has itself."""
     address = "fd00::3/64" if ":" in gateway else "10.1.2.3/24"
-    assert hops.of_host([one(address, gateway)])[0].source is None
+    assert peer_routes.host_routes([one(address, gateway)])[0].source is None
 
 
 @pytest.mark.parametrize(

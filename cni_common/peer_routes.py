@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hop:
+class PeerRoute:
     """A route to `dst` through `gw`, on the link itself without one.
 
     `source` is the address that the sender takes, left to the kernel if None.
@@ -58,44 +58,50 @@ def gateways(ips: Sequence[IP]) -> list[IPInterface]:
     return [ipaddress.ip_interface(gateway) for gateway in found]
 
 
-def of_container(ips: Sequence[IP]) -> list[Hop]:
+def container_routes(ips: Sequence[IP]) -> list[PeerRoute]:
     """Return the container's routes: to its gateways, then to its subnets by them."""
-    found: dict[IPNetwork, Hop] = {}
+    found: dict[IPNetwork, PeerRoute] = {}
     for ip in ips:
         if ip.gateway is not None:
             dst = ipaddress.ip_network(ip.gateway)
-            found.setdefault(dst, Hop(dst, source=ip.address.ip))
+            found.setdefault(dst, PeerRoute(dst, source=ip.address.ip))
     for ip in ips:
         subnet = ip.address.network
         if subnet.num_addresses > 1:
-            found.setdefault(subnet, Hop(subnet, ip.gateway, ip.address.ip))
+            found.setdefault(subnet, PeerRoute(subnet, ip.gateway, ip.address.ip))
     return list(found.values())
 
 
-def of_host(ips: Sequence[IP]) -> list[Hop]:
+def host_routes(ips: Sequence[IP]) -> list[PeerRoute]:
     """Return the host's routes: to each address of the container."""
-    return [Hop(ipaddress.ip_network(ip.address.ip), None, _source(ip)) for ip in ips]
+    return [
+        PeerRoute(ipaddress.ip_network(ip.address.ip), None, _source(ip)) for ip in ips
+    ]
 
 
 def add(
-    netlink: Netlink, link: Link, hops: Iterable[Hop], *, exclusive: bool = False
+    netlink: Netlink,
+    link: Link,
+    wanted: Iterable[PeerRoute],
+    *,
+    exclusive: bool = False,
 ) -> None:
     """Add the routes through `link`; raises Code.INTERNAL.
 
     `exclusive` raises TakenError for a destination that has a route already.
     """
-    for hop in hops:
+    for route in wanted:
         routes.add(
-            netlink, link, hop.dst, hop.gw, source=hop.source, exclusive=exclusive
+            netlink, link, route.dst, route.gw, source=route.source, exclusive=exclusive
         )
 
 
-def check(netlink: Netlink, link: Link, hops: Iterable[Hop]) -> None:
+def check(netlink: Netlink, link: Link, wanted: Iterable[PeerRoute]) -> None:
     """Raise Code.INTERNAL for the first of the routes that is not there."""
-    for hop in hops:
-        scope = SCOPE_LINK if hop.gw is None else None
-        route = Route(dst=ipaddress.ip_interface(hop.dst), gw=hop.gw, scope=scope)
-        layer3.check_route(netlink, link, route, ())
+    for route in wanted:
+        scope = SCOPE_LINK if route.gw is None else None
+        shown = Route(dst=ipaddress.ip_interface(route.dst), gw=route.gw, scope=scope)
+        layer3.check_route(netlink, link, shown, ())
 
 
 def _first(address: IPInterface) -> IPAddress | None:
