@@ -78,7 +78,7 @@ def delete(plugin: str, attachment: Attachment) -> None:
     state.delete(_directory(plugin, attachment.network), _file(attachment))
 
 
-def elsewhere(plugin: str, attachment: Attachment) -> list[Attachment]:
+def under_other_networks(plugin: str, attachment: Attachment) -> list[Attachment]:
     """Return under which other networks `plugin` has a record of the attachment.
 
     Only where it is this very attachment: its namespace is the one that is meant, or

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common import lent
+from cni_common import saved_device
 from cni_common.attachment import record
 from cni_common.kernel import identities, link_moves, links, netns
 from cni_common.kernel.netlink import Netlink
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from cni_common.attachment.record import Record
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netns import Namespace
-    from cni_common.lent import Lent
     from cni_common.naming import Attachment
+    from cni_common.saved_device import SavedDevice
 
 
-def bring_back(node: Node, device: Lent, path: str, *, whole: bool) -> None:
+def bring_back(node: Node, device: SavedDevice, path: str, *, whole: bool) -> None:
     """Move the device back from the namespace at `path`, or wherever it is by now.
 
     With `whole` it has its master, addresses and routes again, too. A device that came
@@ -48,7 +48,7 @@ def bring_back(node: Node, device: Lent, path: str, *, whole: bool) -> None:
         msg = f"bring back device {device.name}: it is not in {path}"
         raise CNIError(Code.INTERNAL, msg, _description(device))
     if back is not None and back.name == device.name:
-        for words in lent.restore(host, device, whole=whole):
+        for words in saved_device.restore(host, device, whole=whole):
             remark(f"restore device {device.name}: {words}")
 
 
@@ -86,7 +86,7 @@ def opened(container: Namespace) -> Netlink:
 
 
 def _from_container(
-    owner: Attachment, device: Lent, host: Netlink, path: str
+    owner: Attachment, device: SavedDevice, host: Netlink, path: str
 ) -> Link | None:
     """Move the device out of the container, if it is there, and return it."""
     container = netns.open_living(path)
@@ -104,7 +104,9 @@ def _from_container(
     return None
 
 
-def _brought_by_kernel(owner: Attachment, device: Lent, host: Netlink) -> Link | None:
+def _brought_by_kernel(
+    owner: Attachment, device: SavedDevice, host: Netlink
+) -> Link | None:
     """Give the device its name again if it came back when the namespace died.
 
     It has its name in the container, else "dev" and its index (net/core/dev.c,
@@ -125,7 +127,7 @@ def _brought_by_kernel(owner: Attachment, device: Lent, host: Netlink) -> Link |
     return None
 
 
-def _is_back(device: Lent, link: Link, host: Netlink) -> bool:
+def _is_back(device: SavedDevice, link: Link, host: Netlink) -> bool:
     """Tell whether `link`, which is on the host, is the device.
 
     A container cannot have put a virtual link there, so its alias may be believed.
@@ -141,18 +143,18 @@ def _is_back(device: Lent, link: Link, host: Netlink) -> bool:
     return device.is_home(link, identity)
 
 
-def lent_to_others(node: Node) -> Iterator[tuple[Attachment, Record, Lent]]:
+def devices_of_others(node: Node) -> Iterator[tuple[Attachment, Record, SavedDevice]]:
     """Yield who else has which device, by the records; for what is rare only."""
     for other, noted in record.others(node.plugin, node.attachment):
         for part in noted.parts:
             device = getattr(part, "device", None)
-            if isinstance(device, lent.Lent):
+            if isinstance(device, saved_device.SavedDevice):
                 yield other, noted, device
 
 
-def _is_lent_again(node: Node, device: Lent) -> bool:
+def _is_lent_again(node: Node, device: SavedDevice) -> bool:
     """Tell whether the device came home and another attachment has got it."""
-    return any(other.is_same(device) for _, _, other in lent_to_others(node))
+    return any(other.is_same(device) for _, _, other in devices_of_others(node))
 
 
 def _candidates(
@@ -169,7 +171,7 @@ def _candidates(
             yield link
 
 
-def _description(device: Lent) -> str:
+def _description(device: SavedDevice) -> str:
     """Return by what to look for a device."""
     known = device.identity
     words = [

@@ -25,7 +25,7 @@ def requests(plugin: str, request: Request) -> list[Request]:
     owner = Attachment.of(request)
     if attachments.exists(plugin, owner):
         return [request]
-    others = attachments.elsewhere(plugin, owner)
+    others = attachments.under_other_networks(plugin, owner)
     for other in others:
         request.log.warning(f"network {owner.network} was {other.network} on ADD")
     return [request.on_network(other.network) for other in others] or [request]

@@ -120,9 +120,9 @@ def _host_device(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, .
 
 
 def _device(value: object) -> Any:
-    from cni_common import lent  # noqa: PLC0415 - as above
+    from cni_common import saved_device  # noqa: PLC0415 - as above
 
-    return lent.read_of_before(value)
+    return saved_device.read_of_before(value)
 
 
 def _pair(

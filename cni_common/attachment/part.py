@@ -227,9 +227,9 @@ def _ip(value: object) -> Any:
 
 
 def _device(value: object) -> Any:
-    from cni_common import lent  # noqa: PLC0415 - for devices alone
+    from cni_common import saved_device  # noqa: PLC0415 - for devices alone
 
-    return lent.read(value)
+    return saved_device.read(value)
 
 
 _IP = shapes.table(
@@ -247,7 +247,7 @@ _SHAPES: dict[str, Shape] = {
     "Bits32": shapes.bits(32),
     "LinkName": shapes.link,
     "Mac": shapes.mac,
-    "Lent | None": _device,
+    "SavedDevice | None": _device,
     "Directory": shapes.directory,
     "Parameters": shapes.mapped(shapes.parameter, shapes.text),
     "Settings": shapes.settings,

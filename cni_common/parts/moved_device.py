@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common import homecoming, lent
+from cni_common import homecoming, saved_device
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import identities, link_moves, links
 from cni_common.spec.values import dataclass, replace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName, Mac
     from cni_common.kernel.link_answer import Link
-    from cni_common.lent import Lent
+    from cni_common.saved_device import SavedDevice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class MovedDevice(Part):
     """
 
     inside: LinkName
-    device: Lent | None = None
+    device: SavedDevice | None = None
     mac: Mac = ""
 
     def __str__(self) -> str:
@@ -49,7 +49,9 @@ class MovedDevice(Part):
         if self.device is None:
             return self
         link = node.end(self.inside)
-        return replace(self, device=lent.moved(self.device, node.container, link))
+        return replace(
+            self, device=saved_device.moved(self.device, node.container, link)
+        )
 
     def remove(self, node: Node) -> None:
         """Move the device to the host, as it was there; raises Code.INTERNAL.

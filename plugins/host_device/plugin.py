@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common import leased, lent
+from cni_common import leased, saved_device
 from cni_common.attachment import engine
 from cni_common.attachment.scheme import Plan, Scheme
 from cni_common.kernel.netlink import Netlink
@@ -18,8 +18,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.scheme import Told
-    from cni_common.lent import Lent
     from cni_common.naming import Attachment
+    from cni_common.saved_device import SavedDevice
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
 
@@ -31,7 +31,7 @@ class Facts:
     One `without_link` is for a program in the container. `mac` is looked at if given.
     """
 
-    device: Lent | None = None
+    device: SavedDevice | None = None
     without_link: bool = False
     pci_id: str = ""
     mac: str = ""
@@ -44,7 +44,7 @@ def facts(node: Node, request: Request, conf: HostDeviceConf) -> Facts:
     if chosen.without_link:
         return Facts(without_link=True, pci_id=chosen.pci_id)
     link = node.see(choice.link(node.host, chosen))
-    return Facts(device=lent.of_link(node.host, link), pci_id=chosen.pci_id)
+    return Facts(device=saved_device.save(node.host, link), pci_id=chosen.pci_id)
 
 
 def told(known: Told) -> Facts:

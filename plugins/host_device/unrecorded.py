@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.homecoming import lent_to_others, move_out, opened
+from cni_common.homecoming import devices_of_others, move_out, opened
 from cni_common.kernel import identities, links, netns
 from cni_common.spec.environment import validate_ifname
 from cni_common.spec.errors import CNIError
@@ -64,7 +64,7 @@ def _is_meant(
 
 def _is_of_another(node: Node, identity: str, name: str) -> bool:
     """Tell whether a record says that another attachment has the device."""
-    for holder, noted, device in lent_to_others(node):
+    for holder, noted, device in devices_of_others(node):
         same_place = noted.netns_identity == identity
         same_link = same_place and holder.ifname == node.attachment.ifname
         if same_link or device.name == name:

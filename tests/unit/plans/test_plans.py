@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cni_common import lent
+from cni_common import saved_device
 from cni_common.attachment import chained
 from cni_common.naming import Attachment
 from cni_common.spec.model import parse
@@ -45,7 +45,7 @@ FACTS: dict[str, Callable[[Any], object]] = {
     ),
     "bandwidth": lambda _: bandwidth.Facts("veth1", 7, 1500, MAC),
     "host-device": lambda conf: host_device.Facts(
-        device=lent.read({"name": conf.device or "ens5"})
+        device=saved_device.read({"name": conf.device or "ens5"})
     ),
     "macvlan": lambda conf: macvlan.Facts(
         master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)

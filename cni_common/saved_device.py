@@ -61,7 +61,7 @@ _TABLE: Table = {
 
 
 @dataclass(frozen=True)
-class Lent:
+class SavedDevice:
     """What a device is, and what it had on the host.
 
     `master`, `addresses` and `routes` are the host's network configuration rather
@@ -113,7 +113,7 @@ class Lent:
         return link.alias == self.name or (bool(self.mac) and link.mac == self.mac)
 
     def is_home(self, link: Link, identity: Identity) -> bool:
-        """Tell whether `link` with `identity`, on the host, is what was lent.
+        """Tell whether `link` with `identity`, on the host, is the device.
 
         By its index there it is not: another link may have had that meanwhile.
         """
@@ -121,20 +121,20 @@ class Lent:
         same = (link.name, link.mac, link.alias) == own
         return same and identity == self.host_identity
 
-    def is_same(self, other: Lent) -> bool:
+    def is_same(self, other: SavedDevice) -> bool:
         """Tell whether `other` is a loan of the same device of the host."""
         own = (self.name, self.mac, self.host_identity)
         return (other.name, other.mac, other.host_identity) == own
 
 
-def read(value: object) -> Lent:
+def read(value: object) -> SavedDevice:
     """Return the device that a record has; raises ValueError for what is none."""
-    found = _fields(Lent, shapes.members(shapes.mapping(value), _TABLE))
+    found = _fields(SavedDevice, shapes.members(shapes.mapping(value), _TABLE))
     told = {key: Identity(**_fields(Identity, found[key])) for key in _IDENTITIES}
-    return Lent(**{**found, **told})
+    return SavedDevice(**{**found, **told})
 
 
-def read_of_before(value: object) -> Lent | None:
+def read_of_before(value: object) -> SavedDevice | None:
     """Return the device of a record whose keys are Python's; None if it has none."""
     document = _camel(shapes.mapping(value))
     for key in map(shapes.camel, _IDENTITIES):
@@ -151,13 +151,13 @@ def _camel(document: dict[str, Any]) -> dict[str, Any]:
     return {shapes.camel(key): value for key, value in document.items()}
 
 
-def moved(lent: Lent, inside: Netlink, link: Link) -> Lent:
-    """Return `lent` with what tells it, now that it is `link` in the container."""
+def moved(device: SavedDevice, inside: Netlink, link: Link) -> SavedDevice:
+    """Return `device` with what tells it, now that it is `link` in the container."""
     identity = identities.of_link(inside, link)
-    return replace(lent, index=link.index, identity=identity)
+    return replace(device, index=link.index, identity=identity)
 
 
-def of_link(host: Netlink, link: Link) -> Lent:
+def save(host: Netlink, link: Link) -> SavedDevice:
     """Return how `link` is now."""
     master = links.by_index(host, link.master) if link.master else None
     held = [
@@ -168,7 +168,7 @@ def of_link(host: Netlink, link: Link) -> Lent:
     # Who has no address has hardly a route; the tables of a host are long.
     through = routes.of_link(host, link) if held and link.is_up else []
     identity = identities.of_link(host, link)
-    return Lent(
+    return SavedDevice(
         link.name,
         link.mac,
         link.mtu,
@@ -189,42 +189,42 @@ def of_link(host: Netlink, link: Link) -> Lent:
     )
 
 
-def restore(host: Netlink, lent: Lent, *, whole: bool) -> list[str]:
+def restore(host: Netlink, device: SavedDevice, *, whole: bool) -> list[str]:
     """Restore the device on the host as it was there; return what was refused.
 
     `whole`: with its master, addresses and routes. Raises what another call may mend.
     """
     errors = Gather()
-    link = links.existing(host, lent.name)
-    if lent.mac and link.mac != lent.mac:
-        errors.attempt(links.set_mac, host, link.name, lent.mac)
-    if lent.mtu and link.mtu != lent.mtu:
-        errors.attempt(link_settings.set_mtu, host, link.name, lent.mtu)
-    if link.is_promiscuous != lent.is_promiscuous:
-        errors.attempt(links.set_promiscuous, host, link.name, on=lent.is_promiscuous)
-    errors.attempt(_restore_names, host, link, lent)
-    master = links.get(host, lent.master) if whole and lent.master else None
+    link = links.existing(host, device.name)
+    if device.mac and link.mac != device.mac:
+        errors.attempt(links.set_mac, host, link.name, device.mac)
+    if device.mtu and link.mtu != device.mtu:
+        errors.attempt(link_settings.set_mtu, host, link.name, device.mtu)
+    if link.is_promiscuous != device.is_promiscuous:
+        errors.attempt(links.set_promiscuous, host, link.name, on=device.is_promiscuous)
+    errors.attempt(_restore_names, host, link, device)
+    master = links.get(host, device.master) if whole and device.master else None
     if master is not None:
         errors.attempt(link_moves.enslave, host, link, master)
-    if lent.is_up:
+    if device.is_up:
         errors.attempt(links.set_up, host, link.name)
     if whole:
-        for address in lent.addresses:
+        for address in device.addresses:
             errors.attempt(
                 addresses.ensure, host, link, ipaddress.ip_interface(address)
             )
-        for route in lent.routes:
+        for route in device.routes:
             errors.attempt(_add_route, host, link, route)
     errors.retry()
     # Last: as long as it is the name, a DEL that was killed is known for unfinished.
-    if link.alias != lent.alias:
-        errors.attempt(links.set_alias, host, link.name, lent.alias)
+    if link.alias != device.alias:
+        errors.attempt(links.set_alias, host, link.name, device.alias)
         errors.retry()
     return [str(error) for error in errors.raised]
 
 
-def _restore_names(host: Netlink, link: Link, lent: Lent) -> None:
-    missing = set(lent.alternative_names)
+def _restore_names(host: Netlink, link: Link, device: SavedDevice) -> None:
+    missing = set(device.alternative_names)
     if missing:
         missing -= set(identities.alternative_names(host, link))
     for name in sorted(missing):
