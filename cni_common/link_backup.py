@@ -43,11 +43,11 @@ def write(directory: str, owner: Attachment, link: Mapping[str, Setting]) -> Non
         return
     try:
         _make(directory)
-        with _opened(directory) as place:
-            fd = os.open(f".{name}", _WRITE, 0o600, dir_fd=place)
+        with _opened(directory) as dir_fd:
+            fd = os.open(f".{name}", _WRITE, 0o600, dir_fd=dir_fd)
             with open(fd, "wb") as file:
                 file.write(json_text.dumps_indented(dict(link), 1).encode())
-            os.rename(f".{name}", name, src_dir_fd=place, dst_dir_fd=place)
+            os.rename(f".{name}", name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError as error:
         raise _refused(directory, error) from error
 
@@ -58,8 +58,8 @@ def read(directory: str, owner: Attachment) -> dict[str, Setting] | None:
     Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER for one that cannot be read just now.
     """
     try:
-        with _opened(directory) as place:
-            fd = os.open(_name(owner), _READ, dir_fd=place)
+        with _opened(directory) as dir_fd:
+            fd = os.open(_name(owner), _READ, dir_fd=dir_fd)
             with open(fd, "rb") as file:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     return None
@@ -80,10 +80,10 @@ def delete(directory: str, owner: Attachment) -> None:
     """
     name = _name(owner)
     try:
-        with suppress(*_NOT_OURS), _opened(directory) as place:
+        with suppress(*_NOT_OURS), _opened(directory) as dir_fd:
             for each in (f".{name}", name):
                 with suppress(FileNotFoundError):
-                    os.unlink(each, dir_fd=place)
+                    os.unlink(each, dir_fd=dir_fd)
     except OSError as error:
         if len(os.fsencode(name)) <= _NAME_MAX:
             raise _refused(directory, error) from error
@@ -104,12 +104,12 @@ def check_ready(directory: str) -> None:
 
 def _make(directory: str) -> None:
     above, name = os.path.split(directory.rstrip("/"))
-    place = trusted_path.open_directory(above, create=True)
+    dir_fd = trusted_path.open_directory(above, create=True)
     try:
         with suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=place)
+            os.mkdir(name, 0o700, dir_fd=dir_fd)
     finally:
-        os.close(place)
+        os.close(dir_fd)
 
 
 @contextmanager
@@ -118,17 +118,17 @@ def _opened(directory: str) -> Iterator[int]:
     above, name = os.path.split(directory.rstrip("/"))
     around = trusted_path.open_directory(above)
     try:
-        place = os.open(name or ".", _DIRECTORY, dir_fd=around)
+        dir_fd = os.open(name or ".", _DIRECTORY, dir_fd=around)
     finally:
         os.close(around)
     try:
-        found = os.fstat(place)
+        found = os.fstat(dir_fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
             msg = "others may write in it"
             raise PermissionError(0, msg)
-        yield place
+        yield dir_fd
     finally:
-        os.close(place)
+        os.close(dir_fd)
 
 
 def _name(owner: Attachment) -> str:

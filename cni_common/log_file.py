@@ -34,17 +34,17 @@ def append(path: object, line: dict[str, object]) -> None:
         msg = "not an absolute path"
         raise ValueError(msg)
     directory, name = os.path.split(path)
-    place = trusted_path.open_directory(directory)
+    dir_fd = trusted_path.open_directory(directory)
     try:
-        trusted_path.check_private(place)
-        fd = os.open(name or ".", _FLAGS, 0o600, dir_fd=place)
+        trusted_path.check_private(dir_fd)
+        fd = os.open(name or ".", _FLAGS, 0o600, dir_fd=dir_fd)
         try:
             _check(os.fstat(fd))
             os.write(fd, f"{json_text.dumps(line)}\n".encode())
         finally:
             os.close(fd)
     finally:
-        os.close(place)
+        os.close(dir_fd)
 
 
 def _check(found: os.stat_result) -> None:

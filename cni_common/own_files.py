@@ -48,19 +48,19 @@ def strange(found: os.stat_result) -> str:
     return "it is too long" if found.st_size > CONTENT_MAX else ""
 
 
-def is_there(name: str, place: int) -> bool:
-    """Tell whether the directory `place` has something by that name."""
+def is_there(name: str, dir_fd: int) -> bool:
+    """Tell whether the directory `dir_fd` has something by that name."""
     try:
-        os.stat(name, dir_fd=place, follow_symlinks=False)
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, ValueError):
         return False
     return True
 
 
-def removed(name: str, place: int) -> bool:
+def removed(name: str, dir_fd: int) -> bool:
     """Remove what has that name; false for a directory that is not empty."""
     try:
-        remove(name, place)
+        remove(name, dir_fd)
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:
             raise
@@ -68,14 +68,14 @@ def removed(name: str, place: int) -> bool:
     return True
 
 
-def remove(name: str, place: int) -> None:
+def remove(name: str, dir_fd: int) -> None:
     """Remove what has that name; raises OSError."""
     try:
-        os.unlink(name, dir_fd=place)
+        os.unlink(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return
     except IsADirectoryError:
-        os.rmdir(name, dir_fd=place)
+        os.rmdir(name, dir_fd=dir_fd)
 
 
 def set_mode(directory: str, mode: int, *, at_least: bool = False) -> None:
@@ -93,12 +93,12 @@ def set_mode(directory: str, mode: int, *, at_least: bool = False) -> None:
 @contextmanager
 def exclusively(directory: str) -> Iterator[int]:
     """Hold a lock on `directory` and give its descriptor."""
-    place = os.open(directory, DIRECTORY)
+    dir_fd = os.open(directory, DIRECTORY)
     try:
-        fcntl.flock(place, fcntl.LOCK_EX)
-        yield place
+        fcntl.flock(dir_fd, fcntl.LOCK_EX)
+        yield dir_fd
     finally:
-        os.close(place)
+        os.close(dir_fd)
 
 
 @contextmanager

@@ -101,8 +101,8 @@ def write_text(directory: str, name: str, text: str, mode: int = 0o600) -> None:
     with refusal(f"write {os.path.join(directory, name)}"):
         while True:
             try:
-                with exclusively(directory) as place:
-                    _replace(place, name, content, mode)
+                with exclusively(directory) as dir_fd:
+                    _replace(dir_fd, name, content, mode)
             except FileNotFoundError:
                 _ensure(directory)
             else:
@@ -167,10 +167,10 @@ def delete(directory: str, name: str = "") -> None:
     """Make `name` absent, and `directory` too if it is empty then."""
     with (
         refusal(f"remove {os.path.join(directory, name)}", absence=True),
-        exclusively(directory) as place,
+        exclusively(directory) as dir_fd,
     ):
         for each in filter(None, (name, _UNFINISHED)):
-            if is_there(each, place) and not removed(each, place):
+            if is_there(each, dir_fd) and not removed(each, dir_fd):
                 distrust(directory, each, "it is a directory with something in it")
         remove_if_empty(directory)
 
@@ -189,11 +189,11 @@ def remove_if_empty(directory: str) -> bool:
 def names(directory: str) -> list[str]:
     """Return the names in `directory`, without temporary ones; absent means none."""
     with refusal(f"list {directory}", absence=True):
-        place = os.open(directory, DIRECTORY)
+        dir_fd = os.open(directory, DIRECTORY)
         try:
-            return sorted(name for name in os.listdir(place) if name[0] != ".")
+            return sorted(name for name in os.listdir(dir_fd) if name[0] != ".")
         finally:
-            os.close(place)
+            os.close(dir_fd)
     return []
 
 
@@ -203,13 +203,13 @@ def any_name(directory: str, is_ours: Callable[[str], object]) -> str:
     There may be thousands.
     """
     with refusal(f"list {directory}", absence=True):
-        place = os.open(directory, DIRECTORY)
+        dir_fd = os.open(directory, DIRECTORY)
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(dir_fd) as entries:
                 found = (entry.name for entry in entries if is_ours(entry.name))
                 return next(found, "")
         finally:
-            os.close(place)
+            os.close(dir_fd)
     return ""
 
 
@@ -263,28 +263,28 @@ def _ensure(directory: str) -> None:
         _ensure(directory)
 
 
-def _new(place: int) -> int:
+def _new(dir_fd: int) -> int:
     """Open the unfinished file, made anew."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        return os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
+        return os.open(_UNFINISHED, flags, 0o600, dir_fd=dir_fd)
     except FileExistsError:  # what a killed process left, or nothing of ours
-        remove(_UNFINISHED, place)
-        return os.open(_UNFINISHED, flags, 0o600, dir_fd=place)
+        remove(_UNFINISHED, dir_fd)
+        return os.open(_UNFINISHED, flags, 0o600, dir_fd=dir_fd)
 
 
-def _replace(place: int, name: str, content: bytes, mode: int) -> None:
-    fd = _new(place)
+def _replace(dir_fd: int, name: str, content: bytes, mode: int) -> None:
+    fd = _new(dir_fd)
     try:
         with open(fd, "wb") as file:
             file.write(content)
             os.fchmod(fd, mode)
         try:
-            os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
+            os.rename(_UNFINISHED, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         except IsADirectoryError:
-            os.rmdir(name, dir_fd=place)
-            os.rename(_UNFINISHED, name, src_dir_fd=place, dst_dir_fd=place)
+            os.rmdir(name, dir_fd=dir_fd)
+            os.rename(_UNFINISHED, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError:
         with suppress(OSError):
-            os.unlink(_UNFINISHED, dir_fd=place)
+            os.unlink(_UNFINISHED, dir_fd=dir_fd)
         raise

@@ -27,69 +27,69 @@ def open_directory(path: str, *, create: bool = False) -> int:
     """
     trusted = {0, os.geteuid(), os.stat("/").st_uid}
     parts = path.split("/")[::-1]
-    place, links = os.open("/", _WALK), 0
+    dir_fd, links = os.open("/", _WALK), 0
     try:
         while parts:
             name = parts.pop()
             if name in {"", "."}:
                 continue
-            target = _target(place, name, trusted)
+            target = _target(dir_fd, name, trusted)
             if target is None:
-                place = _step(place, name, trusted, create=create)
+                dir_fd = _step(dir_fd, name, trusted, create=create)
                 continue
             links += 1
             if links > _LINKS_MAX:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             parts += target.split("/")[::-1]
             if target.startswith("/"):
-                place = _exchanged(place, os.open("/", _WALK))
-        return os.open(".", _OPEN, dir_fd=place)
+                dir_fd = _exchanged(dir_fd, os.open("/", _WALK))
+        return os.open(".", _OPEN, dir_fd=dir_fd)
     finally:
-        os.close(place)
+        os.close(dir_fd)
 
 
-def check_private(place: int) -> None:
-    """Raise PermissionError if just anybody may write in the directory `place`."""
-    if os.fstat(place).st_mode & stat.S_IWOTH:
+def check_private(dir_fd: int) -> None:
+    """Raise PermissionError if just anybody may write in the directory `dir_fd`."""
+    if os.fstat(dir_fd).st_mode & stat.S_IWOTH:
         raise PermissionError(errno.EACCES, "its directory is writable by everybody")
 
 
-def _target(place: int, name: str, trusted: set[int]) -> str | None:
+def _target(dir_fd: int, name: str, trusted: set[int]) -> str | None:
     """Return where a link leads, or None for what is no link."""
     try:
-        found = os.stat(name, dir_fd=place, follow_symlinks=False)
+        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
     if not stat.S_ISLNK(found.st_mode):
         return None
-    around = os.fstat(place)
+    around = os.fstat(dir_fd)
     others = around.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if others or around.st_uid not in trusted or found.st_uid not in trusted:
         msg = f"{name!r} is a link that others could have placed"
         raise PermissionError(errno.EACCES, msg)
-    return os.readlink(name, dir_fd=place)
+    return os.readlink(name, dir_fd=dir_fd)
 
 
-def _step(place: int, name: str, trusted: set[int], *, create: bool) -> int:
-    """Return the directory `name` in `place`, which is closed."""
-    around = os.fstat(place).st_mode
+def _step(dir_fd: int, name: str, trusted: set[int], *, create: bool) -> int:
+    """Return the directory `name` in `dir_fd`, which is closed."""
+    around = os.fstat(dir_fd).st_mode
     if around & stat.S_IWOTH and not around & stat.S_ISVTX:
         msg = f"{name!r} lies in a directory in which everybody may exchange it"
         raise PermissionError(errno.EACCES, msg)
     try:
-        found = os.open(name, _WALK, dir_fd=place)
+        found = os.open(name, _WALK, dir_fd=dir_fd)
     except FileNotFoundError:
         if not create:
             raise
         with suppress(FileExistsError):  # made at the same time
-            os.mkdir(name, 0o755, dir_fd=place)
-        found = os.open(name, _WALK, dir_fd=place)
+            os.mkdir(name, 0o755, dir_fd=dir_fd)
+        found = os.open(name, _WALK, dir_fd=dir_fd)
     if os.fstat(found).st_uid not in trusted:
         os.close(found)
         raise PermissionError(errno.EACCES, f"{name!r} belongs to somebody else")
-    return _exchanged(place, found)
+    return _exchanged(dir_fd, found)
 
 
-def _exchanged(place: int, found: int) -> int:
-    os.close(place)
+def _exchanged(dir_fd: int, found: int) -> int:
+    os.close(dir_fd)
     return found

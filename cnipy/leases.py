@@ -29,9 +29,9 @@ def unknown(known: Collection[Attachment]) -> Iterator[str]:
         if strange:
             shown = ", ".join(f"{a} ({c})" for a, c in [*strange.items()][:_SHOWN])
             more = ", ..." if len(strange) > _SHOWN else ""
-            place = os.path.join(DIRECTORY, network)
+            leases = os.path.join(DIRECTORY, network)
             yield (
-                f"kept leases in {place}: nothing says whether their containers live: "
+                f"kept leases in {leases}: nothing says whether their containers live: "
                 f"{shown}{more}; `cnipy gc {network}` or removing the files frees them"
             )
 
@@ -40,11 +40,11 @@ def _held() -> dict[str, dict[str, str]]:
     """Return network -> address -> container ID."""
     found: dict[str, dict[str, str]] = {}
     for network in _names(DIRECTORY):
-        place = os.path.join(DIRECTORY, network)
-        for name in _names(place):
+        leases = os.path.join(DIRECTORY, network)
+        for name in _names(leases):
             with suppress(ValueError, OSError):
                 ip_address(name)
-                found.setdefault(network, {})[name] = _owner(os.path.join(place, name))
+                found.setdefault(network, {})[name] = _owner(os.path.join(leases, name))
     return found
 
 
@@ -55,8 +55,8 @@ def _owner(path: str) -> str:
     return text.partition("\r\n")[0].strip()
 
 
-def _names(directory: str) -> list[str]:
+def _names(leases: str) -> list[str]:
     try:
-        return sorted(os.listdir(directory))
+        return sorted(os.listdir(leases))
     except (FileNotFoundError, NotADirectoryError):
         return []

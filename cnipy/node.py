@@ -19,24 +19,25 @@ def status(path: Sequence[str], directory: str, suite: Suite) -> str:
     """Return lines about the plugin directories, the warm server and the networks."""
     builds: set[str] = set()
     lines: list[str] = []
-    for place in path:
-        lines += _plugins(place, suite.names, builds)
+    for searched in path:
+        lines += _plugins(searched, suite.names, builds)
     build = next(iter(builds), "")
     lines.append(_warm(suite.warm(build), build))
     lines += _networks(directory)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _plugins(place: str, names: Collection[str], builds: set[str]) -> Iterator[str]:
+def _plugins(directory: str, names: Collection[str], builds: set[str]) -> Iterator[str]:
     of_build: dict[str, list[str]] = {}
     for name in sorted(names):
-        if os.path.lexists(os.path.join(place, name)):
-            of_build.setdefault(build_of(os.path.join(place, name)), []).append(name)
+        full = os.path.join(directory, name)
+        if os.path.lexists(full):
+            of_build.setdefault(build_of(full), []).append(name)
     for build, found in of_build.items():
         what = f"build {build}" if build else "not of this suite"
-        yield f"{place}: {what}: {' '.join(found)}"
+        yield f"{directory}: {what}: {' '.join(found)}"
     if not of_build:
-        yield f"{place}: none of {' '.join(sorted(names))}"
+        yield f"{directory}: none of {' '.join(sorted(names))}"
     builds |= set(of_build) - {""}
 
 

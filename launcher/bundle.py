@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # see main.py
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
-    Place = tuple[int, int, bytes, bool]
+    Location = tuple[int, int, bytes, bool]
 
 
 class Loader(SourceFileLoader):
@@ -25,7 +25,7 @@ class Loader(SourceFileLoader):
     """
 
     finder: "Finder"
-    place: "Place"
+    location: "Location"
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
         """Return a module that has what the import system would miss one by one."""
@@ -36,7 +36,7 @@ class Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> "CodeType | None":
         """Return the compiled module; raises ImportError if nothing is left of it."""
-        offset, size, digest, _ = self.place
+        offset, size, digest, _ = self.location
         compiled = posix.pread(self.finder.bundle, size, self.finder.start + offset)
         if source_hash(0, compiled) == digest:
             code: CodeType = marshal.loads(compiled)  # noqa: S302 - of this build
@@ -63,7 +63,7 @@ class Finder:
         self.start = start
         self._site = tree + "/site-packages/"
         self._folders = folders
-        self._read: dict[str, dict[str, Place]] = {}
+        self._read: dict[str, dict[str, Location]] = {}
 
     def find_spec(
         self, fullname: str, path: object = None, target: object = None
@@ -71,21 +71,21 @@ class Finder:
         """Return what the import system asks for, None for a module of others."""
         del path, target
         folder, _, name = fullname.rpartition(".")
-        places = self._read.get(folder)
-        if places is None:
+        locations = self._read.get(folder)
+        if locations is None:
             if folder not in self._folders:
                 return None
-            places = marshal.loads(self._folders[folder])  # noqa: S302 - of this build
-            self._read[folder] = places
-        place = places.get(name)
-        if place is None:
+            locations = marshal.loads(self._folders[folder])  # noqa: S302 - of this build
+            self._read[folder] = locations
+        location = locations.get(name)
+        if location is None:
             return None
         base = self._site + fullname.replace(".", "/")
-        package = place[3]
+        package = location[3]
         origin = base + ("/__init__.py" if package else ".py")
         loader = Loader(fullname, origin)
         loader.finder = self
-        loader.place = place
+        loader.location = location
         spec = ModuleSpec(fullname, loader, origin=origin, is_package=package)
         if package:
             spec.submodule_search_locations = [base]

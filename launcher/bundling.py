@@ -44,11 +44,11 @@ def bundle(extracted: str, tree: str) -> bytes:
             module = marshal.dumps(code)
             package = path.endswith("/__init__.py")
             folder, _, last = name.rpartition(".")
-            place = (offset, len(module), source_hash(0, module), package)
-            index.setdefault(folder, {})[last] = place
+            location = (offset, len(module), source_hash(0, module), package)
+            index.setdefault(folder, {})[last] = location
             modules.append(module)
             offset += len(module)
-    folders = {folder: marshal.dumps(places) for folder, places in index.items()}
+    folders = {folder: marshal.dumps(locations) for folder, locations in index.items()}
     first = marshal.dumps((reader, folders))
     size = len(first).to_bytes(4, "big")
     return b"".join((MAGIC_NUMBER, source_hash(0, first), size, first, *modules))

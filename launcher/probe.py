@@ -42,9 +42,9 @@ def _listens() -> bool:
 def _serves(build: str) -> bool:
     """Tell whether a call, of VERSION on no streams, is taken and carried out."""
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    place = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lifeline, writer = os.pipe()
-    descriptors = array.array("i", [nothing, nothing, nothing, place, lifeline])
+    descriptors = array.array("i", [nothing, nothing, nothing, directory, lifeline])
     text = client.request(build, ["/loopback"], {b"CNI_COMMAND": b"VERSION"}, 0o022)
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -59,7 +59,7 @@ def _serves(build: str) -> bool:
     except OSError:
         return False
     finally:
-        for each in (nothing, place, lifeline, writer):
+        for each in (nothing, directory, lifeline, writer):
             os.close(each)
 
 

@@ -57,9 +57,9 @@ def contains(directory: str, parent: str) -> bool:
     bus, _, name = parent.partition("/")
     if not name or not directory:
         return False
-    place = os.path.realpath(os.path.join(SYSFS, "bus", bus, "devices", name))
+    path = os.path.realpath(os.path.join(SYSFS, "bus", bus, "devices", name))
     top = os.path.realpath(directory)
-    return os.path.commonpath([place, top]) == top
+    return os.path.commonpath([path, top]) == top
 
 
 def links(directory: str) -> list[DeviceLink]:

@@ -45,9 +45,9 @@ def rules(family: str, table: str, chain: str = "") -> list[Rule] | None:
     A rule's locator is its handle. Matches and targets of iptables' own (xt) do not
     hide the rest of a rule.
     """
-    place = f"chain {family} {table} {chain}" if chain else f"table {family} {table}"
+    what = f"chain {family} {table} {chain}" if chain else f"table {family} {table}"
     try:
-        listed = nft.list_json(f"list {place}")
+        listed = nft.list_json(f"list {what}")
     except nft.RefusedError as error:
         if error.is_missing:
             return None

@@ -18,7 +18,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a draft gets its name, and where it may lie until then.
 
     The reference reads every file of `directory`, so that a temporary name can only
@@ -31,19 +31,19 @@ class Place:
 
 
 class Draft:
-    """`content` on disk without a name (O_TMPFILE), or under the place's spare name."""
+    """`content` on disk without a name (O_TMPFILE), or under the spare name."""
 
-    def __init__(self, place: Place, content: bytes) -> None:
-        self._place = place
+    def __init__(self, location: Location, content: bytes) -> None:
+        self._location = location
         self._content = content
         flags = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
         self._spare = False
         try:
-            self._fd = os.open(".", flags, MODE, dir_fd=place.directory)
+            self._fd = os.open(".", flags, MODE, dir_fd=location.directory)
         except OSError:
             # Not every file system has O_TMPFILE: NFS and older overlays do not.
             self._remove_spare()
-            self._fd = os.open(place.spare, _NEW, MODE, dir_fd=place.parent)
+            self._fd = os.open(location.spare, _NEW, MODE, dir_fd=location.parent)
             self._spare = True
         try:
             _fill(self._fd, content)
@@ -53,18 +53,20 @@ class Draft:
 
     def publish(self, name: str) -> bool:
         """Give the file `name`, which must be free; tell whether it was."""
-        place = self._place
+        location = self._location
         try:
             if self._spare:
                 os.link(
-                    place.spare,
+                    location.spare,
                     name,
-                    src_dir_fd=place.parent,
-                    dst_dir_fd=place.directory,
+                    src_dir_fd=location.parent,
+                    dst_dir_fd=location.directory,
                     follow_symlinks=False,
                 )
             else:
-                os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=place.directory)
+                os.link(
+                    f"/proc/self/fd/{self._fd}", name, dst_dir_fd=location.directory
+                )
         except FileExistsError:
             return False
         except OSError:
@@ -73,7 +75,7 @@ class Draft:
 
     def _publish_in_place(self, name: str) -> bool:
         """Write the file anew under `name`, for file systems without hard links."""
-        directory = self._place.directory
+        directory = self._location.directory
         try:
             fd = os.open(name, _NEW, MODE, dir_fd=directory)
         except FileExistsError:
@@ -89,7 +91,7 @@ class Draft:
 
     def _remove_spare(self) -> None:
         with suppress(FileNotFoundError):
-            os.unlink(self._place.spare, dir_fd=self._place.parent)
+            os.unlink(self._location.spare, dir_fd=self._location.parent)
 
     def close(self) -> None:
         """Drop the file unless it was published."""

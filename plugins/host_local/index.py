@@ -40,7 +40,7 @@ class Index:
         self._root = -1
         self.complete = False
         with suppress(OSError, CNIError):
-            self._root = _open(state.ensure_directory(*_place(path)))
+            self._root = _open(state.ensure_directory(*_location(path)))
             self.complete = self._read(_STAMP) == self._mark()
 
     def _mark(self) -> str:
@@ -120,7 +120,7 @@ class Index:
 def discard(path: str) -> None:
     """Empty the index of the network's directory `path`, which is absent itself."""
     with suppress(OSError):
-        root = _open(state.path(*_place(path)))
+        root = _open(state.path(*_location(path)))
         try:
             # The stamp first: without it the rest is not believed.
             for name in sorted(os.listdir(root), key=lambda name: name != _STAMP):
@@ -129,7 +129,7 @@ def discard(path: str) -> None:
             os.close(root)
 
 
-def _place(path: str) -> tuple[str, str]:
+def _location(path: str) -> tuple[str, str]:
     return (
         "host-local",
         f"{os.path.basename(path)[:150]}-{crc32(os.fsencode(path)):08x}",

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from cni_common.spec.errors import is_absence
 from plugins.host_local import boot
-from plugins.host_local.draft import Draft, Place
+from plugins.host_local.draft import Draft, Location
 from plugins.host_local.index import Index
 from plugins.host_local.owner import owner_of
 
@@ -41,7 +41,7 @@ class Store:
 
     def __init__(self, network: str, parent: int, directory: int) -> None:
         self._fd = directory
-        self._place = Place(directory, parent, f".{network}.new")
+        self._location = Location(directory, parent, f".{network}.new")
         self._index = Index(os.readlink(f"/proc/self/fd/{directory}"), directory)
         self._changed = False
 
@@ -144,7 +144,7 @@ class Store:
 
         Returns None when every candidate is taken and alive.
         """
-        with Draft(self._place, owner.content) as draft:
+        with Draft(self._location, owner.content) as draft:
             taken: set[str] = set()
             for tries, address in enumerate(candidates()):
                 name = str(address)
@@ -194,7 +194,7 @@ class Store:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fd)
         if address is not None:
-            with Draft(self._place, text) as draft:
+            with Draft(self._location, text) as draft:
                 draft.publish(name)
 
     def _overwrite(self, name: str, text: bytes) -> bool:

@@ -161,12 +161,12 @@ def _refuse_duplicates(stdin: bytes) -> None:
     whole = json_text.loads(stdin.decode("utf-8", "replace"), pairs=tuple)
     args = [inner for key, inner in _members(whole) if key.casefold() == "args"]
     named = [v for inner in args for k, v in _members(inner) if k.casefold() == "cni"]
-    for place, objects in (("sysctl", [whole]), ("args.cni.sysctl", named)):
+    for where, objects in (("sysctl", [whole]), ("args.cni.sysctl", named)):
         seen: set[str] = set()
         for key in (name for each in objects for name in _parameters(each)):
             if key in seen:
                 cause = f"duplicated sysctl keys are not allowed: {key}"
-                raise invalid_key(place, cause)
+                raise invalid_key(where, cause)
             seen.add(key)
 
 
