@@ -15,12 +15,14 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from cni_common.attachment.part import Part
     from cni_common.naming import Attachment
     from cni_common.shapes import Shape, Table
     from cni_common.spec.result import Result
+
+    P = TypeVar("P", bound=Part)
 
 _VERSION = "1.1.0"  # has every field of a result
 FORMAT = 2  # 1 had a form of its own for each plugin (before.py)
@@ -165,6 +167,15 @@ def others(plugin: str, attachment: Attachment) -> Iterator[tuple[Attachment, Re
     for other in of_plugin(plugin):
         if other[0] != attachment:
             yield other
+
+
+def parts_of_others(plugin: str, attachment: Attachment, kind: type[P]) -> Iterator[P]:
+    """Yield the parts of `kind` that other attachments have; for what is rare only.
+
+    An ADD that fails looks here what others rely on; `shared` is for what each DEL asks.
+    """
+    for _, other in others(plugin, attachment):
+        yield from (part for part in other.parts if isinstance(part, kind))
 
 
 def of_plugin(plugin: str) -> Iterator[tuple[Attachment, Record]]:

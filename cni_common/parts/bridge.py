@@ -172,8 +172,5 @@ def _revert(node: Node, before: Link, accepted: str | None) -> None:
 
 def _is_needed(node: Node, name: str) -> bool:
     """Tell whether another attachment has a port on the bridge `name`."""
-    return any(
-        isinstance(part, Bridge) and part.name == name
-        for _, other in record.others(node.plugin, node.attachment)
-        for part in other.parts
-    )
+    others = record.parts_of_others(node.plugin, node.attachment, Bridge)
+    return any(other.name == name for other in others)

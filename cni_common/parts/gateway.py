@@ -199,13 +199,9 @@ class Gateway(Part):
 
     def _needed_by_others(self, node: Node) -> set[IPInterface]:
         """Return the gateways on this bridge that other attachments rely on."""
-        return {
-            address
-            for _, other in record.others(node.plugin, node.attachment)
-            for part in other.parts
-            if isinstance(part, Gateway) and part.bridge == self.bridge
-            for address in part.addresses
-        }
+        others = record.parts_of_others(node.plugin, node.attachment, Gateway)
+        here = (other.addresses for other in others if other.bridge == self.bridge)
+        return {address for addresses in here for address in addresses}
 
 
 def _different(link: Link, new: IPInterface, other: IPInterface) -> CNIError:

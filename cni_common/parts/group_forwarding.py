@@ -54,12 +54,11 @@ class GroupForwarding(Part):
     def _restore(self, node: Node, before: int) -> None:
         """Restore the mask as it was `before`, if no other attachment relies on it."""
         with state.lock(f"bridge-{self.bridge}"):
-            others = record.others(node.plugin, node.attachment)
-            if links.get(node.host, self.bridge) and not any(
-                isinstance(part, GroupForwarding) and part.bridge == self.bridge
-                for _, other in others
-                for part in other.parts
-            ):
+            others = record.parts_of_others(
+                node.plugin, node.attachment, GroupForwarding
+            )
+            needed = any(other.bridge == self.bridge for other in others)
+            if not needed and links.get(node.host, self.bridge):
                 _set(node, self.bridge, before)
 
 
