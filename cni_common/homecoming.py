@@ -98,7 +98,7 @@ def _from_container(
         # By name it is found that a killed ADD or DEL has left on its way.
         names = (owner.ifname, device.name)
         for link in _candidates(inside, (device.index, device.host_index), names):
-            if device.is_this(link, identities.of_link(inside, link)):
+            if device.is_this(link, identities.read(inside, link)):
                 kept = device.alternative_names
                 return move_out(host, inside, link, device.name, kept)
     return None
@@ -132,7 +132,7 @@ def _is_back(device: SavedDevice, link: Link, host: Netlink) -> bool:
 
     A container cannot have put a virtual link there, so its alias may be believed.
     """
-    identity = identities.of_link(host, link)
+    identity = identities.read(host, link)
     if identity.is_hardware or device.identity.is_hardware:
         return device.is_this(link, identity)
     if identity.kind != device.identity.kind:

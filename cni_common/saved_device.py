@@ -153,7 +153,7 @@ def _camel(document: dict[str, Any]) -> dict[str, Any]:
 
 def moved(device: SavedDevice, inside: Netlink, link: Link) -> SavedDevice:
     """Return `device` with what tells it, now that it is `link` in the container."""
-    identity = identities.of_link(inside, link)
+    identity = identities.read(inside, link)
     return replace(device, index=link.index, identity=identity)
 
 
@@ -167,7 +167,7 @@ def save(host: Netlink, link: Link) -> SavedDevice:
     ]
     # Who has no address has hardly a route; the tables of a host are long.
     through = routes.of_link(host, link) if held and link.is_up else []
-    identity = identities.of_link(host, link)
+    identity = identities.read(host, link)
     return SavedDevice(
         link.name,
         link.mac,

@@ -172,7 +172,7 @@ def others(plugin: str, attachment: Attachment) -> Iterator[tuple[Attachment, Re
 def parts_of_others(plugin: str, attachment: Attachment, kind: type[P]) -> Iterator[P]:
     """Yield the parts of `kind` that other attachments have; for what is rare only.
 
-    An ADD that fails looks here what others rely on; `shared` is for what each DEL asks.
+    An ADD that fails looks here what others rely on; each DEL asks `shared`.
     """
     for _, other in others(plugin, attachment):
         yield from (part for part in other.parts if isinstance(part, kind))

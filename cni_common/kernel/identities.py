@@ -76,7 +76,7 @@ class _Answer:
         )
 
 
-def of_link(netlink: Netlink, link: Link) -> Identity:
+def read(netlink: Netlink, link: Link) -> Identity:
     """Return what `link` is. Raises Code.INTERNAL."""
     return _ask(netlink, link).identity
 

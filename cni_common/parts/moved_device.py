@@ -99,5 +99,5 @@ class MovedDevice(Part):
             links.set_alias(node.container, self.inside, self.device.name)
 
     def _is_it(self, node: Node, link: Link) -> bool:
-        identity = identities.of_link(node.container, link)
+        identity = identities.read(node.container, link)
         return self.device is None or self.device.is_this(link, identity)

@@ -42,7 +42,7 @@ class Choice:
         return devices.driver(self.directory) in USERSPACE_DRIVERS
 
 
-def of(conf: HostDeviceConf) -> Choice:
+def choose(conf: HostDeviceConf) -> Choice:
     """Return what `conf` means, whose keys are valid; raises Code.INTERNAL for none."""
     if conf.device_id:
         return _by_device_id(str(conf.device_id))
@@ -93,7 +93,7 @@ def may_be(conf: HostDeviceConf, found: Link, parent: str, names: set[str]) -> b
     `parent` is the device behind it as `identities` tells it, `names` are those it
     has. Raises Code.INTERNAL or Code.INVALID_CONFIG for a `conf` that means nothing.
     """
-    chosen = of(conf)
+    chosen = choose(conf)
     if chosen.device:
         return chosen.device in names
     if chosen.mac:

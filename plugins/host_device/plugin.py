@@ -40,7 +40,7 @@ class Facts:
 def facts(node: Node, request: Request, conf: HostDeviceConf) -> Facts:
     """Return the device that is meant; raises Code.INTERNAL."""
     del request
-    chosen = choice.of(conf)
+    chosen = choice.choose(conf)
     if chosen.without_link:
         return Facts(without_link=True, pci_id=chosen.pci_id)
     link = node.see(choice.link(node.host, chosen))
@@ -52,7 +52,8 @@ def told(known: Told) -> Facts:
     moved = known.part("moved_device")
     if known.noted is None:
         return Facts(
-            without_link=choice.of(known.conf).without_link, mac=known.end.mac.lower()
+            without_link=choice.choose(known.conf).without_link,
+            mac=known.end.mac.lower(),
         )
     return Facts(
         device=moved.device if moved else None,
@@ -81,7 +82,7 @@ def ready(request: Request, conf: HostDeviceConf) -> None:
     """Raise Code.INTERNAL unless the device is here, if it is known before ADD."""
     del request
     if conf.names_device:
-        chosen = choice.of(conf)
+        chosen = choice.choose(conf)
         if not chosen.without_link:
             with Netlink() as host:
                 choice.link(host, chosen)

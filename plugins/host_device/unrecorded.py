@@ -33,7 +33,7 @@ def bring_back(node: Node, conf: HostDeviceConf) -> None:
         link = links.get(inside, node.attachment.ifname)
         if link is None or not _is_name(link.alias):
             return
-        identity = identities.of_link(inside, link)
+        identity = identities.read(inside, link)
         names = {link.alias, *identities.alternative_names(inside, link)}
         if not _is_meant(conf, link, identity, names):
             return
