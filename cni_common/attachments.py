@@ -56,6 +56,12 @@ def read(plugin: str, attachment: Attachment, table: Table) -> dict[str, Any] | 
     return found[1] if found else None
 
 
+def distrust(plugin: str, attachment: Attachment, cause: str) -> None:
+    """Tell the administrator that the record is passed over, and why."""
+    directory = _directory(plugin, attachment.network)
+    state.distrust(directory, _file(attachment), cause)
+
+
 def exists(plugin: str, attachment: Attachment) -> bool:
     """Tell whether there is a record, be it damaged."""
     directory = _directory(plugin, attachment.network)

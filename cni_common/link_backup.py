@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from cni_common import readiness, shapes, trusted_path
 from cni_common.spec import json_text
@@ -80,7 +80,11 @@ def delete(directory: str, owner: Attachment) -> None:
     """
     name = _name(owner)
     try:
-        with suppress(*_NOT_OURS), _opened(directory) as dir_fd:
+        with ExitStack() as opened:
+            try:
+                dir_fd = opened.enter_context(_opened(directory))
+            except _NOT_OURS:
+                return
             for each in (f".{name}", name):
                 with suppress(FileNotFoundError):
                     os.unlink(each, dir_fd=dir_fd)

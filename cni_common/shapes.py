@@ -32,6 +32,8 @@ _NUMBER_MAX = 2**63
 def text(value: object) -> str:
     """Return a text without the byte that ends one in the kernel."""
     if isinstance(value, str) and "\0" not in value and len(value) <= _TEXT_MAX:
+        if not value.isascii():
+            value.encode("utf-8", "surrogateescape")  # a ValueError for what is none
         return value
     raise _unlike("a text", value)
 
@@ -80,6 +82,13 @@ def number(value: object) -> int:
     if type(value) is int and 0 <= value < _NUMBER_MAX:
         return value
     raise _unlike("a number", value)
+
+
+def version(value: object) -> int:
+    """Return an IP version."""
+    if type(value) is int and value in {4, 6}:
+        return value
+    raise _unlike("an IP version", value)
 
 
 def bits(count: int) -> Shape:

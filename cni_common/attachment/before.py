@@ -6,7 +6,9 @@ A node changes its plugins with containers running.
 
 from __future__ import annotations
 
-from cni_common import shapes
+from cni_common import attachments, shapes
+from cni_common.attachment import record
+from cni_common.attachment.record import Record
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -19,26 +21,32 @@ if TYPE_CHECKING:
 
     Parts = Callable[[Attachment, dict[str, Any]], tuple[Part, ...]]
 
+_OF_ALL: Table = {
+    "netns": (shapes.text, shapes.REQUIRED),
+    "netnsIdentity": (shapes.text, shapes.REQUIRED),
+    "ipam": (shapes.text, ""),
+    "complete": (shapes.flag, False),
+}
 _PAIR: Table = {
-    "hostVeth": (shapes.link, ""),
-    "hostMac": (shapes.mac, ""),
-    "masquerade": (shapes.listed(shapes.network), ()),
-    "routes": (shapes.listed(shapes.ROUTE), ()),
+    "hostVeth": (shapes.link, shapes.REQUIRED),
+    "hostMac": (shapes.mac, shapes.REQUIRED),
+    "masquerade": (shapes.listed(shapes.network), shapes.REQUIRED),
+    "routes": (shapes.listed(shapes.ROUTE), shapes.REQUIRED),
 }
 _BRIDGE: Table = {
     **_PAIR,
-    "bridge": (shapes.link, ""),
-    "spoofcheck": (shapes.flag, False),
-    "duplicates": (shapes.flag, False),
-    "gateways": (shapes.listed(shapes.interface), ()),
+    "bridge": (shapes.link, shapes.REQUIRED),
+    "spoofcheck": (shapes.flag, shapes.REQUIRED),
+    "duplicates": (shapes.flag, shapes.REQUIRED),
+    "gateways": (shapes.listed(shapes.interface), shapes.REQUIRED),
 }
 _MACVLAN: Table = {
-    "master": (shapes.link, ""),
-    "mac": (shapes.mac, ""),
-    "inside": (shapes.flag, False),
-    "index": (shapes.number, 0),
+    "master": (shapes.link, shapes.REQUIRED),
+    "mac": (shapes.mac, shapes.REQUIRED),
+    "inside": (shapes.flag, shapes.REQUIRED),
+    "index": (shapes.number, 0),  # known only when the link is made
 }
-_ROUTES: Table = {"routes": (shapes.listed(shapes.ROUTE), ())}
+_ROUTES: Table = {"routes": (shapes.listed(shapes.ROUTE), shapes.REQUIRED)}
 
 
 def _rate_and_burst(value: object) -> tuple[int, int]:
@@ -48,19 +56,19 @@ def _rate_and_burst(value: object) -> tuple[int, int]:
 
 _LIMIT = shapes.optional(_rate_and_burst)
 _BANDWIDTH: Table = {
-    "hostVeth": (shapes.link, ""),
-    "index": (shapes.number, 0),
-    "mtu": (shapes.number, 0),
-    "ifbs": (shapes.listed(shapes.link), ()),
-    "ifbMac": (shapes.mac, ""),
-    "addsIngress": (shapes.flag, True),
+    "hostVeth": (shapes.link, shapes.REQUIRED),
+    "index": (shapes.number, shapes.REQUIRED),
+    "mtu": (shapes.number, shapes.REQUIRED),
+    "ifbs": (shapes.listed(shapes.link), shapes.REQUIRED),
+    "ifbMac": (shapes.mac, shapes.REQUIRED),
+    "addsIngress": (shapes.flag, shapes.REQUIRED),
     "limits": (
         shapes.table(
             {
-                "ingress": (_LIMIT, None),
-                "egress": (_LIMIT, None),
-                "subnets": (shapes.listed(shapes.network), ()),
-                "only": (shapes.flag, False),
+                "ingress": (_LIMIT, shapes.REQUIRED),
+                "egress": (_LIMIT, shapes.REQUIRED),
+                "subnets": (shapes.listed(shapes.network), shapes.REQUIRED),
+                "only": (shapes.flag, shapes.REQUIRED),
             }
         ),
         shapes.REQUIRED,
@@ -68,10 +76,10 @@ _BANDWIDTH: Table = {
 }
 
 _TUNING: Table = {
-    "index": (shapes.number, 0),
-    "dataDir": (shapes.directory, ""),
-    "link": (shapes.settings, {}),
-    "sysctl": (shapes.mapped(shapes.parameter, shapes.text), {}),
+    "index": (shapes.number, shapes.REQUIRED),
+    "dataDir": (shapes.directory, shapes.REQUIRED),
+    "link": (shapes.settings, shapes.REQUIRED),
+    "sysctl": (shapes.mapped(shapes.parameter, shapes.text), shapes.REQUIRED),
 }
 
 
@@ -188,11 +196,8 @@ def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
 TABLES: dict[str, Table] = {
     "bandwidth": _BANDWIDTH,
     "bridge": _BRIDGE,
-    "host-device": {**_ROUTES, "own": (_device, None)},
-    "macvlan": {
-        **_ROUTES,
-        "own": (shapes.table(_MACVLAN), shapes.members({}, _MACVLAN)),
-    },
+    "host-device": {**_ROUTES, "own": (_device, shapes.REQUIRED)},
+    "macvlan": {**_ROUTES, "own": (shapes.table(_MACVLAN), shapes.REQUIRED)},
     "ptp": _PAIR,
     "tuning": _TUNING,
 }
@@ -204,3 +209,24 @@ PARTS: dict[str, Parts] = {
     "ptp": _ptp,
     "tuning": _tuning,
 }
+
+
+def read(plugin: str, attachment: Attachment, *, with_result: bool) -> Record | None:
+    """Return the record, or None where it is damaged, which is told.
+
+    A later one that has lost its format lacks what these have.
+    """
+    table = TABLES.get(plugin, {"format": (shapes.number, shapes.REQUIRED)})
+    found = attachments.read(plugin, attachment, {**_OF_ALL, **table})
+    if found is None:
+        return None
+    routes = {"routes": list(found.get("routes", ()))}
+    return Record(
+        netns=found["netns"],
+        netns_identity=found["netnsIdentity"],
+        ipam=found["ipam"],
+        parts=PARTS[plugin](attachment, found),
+        complete=found["complete"],
+        result=record.result(routes) if with_result else None,
+        before=True,
+    )

@@ -252,6 +252,7 @@ _SHAPES: dict[str, Shape] = {
     "Parameters": shapes.mapped(shapes.parameter, shapes.text),
     "Settings": shapes.settings,
     "tuple[LinkName, ...]": shapes.listed(shapes.link),
+    "tuple[IPVersion, ...]": shapes.listed(shapes.version),
     "tuple[int, ...]": shapes.listed(shapes.bits(32)),
     "tuple[str, ...]": shapes.listed(shapes.text),
     "tuple[IPInterface, ...]": shapes.listed(shapes.interface),
@@ -262,6 +263,7 @@ _SHAPES: dict[str, Shape] = {
 if TYPE_CHECKING:
     Bits32 = int  # what an attribute of netlink can hold
     Directory = str
+    IPVersion = int
     LinkName = str
     Mac = str
     Parameters = dict[str, str]

@@ -7,7 +7,7 @@ complete tells of an ADD that was killed.
 
 from __future__ import annotations
 
-from cni_common import attachments, shapes
+from cni_common import attachments, parts, shapes
 from cni_common.attachment import part
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
@@ -54,7 +54,8 @@ class Record:
         return self.complete or self.before
 
 
-def _result(value: object) -> Result | None:
+def result(value: object) -> Result | None:
+    """Return what ADD answered, if it did; raises ValueError for what is no result."""
     from cni_common.spec.result import Result  # noqa: PLC0415 - models are expensive
 
     try:
@@ -73,12 +74,12 @@ def _format(value: object) -> int:
 def _removed(value: object) -> tuple[Part, ...]:
     """Return those of the parts that the end of an attachment is about.
 
-    The others are not even imported.
+    The others are not even imported. Which they are the record does not decide.
     """
     return tuple(
         part.read(item)
         for item in shapes.listed(shapes.mapping)(value)
-        if item.get("removed") is not False
+        if shapes.text(item.get("part")) not in parts.LASTING
     )
 
 
@@ -94,25 +95,30 @@ def _of_kinds(wanted: Callable[[type[Part]], bool]) -> Shape:
     return read
 
 
+_MISSING = object()  # what a record of before has in another form
 _TABLE: Table = {
     "format": (_format, 1),
-    "netns": (shapes.text, ""),
-    "netnsIdentity": (shapes.text, ""),
-    "ipam": (shapes.text, ""),
-    "complete": (shapes.flag, False),
-    "asked": (shapes.text, ""),
+    "netns": (shapes.text, _MISSING),
+    "netnsIdentity": (shapes.text, _MISSING),
+    "ipam": (shapes.text, _MISSING),
+    "complete": (shapes.flag, _MISSING),
+    "asked": (shapes.text, _MISSING),
 }
-_PARTS_OF = (shapes.listed(part.read), ())
+
+
+def _with(shape: Shape) -> Table:
+    return {**_TABLE, "parts": (shape, _MISSING)}
+
+
+_PARTS: Table = _with(shapes.listed(part.read))
 _WHOLE: Table = {
-    **_TABLE,
-    "parts": _PARTS_OF,
-    "former": _PARTS_OF,
-    "result": (_result, None),
+    **_PARTS,
+    "former": (shapes.listed(part.read), ()),
+    "result": (result, _MISSING),
 }
-_PARTS: Table = {**_TABLE, "parts": _WHOLE["parts"]}
-_VISIBLE: Table = {**_TABLE, "parts": (_of_kinds(lambda kind: kind.is_visible()), ())}
-_RULES: Table = {**_TABLE, "parts": (_of_kinds(lambda kind: kind.in_rules), ())}
-_FOR_REMOVAL: Table = {**_TABLE, "parts": (_removed, ()), "former": (_removed, ())}
+_VISIBLE: Table = _with(_of_kinds(lambda kind: kind.is_visible()))
+_RULES: Table = _with(_of_kinds(lambda kind: kind.in_rules))
+_FOR_REMOVAL: Table = {**_with(_removed), "former": (_removed, ())}
 
 
 def write(plugin: str, attachment: Attachment, record: Record) -> None:
@@ -124,11 +130,11 @@ def write(plugin: str, attachment: Attachment, record: Record) -> None:
         "ipam": record.ipam,
         "complete": record.complete,
         "asked": record.asked,
-        "parts": [_document(each) for each in record.parts],
+        "parts": [each.document() for each in record.parts],
         "result": _told(record.result),
     }
     if record.former:
-        document["former"] = [_document(each) for each in record.former]
+        document["former"] = [each.document() for each in record.former]
     attachments.write(plugin, attachment, document)
 
 
@@ -194,34 +200,26 @@ def _read(plugin: str, attachment: Attachment, table: Table) -> Record | None:
 def _record(
     plugin: str, attachment: Attachment, document: dict[str, Any]
 ) -> Record | None:
-    parts, result = document["parts"], document.get("result")
+    """Return the record, or None where it is not whole, which is told."""
     if document["format"] < FORMAT:
         from cni_common.attachment import before  # noqa: PLC0415 - of a former release
 
-        former = attachments.read(plugin, attachment, before.TABLES[plugin])
-        if former is None:
-            return None
-        parts = before.PARTS[plugin](attachment, former)
-        if "result" in document:
-            result = _result({"routes": list(former.get("routes", ()))})
+        return before.read(plugin, attachment, with_result="result" in document)
+    missing = [key for key, value in document.items() if value is _MISSING]
+    if missing:
+        attachments.distrust(plugin, attachment, f"{missing[0]}: it is missing")
+        return None
     return Record(
         netns=document["netns"],
         netns_identity=document["netnsIdentity"],
         ipam=document["ipam"],
-        parts=parts,
+        parts=document["parts"],
         former=document.get("former", ()),
         complete=document["complete"],
         asked=document["asked"],
-        result=result,
-        before=document["format"] < FORMAT,
+        result=document.get("result"),
     )
 
 
 def _told(result: Result | None) -> dict[str, Any]:
     return result.document(_VERSION) if result else {}
-
-
-def _document(each: Part) -> dict[str, Any]:
-    return (
-        each.document() if each.is_removed() else each.document() | {"removed": False}
-    )

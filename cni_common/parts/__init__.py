@@ -3,3 +3,20 @@
 
 A module defines one subclass of `attachment.part.Part`. A record names the module.
 """
+
+# What the end of an attachment has nothing to do about: it goes with another part, or
+# stays because it is the network's. Told here, so that DEL need not import them.
+LASTING = frozenset(
+    {
+        "addresses",
+        "announced",
+        "bridge",
+        "forwarded",
+        "gateway",
+        "group_forwarding",
+        "host_routed",
+        "not_the_hosts",
+        "port_flags",
+        "port_vlans",
+    }
+)

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cni_common.attachment.node import Node
+    from cni_common.attachment.part import IPVersion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forwarded(Part):
     """Packets of the IP `versions` (4, 6) are forwarded by the host."""
 
-    versions: tuple[int, ...]
+    versions: tuple[IPVersion, ...]
 
     follows_lease = True
 

@@ -6,14 +6,19 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import shutil
+from math import nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import chains
 import pytest
 from chains import ALONE, CHAIN, VALID, Container
+from choosing import WHOLE as WHOLE_WALK
 from lab import need
-from pictures import files
+from netns.cnipy.helpers import Desk
+from pictures import files, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
 
 DEEP: Any = json.loads("[" * 500 + "]" * 500)
 WRONG = (None, -7, "\0wrong", ["x"], {"x": "y"}, DEEP, 2**70, True, 1.5)
+VALUES = (None, True, False, -7, 5, 2**70, 1.5, nan, "", "\0", "\ud800", "x", [], {})
+VALUES += (["x"], [{}], {"x": "y"}, DEEP)
+RELEASES = Path(__file__).parents[2] / "releases"
 ROOM = "/run/cni/cnipy/"
 
 
@@ -94,6 +102,33 @@ def damages(content: bytes) -> Iterator[Damage]:
         for _ in range(2):
             text = json.dumps(replaced(document, path, next(wrong)))
             yield written(text.encode())
+
+
+def mutated(content: bytes) -> Iterator[str]:
+    """Yield the document with each value another, with each key missing or twice."""
+    document = json.loads(content)
+    for path in members(document):
+        for value in VALUES:
+            yield json.dumps(replaced(document, path, value))
+        if path and isinstance(path[-1], str):
+            above = document
+            for key in path[:-1]:
+                above = above[key]
+            rest = {key: value for key, value in above.items() if key != path[-1]}
+            renamed = {**rest, path[-1].swapcase(): above[path[-1]]}
+            for other in (rest, renamed, {**above, "removed": False}):
+                yield json.dumps(replaced(document, path[:-1], other))
+    text = json.dumps(document)
+    for key in document:
+        for value in ("null", "1", "[]", "{}", '""'):
+            yield f'{{"{key}": {value}, {text[1:]}'
+            yield f'{text[:-1]}, "{key}": {value}}}'
+
+
+def some(texts: Iterator[str]) -> list[str]:
+    """Return a part of the texts, the same in each run, or all of them."""
+    every = list(texts)
+    return every if WHOLE_WALK else random.Random(len(every)).sample(every, 60)
 
 
 def whole(answer: Answer) -> None:
@@ -167,6 +202,105 @@ def test_no_call_breaks_over_a_damaged_record(
                 one.delete(*earlier)
                 one.add(*earlier)
             one.add(plugin)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plugin", [*CHAIN, *ALONE])
+def test_no_call_breaks_over_another_record(
+    pair: tuple[Container, Container], host: Host, cni: Cni, tmp_path: Path, plugin: str
+) -> None:
+    """CHECK, GC, DEL, `cnipy show` and `repair` answer with one error, or do it."""
+    one, other = pair
+    desk = Desk(host, cni, tmp_path)
+    earlier = CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ()
+    one.add(*earlier, plugin)
+    network = chains.conf(plugin, 1)["name"]
+    path = f"{ROOM}{plugin}/{network}/c1@{one.ifname(plugin)}"
+    with open(path, "rb") as file:
+        content = file.read()
+    texts = some(mutated(content))
+    for number, text in enumerate(texts):
+        written(text.encode())(path)
+        whole(one.call("CHECK", plugin))
+        for words in (("show",), ("show", "--json"), ("repair",)):
+            status, _, stderr = desk(*words)
+            assert "Traceback" not in stderr, (text, stderr)
+            assert status in {0, 1}, (text, words)
+        if plugin == "host-device":
+            continue  # it comes back by a name that the record tells
+        whole(gc(plugin, other) if number % 2 else one.call("DEL", plugin))
+        whole(one.call("DEL", plugin))
+        remove(path)
+        one.delete(*earlier)
+        one.call("DEL", plugin)
+        one.add(*earlier, plugin)
+    one.delete(plugin)
+    for number, text in enumerate(texts):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        written(text.encode())(path)
+        whole(gc(plugin, other) if number % 2 else one.call("DEL", plugin))
+
+
+def released(plugin: str) -> list[bytes]:
+    """Return the records of a plugin that releases have left."""
+    found = []
+    for recording in sorted(RELEASES.glob("*/*.json")):
+        files = json.loads(recording.read_text())["world"]["files"]
+        path = f"{ROOM}{plugin}/net/c1@eth0"
+        found += [files[path][1].encode()] if path in files else []
+    return found
+
+
+@pytest.mark.parametrize("plugin", sorted({*CHAIN, *ALONE} - {"firewall"}))
+def test_no_call_breaks_over_another_record_of_a_release(
+    host: Host, cni: Cni, tmp_path: Path, plugin: str
+) -> None:
+    """DEL, GC and `cnipy show` answer with one error, or do it."""
+    chains.prepare(host)
+    one, desk = Container(cni, host.space(), 1), Desk(host, cni, tmp_path)
+    path = f"{ROOM}{plugin}/net/c1@eth0"
+    texts = [text for content in released(plugin) for text in mutated(content)]
+    assert texts
+    for number, text in enumerate(some(iter(texts))):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        written(text.encode())(path)
+        assert "Traceback" not in desk("show")[2], text
+        verb = "GC" if number % 2 else "DEL"
+        document = {**chains.conf(plugin, 1), "name": "net", VALID: []}
+        options = {} if verb == "GC" else {"netns": one.space, "container_id": "c1"}
+        whole(cni(plugin, verb, document, **options))
+
+
+DELETED = ("format", "parts", "ipam", "netns", "netnsIdentity", "complete", "removed")
+
+
+@pytest.mark.parametrize("key", DELETED)
+@pytest.mark.parametrize("plugin", ["bridge", "tuning", "bandwidth", *ALONE])
+def test_record_that_lacks_a_key_is_told_and_nothing_stays(
+    pair: tuple[Container, Container], plugin: str, key: str
+) -> None:
+    """It is no empty one; nor do parts stay that say of themselves that they do."""
+    one, _ = pair
+    earlier = CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ()
+    one.add(*earlier, plugin)
+    one.delete(plugin)  # a bridge, and forwarding, stay
+    before = picture(one.space)
+    one.add(plugin)
+    network = chains.conf(plugin, 1)["name"]
+    path = f"{ROOM}{plugin}/{network}/c1@{one.ifname(plugin)}"
+    with open(path, encoding="utf-8") as file:
+        document = json.load(file)
+    if key == "removed":
+        document["parts"] = [{**part, key: False} for part in document["parts"]]
+    else:
+        del document[key]
+    written(json.dumps(document).encode())(path)
+    answer = one.call("DEL", plugin)
+    assert answer.status == 0, answer.stdout
+    assert ("it is missing" in answer.stderr) == (key != "removed"), answer.stderr
+    if key == "removed" or plugin not in {"tuning", "host-device"}:
+        assert picture(one.space) == before
+    assert not os.path.lexists(path)
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "pipe", "link", "bytes"])
