@@ -38,7 +38,7 @@ RELEASE = "1.9.1"
 REGISTER: dict[str, Entry] = {
     "bandwidth": {"kinds": ("egress_limit",), "since": "0.3.0"},
     "bridge": {},
-    "dnsname": {"detach": True, "release": "1.3.1"},  # has a repository of its own
+    "dnsname": {"kinds": ("names",), "release": "1.3.1"},  # has a repository of its own
     "firewall": {"detach": True, "since": "0.4.0"},
     "host-device": {},
     "host-local": {"detach": True, "records": False},

@@ -75,6 +75,12 @@ _BANDWIDTH: Table = {
     ),
 }
 
+_DNSNAME: Table = {
+    "names": (shapes.listed(shapes.word), shapes.REQUIRED),
+    "addresses": (shapes.listed(shapes.address), shapes.REQUIRED),
+    "servers": (shapes.listed(shapes.address), shapes.REQUIRED),
+}
+
 _TUNING: Table = {
     "index": (shapes.number, shapes.REQUIRED),
     "dataDir": (shapes.directory, shapes.REQUIRED),
@@ -173,6 +179,14 @@ def _bandwidth(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...
     return tuple(parts)
 
 
+def _dnsname(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.name_server import NameServer  # noqa: PLC0415 - as above
+    from cni_common.parts.names import Names  # noqa: PLC0415 - likewise
+
+    names = Names(**{key: noted[key] for key in _DNSNAME})
+    return (NameServer(network=attachment.network), names)
+
+
 def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.link_settings import LinkSettings  # noqa: PLC0415 - as above
     from cni_common.parts.sysctl import Sysctl  # noqa: PLC0415 - likewise
@@ -196,6 +210,7 @@ def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
 TABLES: dict[str, Table] = {
     "bandwidth": _BANDWIDTH,
     "bridge": _BRIDGE,
+    "dnsname": _DNSNAME,
     "host-device": {**_ROUTES, "own": (_device, shapes.REQUIRED)},
     "macvlan": {**_ROUTES, "own": (shapes.table(_MACVLAN), shapes.REQUIRED)},
     "ptp": _PAIR,
@@ -204,6 +219,7 @@ TABLES: dict[str, Table] = {
 PARTS: dict[str, Parts] = {
     "bandwidth": _bandwidth,
     "bridge": _bridge,
+    "dnsname": _dnsname,
     "host-device": _host_device,
     "macvlan": _macvlan,
     "ptp": _ptp,

@@ -131,7 +131,8 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
     noted = record.read(scheme.name, attachment)
     with Node(attachment, scheme.name, request=request) as node:
         facts = scheme.facts(node, request, wished, noted.parts if noted else ())
-        condition.require(node, scheme.plan(attachment, wished, facts))
+        planned = scheme.plan(attachment, wished, facts)
+        condition.require(node, condition.lasting(planned))
 
 
 def _same_namespace(node: Node, request: Request, noted: Record) -> Record | None:

@@ -249,12 +249,15 @@ _SHAPES: dict[str, Shape] = {
     "Mac": shapes.mac,
     "SavedDevice | None": _device,
     "Directory": shapes.directory,
+    "Word": shapes.word,
     "Parameters": shapes.mapped(shapes.parameter, shapes.text),
     "Settings": shapes.settings,
     "tuple[LinkName, ...]": shapes.listed(shapes.link),
     "tuple[IPVersion, ...]": shapes.listed(shapes.version),
     "tuple[int, ...]": shapes.listed(shapes.bits(32)),
     "tuple[str, ...]": shapes.listed(shapes.text),
+    "tuple[Word, ...]": shapes.listed(shapes.word),
+    "tuple[IPAddress, ...]": shapes.listed(shapes.address),
     "tuple[IPInterface, ...]": shapes.listed(shapes.interface),
     "tuple[IPNetwork, ...]": shapes.listed(shapes.network),
     "tuple[IP, ...]": shapes.listed(_ip),
@@ -268,6 +271,7 @@ if TYPE_CHECKING:
     Mac = str
     Parameters = dict[str, str]
     Settings = dict[str, shapes.Setting]
+    Word = str  # without white space
 
 
 def _plain(value: Any) -> Any:

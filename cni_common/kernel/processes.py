@@ -3,6 +3,7 @@
 
 A number can pass to another process at any time. A descriptor stays with one process,
 so what is found out while it is open is true of the process that gets the signal.
+It is sent without the module `signal`, whose enumerations are dear to import.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from _signal import pidfd_send_signal  # type: ignore[import-not-found]  # no stub
 from contextlib import contextmanager
 
 from cni_common.kernel import netns_identity
@@ -20,6 +22,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SIGHUP = 1
 _SIGKILL, _SIGTERM = 9, 15
 
 
@@ -73,10 +76,8 @@ class Process:
 
         Raises Code.IO_FAILURE.
         """
-        import signal  # noqa: PLC0415 - expensive, and few are sent one
-
         try:
-            signal.pidfd_send_signal(self.fd, number)
+            pidfd_send_signal(self.fd, number)
         except ProcessLookupError:
             return
         except OSError as error:

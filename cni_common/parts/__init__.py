@@ -15,6 +15,7 @@ LASTING = frozenset(
         "gateway",
         "group_forwarding",
         "host_routed",
+        "name_server",
         "not_the_hosts",
         "port_flags",
         "port_vlans",

@@ -3,138 +3,97 @@
 
 from __future__ import annotations
 
-from cni_common import attachments, previous
-from cni_common.naming import Attachment
-from cni_common.rollback import Gather, Rollback
-from cni_common.skel import Plugin
+from cni_common.attachment import chained
+from cni_common.attachment.chained import Scheme
+from cni_common.names import dnsmasq
+from cni_common.parts.name_server import NameServer
+from cni_common.parts.names import Names
+from cni_common.previous import required
 from cni_common.spec.errors import CNIError, Code
-from plugins.dnsname import answers, dnsmasq, inherited, place, record, server
+from cni_common.spec.values import replace
+from plugins import REGISTER
+from plugins.dnsname import location
 from plugins.dnsname.conf import DnsnameConf
-from plugins.dnsname.detach import detach, withdraw
-from plugins.dnsname.dnsmasq import Service
-from plugins.dnsname.record import Record
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from cni_common.attachment.chained import Parts
+    from cni_common.attachment.node import Node
+    from cni_common.naming import Attachment
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
-    from plugins.dnsname.place import Place
+    from plugins.dnsname.location import Facts
 
-CHAINED = "must be called as chained plugin"
+NAME = "dnsname"
 
 
-def add(request: Request, conf: DnsnameConf) -> Result:
-    """The container is found by its names, and asks for those of its neighbours.
+def wished(request: Request, conf: DnsnameConf) -> DnsnameConf:
+    """Return the configuration; raises Code.INVALID_CONFIG."""
+    conf.validate_for(request)
+    return conf
 
-    prevResult is handed on with the name servers and the domain in `dns`.
+
+def facts(node: Node, request: Request, conf: DnsnameConf, made: Parts) -> Facts:
+    """Return what CNI_ARGS and prevResult say; raises CNIError.
+
+    A runtime may leave out on CHECK what it said on ADD; the record knows it.
     """
-    result = previous.required(request, CHAINED)
-    conf.validate_for(request)
-    names = conf.names(request)
-    dnsmasq.find(request.env)
-    where = place.of(request, result)
-    request.log.step("wanted")
-    owner = Attachment.of(request)
-    noted = Record(tuple(names), where.addresses, where.servers)
-    with server.lock(), Rollback() as undo:
-        undo(server.restore, owner.network, server.service(owner.network), request.env)
-        undo(_put_back, owner, record.read(owner))
-        record.write(owner, noted)
-        server.publish(owner, noted.hosts(owner))
-        inherited.adopt(owner.network, conf.domain)
-        server.ensure(owner.network, _service(conf, where), request.env)
-        request.log.step("server")
-        answers.await_added(owner.network, noted)
-        request.log.step("answer")
-        return request.delivered(_with_servers(result, conf, where))
-
-
-def delete(request: Request, conf: DnsnameConf) -> None:
-    """No name leads to the attachment; the network's last one takes dnsmasq along."""
-    del conf
-    if not detach(request):
-        inherited.forget(request)
-
-
-def check(request: Request, conf: DnsnameConf) -> None:
-    """Raise, naming what is missing, unless the names are served as ADD left them."""
-    result = previous.required(request, CHAINED)
-    conf.validate_for(request)
-    where = place.of(request, result)
-    owner = Attachment.of(request)
-    noted = record.read(owner)
-    # A runtime may leave out on CHECK what it said on ADD; the record knows it.
+    found = location.find(request, conf.names(request), required(request))
+    if request.command != "CHECK":
+        return found
+    noted = next((each for each in made if isinstance(each, Names)), None)
     if (
         noted is None
-        or not set(conf.names(request)) <= set(noted.names)
-        or (noted.addresses, noted.servers) != (where.addresses, where.servers)
+        or not set(found.names) <= set(noted.names)
+        or (noted.addresses, noted.servers) != (found.addresses, found.servers)
     ):
-        msg = f"check names of {owner}: no record of what prevResult says"
+        msg = f"check names of {node.attachment}: no record of what prevResult says"
         raise CNIError(Code.INTERNAL, msg)
-    if server.published(owner) != noted.hosts(owner):
-        msg = f"check names of {owner}: file in {server.hosts_directory(owner.network)}"
-        raise CNIError(Code.INTERNAL, f"{msg} is missing or changed")
-    with server.running(owner.network) as process:
-        if process is None or not process.is_in_our_netns():
-            msg = f"check dnsmasq of network {owner.network}: not running"
-            raise CNIError(Code.INTERNAL, msg)
-    answers.check(owner.network, noted)
+    return replace(found, names=noted.names)
 
 
-def gc(request: Request, conf: DnsnameConf) -> None:
-    """No name leads to an attachment of this network that is not a valid one."""
-    del conf
-    valid = request.valid_attachments
-    if valid is None:
-        return
-    network = request.network
-    with Gather() as each:
-        for owner in attachments.stale(record.PLUGIN, network, valid, each):
-            each(withdraw, request, owner)
-        with server.lock():
-            each(server.collect, network, [Attachment(network, *key) for key in valid])
+def plan(attachment: Attachment, conf: DnsnameConf, known: Facts) -> Parts:
+    """Return the network's dnsmasq, and the names that it serves for the container."""
+    server = NameServer(
+        network=attachment.network,
+        links=known.links,
+        domain=conf.domain,
+        remote_servers=tuple(conf.remote_servers),
+    )
+    names, addresses, servers = known.names, known.addresses, known.servers
+    return (server, Names(names=names, addresses=addresses, servers=servers))
 
 
-def status(request: Request, conf: DnsnameConf) -> None:
-    """Raise unless ADD could start dnsmasq."""
-    conf.validate_for(request)
-    dnsmasq.check_watches(dnsmasq.find(request.env))
-
-
-def _service(conf: DnsnameConf, where: Place) -> Service:
-    return Service(where.links, conf.domain, tuple(map(str, conf.remote_servers)))
-
-
-def _put_back(owner: Attachment, noted: Record | None) -> None:
-    """Have served for `owner` what was served before a failed ADD."""
-    if noted is None:
-        server.withdraw(owner)
-        record.delete(owner)
-    else:
-        record.write(owner, noted)
-        server.publish(owner, noted.hosts(owner))
-
-
-def _with_servers(result: Result, conf: DnsnameConf, where: Place) -> Result:
+def told(node: Node, conf: DnsnameConf, parts: Parts, result: Result) -> Result:
     """Return `result` with our servers before its own: only they know the names."""
+    del node
+    served = [each for each in parts if isinstance(each, Names)]
+    servers = [str(server) for each in served for server in each.servers]
     given = result.dns
-    servers = [str(server) for server in where.servers]
-    search = given.search or []
+    search = [*(given.search or []), *([conf.domain] if conf.domain else [])]
     dns = {
-        "nameservers": list(dict.fromkeys(servers + (given.nameservers or []))),
-        "search": list(
-            dict.fromkeys([*search, conf.domain] if conf.domain else search)
-        ),
+        "nameservers": list(dict.fromkeys([*servers, *(given.nameservers or [])])),
+        "search": list(dict.fromkeys(search)),
     }
     return result.model_copy(update={"dns": given.model_copy(update=dns)})
 
 
-PLUGIN = Plugin(
-    record.PLUGIN,
-    conf=DnsnameConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
+def ready(request: Request, conf: DnsnameConf) -> None:
+    """Raise CNIError unless ADD could start dnsmasq."""
+    conf.validate_for(request)
+    dnsmasq.check_watches(dnsmasq.find(request.env))
+
+
+PLUGIN = chained.plugin(
+    Scheme(
+        name=NAME,
+        wished=wished,
+        facts=facts,
+        plan=plan,
+        told=told,
+        ready=ready,
+        kinds=REGISTER[NAME]["kinds"],
+        refusal="must be called as chained plugin",
+    ),
+    DnsnameConf,
 )

@@ -157,7 +157,7 @@ PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading"}
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
     "bandwidth": (SETNS, set(), SETNS),
     "bridge": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
-    "dnsname": ({*PROGRAMS, "pwd"}, {"enum", "signal"}, PROGRAMS),
+    "dnsname": ({*PROGRAMS, "pwd"}, set(), PROGRAMS),
     "firewall": ({"encodings", *RULES}, RULES, {"encodings", *RULES}),
     "host-device": ({*NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
     "host-local": (NAMES, NAMES, NAMES),

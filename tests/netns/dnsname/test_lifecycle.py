@@ -222,6 +222,10 @@ def test_changed_domain_starts_dnsmasq_anew(node: Names) -> None:
     assert one.ask("two.new.example") == Reply(0, [two.address])
     assert one.ask("one.dns.podman") == Reply(0, [one.address])
     assert one.ask("three.new.example") == Reply(NXDOMAIN, [])
+    node.call("CHECK", one)
+    node.call("ADD", one)
+    assert one.ask("three.dns.podman") == Reply(NXDOMAIN, [])
+    assert one.ask("two.new.example") == Reply(0, [two.address])
 
 
 def test_network_on_a_second_bridge_keeps_the_first(node: Names) -> None:

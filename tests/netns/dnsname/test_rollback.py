@@ -28,7 +28,7 @@ from pictures import picture
 
 from cni_common import state
 from cni_common.kernel import nft
-from plugins.dnsname import answers, dnsmasq
+from cni_common.names import answers, dnsmasq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

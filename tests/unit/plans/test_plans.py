@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from cni_common import saved_device
 from cni_common.attachment import chained
+from cni_common.names import host_names
 from cni_common.naming import Attachment
 from cni_common.spec.model import parse
 from cni_common.spec.request import Request
@@ -19,6 +21,7 @@ from launcher.loading import load
 from plugins import REGISTER
 from plugins.bandwidth import plugin as bandwidth
 from plugins.bridge import plugin as bridge
+from plugins.dnsname import location
 from plugins.host_device import plugin as host_device
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
@@ -44,6 +47,12 @@ FACTS: dict[str, Callable[[Any], object]] = {
         twice=conf.promisc_mode,
     ),
     "bandwidth": lambda _: bandwidth.Facts("veth1", 7, 1500, MAC),
+    "dnsname": lambda conf: location.Facts(
+        names=tuple(host_names.served(["web"], conf.domain)),
+        addresses=(ip_address("10.1.2.3"),),
+        links=("br0",),
+        servers=(ip_address("10.1.2.1"),),
+    ),
     "host-device": lambda conf: host_device.Facts(
         device=saved_device.read({"name": conf.device or "ens5"})
     ),

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from cni_common import naming, shapes, state
+from cni_common import shapes, state
 from cni_common.attachment import shared
 from cni_common.kernel import processes
+from cni_common.names import dnsmasq
+from cni_common.names.dnsmasq import Service
+from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, is_absence, of_os
-from plugins.dnsname import dnsmasq
-from plugins.dnsname.dnsmasq import Service
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cni_common.kernel.processes import Process
-    from cni_common.naming import Attachment
     from cni_common.shapes import Table
 
 ROOM = "dnsname-servers"
-_SERVICE, _HOSTS, _INHERITED = "service", "hosts", "inherited"
+ADOPTED = "inherited"  # the file of containers that Podman's plugin attached
+_SERVICE, _HOSTS = "service", "hosts"
 _TABLE: Table = {
-    "links": (shapes.listed(shapes.link), ()),
-    "domain": (shapes.word, ""),
-    "remoteServers": (shapes.listed(shapes.word), ()),
+    "links": (shapes.listed(shapes.link), shapes.REQUIRED),
+    "domain": (shapes.word, shapes.REQUIRED),
+    "remoteServers": (shapes.listed(shapes.address), shapes.REQUIRED),
 }
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
@@ -51,84 +51,61 @@ def lock() -> AbstractContextManager[None]:
 def service(network: str) -> Service | None:
     """Return what the network's dnsmasq was started for, or None if it was not."""
     document = state.read_table(_directory(network), _SERVICE, _TABLE)
-    if document is None:
-        return None
-    return Service(document["links"], document["domain"], document["remoteServers"])
+    return Service(*(document[key] for key in _TABLE)) if document else None
 
 
 def ensure(network: str, wanted: Service, env: Mapping[str, str]) -> None:
-    """Have dnsmasq running for `wanted`, and go on serving the links it serves.
+    """Ensure that dnsmasq runs for `wanted`: a dead one, or another, is started anew.
 
-    A dead one is started, one with another configuration is started anew. Raises
-    code 999.
+    Raises Code.INTERNAL.
     """
-    present = service(network)
-    if present is not None:
-        wanted = wanted.on_further(present.links)
-    with running(network) as process:
-        if process is not None and present == wanted and process.is_in_our_netns():
-            return
+    if service(network) == wanted and is_running(network):
+        return
     _stop(network)
     _start(network, wanted, dnsmasq.find(env))
 
 
-def restore(network: str, before: Service | None, env: Mapping[str, str]) -> None:
-    """Have the network served as it was before a failed ADD."""
-    if before is None or not is_used(network):
-        stop_if_unused(network)
-    elif service(network) != before:
-        _stop(network)
-        _start(network, before, dnsmasq.find(env))
+def file_of(attachment: Attachment) -> str:
+    """Return the name of the file in hosts/ that is the attachment's."""
+    # dnsmasq passes over names with certain characters, and a link's may have them.
+    return attachment.digest(_HOSTS)
 
 
-def publish(owner: Attachment, text: str) -> None:
-    """Have `text`, in the format of hosts(5), served for `owner`."""
-    directory = state.ensure_readable_directory(ROOM, _short(owner.network), _HOSTS)
-    state.write_text(directory, _file(owner), text, 0o644)
+def publish(network: str, file: str, text: str | None) -> None:
+    """Serve `text`, in the format of hosts(5), as the `file` of its owner.
 
-
-def published(owner: Attachment) -> str | None:
-    """Return what is served for `owner`, or None."""
-    return _content(owner.network, _file(owner))
-
-
-def publish_inherited(network: str, text: str) -> None:
-    """Have `text` served for containers that another plugin attached; empty: none."""
-    if text:
-        directory = state.ensure_readable_directory(ROOM, _short(network), _HOSTS)
-        state.write_text(directory, _INHERITED, text, 0o644)
+    None: serve no such file, and end dnsmasq if it was the last.
+    """
+    if text is None:
+        shared.let_go(_users(network), file)
+        _stop_if_unused(network)
     else:
-        _remove(network, _INHERITED)
-        stop_if_unused(network)
+        directory = state.ensure_readable_directory(ROOM, _short(network), _HOSTS)
+        state.write_text(directory, file, text, 0o644)
 
 
-def inherited(network: str) -> str | None:
-    """Return what is served for containers that another plugin attached, or None."""
-    return _content(network, _INHERITED)
+def published(network: str, file: str) -> str | None:
+    """Return what is served as `file`, or None."""
+    content = state.read_bytes(hosts_directory(network), file)
+    return None if content is None else content.decode("utf-8", "replace")
 
 
-def withdraw(owner: Attachment) -> None:
-    """Have nothing served for `owner`, and no dnsmasq if it was the last."""
-    shared.let_go(_users(owner.network), _file(owner))
-    stop_if_unused(owner.network)
-
-
-def collect(network: str, valid: Collection[Attachment]) -> None:
-    """Have nothing served on `network` but for the `valid` attachments; for GC."""
-    kept = {_file(owner) for owner in valid}
+def collect(network: str, valid: Collection[tuple[str, str]]) -> None:
+    """Serve nothing on `network` but for the `valid` attachments; for GC."""
+    kept = {file_of(Attachment(network, *identity)) for identity in valid}
     if valid:
         # Whose names those are cannot be told.
-        kept.add(_INHERITED)
+        kept.add(ADOPTED)
     for name in state.names(hosts_directory(network)):
         if name not in kept:
-            _remove(network, name)
-    stop_if_unused(network)
+            state.delete(hosts_directory(network), name)
+    _stop_if_unused(network)
 
 
-def stop_if_unused(network: str) -> None:
-    """Have no dnsmasq, and no file of it, if nothing is served on `network`."""
+def _stop_if_unused(network: str) -> None:
+    """End dnsmasq, and remove its files, if nothing is served on `network`."""
     directory = _directory(network)
-    _remove(network, ".unfinished")
+    state.delete(hosts_directory(network), ".unfinished")
     if is_used(network):
         return
     _stop(network)
@@ -141,26 +118,21 @@ def stop_if_unused(network: str) -> None:
 
 def is_used(network: str) -> bool:
     """Tell whether anything is served on `network`."""
-    inherited = os.path.join(hosts_directory(network), _INHERITED)
-    return shared.is_used(_users(network)) or os.path.lexists(inherited)
+    adopted_names = os.path.join(hosts_directory(network), ADOPTED)
+    return shared.is_used(_users(network)) or os.path.lexists(adopted_names)
 
 
-def reload(network: str) -> None:
-    """Have dnsmasq read all files again, if it has missed a change of one."""
+def is_running(network: str) -> bool:
+    """Tell whether the network's dnsmasq runs, in our network namespace."""
     with running(network) as process:
-        if process is not None:
-            process.send(signal.SIGHUP)
+        return process is not None and process.is_in_our_netns()
 
 
 @contextmanager
 def running(network: str) -> Iterator[Process | None]:
     """Yield the network's dnsmasq, or None when it does not run."""
     with processes.opened(_pid(network)) as process:
-        ours = process is not None and (
-            process.is_alive()
-            and dnsmasq.is_ours(process.arguments(), _configuration(network))
-        )
-        yield process if ours else None
+        yield process if _is_ours(process, _configuration(network)) else None
 
 
 def hosts_directory(network: str) -> str:
@@ -169,7 +141,7 @@ def hosts_directory(network: str) -> str:
 
 
 def _stop(network: str) -> None:
-    """Have no dnsmasq of `network`, even if its number was lost.
+    """End the dnsmasq of `network`, even if its number was lost.
 
     An ADD that is killed leaves behind a dnsmasq which has yet to write its number.
     """
@@ -177,9 +149,8 @@ def _stop(network: str) -> None:
         return
     # One that was forking shows its child only the next time. One that had its child
     # ready ended meanwhile, but not before the number was written.
-    while _end_strays(_configuration(network)):
+    while _end_strays(_configuration(network)) or _end_running(network):
         pass
-    _end_running(network)
 
 
 def _end_running(network: str) -> bool:
@@ -195,32 +166,30 @@ def _end_strays(path: str) -> bool:
     for number in processes.numbers():
         with processes.opened(number) as stray:
             # In another namespace the same path is another host's.
-            if (
-                stray is not None
-                and stray.is_alive()
-                and dnsmasq.is_ours(stray.arguments(), path)
-                and stray.is_in_our_netns()
-            ):
+            if stray and _is_ours(stray, path) and stray.is_in_our_netns():
                 stray.end(_PATIENCE)
                 found = True
     return found
+
+
+def _is_ours(process: Process | None, path: str) -> bool:
+    """Tell whether it is a living dnsmasq with the configuration at `path`."""
+    if process is None or not process.is_alive():
+        return False
+    return dnsmasq.is_ours(process.arguments(), path)
 
 
 def _start(network: str, wanted: Service, executable: str) -> None:
     """`service` is written last: until then the next ADD starts dnsmasq anew."""
     directory = _directory(network)
     hosts = state.ensure_readable_directory(ROOM, _short(network), _HOSTS)
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(directory, _SERVICE))
+    state.delete(directory, _SERVICE)
     text = dnsmasq.configuration(network, wanted, directory, hosts)
     state.write_text(directory, "dnsmasq.conf", text)
     _start_alone(executable, _configuration(network))
-    document = {
-        "links": list(wanted.links),
-        "domain": wanted.domain,
-        "remoteServers": list(wanted.remote_servers),
-    }
-    state.write(directory, _SERVICE, document)
+    servers = list(map(str, wanted.remote_servers))
+    values = (list(wanted.links), wanted.domain, servers)
+    state.write(directory, _SERVICE, dict(zip(_TABLE, values, strict=True)))
 
 
 def _start_alone(executable: str, path: str) -> None:
@@ -241,15 +210,6 @@ def _start_alone(executable: str, path: str) -> None:
         _end_strays(path)
         time.sleep(pause)
     dnsmasq.start(executable, path)
-
-
-def _content(network: str, name: str) -> str | None:
-    content = state.read_bytes(hosts_directory(network), name)
-    return None if content is None else content.decode("utf-8", "replace")
-
-
-def _remove(network: str, name: str) -> None:
-    state.delete(hosts_directory(network), name)
 
 
 def _pid(network: str) -> int:
@@ -274,11 +234,6 @@ def _directory(network: str) -> str:
     return state.path(ROOM, _short(network))
 
 
-def _file(owner: Attachment) -> str:
-    # dnsmasq passes over names with certain characters, and a link's may have them.
-    return owner.digest(_HOSTS)
-
-
 def _users(network: str) -> str:
     return f"{ROOM}/{_short(network)}/{_HOSTS}"
 
@@ -286,4 +241,4 @@ def _users(network: str) -> str:
 def _short(network: str) -> str:
     if len(network) <= state.NAME_MAX:
         return network
-    return naming.Attachment(network, "", "").digest()
+    return Attachment(network, "", "").digest()

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import struct
+from _socket import SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM
+
+from cni_common.kernel.sockets import FAMILY, Socket
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ def ask(
     number = int.from_bytes(os.urandom(2))
     message = _question(number, name, TYPES[family])
     try:
-        answer = _by_udp(server, message, seconds)
-        if answer is not None and _flags(answer) & _TRUNCATED:
-            answer = _by_tcp(server, message, seconds)
+        answer = _exchanged(server, message, seconds, SOCK_DGRAM)
+        if answer is not None and _HEADER.unpack_from(answer)[1] & _TRUNCATED:
+            answer = _exchanged(server, message, seconds, SOCK_STREAM)
         return None if answer is None else _addresses(answer, TYPES[family])
     except (OSError, struct.error, IndexError):
         return None
@@ -48,38 +50,31 @@ def _question(number: int, name: str, kind: int) -> bytes:
     return header + written + struct.pack(">HH", kind, _IN)
 
 
-def _family(server: IPAddress) -> socket.AddressFamily:
-    return socket.AF_INET if server.version == 4 else socket.AF_INET6  # noqa: PLR2004 - the family's number
+def _exchanged(
+    server: IPAddress, message: bytes, seconds: float, kind: int
+) -> bytes | None:
+    """Return what comes back for `message`, if it is an answer to it."""
+    with Socket(FAMILY[server.version], kind | SOCK_CLOEXEC) as asking:
+        asking.settimeout(seconds)
+        asking.connect((str(server), PORT))
+        if kind == SOCK_DGRAM:
+            asking.send(message)
+            answer = asking.recv(_LARGEST)
+        else:
+            asking.sendall(struct.pack(">H", len(message)) + message)
+            (length,) = struct.unpack(">H", _received(asking, 2))
+            answer = _received(asking, length)
+    number, flags, *_ = _HEADER.unpack_from(answer)
+    is_answer = number == _HEADER.unpack_from(message)[0] and flags & _RESPONSE
+    return answer if is_answer else None
 
 
-def _by_udp(server: IPAddress, message: bytes, seconds: float) -> bytes | None:
-    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
-    with socket.socket(_family(server), kind) as udp:
-        udp.settimeout(seconds)
-        udp.connect((str(server), PORT))
-        udp.send(message)
-        answer = udp.recv(_LARGEST)
-    return answer if _answers(answer, message) else None
-
-
-def _by_tcp(server: IPAddress, message: bytes, seconds: float) -> bytes | None:
-    kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
-    with socket.socket(_family(server), kind) as tcp:
-        tcp.settimeout(seconds)
-        tcp.connect((str(server), PORT))
-        tcp.sendall(struct.pack(">H", len(message)) + message)
-        with tcp.makefile("rb") as stream:
-            (length,) = struct.unpack(">H", stream.read(2))
-            answer = stream.read(length)
-    return answer if _answers(answer, message) else None
-
-
-def _answers(answer: bytes, message: bytes) -> bool:
-    return answer[:2] == message[:2] and bool(_flags(answer) & _RESPONSE)
-
-
-def _flags(answer: bytes) -> int:
-    return int(_HEADER.unpack_from(answer)[1])
+def _received(tcp: Socket, length: int) -> bytes:
+    """Return `length` bytes, fewer if the connection ends before."""
+    found = b""
+    while len(found) < length and (more := tcp.recv(length - len(found))):
+        found += more
+    return found
 
 
 def _addresses(answer: bytes, wanted: int) -> set[IPAddress]:

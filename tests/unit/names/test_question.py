@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.dnsname import question
+from cni_common.names import question
 
 NAME = b"\3web\3dns\6podman\0"
 QUESTION = NAME + struct.pack(">HH", 1, 1)

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import time
 
+from cni_common.kernel.processes import SIGHUP
+from cni_common.names import server
+from cni_common.names.question import ask
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
-from plugins.dnsname import server
-from plugins.dnsname.question import ask
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from cni_common.parts.names import Names
     from cni_common.spec.fields import IPAddress
-    from plugins.dnsname.record import Record
 
 SILENCE = 10.0  # seconds without an answer; to start with 20,000 files takes 3
 WRONG = 2.0  # seconds of wrong answers
@@ -43,61 +42,50 @@ class Question:
         """Return the addresses of the answer, or None when there is no answer."""
         return ask(self.at, self.name, self.address.version, _ONE_ANSWER)
 
+    def is_in(self, found: set[IPAddress]) -> bool:
+        """Tell whether the address is in an answer."""
+        return self.name == _NOBODY or self.address in found
 
-def await_added(network: str, record: Record) -> None:
-    """Return when each server gives each address of `record` for its first name.
 
-    Raises code 999, telling what a server answers that does not.
+def await_added(network: str, wanted: Names) -> None:
+    """Return when each server gives each address of `wanted` for its first name.
+
+    Raises Code.INTERNAL, telling what a server answers that does not.
     """
-    for question in _questions(record):
-        found = _await(network, question, _gives(question))
+    for question in _questions(wanted):
+        found = _await(network, question, SILENCE, given=True)
         _require(network, question, found)
 
 
-def await_removed(network: str, record: Record) -> bool:
-    """Return when no server gives an address of `record` for its first name.
+def await_removed(network: str, wanted: Names) -> bool:
+    """Return when no server gives an address of `wanted` for its first name.
 
     False when one goes on giving it. One that does not answer gives nothing.
     """
-    for question in _questions(record):
-        found = _await(network, question, _withholds(question), silence=_ONE_ANSWER)
-        if found is not None and not _withholds(question)(found):
+    for question in _questions(wanted) if wanted.names else ():
+        found = _await(network, question, _ONE_ANSWER, given=False)
+        if found is not None and question.is_in(found):
             return False
     return True
 
 
-def check(network: str, record: Record) -> None:
-    """Raise code 999 unless each server gives each address for the first name."""
-    for question in _questions(record):
+def check(network: str, wanted: Names) -> None:
+    """Raise Code.INTERNAL unless each server gives each address for the first name."""
+    for question in _questions(wanted):
         _require(network, question, question.put())
 
 
-def _questions(record: Record) -> list[Question]:
-    if not record.names:
-        return [Question(at, _NOBODY, at) for at in record.servers]
-    name = record.names[0]
-    return [
-        Question(at, name, address)
-        for at in record.servers
-        for address in record.addresses
-    ]
-
-
-def _gives(question: Question) -> Callable[[set[IPAddress]], bool]:
-    return lambda found: question.name == _NOBODY or question.address in found
-
-
-def _withholds(question: Question) -> Callable[[set[IPAddress]], bool]:
-    return lambda found: question.address not in found
+def _questions(wanted: Names) -> list[Question]:
+    if not wanted.names:
+        return [Question(at, _NOBODY, at) for at in wanted.servers]
+    name, addresses = wanted.names[0], wanted.addresses
+    return [Question(at, name, each) for at in wanted.servers for each in addresses]
 
 
 def _await(
-    network: str,
-    question: Question,
-    holds: Callable[[set[IPAddress]], bool],
-    silence: float = SILENCE,
+    network: str, question: Question, silence: float, *, given: bool
 ) -> set[IPAddress] | None:
-    """Return the first answer for which `holds` is true, or the last one."""
+    """Return the first answer that has the address, or has it not, or the last one."""
     began = time.monotonic()
     answered, reloaded = 0.0, False
     while True:
@@ -106,14 +94,16 @@ def _await(
         if found is None:
             if now - began > silence:
                 return None
-        elif holds(found):
+        elif question.is_in(found) == given:
             return found
         else:
             answered = answered or now
             if now - answered > WRONG:
                 return found
             if now - answered > _MISSED and not reloaded:
-                server.reload(network)
+                with server.running(network) as process:
+                    if process is not None:
+                        process.send(SIGHUP)
                 reloaded = True
         time.sleep(_PAUSE)
 
@@ -123,7 +113,7 @@ def _require(network: str, question: Question, found: set[IPAddress] | None) -> 
         msg = f"ask dnsmasq at {question.at}: no answer"
         details = "a firewall must let the host itself reach port 53 there"
         raise CNIError(Code.INTERNAL, msg, details)
-    if not _gives(question)(found):
+    if not question.is_in(found):
         given = ", ".join(sorted(map(str, found))) or "nothing"
         msg = f"ask dnsmasq at {question.at} for {question.name}: it gives {given}"
         directory = server.hosts_directory(network)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from cni_common import previous
 from cni_common.kernel import route_get
+from cni_common.names import dnsmasq
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
-from plugins.dnsname import dnsmasq
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
-    """The container's addresses; the links and addresses of the host that serve it."""
+class Facts:
+    """The container's names and addresses; links and addresses of the host that serve
+    them.
+    """
 
+    names: tuple[str, ...]
     addresses: tuple[IPAddress, ...]
     links: tuple[str, ...]
     servers: tuple[IPAddress, ...]
 
 
-def of(request: Request, result: Result) -> Place:
-    """Return the place that prevResult describes.
+def find(request: Request, names: list[str], result: Result) -> Facts:
+    """Return where `names` are served, as prevResult describes it.
 
-    Raises code 7 when no gateway is an address of this host, or not on the link by
-    which the container is reached: there is nothing that could listen then.
+    Raises Code.INVALID_CONFIG when no gateway is an address of this host, or not on the
+    link by which the container is reached: there is nothing that could listen then.
     """
     own = [ip for ip in result.ips if previous.is_of_container(request, result, ip)]
     ips = [ip for ip in own if _is_for_neighbours(ip.address.ip)]
@@ -49,7 +52,8 @@ def of(request: Request, result: Result) -> Place:
     links = tuple(sorted(set(servers.values())))
     for link in links:
         dnsmasq.check_link(link)
-    return Place(tuple(ip.address.ip for ip in ips), links, tuple(servers))
+    addresses = tuple(ip.address.ip for ip in ips)
+    return Facts(tuple(names), addresses, links, tuple(servers))
 
 
 def _is_for_neighbours(address: IPAddress) -> bool:
@@ -59,8 +63,8 @@ def _is_for_neighbours(address: IPAddress) -> bool:
 
 
 def _holder(ip: IP) -> str | None:
-    """Return the link that has the gateway of `ip`; raises code 7 if it is another
-    than the container's.
+    """Return the link that has the gateway of `ip`; raises Code.INVALID_CONFIG
+    if it is another than the container's.
     """
     if ip.gateway is None or ip.gateway.is_link_local:
         return None

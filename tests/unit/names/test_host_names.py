@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cni_common.names import dnsmasq, host_names
+from cni_common.names.dnsmasq import Service
+from cni_common.naming import Attachment
+from cni_common.parts.names import Names
 from cni_common.spec.errors import CNIError
-from plugins.dnsname import dnsmasq, names
-from plugins.dnsname.dnsmasq import Service
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ from plugins.dnsname.dnsmasq import Service
 )
 def test_host_names_are_served(name: str) -> None:
     """Letters, digits, hyphens inside, underscores, labels up to 63."""
-    assert names.is_host_name(name)
+    assert host_names.is_host_name(name)
 
 
 @pytest.mark.parametrize(
@@ -31,45 +33,52 @@ def test_host_names_are_served(name: str) -> None:
 )
 def test_what_is_no_host_name_is_not_served(name: str) -> None:
     """Whatever would say something else in a hosts file, or is too long, is none."""
-    assert not names.is_host_name(name)
-    assert names.served([name], "") == []
+    assert not host_names.is_host_name(name)
+    assert host_names.served([name], "") == []
 
 
 def test_simple_name_is_served_with_and_without_the_domain() -> None:
     """The whole name comes first, because it answers questions for the address."""
-    assert names.served(["web"], "dns.podman") == ["web.dns.podman", "web"]
+    assert host_names.served(["web"], "dns.podman") == ["web.dns.podman", "web"]
 
 
 def test_name_with_a_dot_is_served_below_the_domain_only() -> None:
     """A container cannot take the name of somebody in the Internet."""
-    assert names.served(["example.org"], "dns.podman") == ["example.org.dns.podman"]
-    assert names.served(["example.org"], "") == []
+    assert host_names.served(["example.org"], "dns.podman") == [
+        "example.org.dns.podman"
+    ]
+    assert host_names.served(["example.org"], "") == []
 
 
 def test_name_of_the_domain_is_served_as_it_is() -> None:
     """A name that ends with the domain does not get it a second time."""
-    assert names.served(["web.DNS.podman"], "dns.podman") == ["web.DNS.podman"]
+    assert host_names.served(["web.DNS.podman"], "dns.podman") == ["web.DNS.podman"]
 
 
 def test_every_name_is_served_once() -> None:
     """Names that differ in case only are one name to DNS."""
-    assert names.served(["web", "WEB", "web"], "") == ["web"]
+    assert host_names.served(["web", "WEB", "web"], "") == ["web"]
 
 
 def test_name_too_long_with_the_domain_is_served_alone() -> None:
     """What fits only without the domain is served without it."""
     domain = ".".join(["d" * 60] * 4)
-    assert names.served(["web", "a" * 20], domain) == [f"web.{domain}", "web", "a" * 20]
+    assert host_names.served(["web", "a" * 20], domain) == [
+        f"web.{domain}",
+        "web",
+        "a" * 20,
+    ]
 
 
 @given(st.lists(st.text()), st.sampled_from(["", "dns.podman"]))
 def test_no_name_adds_a_line(asked: list[str], domain: str) -> None:
     """Whatever the names are, each address has one line with its names only."""
     address = ipaddress.ip_address("10.1.2.3")
-    served = names.served(asked, domain)
-    text = names.hosts("owner", served, [address])
+    served = host_names.served(asked, domain)
+    names = Names(names=tuple(served), addresses=(address,), servers=())
+    text = names.hosts(Attachment("net", "web", "eth0"))
     comment, *lines = text.splitlines()
-    assert comment == "# owner"
+    assert comment == "# net web eth0"
     assert lines == ([f"10.1.2.3 {' '.join(served)}"] if served else [])
     assert all(part.isascii() for part in served)
 

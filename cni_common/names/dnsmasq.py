@@ -13,12 +13,12 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cni_common.spec.fields import IPAddress
+
 PROGRAM = "dnsmasq"
 USER = "dnsmasq"
 # A runtime's PATH may lack the directories of the administrator.
 DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-# A name with other characters would say something else in dnsmasq's configuration,
-# where "*" is any text and "," separates.
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,12 @@ class Service:
 
     links: tuple[str, ...]
     domain: str = ""
-    remote_servers: tuple[str, ...] = ()
-
-    def on_further(self, links: tuple[str, ...]) -> Service:
-        """Return the same service on its own links and on `links`."""
-        every = tuple(sorted({*self.links, *links}))
-        return Service(every, self.domain, self.remote_servers)
+    remote_servers: tuple[IPAddress, ...] = ()
 
 
 def check_link(name: str) -> None:
-    """Raise code 7 for a link that cannot be named in the configuration."""
+    """Raise Code.INVALID_CONFIG for a link that dnsmasq cannot be told by name."""
+    # In dnsmasq's configuration "*" is any text, "," separates, "#" begins a comment.
     if not consists_of(name, ALPHANUMERIC + "_.-"):
         msg = f"serve names on link {name!r}: dnsmasq cannot be told its name"
         raise CNIError(Code.INVALID_CONFIG, msg)
@@ -80,7 +76,7 @@ def is_ours(arguments: list[str], path: str) -> bool:
 
 
 def find(env: Mapping[str, str]) -> str:
-    """Return the path of the program; raises code 999 when it is not installed."""
+    """Return the path of the program; raises Code.INTERNAL without one."""
     listed = [part for part in env.get("PATH", "").split(":") if part.startswith("/")]
     for directory in (*listed, *DIRECTORIES):
         path = os.path.join(directory, PROGRAM)
@@ -91,7 +87,7 @@ def find(env: Mapping[str, str]) -> str:
 
 
 def start(executable: str, path: str) -> None:
-    """Have dnsmasq running in the background; it is ready, or code 999 is raised."""
+    """Start dnsmasq in the background, ready to answer; raises Code.INTERNAL."""
     status, words = _run(command(executable, path))
     if status != 0:
         # The cause stands behind an empty line and the program's name.
@@ -101,7 +97,7 @@ def start(executable: str, path: str) -> None:
 
 
 def check_watches(executable: str) -> None:
-    """Raise code 999 for a program that cannot watch a directory."""
+    """Raise Code.INTERNAL for a program that cannot watch a directory."""
     _, words = _run([executable, "--version"])
     if "no-inotify" in words.split():
         msg = f"use {executable}: it was built without inotify"

@@ -12,8 +12,6 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cni_common.spec.fields import IPAddress
-
 _LABEL = Pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST = 253  # RFC 1035, section 2.3.4, as text
 
@@ -49,13 +47,3 @@ def _forms(name: str, domain: str) -> list[str]:
         return [name]
     whole = f"{name}.{domain}"
     return [whole] if "." in name else [whole, name]
-
-
-def hosts(owner: str, names: Iterable[str], addresses: Iterable[IPAddress]) -> str:
-    """Return the lines that dnsmasq reads, its owner on top, as in /etc/hosts.
-
-    The first name is the answer to a question for an address.
-    """
-    written = " ".join(names)
-    lines = [f"{address} {written}" for address in addresses] if written else []
-    return "\n".join([f"# {owner}", *lines, ""])
