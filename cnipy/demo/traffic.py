@@ -8,6 +8,7 @@ import socket
 import threading
 
 from cni_common.kernel import netns
+from cni_common.kernel.sockets import FAMILY
 
 TIMEOUT = 3.0  # seconds
 LONGEST = 4096  # bytes
@@ -31,8 +32,7 @@ def request(namespace: str, address: str, port: int) -> tuple[str, str]:
 
     `namespace` is a path, or HOST for the one we are in. Raises OSError.
     """
-    version = ipaddress.ip_address(address).version
-    family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
+    family = FAMILY[ipaddress.ip_address(address).version]
     if namespace == HOST:
         asking = socket.socket(family)
     else:
