@@ -10,6 +10,7 @@ import ipaddress
 import os
 import struct
 from _socket import AF_INET6, NETLINK_ROUTE, if_indextoname
+from errno import ENOBUFS, ENOMEM, EPERM
 
 from cni_common.kernel import sockets
 from cni_common.kernel.attributes import Attributes, attribute, pairs
@@ -27,6 +28,7 @@ _BEYOND = {_RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA}
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
 _LENGTH, _PROTOCOL, _TYPE = 1, 5, 7  # rtm_dst_len and others in _ROUTE
 _UNICAST, _LOCAL, _KERNEL = 1, 2, 2  # RTN_UNICAST, RTN_LOCAL, RTPROT_KERNEL
+_UNASKED = {EPERM, ENOMEM, ENOBUFS}  # others say that there is nothing
 _HEADER = struct.Struct("=LHHLL")
 _ROUTE = struct.Struct("=BBBBBBBBL")
 _BODY = _HEADER.size + _ROUTE.size  # where the attributes of a route begin
@@ -47,9 +49,11 @@ class Connected:
 def connected(address: IPAddress) -> Connected | None:
     """Return what the calling thread's namespace is connected to that has `address`;
     None where it is beyond a gateway, nowhere, or the host's own.
+
+    Raises Code.INTERNAL, as `holder` does, where the kernel could not look.
     """
     answer = _ask(address, _FIB_MATCH)
-    if _is_error(answer):
+    if _is_absent(answer, address):
         return None
     route = _ROUTE.unpack_from(answer, _HEADER.size)
     found = {kind for kind, _ in pairs(answer, _BODY)}
@@ -74,12 +78,12 @@ def holder(address: IPAddress) -> str | None:
     """
     if address.version == 6:  # noqa: PLR2004 - the family's number
         answer = _send(_RTM_GETADDR, IFADDRMSG.pack(AF_INET6, 128, 0, 0, 0), address)
-        if _is_error(answer):
+        if _is_absent(answer, address):
             return None
         *_, index = IFADDRMSG.unpack_from(answer, _HEADER.size)
         return if_indextoname(index)
     answer = _ask(address, _FIB_MATCH)
-    if _is_error(answer):
+    if _is_absent(answer, address):
         return None
     route = _ROUTE.unpack_from(answer, _HEADER.size)
     return _link_of(answer, address) if route[_TYPE] == _LOCAL else None
@@ -105,15 +109,30 @@ def _send(request: int, message: bytes, address: IPAddress) -> bytes:
         raise CNIError(Code.INTERNAL, msg) from error
 
 
-def _is_error(answer: bytes) -> bool:
-    return bool(_HEADER.unpack_from(answer)[1] == _ERROR)
+def _error(answer: bytes) -> int:
+    """Return the number of the error that the kernel answers, 0 for none."""
+    if _HEADER.unpack_from(answer)[1] != _ERROR:
+        return 0
+    (number,) = struct.unpack_from("=i", answer, _HEADER.size)
+    return int(-number)
+
+
+def _is_absent(answer: bytes, address: IPAddress) -> bool:
+    """Tell whether there is none; raises Code.INTERNAL where nobody has looked."""
+    number = _error(answer)
+    if number in _UNASKED:
+        raise _failure(address, number)
+    return number != 0
+
+
+def _failure(address: IPAddress, number: int) -> CNIError:
+    cause = os.strerror(number).lower()
+    return CNIError(Code.INTERNAL, f"find route to {address}: {cause}")
 
 
 def _link_of(answer: bytes, address: IPAddress) -> str:
-    if _is_error(answer):
-        (number,) = struct.unpack_from("=i", answer, _HEADER.size)
-        cause = os.strerror(-number).lower()
-        raise CNIError(Code.INTERNAL, f"find route to {address}: {cause}")
+    if number := _error(answer):
+        raise _failure(address, number)
     index = Attributes(answer, _BODY).number(_RTA_OIF)
     if index:
         return if_indextoname(index)

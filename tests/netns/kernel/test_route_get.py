@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import pytest
+import supervised
 from lab import run
 
 from cni_common.kernel.route_get import (
@@ -16,6 +19,9 @@ from cni_common.kernel.route_get import (
     link_towards,
 )
 from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    from system_calls import Call
 
 pytestmark = pytest.mark.usefixtures("host")
 
@@ -85,3 +91,21 @@ def test_holder_is_the_link_with_the_address(address: str) -> None:
     assert holder(value) == "br9"
     assert holder(value + 1) is None
     assert holder(ip_address("192.0.2.1")) is None
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd00:1::3"])
+def test_kernel_that_cannot_look_does_not_say_that_there_is_none(address: str) -> None:
+    """Where it has no memory for the answer that is told, and nothing is concluded."""
+
+    def act() -> bytes:
+        try:
+            return str(holder(ip_address(address))).encode()
+        except CNIError as error:
+            return str(error).encode()
+
+    def decide(_: int, call: Call) -> int | None:
+        return errno.ENOMEM if call.what in {"GETROUTE", "GETADDR"} else None
+
+    assert supervised.run(act, lambda *_: None).output == b"None"
+    told = f"find route to {address}: cannot allocate memory"
+    assert supervised.run(act, decide).output == told.encode()
