@@ -31,16 +31,15 @@ class Chosen:
     all runs of one program try the same.
     """
 
-    def __init__(self, walk: str, errors: Errors, tried: set[str], spared: str) -> None:
+    def __init__(self, walk: str, errors: Errors, tried: set[str]) -> None:
         self.walk, self.errors, self.tried = walk, errors, tried
-        self.spared = spared
         self.where, self.last = "", ""
 
     def __call__(self, number: int, call: Call) -> supervised.Verdict:
         alike = _VARYING.sub("*", str(call))
         place, self.last = f"{alike} after {self.last or 'nothing'}", alike
-        if self.where or re.search(self.spared, place):
-            return None
+        if self.where:
+            return self._onwards(call)
         for name, verdict in self._possible(number, place, self.errors(call)):
             if name not in self.tried:
                 self.tried.add(name)
@@ -48,6 +47,11 @@ class Chosen:
                 self.where = f"{what} at {number}, {place}"
                 return verdict
         return None
+
+    def _onwards(self, call: Call) -> supervised.Verdict:
+        """Decide about a call that comes after the one that fails."""
+        errors = self.errors(call) if self.errors is refuse_onwards else ()
+        return errors[0] if errors else None
 
     def _possible(
         self, number: int, place: str, errors: Sequence[int | str]
@@ -70,6 +74,15 @@ class Chosen:
 def refuse(call: Call) -> Sequence[int | str]:
     """Return the errors with which a call may fail."""
     return call.errors
+
+
+def refuse_onwards(call: Call) -> Sequence[int | str]:
+    """Return the errors of a kernel that takes no message or parameter any more.
+
+    Whatever undoes fails too. Files are written, so that what stays is on record.
+    """
+    is_parameter = call.name == "write" and call.what.startswith("/proc/sys/")
+    return call.errors if call.refuse or is_parameter else ()
 
 
 def kill(call: Call) -> Sequence[int | str]:

@@ -37,6 +37,7 @@ _THREE = {
     ],
     "routes": [{"dst": "192.0.2.0/24", "mtu": 1300}],
 }
+_ROUTES = [{"dst": "0.0.0.0/0"}, *_THREE["routes"]]
 _STATIC = {
     "type": "static",
     "addresses": [{"address": "10.1.2.9/24", "gateway": "10.1.2.1"}],
@@ -98,8 +99,7 @@ class Case:
     `before` are the plugins of the chain that were called for the container,
     `earlier` is an ADD of the plugin itself that is repeated with another
     configuration, `neighbour` whether another container is attached as well, and
-    `repeatable` whether an ADD follows one that was killed without a DEL, and `spared`
-    an expression of what is not tried.
+    `repeatable` whether an ADD follows one that was killed without a DEL.
     """
 
     conf: Document
@@ -108,7 +108,6 @@ class Case:
     earlier: Document | None = None
     neighbour: bool = False
     repeatable: bool = True
-    spared: str = "$^"
     ifname: str = "eth0"
     args: str = ""
     prepare: Callable[[Host], object] = lambda _: None
@@ -187,7 +186,7 @@ CASES = (
         _tuned(**tuning.EVERYTHING),
         "other-values",
         before=_BEHIND,
-        earlier=_tuned(mtu=1300, txQLen=5),
+        earlier=_tuned(mtu=1300, txQLen=5, dataDir="/run/cni/tuning-before"),
     ),
     Case(_limited(**bandwidth.limits()), before=_BEHIND),
     Case(
@@ -195,6 +194,19 @@ CASES = (
         "other-limits",
         before=_BEHIND,
         earlier=_limited(**bandwidth.limits(rate=32_000_000)),
+    ),
+    *(
+        Case(
+            _limited(**limits),
+            label,
+            before=_BEHIND,
+            earlier=_limited(**bandwidth.limits(shapedSubnets=_SUBNETS)),
+        )
+        for label, limits in (
+            ("received-alone", bandwidth.limits(egressRate=None, egressBurst=None)),
+            ("sent-alone", bandwidth.limits(ingressRate=None, ingressBurst=None)),
+            ("no-limits", {}),
+        )
     ),
     Case(
         dnsname.named(["www"]),
@@ -210,7 +222,7 @@ CASES = (
         args="IgnoreUnknown=1;K8S_POD_NAME=web",
         needs=lambda: need("dnsmasq"),
     ),
-    Case(ptp.conf(ipMasq=True, mtu=1400, ipam=_THREE)),
+    Case(ptp.conf(ipMasq=True, mtu=1400, ipam=_THREE | {"routes": _ROUTES})),
     Case(ptp.conf(ipMasq=True, ipam=ptp.DUAL), "with-neighbour", neighbour=True),
     Case(
         macvlan.conf(

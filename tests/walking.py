@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST = 20_000 if WHOLE else 600
 _EXCEPTION = re.compile(r"^[A-Z]\w*(Error|Exception|Interrupt|Exit|Expired)\b")
+_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 STRANDED = "return to the host's network namespace"
 _VALID = "cni.dev/valid-attachments"
 
@@ -39,6 +40,7 @@ class Walk:
     valid: list[dict[str, str]]
     before: World = field(default_factory=dict)
     settled: World = field(default_factory=dict)
+    attached: World = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     where: str = ""
     tried: int = 0
@@ -84,6 +86,8 @@ class Walk:
                 self.it.results.append(answer.document)
             writes = (call.what for call in ended.calls if call.name == "write")
             self.parameters |= {path for path in writes if path[:9] == "/proc/sys"}
+            if verb == "ADD":
+                self.attached = self.look()
         self.it.results.pop()
         self.settled = self.look()
 
@@ -105,10 +109,18 @@ class Walk:
         answer = self.call("ADD")
         if answer.status:
             self.find(f"ADD afterwards fails: {answer.stdout}{answer.stderr}")
-            return
-        self.it.results.append(answer.document)
-        self.ok("CHECK")
-        self.it.results.pop()
+        elif self.case.before:  # else the kernel gives names, and leases are others
+            left = difference(_plain(self.attached), _plain(self.look()))
+            if left:
+                self.find(f"unlike an ADD alone: {left}")
+        self.check(answer)
+
+    def check(self, answer: Answer | None) -> None:
+        """Have CHECK find all of an ADD that succeeded."""
+        if answer and not answer.status:
+            self.it.results.append(answer.document)
+            self.ok("CHECK")
+            self.it.results.pop()
 
     def repeat_earlier(self) -> None:
         """Have the container attached with the earlier configuration, if there is."""
@@ -160,7 +172,7 @@ class Walk:
         """
         tried: set[str] = set()
         while len(tried) < _MOST:
-            chosen = Chosen(f"{self.case} {verb}", errors, tried, self.case.spared)
+            chosen = Chosen(f"{self.case} {verb}", errors, tried)
             ended = supervised.run(partial(self._spoken, verb), chosen)
             if not chosen.where:
                 return
@@ -200,6 +212,11 @@ def _raised_at(traceback: str) -> str:
     """Return the innermost functions of a traceback, the last one first."""
     found = re.findall(r'File ".*/(\S+\.py)", line (\d+), in (\w+)', traceback)
     return " < ".join(":".join(each) for each in reversed(found[-5:]))
+
+
+def _plain(seen: World) -> World:
+    """Return what can be compared where links are new, and so their MACs."""
+    return {key: _MAC.sub("", repr(value)) for key, value in seen.items()}
 
 
 def _links(seen: World) -> set[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lab import ip, nft_objects, run
 from netns.bridge.helpers import IPV4, addresses, conf, host_end, layer2, with_result
+from pictures import picture
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
@@ -254,3 +255,28 @@ def test_wrong_types_are_refused(
     assert error["code"] == 7
     assert f"parse network configuration: {key}: " in error["msg"]
     assert nft_objects("ruleset") == []
+
+
+def test_bridge_that_is_none_is_untouched(cni: Cni, container: Space) -> None:
+    """A link of the bridge's name that is no bridge is an error, and it stays."""
+    run("ip", "link", "add", "br0", "type", "veth", "peer", "name", "br1")
+    before = picture(container)
+    error = cni.refused("bridge", "ADD", conf(), netns=container)
+    assert error["msg"] == 'use bridge br0: "br0" already exists but is not a bridge'
+    assert picture(container) == before
+
+
+def test_netns_that_is_none_leaves_nothing(cni: Cni, host: Host) -> None:
+    """A CNI_NETNS that does not exist is code 8, and no bridge is made."""
+    before = picture()
+    error = cni.refused("bridge", "ADD", conf(), netns="/run/netns/absent")
+    assert error["code"] == 8
+    assert picture(*host.spaces) == before
+
+
+def test_own_netns_is_refused_first(cni: Cni, host: Host) -> None:
+    """The plugin's own namespace as CNI_NETNS is code 8, and nothing is made."""
+    before = picture()
+    error = cni.refused("bridge", "ADD", conf(), netns="/proc/thread-self/ns/net")
+    assert error["code"] == 8
+    assert picture(*host.spaces) == before

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import walking
-from choosing import kill, refuse
+from choosing import kill, refuse, refuse_onwards
 from netns.dnsname import helpers as dnsname
 from walk_cases import CASES, Case
 from walking import Walk
@@ -52,6 +52,16 @@ def test_add_that_fails_anywhere_leaves_what_was(walk: Walk) -> None:
             after = walk.compare(walk.before, what=f"left of ADD ({answer.stdout})")
             if after == walk.before:
                 continue
+        walk.check(answer)
+        walk.ok("DEL")
+        walk.restore(walk.compare(walk.settled, walk.before, what="left after DEL"))
+    conclude(walk)
+
+
+def test_add_that_cannot_be_undone_either_is_deleted(walk: Walk) -> None:
+    """What had to stay is on record: DEL leaves nothing of it."""
+    for answer in walk.each("ADD", refuse_onwards):
+        walk.check(answer)
         walk.ok("DEL")
         walk.restore(walk.compare(walk.settled, walk.before, what="left after DEL"))
     conclude(walk)

@@ -48,6 +48,16 @@ def wired(host: Host, name: str = "ens5", number: int = 2) -> Space:
     return space
 
 
+def in_use(host: Host) -> Space:
+    """Return what is at the other end of ens5, which the host itself uses until now."""
+    space = wired(host)
+    run("ip", "addr", "add", "198.51.100.1/24", "brd", "+", "dev", "ens5")
+    run("ip", "addr", "add", "fd00:5::1/64", "dev", "ens5", "nodad")
+    run("ip", "route", "add", "default", "via", "198.51.100.2", "metric", "50")
+    run("ip", "route", "add", "203.0.113.0/24", "dev", "ens5", "scope", "link")
+    return space
+
+
 def device(name: str = "ens5") -> dict[str, Any]:
     """Return a link of the host as ip shows it."""
     (found,) = ip("addr", "show", name)

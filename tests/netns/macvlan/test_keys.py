@@ -351,3 +351,15 @@ def test_mac_that_the_master_or_a_stranger_has_is_named(
     unknown = "is in use by another link on eth0 that no record tells of"
     assert error["msg"] == f"{message} {mac} {unknown}"
     assert names(container) == ["lo"]
+
+
+@pytest.mark.parametrize("netns", ["/run/netns/never", "/etc/hostname", "own"])
+def test_netns_that_is_none_changes_nothing(
+    cni: Cni, outside: Space, netns: str
+) -> None:
+    """A CNI_NETNS that is no other namespace is code 8, and nothing is made."""
+    before = picture(outside)
+    path = "/proc/thread-self/ns/net" if netns == "own" else netns
+    error = cni.refused("macvlan", "ADD", conf(), netns=path)
+    assert error["code"] == 8
+    assert picture(outside) == before
