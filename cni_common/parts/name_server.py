@@ -8,7 +8,7 @@ from cni_common.names import server
 from cni_common.names.dnsmasq import Service
 from cni_common.spec.values import dataclass, replace
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self

@@ -8,7 +8,7 @@ from cni_common.attachment.part import Difference, Part, differences_of
 from cni_common.names import answers, server
 from cni_common.spec.values import dataclass
 
-TYPE_CHECKING = False  # see launcher/entry.py
+TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
