@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import conf, iptables
-from cni_common import attachments, own_tables, state
+from cni_common import own_tables, state
 from cni_common.attachment import record, shared
 from cni_common.attachment.record import Record
 from cni_common.naming import Attachment
 from cni_common.parts.bridge import Bridge
 from cni_common.parts.masqueraded import Masqueraded
+from cni_common.parts.published_ports import PublishedPorts
 from cni_common.parts.veth import Veth
-from plugins.portmap import claims, elements, ledger, localnet, rules
-from plugins.portmap.claims import Claim, Target
+from cni_common.published import elements, ledger, localnet, rules
+from cni_common.published.claims import Claim, Port, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def mappings(count: int) -> None:
     """`count` host ports are claimed, and in the kernel by one transaction."""
     contents: Elements = {}
     for other in others(count):
-        port = claims.Port("tcp", other.port)
+        port = Port("tcp", other.port)
         claim = Claim(
             host_ip="",
             network=conf.NETWORK,
@@ -87,11 +88,12 @@ def mappings(count: int) -> None:
             container_port=conf.CONTAINER_PORT,
             targets=(Target(other.address, conf.BRIDGE),),
         )
-        name = ledger.file_name(port)
+        name = port.name
         directory = state.ensure_directory(ledger.CLAIMS)
         state.write(directory, name, [claim.document()])
-        noted = {"ports": [name], "addresses": [other.address], "links": [conf.BRIDGE]}
-        attachments.write("portmap", claim.attachment, noted)
+        part = PublishedPorts.of_claims({port: [claim]})
+        made = Record(netns=claim.netns, parts=(part,), complete=True)
+        record.write(ledger.NAME, claim.attachment, made)
         shared.hold(f"{localnet.USERS}/{conf.BRIDGE}", claim.attachment.digest())
         had = elements.of_claims(port, [claim])
         own_tables.note(elements.TABLE, name, {}, had)

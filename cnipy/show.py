@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
+from cni_common.naming import Attachment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,15 +24,16 @@ _NO_PARTS = "it keeps an account of its own"
 
 def lines(suite: Suite, found: Iterable[Recorded]) -> Iterator[str]:
     """Yield attachments as text: a line each, below it their parts and differences."""
-    for item in found:
-        yield f"{item}, {item.attachment.netns or 'no namespace'}"
-        if not item.lives:
-            yield f"  ! {_GONE}"
-        for plugin in item.plugins:
-            yield from _plugin(suite, item, plugin)
+    with Node(Attachment("", "", ""), "") as host:
+        for item in found:
+            yield f"{item}, {item.attachment.netns or 'no namespace'}"
+            if not item.lives:
+                yield f"  ! {_GONE}"
+            for plugin in item.plugins:
+                yield from _plugin(suite, item, plugin, host)
 
 
-def _plugin(suite: Suite, item: Recorded, plugin: str) -> Iterator[str]:
+def _plugin(suite: Suite, item: Recorded, plugin: str, host: Node) -> Iterator[str]:
     noted = _record(suite, item, plugin)
     if noted is None:
         yield f"  {plugin}: {_NO_PARTS}"
@@ -40,29 +42,32 @@ def _plugin(suite: Suite, item: Recorded, plugin: str) -> Iterator[str]:
     if not noted.is_made:
         yield f"    ! {_UNFINISHED}"
     yield from (f"    {part}" for part in noted.parts)
-    yield from (f"    ! {each.text}" for each in _differences(item, plugin, noted))
+    yield from (
+        f"    ! {each.text}" for each in _differences(item, plugin, noted, host)
+    )
 
 
 def documents(suite: Suite, found: Iterable[Recorded]) -> list[dict[str, Any]]:
     """Return attachments as JSON values."""
-    return [
-        {
-            "network": item.attachment.network,
-            "containerID": item.attachment.container_id,
-            "ifname": item.attachment.ifname,
-            "netns": item.attachment.netns,
-            "lives": item.lives,
-            "plugins": [_document(suite, item, plugin) for plugin in item.plugins],
-        }
-        for item in found
-    ]
+    with Node(Attachment("", "", ""), "") as host:
+        return [
+            {
+                "network": item.attachment.network,
+                "containerID": item.attachment.container_id,
+                "ifname": item.attachment.ifname,
+                "netns": item.attachment.netns,
+                "lives": item.lives,
+                "plugins": [_document(suite, item, p, host) for p in item.plugins],
+            }
+            for item in found
+        ]
 
 
-def _document(suite: Suite, item: Recorded, plugin: str) -> dict[str, Any]:
+def _document(suite: Suite, item: Recorded, plugin: str, host: Node) -> dict[str, Any]:
     noted = _record(suite, item, plugin)
     if noted is None:
         return {"type": plugin}
-    differences = _differences(item, plugin, noted)
+    differences = _differences(item, plugin, noted, host)
     return {
         "type": plugin,
         "complete": noted.is_made,
@@ -79,9 +84,14 @@ def _record(suite: Suite, item: Recorded, plugin: str) -> Record | None:
     return record.read_parts(plugin, item.attachment)
 
 
-def _differences(item: Recorded, plugin: str, noted: Record) -> list[Difference]:
-    """Return what is not as recorded; of one that is dead nothing is expected."""
+def _differences(
+    item: Recorded, plugin: str, noted: Record, host: Node
+) -> list[Difference]:
+    """Return what is not as recorded; of one that is dead nothing is expected.
+
+    What was found whole of the `host` is not looked at again.
+    """
     if not item.lives:
         return []
-    with Node(item.attachment, plugin, noted=noted) as node:
+    with Node(item.attachment, plugin, noted=noted, beside=host) as node:
         return list(condition.differences(node, condition.lasting(noted.parts)))

@@ -44,7 +44,7 @@ REGISTER: dict[str, Entry] = {
     "host-local": {"detach": True, "records": False},
     "loopback": {"records": False},
     "macvlan": {},
-    "portmap": {"detach": True},
+    "portmap": {"kinds": ("published_ports",)},
     "ptp": {},
     "static": {"detach": True, "records": False},
     "tuning": {"kinds": ("link_settings",)},

@@ -187,6 +187,32 @@ def _dnsname(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     return (NameServer(network=attachment.network), names)
 
 
+def _portmap(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.published_ports import PublishedPorts  # noqa: PLC0415 - as above
+    from cni_common.published import ledger  # noqa: PLC0415 - likewise
+    from cni_common.published.claims import Mapping, Target  # noqa: PLC0415 - likewise
+
+    held = ledger.load(noted["ports"])
+    known = PublishedPorts.of_claims(ledger.own(held, attachment))
+    # Those whose claim is lost, or another's by now.
+    lost = tuple(Mapping(port, 0) for port in held if port not in known.ports)
+    link = next(iter(noted["links"]), "")
+    targets = tuple(Target(at, link) for at in noted["addresses"])
+    part = PublishedPorts(
+        mappings=known.mappings + lost,
+        targets=known.targets or targets,
+        snat=known.snat or not known.mappings,
+        masq_all=known.masq_all,
+    )
+    return (part,)
+
+
+def _port(value: object) -> Any:
+    from cni_common.published.claims import Port  # noqa: PLC0415 - as above
+
+    return Port.named(value)
+
+
 def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.link_settings import LinkSettings  # noqa: PLC0415 - as above
     from cni_common.parts.sysctl import Sysctl  # noqa: PLC0415 - likewise
@@ -213,6 +239,11 @@ TABLES: dict[str, Table] = {
     "dnsname": _DNSNAME,
     "host-device": {**_ROUTES, "own": (_device, shapes.REQUIRED)},
     "macvlan": {**_ROUTES, "own": (shapes.table(_MACVLAN), shapes.REQUIRED)},
+    "portmap": {
+        "ports": (shapes.listed(_port), shapes.REQUIRED),
+        "addresses": (shapes.listed(shapes.same(shapes.address)), shapes.REQUIRED),
+        "links": (shapes.listed(shapes.link), shapes.REQUIRED),
+    },
     "ptp": _PAIR,
     "tuning": _TUNING,
 }
@@ -222,6 +253,7 @@ PARTS: dict[str, Parts] = {
     "dnsname": _dnsname,
     "host-device": _host_device,
     "macvlan": _macvlan,
+    "portmap": _portmap,
     "ptp": _ptp,
     "tuning": _tuning,
 }

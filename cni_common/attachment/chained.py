@@ -7,7 +7,7 @@ They may be called again with other values: those replace what they made before.
 from __future__ import annotations
 
 from cni_common import previous
-from cni_common.attachment import condition, deletion, record
+from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.record import Record
 from cni_common.naming import Attachment
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Parts = tuple[Part, ...]
 
 
+def _nothing() -> None:
+    """Leave all as it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
     """How the chained plugin `name` makes a plan of a configuration.
@@ -40,7 +44,8 @@ class Scheme:
     wish and facts: it knows nothing of the host. `told` returns prevResult with what
     the parts have changed. `ready` raises Code.NOT_AVAILABLE unless ADD could do its
     work. `kinds` are the modules of the parts that are looked for without a record,
-    `refusal` is said where prevResult is missing.
+    `refusal` is said where prevResult is missing. `idle` is called by an ADD that
+    neither finds nor makes a part.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Scheme:
     ready: Callable[[Request, Any], None]
     kinds: tuple[str, ...]
     refusal: str = "required prevResult missing"
+    idle: Callable[[], object] = _nothing
 
 
 def plugin(
@@ -63,9 +69,7 @@ def plugin(
         add=lambda request, conf: add(scheme, request, conf),
         delete=lambda request, _: _delete(scheme, request),
         check=lambda request, conf: check(scheme, request, conf),
-        gc=lambda request, _: deletion.collect(
-            scheme.name, request, scheme.kinds, ipam=""
-        ),
+        gc=lambda request, _: _collect(scheme, request),
         status=scheme.ready,
         versions=versions,
         scheme=scheme,
@@ -83,6 +87,7 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     attachment = Attachment.of(request)
     noted = record.read(scheme.name, attachment)
     if noted is None and not wished:
+        scheme.idle()
         return result
     with Node(attachment, scheme.name, request=request) as node, Rollback() as undo:
         node.undo = undo
@@ -94,6 +99,8 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
         if wished:
             facts = scheme.facts(node, request, wished, made)
             parts = scheme.plan(attachment, wished, facts)
+        if not (made or parts):
+            scheme.idle()
         begun = _begin(node, parts, earlier)
         request.log.step("record")
         _change(node, request, made, parts)
@@ -118,11 +125,21 @@ def explain(scheme: Scheme, request: Request, conf: Any) -> Parts:
 
 
 def _delete(scheme: Scheme, request: Request) -> None:
+    from cni_common.attachment import deletion  # noqa: PLC0415 - not for ADD
+
     deletion.delete_found(scheme.name, request, scheme.kinds)
+
+
+def _collect(scheme: Scheme, request: Request) -> None:
+    from cni_common.attachment import deletion  # noqa: PLC0415 - not for ADD
+
+    deletion.collect(scheme.name, request, scheme.kinds, ipam="")
 
 
 def check(scheme: Scheme, request: Request, conf: Any) -> None:
     """Raise Code.INTERNAL unless what is asked for is so."""
+    from cni_common.attachment import condition  # noqa: PLC0415 - not for a first ADD
+
     wished = scheme.wished(request, conf)
     previous.required(request, scheme.refusal)
     if not wished:
@@ -138,12 +155,16 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
 def _same_namespace(node: Node, request: Request, noted: Record) -> Record | None:
     """Return what is noted, if it is of the container's present namespace.
 
-    What is left of another one that is gone is deleted. Raises Code.INTERNAL where the
-    attachment lives elsewhere.
+    One that does not tell counts as of that, and is to be written anew. What is left of
+    another one that is gone is deleted. Raises Code.INTERNAL where the attachment lives
+    elsewhere.
     """
     if noted.netns_identity == node.namespace.identity:
         return noted
-    from cni_common.attachment.occupied import refuse_elsewhere  # noqa: PLC0415 - rare, and expensive
+    if not noted.netns_identity:
+        return replace(noted, complete=False)
+    from cni_common.attachment import deletion  # noqa: PLC0415 - rare, and expensive
+    from cni_common.attachment.occupied import refuse_elsewhere  # noqa: PLC0415 - likewise
 
     refuse_elsewhere(node, request, noted.netns, noted.netns_identity)
     deletion.delete_recorded(node.plugin, request)
@@ -198,11 +219,17 @@ def _change(node: Node, request: Request, made: Parts, parts: Parts) -> None:
         before = former.get(type(each))
         if before is None:
             each.ensure(node)
-        elif before != each:
+        elif each.settles or before != each:
             each.replace(node, before)
-        elif condition.lacking(node, each):
+        elif _lacks(node, each):
             _repair(node, each)
         request.log.step(type(each).__name__)
+
+
+def _lacks(node: Node, part: Part) -> bool:
+    from cni_common.attachment import condition  # noqa: PLC0415 - not for a first ADD
+
+    return bool(condition.lacking(node, part))
 
 
 def _repair(node: Node, part: Part) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Part
+    from cni_common.naming import Attachment
 
 
 def require(node: Node, parts: Iterable[Part]) -> None:
@@ -29,8 +30,13 @@ def require(node: Node, parts: Iterable[Part]) -> None:
 def differences(node: Node, parts: Iterable[Part]) -> Iterator[Difference]:
     """Yield what is not as wanted, each once; what cannot be looked at is one, too."""
     seen = set()
-    for part in parts:
-        for difference in lacking(node, part):
+    for part, common, _ in _apart(node, parts):
+        if common is not None and common in node.whole:
+            continue
+        found = lacking(node, part)
+        if common is not None and not found:
+            node.whole.add(common)
+        for difference in found:
             if difference.text not in seen:
                 seen.add(difference.text)
                 yield difference
@@ -53,11 +59,11 @@ def lasting(parts: Iterable[Part]) -> list[Part]:
 
 def losses(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
     """Yield what a living attachment lacks, and why that is gone for good, if it is."""
-    for part in _unknown(node, parts):
+    for part, owner in _unknown(node, parts):
         found = lacking(node, part)
         failure = _loss(node, part) if found else ""
         for difference in found:
-            yield Repair(difference.text, failure, node.attachment)
+            yield Repair(difference.text, failure, owner)
 
 
 def repair(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
@@ -66,7 +72,7 @@ def repair(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
     Raises nothing: what is gone for good is told.
     """
     lost = ""
-    for part in _unknown(node, parts):
+    for part, owner in _unknown(node, parts):
         found = lacking(node, part)
         if not found:
             continue
@@ -79,20 +85,37 @@ def repair(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
         still = {each.text for each in lacking(node, part)}
         for text in (each.text for each in found):
             cause = failure or ("it stays so" if text in still else "")
-            yield Repair(text, cause, node.attachment)
+            yield Repair(text, cause, owner)
 
 
-def _unknown(node: Node, parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield the parts, but for what another attachment has been seen to have.
+def _unknown(
+    node: Node, parts: Iterable[Part]
+) -> Iterator[tuple[Part, Attachment | None]]:
+    """Yield the parts and whose they are, but for what another attachment was seen to
+    have.
 
     What that lacks, and whether it was put back, has been told with that one.
     """
-    for part in lasting(parts):
-        common = part.common()
+    for part, common, owner in _apart(node, lasting(parts)):
         if common is None or common not in node.whole:
-            yield part
+            yield part, owner
             if common is not None:
                 node.whole.add(common)
+
+
+def _apart(
+    node: Node, parts: Iterable[Part]
+) -> Iterator[tuple[Part, Part | None, Attachment | None]]:
+    """Yield each part, what is common of it, and whose it is.
+
+    What is common and a part of another kind comes before, and is nobody's.
+    """
+    for part in parts:
+        common = part.common()
+        if common is not None and type(common) is not type(part):
+            yield common, common, None
+            common = None
+        yield part, common, node.attachment
 
 
 def _loss(node: Node, part: Part) -> str:

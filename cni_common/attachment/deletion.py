@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common import attachments, delegate
+from cni_common import attachments
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.part import class_of
@@ -14,6 +14,7 @@ from cni_common.spec.values import replace
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from typing import Any
 
     from cni_common.spec.request import Request
 
@@ -32,7 +33,7 @@ def delete_recorded(plugin: str, request: Request) -> bool:
         with Gather() as errors:
             errors.attempt(_parts, plugin, attachment, found, request)
             if found.ipam:
-                errors.attempt(delegate.delete, found.ipam, request)
+                errors.attempt(_delegate().delete, found.ipam, request)
             if not errors.raised:
                 record.delete(plugin, attachment)
     return True
@@ -54,7 +55,7 @@ def delete_unrecorded(
     with Gather() as errors:
         errors.attempt(_kinds, plugin, attachment, kinds, request, also)
         if ipam:
-            errors.attempt(delegate.delete, ipam, request)
+            errors.attempt(_delegate().delete, ipam, request)
         # A killed ADD may not have finished writing it, or it is damaged.
         if not errors.raised:
             errors.attempt(record.delete, plugin, attachment)
@@ -96,7 +97,13 @@ def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) ->
             for kind in kinds:
                 errors.attempt(class_of(kind).collect, request.network, valid)
         if ipam:
-            errors.attempt(delegate.gc, ipam, request)
+            errors.attempt(_delegate().gc, ipam, request)
+
+
+def _delegate() -> Any:
+    from cni_common import delegate  # noqa: PLC0415 - chained plugins have none
+
+    return delegate
 
 
 def _parts(

@@ -50,6 +50,8 @@ class Part:
     _table: ClassVar[Table | None] = None
     # Whether it is about addresses, and so is not made before they are known.
     follows_lease: ClassVar[bool] = False
+    # Whether `replace` looks by itself what is missing, and changes nothing else.
+    settles: ClassVar[bool] = False
 
     def lock(self) -> str:
         """Return the name of the lock under which it is made; empty for none.
@@ -90,7 +92,8 @@ class Part:
     def common(self) -> Part | None:
         """Return what the host has of it once for many attachments; None: nothing.
 
-        Where that was found to be as wanted, nobody need look for it again.
+        Where that was found to be as wanted, nobody need look for it again. If it is a
+        part of another kind, that is looked at first, and this one always.
         """
         return None
 
@@ -232,6 +235,18 @@ def _device(value: object) -> Any:
     return saved_device.read(value)
 
 
+def _mapping(value: object) -> Any:
+    from cni_common.published.claims import Mapping  # noqa: PLC0415 - for ports alone
+
+    return Mapping.of_document(value)
+
+
+def _target(value: object) -> Any:
+    from cni_common.published.claims import Target  # noqa: PLC0415 - for ports alone
+
+    return Target.of_document(value)
+
+
 _IP = shapes.table(
     {
         "address": (shapes.interface, shapes.REQUIRED),
@@ -262,6 +277,8 @@ _SHAPES: dict[str, Shape] = {
     "tuple[IPNetwork, ...]": shapes.listed(shapes.network),
     "tuple[IP, ...]": shapes.listed(_ip),
     "tuple[Route, ...]": shapes.listed(_route),
+    "tuple[Mapping, ...]": shapes.listed(_mapping),
+    "tuple[Target, ...]": shapes.listed(_target),
 }
 if TYPE_CHECKING:
     Bits32 = int  # what an attribute of netlink can hold

@@ -112,6 +112,13 @@ class OwnTable(NamedTuple):
             yield from _missing_rules(present, blocks)
             yield from _missing_elements(ask, blocks, expected)
 
+    def lacking_elements(self, expected: Elements) -> Iterator[Lack]:
+        """Yield what the kernel lacks of `expected`, if it has the table at all."""
+        with nft_questions.about(self.name) as ask:
+            if ask.exists():
+                blocks = _blocks(self.declaration)
+                yield from _missing_elements(ask, blocks, expected)
+
     def _cleared(self) -> str:
         """Return the commands after which nothing of ours is in the table."""
         blocks = list(_blocks(self.declaration))

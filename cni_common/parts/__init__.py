@@ -19,5 +19,6 @@ LASTING = frozenset(
         "not_the_hosts",
         "port_flags",
         "port_vlans",
+        "publishing",
     }
 )

@@ -6,7 +6,6 @@ iptables, and nothing but matches.
 from __future__ import annotations
 
 from cni_common.spec.characters import Pattern
-from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 
 # Statements that decide or change something; a condition only looks at the packet.
@@ -23,32 +22,21 @@ _IPTABLES = ("-", "!")
 def match(key: str, family: int, tokens: list[str]) -> str:
     """Return the conditions `tokens` of `key` in nft's language; "" for none.
 
-    Raises code 2 for a word of iptables that cannot be said there, code 7 for what is
-    no match.
+    Raises Code.UNSUPPORTED_FIELD for a word of iptables that cannot be said there, and
+    Code.INVALID_CONFIG for what is no match.
     """
     if not tokens:
         return ""
     given = " ".join(tokens)
     try:
         if tokens[0].startswith(_IPTABLES):
-            from plugins.portmap import iptables_words  # noqa: PLC0415 - rare, and dear
+            from plugins.portmap import iptables_words  # noqa: PLC0415 - rare, and expensive
 
             return iptables_words.translated(family, tokens)
         _check(given)
     except CNIError as error:
         raise CNIError(error.code, f"use {key} {given!r}: {error.msg}") from error
     return given
-
-
-def scope(network: str, family: int, text: str) -> str:
-    """Return 16 hexadecimal digits for a network under its conditions, or "".
-
-    Changed conditions give another scope, so that containers keep those under which
-    they were attached.
-    """
-    if not text:
-        return ""
-    return sha256_hex(f"{network}\0{family}\0{text}")[:16]
 
 
 def _check(text: str) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 
 from pydantic import BeforeValidator, Field
 
+from cni_common.published import excluded
+from cni_common.published.claims import Mapping, Port
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Address, IPAddress, address
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated, Literal
-from plugins.portmap import conditions, excluded
-from plugins.portmap.claims import Port
+from plugins.portmap import conditions
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 PORT_MAX = 65535
+_EVERY = {"0.0.0.0", "::"}  # noqa: S104 - as addresses of any
 
 
 def _of_proxies() -> list[str]:
@@ -46,17 +48,10 @@ class PortMapping(GoModel):
         default=None, alias="hostIP"
     )
 
-    @property
-    def port(self) -> Port:
-        """The port of the host."""
-        return Port(self.protocol, self.host_port)
-
-    def places(self) -> list[tuple[int, str]]:
-        """Return family and address of where it is published; "" is any address."""
-        if self.host_ip is None:
-            return [(4, ""), (6, "")]
-        at = "" if self.host_ip.is_unspecified else str(self.host_ip)
-        return [(self.host_ip.version, at)]
+    def mapping(self) -> Mapping:
+        """Return it as a value of its own."""
+        at = "" if self.host_ip is None else str(self.host_ip)
+        return Mapping(Port(self.protocol, self.host_port), self.container_port, at)
 
 
 class RuntimeConfig(GoModel):
@@ -79,9 +74,10 @@ class PortmapConf(NetConf):
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
 
     @property
-    def mappings(self) -> list[PortMapping]:
+    def mappings(self) -> list[Mapping]:
         """The port mappings that the runtime asks for, each once."""
-        return list(dict.fromkeys(self.runtime_config.port_mappings))
+        asked = self.runtime_config.port_mappings
+        return list(dict.fromkeys(each.mapping() for each in asked))
 
     def doubts(self, declared: Collection[str]) -> list[str]:
         """Return that no runtime sends ports, if none will."""
@@ -92,7 +88,8 @@ class PortmapConf(NetConf):
     def conditions(self) -> dict[int, str]:
         """Return the conditions of both families as nft text, "" for none.
 
-        Raises code 2 for what nftables cannot say, code 7 for what is no match.
+        Raises Code.UNSUPPORTED_FIELD for what nftables cannot say, and
+        Code.INVALID_CONFIG for what is no match.
         """
         return {
             4: conditions.match("conditionsV4", 4, self.conditions_v4),
@@ -109,17 +106,18 @@ class PortmapConf(NetConf):
         return found
 
     def check(self) -> None:
-        """Raise code 7 for what contradicts."""
+        """Raise Code.INVALID_CONFIG for what contradicts."""
         if self.external_set_mark_chain and self.mark_masq_bit is not None:
             msg = "cannot specify externalSetMarkChain and markMasqBit"
             raise CNIError(Code.INVALID_CONFIG, msg)
         _refuse_contradictions(self.mappings)
 
 
-def _refuse_contradictions(mappings: list[PortMapping]) -> None:
+def _refuse_contradictions(mappings: list[Mapping]) -> None:
     seen: dict[tuple[Port, int, str], int] = {}
     for mapping in mappings:
-        for family, at in mapping.places():
+        at = "" if mapping.host_ip in _EVERY else mapping.host_ip
+        for family in mapping.families:
             key = (mapping.port, family, at)
             target = seen.setdefault(key, mapping.container_port)
             if target != mapping.container_port:

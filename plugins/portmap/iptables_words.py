@@ -48,7 +48,8 @@ _ATTACHED = Pattern(r"-[a-z].+")  # a value without a space: -ieth0
 def translated(family: int, tokens: list[str]) -> str:
     """Return `tokens` as a match of nft; "" when they match every packet of `family`.
 
-    Raises code 2 for a word that has no counterpart, code 7 for a value that is none.
+    Raises Code.UNSUPPORTED_FIELD for a word that has no counterpart, and
+    Code.INVALID_CONFIG for a value that is none.
     """
     family_words = _Family(family)
     found = []

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.kernel.listeners import Listener
-    from plugins.portmap.claims import Claim, Port
-    from plugins.portmap.ledger import Claims
+    from cni_common.published.claims import Claim, Port
+    from cni_common.published.ledger import Claims
 
 
-def deprived(claims: Claims, container_id: str) -> list[str]:
+def find_losers(claims: Claims, container_id: str) -> list[str]:
     """Return a sentence on each socket of the host past which `claims` lead."""
     found = []
     for port, listener in _listeners(claims):

@@ -92,7 +92,8 @@ def test_ports_are_published_and_withdrawn_without_what_is_rarely_needed(
     """DEL of one port among many opens no rtnetlink socket, and starts no thread."""
     rare = {"plugins.portmap.iptables_words", "cni_common.kernel.processes"}
     assert imported("plugins.portmap.plugin") & rare == set()
-    modules = imported("cni_common.skel", "plugins.portmap.detach")
+    parts = ("cni_common.attachment.deletion", "cni_common.parts.published_ports")
+    modules = imported("cni_common.skel", *parts)
     assert modules & {*rare, "cni_common.kernel.netlink", "threading"} == set()
 
 

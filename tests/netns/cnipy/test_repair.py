@@ -31,6 +31,7 @@ BRIDGE = {
 }
 PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
 FIREWALL = {"type": "firewall", "ingressPolicy": "same-bridge"}
+LACK = "check published ports: missing"
 PTP = {
     "type": "ptp",
     "ipMasq": True,
@@ -82,7 +83,7 @@ def test_flushed_ruleset_is_put_back(desk: Desk, host: Host) -> None:
     assert rules() == []
     done = desk.ok("repair")
     assert rules() == before
-    assert "portmap: missing table inet cnipy_portmap; put back\n" in done
+    assert f"portmap: {LACK} table inet cnipy_portmap; put back\n" in done
     assert "firewall: missing table inet cnipy_firewall; put back\n" in done
     assert "check masquerade of 10.9.0.0/24: its rule is missing; put back\n" in done
     assert set(done.splitlines()) <= {
@@ -100,7 +101,7 @@ def test_single_things_are_named(desk: Desk, host: Host) -> None:
     port = ("inet", "cnipy_portmap", "hostports4", "{ tcp . 8081 }")
     run("nft", "delete", "element", *port)
     who = attachment_words("n", second)
-    wanted = f"{who}: missing element tcp . 8081 of hostports4; put back\n"
+    wanted = f"{who}: {LACK} element tcp . 8081 of hostports4; put back\n"
     assert desk.ok("repair", "n", second.name) == wanted
     assert rules() == before
     address = ("inet", "cnipy_firewall", "containers4", "{ 10.9.0.2 }")
@@ -215,12 +216,13 @@ def test_localnet_is_put_back(desk: Desk, host: Host) -> None:
     filters = run("tc", "filter", "show", "dev", "br0", "ingress")
     Path("/proc/sys/net/ipv4/conf/br0/route_localnet").write_text("0")
     run("tc", "qdisc", "delete", "dev", "br0", "clsact", check=False)
-    assert "missing route_localnet of link br0; put back" in desk.ok("repair")
+    parameter = "sysctl net/ipv4/conf/br0/route_localnet = 1"
+    assert f"portmap: {LACK} {parameter}; put back\n" in desk.ok("repair")
     assert route_localnet("br0") == "1"
     assert run("tc", "filter", "show", "dev", "br0", "ingress") == filters
     run("tc", "qdisc", "delete", "dev", "br0", "clsact", check=False)
     if filters:
-        assert "the filter for 127.0.0.0/8 of link br0" in desk.ok("repair")
+        assert "filter of link br0 for 127.0.0.0/8; put back" in desk.ok("repair")
 
 
 def test_spoof_guard_is_put_back(desk: Desk, host: Host) -> None:

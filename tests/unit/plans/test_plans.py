@@ -14,6 +14,7 @@ from cni_common import saved_device
 from cni_common.attachment import chained
 from cni_common.names import host_names
 from cni_common.naming import Attachment
+from cni_common.published.claims import Target
 from cni_common.spec.model import parse
 from cni_common.spec.request import Request
 from cni_common.spec.result import Result
@@ -30,6 +31,10 @@ from plugins.tuning import plugin as tuning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PORTS = [
+    {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
+    {"hostPort": 5353, "containerPort": 53, "protocol": "udp", "hostIP": "127.0.0.1"},
+]
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sorted((Path(__file__).parents[3] / "conf-examples").glob("*.conflist"))
 OWNER = Attachment("net", "web", "eth0", "/run/netns/web")
@@ -58,6 +63,10 @@ FACTS: dict[str, Callable[[Any], object]] = {
     ),
     "macvlan": lambda conf: macvlan.Facts(
         master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)
+    ),
+    "portmap": lambda conf: tuple(
+        Target(at, "veth1", conf.conditions()[family])
+        for family, at in ((4, "10.1.0.2"), (6, "fd01::2"))
     ),
     "ptp": lambda conf: ptp.Facts(
         host="veth1", host_mac=HOST_MAC, mac=MAC, mtu=conf.mtu
@@ -88,6 +97,8 @@ def plan(scheme: Any, document: dict[str, Any], data_dir: Path) -> tuple[Any, ..
     """Return the parts of a container's attachment with the first free address."""
     if document.get("ipam"):
         document["ipam"] = {**document["ipam"], "dataDir": str(data_dir)}
+    if document.get("capabilities", {}).get("portMappings"):
+        document["runtimeConfig"] = {"portMappings": PORTS}
     request = Request.read("ADD", ENV, json.dumps(document).encode())
     conf = parse(load(scheme.name).conf, document, "configuration")
     if isinstance(scheme, chained.Scheme):

@@ -110,15 +110,3 @@ def test_others_are_refused_with_their_value(tokens: list[str], code: int) -> No
         conditions.match("conditionsV6", 6, tokens)
     assert caught.value.code == code
     assert repr(" ".join(tokens)) in caught.value.msg
-
-
-def test_scope_is_of_network_family_and_text() -> None:
-    """Another network, family or text is another scope; no text is none."""
-    found = {
-        conditions.scope("net", 4, "iifname eth0"),
-        conditions.scope("net2", 4, "iifname eth0"),
-        conditions.scope("net", 6, "iifname eth0"),
-        conditions.scope("net", 4, "iifname eth1"),
-    }
-    assert len(found) == 4
-    assert conditions.scope("net", 4, "") == ""

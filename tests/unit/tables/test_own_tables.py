@@ -11,11 +11,11 @@ import pytest
 
 from cni_common import duplicates, exemptions, masquerade, spoofcheck
 from cni_common.naming import Attachment
+from cni_common.published import elements, ledger
+from cni_common.published import rules as portmap
+from cni_common.published.claims import Claim, Port, Target
 from plugins.firewall import nftables, rules
 from plugins.firewall.protection import Policy, Protection
-from plugins.portmap import elements, ledger
-from plugins.portmap import rules as portmap
-from plugins.portmap.claims import Claim, Port, Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection

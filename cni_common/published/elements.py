@@ -10,16 +10,27 @@ from __future__ import annotations
 from cni_common import naming
 from cni_common.kernel import nft
 from cni_common.kernel.own_table import Content, ElementKey
-from plugins.portmap.conditions import scope
+from cni_common.spec.digests import sha256_hex
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cni_common.kernel.own_table import Elements
-    from plugins.portmap.claims import Claim, Port, Target
+    from cni_common.published.claims import Claim, Port, Target
 
 TABLE = "inet cnipy_portmap"
+
+
+def scope(network: str, family: int, text: str) -> str:
+    """Return 16 hexadecimal digits for a network under its conditions, or "".
+
+    Changed conditions give another scope, so that containers keep those under which
+    they were attached.
+    """
+    if not text:
+        return ""
+    return sha256_hex(f"{network}\0{family}\0{text}")[:16]
 
 
 def map_name(family: int, scope_id: str, *, one_address: bool) -> str:

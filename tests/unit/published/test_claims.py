@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from cni_common.naming import Attachment
+from cni_common.published import claims
+from cni_common.published.claims import Claim, Port, Target
+from cni_common.published.conflicts import resolve_conflicts
 from cni_common.spec.errors import CNIError
-from plugins.portmap import claims
-from plugins.portmap.claims import Claim, Port, Target, granted
 
 PORT = Port("tcp", 8080)
 V4, V6 = Target("10.1.0.2", "br0"), Target("fd01::2", "br0")
@@ -33,6 +34,13 @@ def claim(**keys: Any) -> Claim:
         targets=(V4, V6),
     )
     return replace(living, **keys)
+
+
+def resolved(
+    present: list[Claim], attachment: Attachment, wanted: list[Claim]
+) -> list[Claim]:
+    """Return the claims on a port when the attachment has those that are wanted."""
+    return resolve_conflicts({PORT: present}, attachment, {PORT: wanted})[PORT]
 
 
 def dead(**keys: Any) -> Claim:
@@ -86,7 +94,7 @@ def test_living_holder_refuses() -> None:
     """A living holder is named, with interface and network."""
     wanted = claim(container_id="c2", targets=elsewhere(3))
     with pytest.raises(CNIError) as caught:
-        granted(PORT, [claim()], wanted.attachment, [wanted])
+        resolved([claim()], wanted.attachment, [wanted])
     assert caught.value.msg == (
         "publish tcp port 8080: held by container c1 (interface eth0, network net)"
     )
@@ -96,7 +104,7 @@ def test_living_holder_in_another_network_refuses() -> None:
     """A subnet of two networks gives nobody the other's port."""
     wanted = claim(container_id="c2", network="net2")
     with pytest.raises(CNIError) as caught:
-        granted(PORT, [claim()], wanted.attachment, [wanted])
+        resolved([claim()], wanted.attachment, [wanted])
     assert "held by container c1" in caught.value.msg
     assert caught.value.details.endswith(
         "10.1.0.2, fd01::2 is the address of both containers"
@@ -116,29 +124,27 @@ def test_living_holder_in_another_network_refuses() -> None:
 def test_holder_gives_way(holder: Claim) -> None:
     """A dead holder, or one whose address is ours now, gives way."""
     wanted = claim(container_id="c2", targets=elsewhere(3))
-    assert granted(PORT, [holder], wanted.attachment, [wanted]) == [wanted]
+    assert resolved([holder], wanted.attachment, [wanted]) == [wanted]
 
 
 def test_holder_of_another_address_stays() -> None:
     """A dead holder of another host address is left for its own DEL."""
     holder = dead(host_ip="192.0.2.1")
     wanted = claim(container_id="c2", host_ip="192.0.2.2")
-    assert granted(PORT, [holder], wanted.attachment, [wanted]) == [holder, wanted]
+    assert resolved([holder], wanted.attachment, [wanted]) == [holder, wanted]
 
 
 def test_same_container_keeps_its_order() -> None:
     """Attachments of one container stay in the order in which they came."""
     first, second = claim(), claim(network="net2", ifname="eth1", targets=elsewhere(9))
-    both = granted(PORT, [first], second.attachment, [second])
+    both = resolved([first], second.attachment, [second])
     changed = replace(first, container_port=81)
     assert both == [first, second]
-    assert granted(PORT, both, first.attachment, [changed]) == [changed, second]
+    assert resolved(both, first.attachment, [changed]) == [changed, second]
 
 
 def test_withdrawal_touches_its_own_claims_only() -> None:
     """Nothing wanted means nothing held, and nobody else loses anything."""
     other = dead(container_id="c9")
-    assert granted(PORT, [claim(), other], Attachment("net", "c1", "eth0"), []) == [
-        other
-    ]
-    assert granted(PORT, [other], Attachment("net", "c1", "eth0"), []) == [other]
+    assert resolved([claim(), other], Attachment("net", "c1", "eth0"), []) == [other]
+    assert resolved([other], Attachment("net", "c1", "eth0"), []) == [other]

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import os
 
-from cni_common import marks, own_tables, shapes, state
+from cni_common import marks, own_tables, state
 from cni_common.attachment import shared
-from cni_common.kernel.element_bytes import PROTOCOLS
-from cni_common.spec.characters import is_port
-from plugins.portmap import claims, conditions, elements, excluded, rules
-from plugins.portmap.claims import Claim, Port
-from plugins.portmap.rules import Scope
+from cni_common.published import claims, elements, rules
+from cni_common.published.claims import Claim, Port
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
+    from typing import Any
 
-    from cni_common.kernel.own_table import Elements, OwnTable
+    from cni_common.kernel.own_table import Elements, Lack, OwnTable
+    from cni_common.naming import Attachment
+    from cni_common.published.rules import Scope
     from cni_common.rollback import Gather
 
 NAME = "portmap"
 CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"
+EXCLUDED = "portmap-excluded"
 
 Claims = dict[Port, list[Claim]]
 
@@ -40,8 +41,14 @@ def lock() -> AbstractContextManager[None]:
     return own_tables.lock(NAME, [elements.TABLE], _read_back)
 
 
+def _excluded() -> Any:
+    from cni_common.published import excluded  # noqa: PLC0415 - not for DEL
+
+    return excluded
+
+
 def _read_back() -> None:
-    from plugins.portmap import recall  # noqa: PLC0415 - only after a loss
+    from cni_common.published import recall  # noqa: PLC0415 - only after a loss
 
     recall.recall()
 
@@ -51,40 +58,26 @@ def load(ports: Iterable[Port]) -> Claims:
     return {port: _claims_on(port) for port in ports}
 
 
-def load_all(each: Gather | None = None) -> Claims:
+def load_all(errors: Gather | None = None) -> Claims:
     """Return the claims on all ports: for GC, and to make the table anew.
 
-    With `each`, what cannot be read is an error of that, and passed over.
+    With `errors`, what cannot be read is an error of that, and passed over.
     """
     found = {}
     for name in state.names(state.path(CLAIMS)):
         try:
-            port = port_of(name)
+            port = Port.named(name)
         except ValueError as error:
             state.distrust(state.path(CLAIMS), name, str(error))
             continue
-        held = each(_claims_on, port) if each else _claims_on(port)
+        held = errors.attempt(_claims_on, port) if errors else _claims_on(port)
         if held is not None:
             found[port] = held
     return found
 
 
-def file_name(port: Port) -> str:
-    """Return the name by which a port is written down: tcp-8080."""
-    return f"{port.protocol}-{port.number}"
-
-
-def port_of(name: object) -> Port:
-    """Return the port that is written down as `name`; raises ValueError for none."""
-    protocol, _, number = shapes.text(name).partition("-")
-    if protocol not in PROTOCOLS or not is_port(number):
-        msg = "it is no port"
-        raise ValueError(msg)
-    return Port(protocol, int(number))
-
-
 def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
-    """Have `after` written down and in the kernel, where `before` was.
+    """Write down `after` and bring it into the kernel, where `before` was.
 
     Both have the same ports. The table is absent when no port is claimed at all,
     and is made anew, for everybody, when the kernel has not what `before` says: rules
@@ -103,24 +96,58 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     declared, removed = write_down(before, after, changed)
     if not _is_any_claimed():
         own_tables.remove(elements.TABLE)
-        excluded.forget()
+        if state.names(state.path(EXCLUDED)):
+            _excluded().forget()
     else:
         old, new = _elements_of(before, changed), _elements_of(after, changed)
-        also = excluded.content() if held else ""
+        also = _excluded().content() if held else ""
         moved = rules.table().change(old, new)
         own_tables.change(declared + moved + removed + also, relied, _rebuilt)
     marks.delete(UNFINISHED, "change")
 
 
+def own(claims: Claims, owner: Attachment) -> Claims:
+    """Return those of `claims` that are of `owner`."""
+    return {
+        port: [claim for claim in held if claim.attachment == owner]
+        for port, held in claims.items()
+    }
+
+
+def without(claims: Claims, owner: Attachment) -> Claims:
+    """Return those of `claims` that are of others."""
+    return {
+        port: [claim for claim in held if claim.attachment != owner]
+        for port, held in claims.items()
+    }
+
+
+def holders(errors: Gather) -> dict[Attachment, set[Port]]:
+    """Return who claims which ports; what cannot be read is an error of `errors`."""
+    found: dict[Attachment, set[Port]] = {}
+    for port, held in load_all(errors).items():
+        for claim in held:
+            found.setdefault(claim.attachment, set()).add(port)
+    return found
+
+
+def lacking(claims: Claims, owner: str) -> Iterator[Lack]:
+    """Yield the elements of `claims` that are missing, of those with that comment."""
+    every = (claim for held in claims.values() for claim in held)
+    wanted = _elements_of(claims, claims)
+    own = {key: found for key, found in wanted.items() if found.comment == owner}
+    yield from rules.table(sorted(scopes(every))).lacking_elements(own)
+
+
 def recall() -> None:
-    """Have lost claims on record again; takes the lock only where there are such."""
+    """Read lost claims back; takes the lock only where there are such."""
     if own_tables.is_lost(elements.TABLE):
         with lock():
             pass
 
 
 def restore() -> None:
-    """Have the table of all claims, if somebody has removed rules of it.
+    """Ensure the table of all claims, if somebody has removed rules of it.
 
     Unlike the others it takes the lock itself, and only where there are claims.
     """
@@ -131,7 +158,7 @@ def restore() -> None:
 
 
 def rebuild() -> None:
-    """Have the table made anew with all claims. Raises Code.INTERNAL."""
+    """Make the table anew with all claims. Raises Code.INTERNAL."""
     own_tables.change("", {rules.table(): None}, _rebuilt)
     marks.delete(UNFINISHED, "change")
 
@@ -144,12 +171,7 @@ def is_declared(scope: Scope) -> bool:
 def scopes(published: Iterable[Claim]) -> set[Scope]:
     """Return the conditions under which those claims are published."""
     return {
-        Scope(
-            conditions.scope(claim.network, target.family, target.conditions),
-            target.family,
-            target.conditions,
-            claim.network,
-        )
+        rules.scope_of(claim.network, target)
         for claim in published
         for target in claim.targets
         if target.conditions and target.family in claim.published
@@ -168,11 +190,11 @@ def _is_any_claimed() -> bool:
 
 
 def _is_written_down(port: Port) -> bool:
-    return os.path.lexists(state.path(CLAIMS, file_name(port)))
+    return os.path.lexists(state.path(CLAIMS, port.name))
 
 
 def _claims_on(port: Port) -> list[Claim]:
-    directory, name = state.path(CLAIMS), file_name(port)
+    directory, name = state.path(CLAIMS), port.name
     document = state.read(directory, name)
     if document is None:
         return []
@@ -191,7 +213,7 @@ def _relied(kept: Elements) -> dict[OwnTable, Elements | None]:
 
     def elements_on(name: str) -> Elements:
         try:
-            port = port_of(name)
+            port = Port.named(name)
         except ValueError:
             return {}
         held = _claims_on(port)
@@ -206,9 +228,9 @@ def _relied(kept: Elements) -> dict[OwnTable, Elements | None]:
 def _rebuilt() -> str:
     every = load_all()
     found = {scope for held in every.values() for scope in scopes(held)}
-    records = {file_name(p): elements.of_claims(p, held) for p, held in every.items()}
+    records = {p.name: elements.of_claims(p, held) for p, held in every.items()}
     transaction = own_tables.rebuilt(rules.table(sorted(found)), records)
-    return transaction + excluded.content()
+    return f"{transaction}{_excluded().content()}"
 
 
 def _elements_of(claimed: Claims, ports: Iterable[Port]) -> Elements:
@@ -222,7 +244,7 @@ def write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, 
     """Write the claims; return the commands for scopes that appear and disappear."""
     declared, removed = "", ""
     for port in sorted(changed):
-        name = file_name(port)
+        name = port.name
         old, new = scopes(before[port]), scopes(after[port])
         for scope in sorted(new - old):
             if not is_declared(scope):

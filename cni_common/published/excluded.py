@@ -12,7 +12,7 @@ import ipaddress
 
 from cni_common import marks, state
 from cni_common.kernel import held_addresses
-from plugins.portmap import rules
+from cni_common.published import ledger, rules
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from cni_common.spec.fields import IPAddress, IPNetwork
 
-LINKS = "portmap-excluded"
 USUAL = ("kube-ipvs0", "nodelocaldns")
 _WHOLE: dict[int, IPNetwork] = {
     4: ipaddress.IPv4Network("0.0.0.0/0"),
@@ -32,13 +31,13 @@ _LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 
 def noted() -> list[str]:
     """Return the links whose addresses are not the host's."""
-    return state.names(state.path(LINKS))
+    return state.names(state.path(ledger.EXCLUDED))
 
 
 def note(links: Collection[str]) -> None:
     """Know that the addresses of `links` are not the host's, as far as they exist."""
     for link in held_addresses.existing(links):
-        marks.add(LINKS, link)
+        marks.add(ledger.EXCLUDED, link)
 
 
 def recall(listed: list[dict[str, Any]], links: Collection[str]) -> None:
@@ -55,7 +54,7 @@ def forget(kept: Collection[str] = ()) -> None:
     """Know of no link but those that are `kept`."""
     for link in noted():
         if link not in kept:
-            marks.delete(LINKS, link)
+            marks.delete(ledger.EXCLUDED, link)
 
 
 def content() -> str:

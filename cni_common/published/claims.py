@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who holds which port of the host: claims, and what a new one does to the others.
+"""Ports of the host, where they lead, and the claims of those who hold them.
 
 nft cannot say who owns an element, nor whether its owner still lives. A claim can.
 """
@@ -9,13 +9,15 @@ from __future__ import annotations
 import ipaddress
 
 from cni_common import shapes
-from cni_common.kernel import netns, route_get
+from cni_common.kernel import netns_identity
+from cni_common.kernel.element_bytes import PROTOCOLS
 from cni_common.naming import Attachment
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.characters import is_port
 from cni_common.spec.values import NamedTuple, dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from cni_common.shapes import Table
@@ -31,22 +33,31 @@ class Port(NamedTuple):
     def __str__(self) -> str:
         return f"{self.protocol} port {self.number}"
 
+    @property
+    def name(self) -> str:
+        """The name by which it is written down: tcp-8080."""
+        return f"{self.protocol}-{self.number}"
 
+    @classmethod
+    def named(cls, name: object) -> Port:
+        """Return the port that is written down as `name`; ValueError for none."""
+        protocol, _, number = shapes.text(name).partition("-")
+        if protocol not in PROTOCOLS or not is_port(number):
+            msg = "it is no port"
+            raise ValueError(msg)
+        return cls(protocol, int(number))
+
+
+_HOST_IP = shapes.same(lambda value: value == "" or shapes.address(value))
 _TARGET: Table = {
     "address": (shapes.same(shapes.address), shapes.REQUIRED),
     "link": (shapes.link, shapes.REQUIRED),
     "conditions": (shapes.text, ""),
 }
-_CLAIM: Table = {
-    "host_ip": (shapes.same(lambda value: value == "" or shapes.address(value)), ""),
-    **dict.fromkeys(
-        ("network", "container_id", "ifname", "netns", "identity"),
-        (shapes.text, shapes.REQUIRED),
-    ),
-    "container_port": (shapes.number, shapes.REQUIRED),
-    "targets": (shapes.listed(shapes.table(_TARGET)), shapes.REQUIRED),
-    "snat": (shapes.flag, True),
-    "masq_all": (shapes.flag, False),
+_MAPPING: Table = {
+    "port": (Port.named, shapes.REQUIRED),
+    "containerPort": (shapes.bits(16), shapes.REQUIRED),
+    "hostIP": (_HOST_IP, shapes.REQUIRED),
 }
 
 
@@ -61,10 +72,73 @@ class Target:
     link: str
     conditions: str = ""
 
+    def __str__(self) -> str:
+        return self.address + (f" if {self.conditions}" if self.conditions else "")
+
     @property
     def family(self) -> int:
         """4 or 6."""
         return 6 if ":" in self.address else 4
+
+    def document(self) -> dict[str, Any]:
+        """Return the target as JSON values."""
+        return {**vars(self)}
+
+    @classmethod
+    def of_document(cls, document: object) -> Target:
+        """Return the target that `document` says, or raise ValueError."""
+        return cls(**shapes.members(shapes.mapping(document), _TARGET))
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A port of the host that leads to a port of the container; host_ip as in Claim.
+
+    A container port of 0 is not known, and leads nowhere.
+    """
+
+    port: Port
+    container_port: int
+    host_ip: str = ""
+
+    def __str__(self) -> str:
+        at = f" of {self.host_ip}" if self.host_ip else ""
+        return f"{self.port}{at} leads to port {self.container_port}"
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The families in which it may lead anywhere."""
+        if self.host_ip:
+            return (6 if ":" in self.host_ip else 4,)
+        return (4, 6)
+
+    def targets_of(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Return those of `targets` to which it leads."""
+        return tuple(t for t in targets if t.family in self.families)
+
+    def document(self) -> dict[str, Any]:
+        """Return the mapping as JSON values."""
+        port, at = self.port.name, self.host_ip
+        return {"port": port, "containerPort": self.container_port, "hostIP": at}
+
+    @classmethod
+    def of_document(cls, document: object) -> Mapping:
+        """Return the mapping that `document` says, or raise ValueError."""
+        found = shapes.members(shapes.mapping(document), _MAPPING)
+        return cls(found["port"], found["containerPort"], found["hostIP"])
+
+
+_CLAIM: Table = {
+    "host_ip": (_HOST_IP, ""),
+    **dict.fromkeys(
+        ("network", "container_id", "ifname", "netns", "identity"),
+        (shapes.text, shapes.REQUIRED),
+    ),
+    "container_port": (shapes.number, shapes.REQUIRED),
+    "targets": (shapes.listed(Target.of_document), shapes.REQUIRED),
+    "snat": (shapes.flag, True),
+    "masq_all": (shapes.flag, False),
+}
 
 
 @dataclass(frozen=True)
@@ -89,13 +163,11 @@ class Claim:
     @classmethod
     def of_document(cls, document: object) -> Claim:
         """Return the claim that `document` says, or raise ValueError."""
-        found = shapes.members(shapes.mapping(document), _CLAIM)
-        targets = tuple(Target(**target) for target in found["targets"])
-        return cls(**{**found, "targets": targets})
+        return cls(**shapes.members(shapes.mapping(document), _CLAIM))
 
     def document(self) -> dict[str, Any]:
         """Return the claim as JSON values."""
-        targets = [vars(target) for target in self.targets]
+        targets = [target.document() for target in self.targets]
         return {**vars(self), "targets": targets}
 
     def without_conditions(self) -> Claim:
@@ -137,7 +209,7 @@ class Claim:
 
         One that is not known, because the record was lost, is taken for that.
         """
-        return not self.identity or netns.lives(self.netns, self.identity)
+        return not self.identity or netns_identity.lives(self.netns, self.identity)
 
     def is_as(self, wanted: Claim) -> bool:
         """Tell whether this is what `wanted` says, whose conditions are its own matter.
@@ -147,18 +219,7 @@ class Claim:
         known = self.without_conditions()
         if not known.identity:
             known = replace(known, netns=wanted.netns, identity=wanted.identity)
-        return known == wanted
-
-    def has_any(self, addresses: list[IPAddress]) -> bool:
-        """Tell whether the holder's network namespace has one of `addresses` now."""
-        home = netns.open_living(self.netns)
-        if home is None:
-            return False
-        with home:
-            if home.identity != self.identity:
-                return False
-            with netns.entered(home):
-                return any(route_get.holder(address) for address in addresses)
+        return known == wanted.without_conditions()
 
 
 def read(document: object) -> tuple[list[Claim], str]:
@@ -172,59 +233,3 @@ def read(document: object) -> tuple[list[Claim], str]:
         except ValueError as error:
             cause = str(error)
     return found, cause
-
-
-def granted(
-    port: Port, present: list[Claim], attachment: Attachment, wanted: list[Claim]
-) -> list[Claim]:
-    """Return the claims on `port` when `attachment` has exactly `wanted` of it.
-
-    Claims of a dead holder, or of one in the same network whose address has passed to
-    this container, give way to `wanted`. Another attachment of the same container
-    keeps its own, and the order among them stays. Raises code 999 naming a living
-    holder.
-    """
-    kept: list[Claim] = []
-    place = len(present)
-    for holder in present:
-        if holder.attachment == attachment:
-            place = min(place, len(kept))
-        elif _stays(port, holder, attachment, wanted):
-            kept.append(holder)
-    return kept[:place] + wanted + kept[place:]
-
-
-def _stays(
-    port: Port, holder: Claim, attachment: Attachment, wanted: list[Claim]
-) -> bool:
-    rivals = [claim for claim in wanted if claim.overlaps(holder)]
-    if not rivals or holder.container_id == attachment.container_id:
-        return True
-    if not holder.lives() or _has_passed_on(holder, rivals):
-        return False
-    raise _held(port, rivals[0], holder)
-
-
-def _has_passed_on(holder: Claim, rivals: list[Claim]) -> bool:
-    """Tell whether the rivals have the holder's address of it in their network.
-
-    Subnets may overlap, and a static address may be given twice: then the holder has
-    its address still, and stays.
-    """
-    passed = [a for claim in rivals for a in claim.shared(holder)]
-    same = all(claim.network == holder.network for claim in rivals)
-    return bool(passed) and same and not holder.has_any(passed)
-
-
-def _held(port: Port, wanted: Claim, holder: Claim) -> CNIError:
-    where = f" of {wanted.host_ip}" if wanted.host_ip else ""
-    owner = (
-        f"container {holder.container_id} (interface {holder.ifname}, "
-        f"network {holder.network})"
-    )
-    msg = f"publish {port}{where}: held by {owner}"
-    details = f"its network namespace is {holder.netns}"
-    both = ", ".join(map(str, wanted.shared(holder)))
-    if both:
-        details += f"; {both} is the address of both containers"
-    return CNIError(Code.INTERNAL, msg, details)

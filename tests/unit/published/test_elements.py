@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plugins.portmap import elements
-from plugins.portmap.claims import Claim, Port, Target
-from plugins.portmap.conditions import scope
+from cni_common.published import elements
+from cni_common.published.claims import Claim, Port, Target
+from cni_common.published.elements import scope
 
 PORT = Port("tcp", 8080)
 CLAIM = Claim(
@@ -75,3 +75,15 @@ def test_conditions_have_maps_of_their_own() -> None:
     found = places(replace(CLAIM, snat=False), bound)
     assert found[f"hostports4_{digest}: tcp . 8080"] == "10.2.0.2 . 80"
     assert found["hostports4: tcp . 8080"] == "10.1.0.2 . 80"
+
+
+def test_scope_is_of_network_family_and_text() -> None:
+    """Another network, family or text is another scope; no text is none."""
+    found = {
+        scope("net", 4, "iifname eth0"),
+        scope("net2", 4, "iifname eth0"),
+        scope("net", 6, "iifname eth0"),
+        scope("net", 4, "iifname eth1"),
+    }
+    assert len(found) == 4
+    assert scope("net", 4, "") == ""

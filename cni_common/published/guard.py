@@ -2,22 +2,22 @@
 """The filter at a link with route_localnet that no flush of the ruleset takes away
 (docs/decisions/0025). What it consists of is written down by link.
 
-Apart from `localnet`, for it needs netlink, which is dear to import.
+Apart from `localnet`, for it needs netlink, which is expensive to import.
 """
 
 from __future__ import annotations
 
 from cni_common import marks, state
 from cni_common.kernel import loopback_filter
+from cni_common.published import rules
 from cni_common.spec.errors import cause_of
-from plugins.portmap import rules
 
 GUARDS = "portmap-guards"
 _FILTER, _DISCIPLINE = "filter", "qdisc"
 
 
 def ensure(link: str) -> str:
-    """Have the filter at `link`; returns why it cannot be there, else ""."""
+    """Ensure the filter at `link`; returns why it cannot be there, else ""."""
     is_new = _FILTER not in _noted(link)
     if is_new:  # before it is there, so that it is found again
         _note(link, [_FILTER, _DISCIPLINE])
@@ -49,7 +49,7 @@ def is_whole(link: str) -> bool:
 
 
 def delete(link: str) -> None:
-    """Have nothing of ours at `link`."""
+    """Delete what is ours at `link`."""
     parts = _noted(link)
     if parts:
         loopback_filter.delete(link, discipline=_DISCIPLINE in parts)

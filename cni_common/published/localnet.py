@@ -14,7 +14,7 @@ from cni_common.kernel import sysctl
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cni_common.naming import Attachment
 
@@ -22,7 +22,7 @@ USERS = "portmap-links"
 
 
 def require(link: str, attachment: Attachment) -> str:
-    """Have route_localnet on `link`, and know that `attachment` needs it.
+    """Switch route_localnet of `link` on, and know that `attachment` needs it.
 
     Where it is on already and nobody of ours has asked for it, it is the
     administrator's, and stays theirs. Returns why there is no filter, else "".
@@ -31,7 +31,7 @@ def require(link: str, attachment: Attachment) -> str:
     if is_on(link) and not shared.is_used(users):
         return ""
     shared.hold(users, attachment.digest())
-    from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
+    from cni_common.published import guard  # noqa: PLC0415 - netlink is expensive
 
     cause = guard.ensure(link)
     sysctl.set_value(_parameter(link), "1")
@@ -41,48 +41,37 @@ def require(link: str, attachment: Attachment) -> str:
 def release(link: str, attachment: Attachment) -> None:
     """Know that `attachment` no longer needs it; off when that was the last one.
 
-    Raises code 999 when it cannot be switched off: the filter stays until it is.
+    Raises Code.INTERNAL when it cannot be switched off: the filter stays until it is.
     """
     users, own = f"{USERS}/{link}", attachment.digest()
     if shared.is_last(users, (own,)):
         if sysctl.exists(_parameter(link)):
             sysctl.set_value(_parameter(link), "0")
-        from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
+        from cni_common.published import guard  # noqa: PLC0415 - netlink is expensive
 
         guard.delete(link)
     # Last, so that another call finishes what a killed one has begun.
     shared.let_go(users, own)
 
 
-def restore(links: Sequence[str] = ()) -> str:
-    """Have the filter wherever route_localnet is on for us, and that on `links`.
-
-    Returns why there is no filter, else "".
-    """
-    from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
-
-    cause = ""
-    for link in links or state.names(state.path(USERS)):
-        if links or shared.is_used(f"{USERS}/{link}"):
-            cause = guard.ensure(link)
-    for link in links:
-        sysctl.set_if_present(_parameter(link), "1")
-    return cause
-
-
-def lacking(users: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield links that `users` need, and what is missing of one, if it is there."""
-    from plugins.portmap import guard  # noqa: PLC0415 - netlink is dear
+def restore() -> None:
+    """Ensure the filter wherever route_localnet is on for us."""
+    from cni_common.published import guard  # noqa: PLC0415 - netlink is expensive
 
     for link in state.names(state.path(USERS)):
-        value = sysctl.shown(_parameter(link))
-        needed = users & set(state.names(state.path(USERS, link)))
-        if not needed or not value:
-            continue
-        if value != "1":
-            yield link, "route_localnet"
-        elif not guard.is_whole(link):
-            yield link, "the filter for 127.0.0.0/8"
+        if shared.is_used(f"{USERS}/{link}"):
+            guard.ensure(link)
+
+
+def lacking(link: str) -> Iterator[str]:
+    """Yield what is missing of `link`, if it is there."""
+    from cni_common.published import guard  # noqa: PLC0415 - netlink is expensive
+
+    value = sysctl.shown(_parameter(link))
+    if value and value != "1":
+        yield f"sysctl {_parameter(link)} = 1"
+    if value and not guard.is_whole(link):
+        yield f"filter of link {link} for 127.0.0.0/8"
 
 
 def is_on(link: str) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from cni_common.kernel import nft
 from cni_common.kernel.own_table import OwnTable
+from cni_common.published import elements
+from cni_common.published.elements import TABLE, map_name
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
-from plugins.portmap.elements import TABLE, map_name
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cni_common.published.claims import Target
 
 # Before the unconditional lookup at dstnat (-100), so that conditions come first.
 _CONDITIONED_PRIORITY = -101
@@ -130,6 +133,12 @@ class Scope(NamedTuple):
     network: str
 
 
+def scope_of(network: str, target: Target) -> Scope:
+    """Return the conditions of `target`, which has some, in its network."""
+    text, family = target.conditions, target.family
+    return Scope(elements.scope(network, family, text), family, text, network)
+
+
 def table(scopes: Iterable[Scope] = ()) -> OwnTable:
     """Return the table with the conditions of `scopes`."""
     return _declared(TABLE, _PARTS + "".join(map(_conditioned, scopes)))
@@ -149,7 +158,7 @@ def excluded(family: int, ranges: Iterable[str]) -> str:
 
 
 def check_conditions(scope: Scope, key: str) -> None:
-    """Raise code 7 naming `key` unless the kernel takes the conditions of `scope`.
+    """Raise Code.INVALID_CONFIG naming `key` unless the kernel takes those conditions.
 
     They are tried in a table that exists only within the transaction.
     """

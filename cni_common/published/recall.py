@@ -7,22 +7,25 @@ network namespace; such a holder counts as living until DEL or GC names it.
 
 from __future__ import annotations
 
-from cni_common import attachments, marks, naming, own_tables
-from cni_common.attachment import shared
+from cni_common import marks, naming, own_tables
+from cni_common.attachment import record, shared
+from cni_common.attachment.record import Record
 from cni_common.kernel import nft
 from cni_common.kernel.element_bytes import PROTOCOLS
+from cni_common.parts.published_ports import PublishedPorts
+from cni_common.published import excluded, guard, ledger, localnet
+from cni_common.published.claims import Claim, Port, Target
+from cni_common.published.elements import TABLE
 from cni_common.spec.characters import Pattern
 from cni_common.spec.values import dataclass, field
-from plugins.portmap import excluded, guard, ledger, localnet
-from plugins.portmap.claims import Claim, Port, Target
-from plugins.portmap.elements import TABLE
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from cni_common.naming import Attachment
     from cni_common.own_tables import Listed
+    from cni_common.published.ledger import Claims
 
 _MAP = Pattern(r"(hostports|hostip_ports)([46])(?:_([0-9a-f]{16}))?")
 _NAMES = {str(number): name for name, number in PROTOCOLS.items()}
@@ -38,10 +41,11 @@ class _Found:
     hairpins: dict[tuple[str, ...], str] = field(default_factory=dict)
     masqueraded: set[tuple[str, ...]] = field(default_factory=set)
     targets: dict[Key, list[Target]] = field(default_factory=dict)
+    families: set[tuple[str, int]] = field(default_factory=set)
 
 
 def recall() -> None:
-    """Have a claim and a record for each published port that says whose it is."""
+    """Write a claim and a record for each published port that says whose it is."""
     listed = nft.list_json(f"list table {TABLE}")
     excluded.recall(listed, excluded.USUAL)
     found = _Found()
@@ -75,6 +79,7 @@ def _add_targets(found: _Found, name: str, elements: Iterable[Listed]) -> None:
             key = (element.comment, port, at, int(container_port))
             target = Target(address, link, conditions)
             found.targets.setdefault(key, []).append(target)
+            found.families.add((element.comment, target.family))
 
 
 def _conditions(family: str, scope_id: str) -> str:
@@ -88,6 +93,8 @@ def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
     comment, port, at, container_port = key
     owner = naming.of_comment(comment)
     number = str(PROTOCOLS[port.protocol])
+    if not at and len(targets) < sum(who == comment for who, _ in found.families):
+        at = "0.0.0.0" if targets[0].family == 4 else "::"  # noqa: PLR2004, S104 - the family's number, an address of any
     return Claim(
         host_ip=at,
         network=owner.network,
@@ -105,34 +112,24 @@ def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
     )
 
 
-def _write(held: dict[Port, list[Claim]]) -> None:
+def _write(held: Claims) -> None:
     present = ledger.load(held)
-    records: dict[Attachment, dict[str, set[str]]] = {}
+    owners: dict[Attachment, Claims] = {}
     for port, claims in held.items():
         known = {claim.attachment for claim in present[port]}
         lost = [claim for claim in claims if claim.attachment not in known]
         ledger.write_down({port: present[port]}, {port: present[port] + lost}, {port})
         for claim in lost:
-            record = records.setdefault(claim.attachment, {})
-            record.setdefault("ports", set()).add(ledger.file_name(port))
-            for target in claim.targets:
-                record.setdefault("addresses", set()).add(target.address)
-        for link, owner in _links_needed(lost):
-            records[owner].setdefault("links", set()).add(link)
-            _require(link, owner)
+            own = owners.setdefault(claim.attachment, {})
+            own.setdefault(port, []).append(claim)
     if any(ledger.scopes(claims) for claims in held.values()):
         # As nft prints them they have another digest; the table is to be made anew.
         marks.add(ledger.UNFINISHED, "change")
-    for owner, record in records.items():
-        lists = {name: sorted(values) for name, values in record.items()}
-        attachments.write(ledger.NAME, owner, {"addresses": [], "links": [], **lists})
-
-
-def _links_needed(claims: Iterable[Claim]) -> Iterator[tuple[str, Attachment]]:
-    for claim in claims:
-        for target in claim.targets:
-            if claim.snat and target.link and target.family == 4:  # noqa: PLR2004 - the family's number
-                yield target.link, claim.attachment
+    for owner, claims_of in owners.items():
+        part = PublishedPorts.of_claims(claims_of)
+        for link in part.links:
+            _require(link, owner)
+        record.write(ledger.NAME, owner, Record(parts=(part,), complete=True))
 
 
 def _require(link: str, owner: Attachment) -> None:
