@@ -24,22 +24,22 @@ def told(node: Node) -> Iterator[None]:
     try:
         yield
     except CNIError as error:
-        noted = record.read(node.plugin, node.attachment)
-        own = _macvlan(noted)
-        if noted is None or own is None or not macvlans.is_mac_in_use(error):
+        found = record.read(node.plugin, node.attachment)
+        own = _macvlan(found)
+        if found is None or own is None or not macvlans.is_mac_in_use(error):
             raise
         msg = f"set up macvlan {own.inside} on {own.master}: MAC {own.mac}"
-        holder = _holder(node, noted, own)
+        holder = _holder(node, found, own)
         raise CNIError(Code.INTERNAL, f"{msg} is in use by {holder}") from error
 
 
-def _holder(node: Node, noted: Record, own: Macvlan) -> str:
+def _holder(node: Node, found: Record, own: Macvlan) -> str:
     """Return who has the MAC on the master; the kernel tells of no link elsewhere."""
     where = node.container if own.master_inside else node.host
     if own.mac == links.existing(where, own.master).mac:
         return f"{own.master} itself"
     for other, theirs in record.others(node.plugin, node.attachment):
-        same_place = theirs.netns_identity == noted.netns_identity
+        same_place = theirs.netns_identity == found.netns_identity
         if (
             _is_same(_macvlan(theirs), own)
             and (same_place or not own.master_inside)
@@ -49,8 +49,8 @@ def _holder(node: Node, noted: Record, own: Macvlan) -> str:
     return f"another link on {own.master} that no record tells of"
 
 
-def _macvlan(noted: Record | None) -> Macvlan | None:
-    parts = noted.parts if noted else ()
+def _macvlan(found: Record | None) -> Macvlan | None:
+    parts = found.parts if found else ()
     return next((part for part in parts if isinstance(part, Macvlan)), None)
 
 

@@ -145,11 +145,11 @@ def _is_back(device: SavedDevice, link: Link, host: Netlink) -> bool:
 
 def devices_of_others(node: Node) -> Iterator[tuple[Attachment, Record, SavedDevice]]:
     """Yield who else has which device, by the records; for what is rare only."""
-    for other, noted in record.others(node.plugin, node.attachment):
-        for part in noted.parts:
+    for other, found in record.others(node.plugin, node.attachment):
+        for part in found.parts:
             device = getattr(part, "device", None)
             if isinstance(device, saved_device.SavedDevice):
-                yield other, noted, device
+                yield other, found, device
 
 
 def _is_lent_again(node: Node, device: SavedDevice) -> bool:

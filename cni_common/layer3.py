@@ -142,12 +142,12 @@ def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
     return None
 
 
-def completed(shown: Iterable[Route], noted: Iterable[Route]) -> list[Route]:
+def completed(shown: Iterable[Route], recorded: Iterable[Route]) -> list[Route]:
     """Return the routes of a result with the fields it cannot show before 1.1.0.
 
-    `noted` are the whole routes, as a record has them.
+    `recorded` are the whole routes, as a record has them.
     """
-    whole = {(route.dst, route.gw): route for route in noted}
+    whole = {(route.dst, route.gw): route for route in recorded}
     return [whole.get((route.dst, route.gw), route) for route in shown]
 
 

@@ -104,8 +104,8 @@ class SavedDevice:
         """
         if identity.is_hardware or self.identity.is_hardware:
             same = (identity.kind, identity.permanent_mac, identity.parent)
-            noted = self.identity
-            return same == (noted.kind, noted.permanent_mac, noted.parent)
+            known = self.identity
+            return same == (known.kind, known.permanent_mac, known.parent)
         if self.index:
             return link.index == self.index and identity == self.identity
         if identity.kind != self.identity.kind:

@@ -114,9 +114,9 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
     end, index = previous.container_end(request, result)
     attachment = Attachment.of(request)
     with Node(attachment, scheme.name) as node:
-        noted = record.read(scheme.name, attachment)
-        facts = scheme.told(Told(node, conf, result, end, noted))
-        known = noted.result.routes if noted and noted.result else ()
+        found = record.read(scheme.name, attachment)
+        facts = scheme.told(Told(node, conf, result, end, found))
+        known = found.result.routes if found and found.result else ()
         result = Result(
             ips=previous.ips_of(result, index),
             routes=layer3.completed(result.routes, known),

@@ -46,7 +46,7 @@ class Told:
     conf: Any
     result: Result
     end: Interface
-    noted: Record | None
+    record: Record | None
 
     def has(self, kind: str) -> bool:
         """Tell whether the record has a part of the module `kind`."""
@@ -54,7 +54,7 @@ class Told:
 
     def part(self, kind: str) -> Any:
         """Return the record's part of the module `kind`, or None."""
-        parts = self.noted.parts if self.noted else ()
+        parts = self.record.parts if self.record else ()
         return next((part for part in parts if part.kind() == kind), None)
 
     def host_end(self, *others: str) -> Interface:

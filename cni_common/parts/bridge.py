@@ -72,8 +72,8 @@ class Bridge(Part):
 
     def repair(self, node: Node) -> None:
         """Ensure it; with the MAC that it had, by which containers know it."""
-        noted = record.read(node.plugin, node.attachment)
-        shown = noted.result.interfaces if noted and noted.result else []
+        found = record.read(node.plugin, node.attachment)
+        shown = found.result.interfaces if found and found.result else []
         own = (i.mac for i in shown if i.name == self.name and not i.sandbox)
         replace(self, mac=next(own, "").lower()).ensure(node)
 

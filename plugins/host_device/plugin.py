@@ -50,7 +50,7 @@ def facts(node: Node, request: Request, conf: HostDeviceConf) -> Facts:
 def told(known: Told) -> Facts:
     """Return the facts as the record tells them, and prevResult."""
     moved = known.part("moved_device")
-    if known.noted is None:
+    if known.record is None:
         return Facts(
             without_link=choice.choose(known.conf).without_link,
             mac=known.end.mac.lower(),

@@ -64,8 +64,8 @@ def _is_meant(
 
 def _is_of_another(node: Node, identity: str, name: str) -> bool:
     """Tell whether a record says that another attachment has the device."""
-    for holder, noted, device in devices_of_others(node):
-        same_place = noted.netns_identity == identity
+    for holder, found, device in devices_of_others(node):
+        same_place = found.netns_identity == identity
         same_link = same_place and holder.ifname == node.attachment.ifname
         if same_link or device.name == name:
             return True

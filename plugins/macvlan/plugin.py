@@ -54,8 +54,8 @@ def told(known: Told) -> Facts:
 
     The default route may go by another link by now.
     """
-    conf, node, noted = known.conf, known.node, known.part("macvlan")
-    master = conf.master or (noted.master if noted else "")
+    conf, node, recorded = known.conf, known.node, known.part("macvlan")
+    master = conf.master or (recorded.master if recorded else "")
     if not master:
         where = node.container if conf.link_in_container else node.host
         master = _master(where, conf).name
