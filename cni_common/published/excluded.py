@@ -35,13 +35,13 @@ def noted() -> list[str]:
 
 
 def note(links: Collection[str]) -> None:
-    """Know that the addresses of `links` are not the host's, as far as they exist."""
+    """Note that the addresses of `links` are not the host's, as far as they exist."""
     for link in held_addresses.existing(links):
         marks.add(ledger.EXCLUDED, link)
 
 
 def recall(listed: list[dict[str, Any]], links: Collection[str]) -> None:
-    """Know of `links` again, if the sets among what is `listed` exclude anything.
+    """Note `links` again, if the sets among what is `listed` exclude anything.
 
     The sets do not say of which links they are; others are noted by the next ADD.
     """
@@ -51,7 +51,7 @@ def recall(listed: list[dict[str, Any]], links: Collection[str]) -> None:
 
 
 def forget(kept: Collection[str] = ()) -> None:
-    """Know of no link but those that are `kept`."""
+    """Forget all links but those that are `kept`."""
     for link in noted():
         if link not in kept:
             marks.delete(ledger.EXCLUDED, link)

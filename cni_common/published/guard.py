@@ -35,7 +35,7 @@ def ensure(link: str) -> str:
 
 
 def note_present(link: str) -> None:
-    """Know that the filter at `link`, if there is one, is ours.
+    """Note that the filter at `link`, if there is one, is ours.
 
     The discipline is taken for ours too; it stays when it has filters of others.
     """

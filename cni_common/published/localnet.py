@@ -39,7 +39,7 @@ def require(link: str, attachment: Attachment) -> str:
 
 
 def release(link: str, attachment: Attachment) -> None:
-    """Know that `attachment` no longer needs it; off when that was the last one.
+    """Let go of route_localnet for `attachment`; off when that was the last user.
 
     Raises Code.INTERNAL when it cannot be switched off: the filter stays until it is.
     """

@@ -133,7 +133,7 @@ def _write(held: Claims) -> None:
 
 
 def _require(link: str, owner: Attachment) -> None:
-    """Know who needs route_localnet, and that its filter is ours."""
+    """Record who needs route_localnet, and that its filter is ours."""
     if localnet.is_on(link):
         shared.hold(f"{localnet.USERS}/{link}", owner.digest())
         guard.note_present(link)
