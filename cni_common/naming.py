@@ -66,8 +66,8 @@ def ifbs(attachment: Attachment) -> tuple[str, str]:
     The first is the reference plugin's, whose DEL finds the ifb then. It does not
     tell a container's interfaces apart, so the second interface gets the second.
     """
-    inherited = sha512_hex(attachment.network + attachment.container_id)
-    return _ifb(inherited), _ifb(attachment.digest("ifb"))
+    reference = sha512_hex(attachment.network + attachment.container_id)
+    return _ifb(reference), _ifb(attachment.digest("ifb"))
 
 
 def _ifb(digest: str) -> str:

@@ -140,9 +140,9 @@ class EgressLimit(limited_link.LimitedLink):
         That may be the reference plugin's, or ours after the record's loss.
         """
         own = naming.alias(node.attachment)
-        inherited, other = naming.ifbs(node.attachment)
+        reference, other = naming.ifbs(node.attachment)
         with Gather() as errors:
-            for name, aliases in ((inherited, {"", own}), (other, {own})):
+            for name, aliases in ((reference, {"", own}), (other, {own})):
                 ifb = errors.attempt(ifbs.get, node.host, name)
                 if ifb is not None and ifb.alias in aliases:
                     errors.attempt(_release_link, node, ifb)

@@ -56,11 +56,11 @@ class Masqueraded(Part):
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
         """Let go of all rules, of whatever subnet."""
-        from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
+        from cni_common.reference import masquerading  # noqa: PLC0415 - rare: a foreign attachment
 
         with Gather() as errors:
             errors.attempt(masquerade.release, node.attachment)
-            errors.attempt(inherited.masquerade, node.attachment, node.held)
+            errors.attempt(masquerading.delete, node.attachment, node.held)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:

@@ -87,9 +87,9 @@ class NameServer(Part):
             if held is None:
                 server.publish(network, file, "")
             if before is None:
-                from cni_common.names import reference  # noqa: PLC0415 - rarely needed
+                from cni_common.reference import dnsname  # noqa: PLC0415 - rarely needed
 
-                reference.adopt(network, self.domain)
+                dnsname.adopt(network, self.domain)
             server.ensure(network, wanted, _env(node))
 
     def _service(self, present: Service | None, *, keep: bool) -> Service:

@@ -78,13 +78,13 @@ class Names(Part):
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
         """Serve no name, nor one that Podman's plugin has given."""
-        from cni_common.names import reference  # noqa: PLC0415 - no record: rare
+        from cni_common.reference import dnsname  # noqa: PLC0415 - no record: rare
 
         network = node.attachment.network
         with server.lock():
             server.publish(network, server.file_of(node.attachment), None)
             if node.request is not None:
-                reference.delete(node.request)
+                dnsname.delete(node.request)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:

@@ -185,14 +185,14 @@ class PublishedPorts(Part):
         request = node.request
         if request is None or request.command != "DEL":
             return
-        from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
+        from cni_common.reference import hostports  # noqa: PLC0415 - rare: a foreign attachment
 
         with Gather() as errors:
             errors.attempt(_delete_recalled, node)
             ports = _asked(request)
             if ports:
                 errors.attempt(_withdraw, node, node.attachment, ports)
-            errors.attempt(inherited.portmap, node.attachment, _addresses(request))
+            errors.attempt(hostports.delete, node.attachment, _addresses(request))
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:

@@ -54,12 +54,12 @@ class SpoofGuard(Part):
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
         """Remove what guards the port that the attachment would have."""
-        from cni_common import inherited  # noqa: PLC0415 - rare: a foreign attachment
+        from cni_common.reference import spoofing  # noqa: PLC0415 - rare: a foreign attachment
 
         with Gather() as errors:
             port = naming.host_veth(node.attachment)
             errors.attempt(spoofcheck.release, port, node.attachment)
-            errors.attempt(inherited.spoofcheck, node.attachment)
+            errors.attempt(spoofing.delete, node.attachment)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:

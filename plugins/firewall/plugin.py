@@ -137,7 +137,7 @@ def _tell(request: Request, chosen: choice.Choice) -> None:
 
 def _delete_inherited(request: Request, conf: FirewallConf) -> None:
     """Remove what the reference left, if prevResult tells for which addresses."""
-    from cni_common import inherited  # noqa: PLC0415 - only without a record
+    from cni_common.reference import admission  # noqa: PLC0415 - only without a record
     from plugins.firewall import zone  # noqa: PLC0415 - likewise
 
     addresses = []
@@ -150,7 +150,7 @@ def _delete_inherited(request: Request, conf: FirewallConf) -> None:
         each(zone.await_firewalld)
         answers = not each.errors
         with holders.lock():
-            each(inherited.firewall, addresses)
+            each(admission.delete, addresses)
             if answers:
                 each(zone.delete_unheld, conf.zone, [a.ip for a in addresses])
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 TOP = Path(__file__).parents[3]
 PROGRAM = """
 import sys
-from cni_common import inherited
+from cni_common.reference import hostports, masquerading, spoofing
 from cni_common.naming import Attachment
 attachment = Attachment(sys.argv[1], sys.argv[2], "eth0")
-inherited.spoofcheck(attachment)
+spoofing.delete(attachment)
 print("ready", flush=True)
 sys.stdin.readline()
-inherited.portmap(attachment)
-inherited.masquerade(attachment)
+hostports.delete(attachment)
+masquerading.delete(attachment)
 """
 
 

@@ -12,8 +12,9 @@ from lab import Host, lacking, need, run
 from netns.reference.removal import detach_at_once
 from reference_node import NETWORK, Reference
 
-from cni_common import execute, inherited
+from cni_common import execute
 from cni_common.naming import Attachment
+from cni_common.reference import hostports, masquerading, spoofing, tables
 from cni_common.spec.errors import CNIError
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def attachment(container_id: str, ifname: str = "eth0") -> Attachment:
 
 
 def detach(container_id: str) -> None:
-    inherited.portmap(attachment(container_id))
-    inherited.masquerade(attachment(container_id))
+    hostports.delete(attachment(container_id))
+    masquerading.delete(attachment(container_id))
 
 
 @pytest.mark.parametrize("snat", [True, False])
@@ -125,13 +126,13 @@ def test_second_interface_on_one_network_keeps_its_masquerading(
     jumps = [f"-s {address.ip}/" for address in first]
 
     link_local = ipaddress.ip_interface("fe80::1/64")
-    inherited.masquerade(attachment("one", "eth1"), [link_local, *second])
+    masquerading.delete(attachment("one", "eth1"), [link_local, *second])
 
     assert [r for r in reference.rules() if "POSTROUTING" in r] == [
         r for r in before if "POSTROUTING" in r
     ]
     assert all(any(jump in rule for rule in reference.rules()) for jump in jumps)
-    inherited.masquerade(attachment("one", "eth0"), first)
+    masquerading.delete(attachment("one", "eth0"), first)
     assert [r for r in reference.rules() if "POSTROUTING -s" in r] == []
 
 
@@ -201,7 +202,7 @@ def test_rule_deleted_by_another_process_in_between_is_no_failure(
 
         return first_somebody_else
 
-    for variant in (inherited.tables.NftTable, inherited.tables.LegacyTable):
+    for variant in (tables.NftTable, tables.LegacyTable):
         monkeypatch.setattr(variant, "remove", meanwhile(variant.remove))
 
     detach("one")
@@ -225,7 +226,7 @@ def test_node_without_the_reference_starts_no_process(
     monkeypatch.setattr(execute, "execute", spy)
 
     detach("one")
-    inherited.spoofcheck(attachment("one"))
+    spoofing.delete(attachment("one"))
 
     assert started == []
     assert run("nft", "list", "ruleset") == ""

@@ -14,10 +14,9 @@ import pytest
 from lab import nft_objects, run
 from netns.reference.removal import detach_at_once
 
-from cni_common import inherited
-from cni_common.inherited import names
 from cni_common.kernel import nft
 from cni_common.naming import Attachment
+from cni_common.reference import hostports, masquerading, names, spoofing
 
 if TYPE_CHECKING:
     from lab import Cni, Host
@@ -140,7 +139,7 @@ def test_masquerading_of_one_container_goes_and_of_others_stays(
     masquerade(ours, "2001:db8::5", "2001:db8::/64", "ip6")
     assert ruleset() != masqueraded
 
-    inherited.masquerade(ONE)
+    masquerading.delete(ONE)
 
     assert ruleset() == masqueraded
 
@@ -159,7 +158,7 @@ def test_masquerading_of_a_namesake_stays(masqueraded: str, other: Attachment) -
     masquerade(ours, "192.168.1.5", "192.168.1.0/24")
     before = ruleset()
 
-    inherited.masquerade(other)
+    masquerading.delete(other)
 
     assert ruleset() == before != masqueraded
 
@@ -170,7 +169,7 @@ def test_last_masquerading_rule_takes_its_table_along() -> None:
     apply(MASQUERADE)
     masquerade(f"{UNIT_TEST}-{ETH0_ONE}, net: unit-test", "192.168.1.5", "10.0.0.0/8")
 
-    inherited.masquerade(ONE)
+    masquerading.delete(ONE)
 
     assert ruleset() == ""
 
@@ -182,7 +181,7 @@ def test_ports_of_one_container_go_and_of_others_stay(published: str) -> None:
     publish("one", "fd00:1::3", 8080)
     assert ruleset() != published
 
-    inherited.portmap(ONE)
+    hostports.delete(ONE)
 
     assert ruleset() == published
 
@@ -191,7 +190,7 @@ def test_last_published_port_takes_its_tables_along(published: str) -> None:
     """No hook of the reference is left when it publishes nothing."""
     assert 'comment "two"' in published
 
-    inherited.portmap(Attachment("unit-test", "two", "eth0"))
+    hostports.delete(Attachment("unit-test", "two", "eth0"))
 
     assert ruleset() == ""
 
@@ -204,10 +203,10 @@ def test_same_container_on_two_networks_keeps_the_other_ports(published: str) ->
     publish("one", "10.1.2.3", 8080)
     publish("one", "fd00:1::3", 8080)
 
-    inherited.portmap(ONE, interfaces("10.1.2.3/24", "fd00:1::3/64"))
+    hostports.delete(ONE, interfaces("10.1.2.3/24", "fd00:1::3/64"))
     assert ruleset() == other_network
 
-    inherited.portmap(ONE, interfaces("10.7.7.7/24", "fd00:7::7/64"))
+    hostports.delete(ONE, interfaces("10.7.7.7/24", "fd00:7::7/64"))
     assert ruleset() == published
 
 
@@ -221,10 +220,10 @@ def test_rule_that_masquerades_everything_goes_with_the_last_port(
     other_network = ruleset()
     publish("one", "10.1.2.3", 8080)
 
-    inherited.portmap(ONE, interfaces("10.1.2.3/24"))
+    hostports.delete(ONE, interfaces("10.1.2.3/24"))
     assert ruleset() == other_network
 
-    inherited.portmap(ONE, interfaces("10.7.7.7/24"))
+    hostports.delete(ONE, interfaces("10.7.7.7/24"))
     assert ruleset() == published
 
 
@@ -250,9 +249,9 @@ def test_container_that_comes_meanwhile_keeps_its_rules(
 
     monkeypatch.setattr(nft, "run", somebody_comes)
     ours = f"{UNIT_TEST}-0123456789abcdef"
-    monkeypatch.setattr(inherited.names, "masquerade_comment", lambda _: ours)
+    monkeypatch.setattr(names, "masquerade_comment", lambda _: ours)
 
-    inherited.masquerade(ONE)
+    masquerading.delete(ONE)
 
     assert "delete table" in came[0]
     left = nft_objects("chain", "inet", "cni_plugins_masquerade", "masq_checks")
@@ -275,7 +274,7 @@ def test_containers_that_leave_at_once_leave_nothing(
     detach_at_once("unit-test", leaving)
     assert ruleset() == published
 
-    inherited.portmap(Attachment("unit-test", "two", "eth0"))
+    hostports.delete(Attachment("unit-test", "two", "eth0"))
     assert ruleset() == masqueraded
 
 
@@ -297,8 +296,8 @@ def test_tables_go_when_all_leave_at_once() -> None:
 @pytest.mark.usefixtures("host")
 def test_repeated_removal_finds_nothing() -> None:
     """A DEL for what is gone changes nothing and fails for nothing."""
-    inherited.portmap(ONE)
-    inherited.masquerade(ONE)
-    inherited.spoofcheck(ONE)
+    hostports.delete(ONE)
+    masquerading.delete(ONE)
+    spoofing.delete(ONE)
 
     assert ruleset() == ""

@@ -9,8 +9,8 @@ import os
 import pytest
 from lab import Host, need, run
 
-from cni_common import inherited
 from cni_common.naming import Attachment
+from cni_common.reference import spoofing
 
 LONG = "f" * 64
 
@@ -52,7 +52,7 @@ def test_chains_of_one_attachment_go_and_of_others_stay(
     attach(host, container_id)
     assert f"cni-br-iface-{container_id}-eth0-mac" in ruleset()
 
-    inherited.spoofcheck(Attachment("blue", container_id, "eth0"))
+    spoofing.delete(Attachment("blue", container_id, "eth0"))
 
     assert ruleset() == before
 
@@ -62,7 +62,7 @@ def test_table_that_others_may_use_stays(host: Host) -> None:
     attach(host, "one")
     run("nft", "add", "chain", "bridge", "nat", "mine")
 
-    inherited.spoofcheck(Attachment("blue", "one", "eth0"))
+    spoofing.delete(Attachment("blue", "one", "eth0"))
 
     left = ruleset()
     assert "cni-br-iface" not in left
@@ -77,7 +77,7 @@ def test_half_of_the_chains_is_removed_too(host: Host) -> None:
     run("nft", "flush", "chain", "bridge", "nat", "PREROUTING")
     run("nft", "delete", "chain", "bridge", "nat", "cni-br-iface-one-eth0")
 
-    inherited.spoofcheck(Attachment("blue", "one", "eth0"))
+    spoofing.delete(Attachment("blue", "one", "eth0"))
 
     assert "cni-br-iface" not in ruleset()
 
@@ -87,6 +87,6 @@ def test_name_that_is_a_command_is_never_run(host: Host) -> None:
     attach(host, "one")
     before = ruleset()
 
-    inherited.spoofcheck(Attachment("blue", "one", "eth0;flush\truleset"))
+    spoofing.delete(Attachment("blue", "one", "eth0;flush\truleset"))
 
     assert ruleset() == before

@@ -22,7 +22,7 @@ from netns.dnsname.helpers import (
 )
 
 from cni_common import state
-from cni_common.names import reference
+from cni_common.reference import dnsname
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lab import Cni, Host
     from netns.dnsname.helpers import Attached
 
-OLD = f"{reference.ROOT}/net"
+OLD = f"{dnsname.ROOT}/net"
 # What Podman's plugin writes for a network.
 CONFIGURATION = f"""\
 strict-order
@@ -55,7 +55,7 @@ def node(host: Host, cni: Cni) -> Iterator[Names]:
     for number in old_pids():
         run("kill", "-9", str(number))
     names.close()
-    shutil.rmtree(reference.ROOT, ignore_errors=True)
+    shutil.rmtree(dnsname.ROOT, ignore_errors=True)
 
 
 def attached_before(node: Names, *called: str) -> list[Attached]:

@@ -5,10 +5,3 @@ A node may change its plugins with containers running: DEL of an attachment that
 no record of ours asks here. Where the reference never was, this costs a few questions
 to the kernel, and no process is started. See docs/switching.md.
 """
-
-from cni_common.inherited.admission import firewall
-from cni_common.inherited.hostports import portmap
-from cni_common.inherited.masquerading import masquerade
-from cni_common.inherited.spoofing import spoofcheck
-
-__all__ = ["firewall", "masquerade", "portmap", "spoofcheck"]

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from cni_common.inherited import names
 from cni_common.kernel import nft
 from cni_common.kernel.foreign_rules import deletion, rules, settled
+from cni_common.reference import names
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BASE = "PREROUTING"
 
 
-def spoofcheck(attachment: Attachment) -> None:
+def delete(attachment: Attachment) -> None:
     """No rule of the reference watches the MAC of `attachment` any more."""
     settled(_chains, attachment)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cni_common.inherited import tables
 from cni_common.kernel.foreign_rules import MANY, settled
+from cni_common.reference import tables
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface
 
-    from cni_common.inherited.tables import Table
+    from cni_common.reference.tables import Table
 
 FORWARD, ADMITTED, ADMIN = "FORWARD", "CNI-FORWARD", "CNI-ADMIN"
 # Of an accept nftables tells no target, iptables-legacy this one.
 ACCEPT = ("", "ACCEPT")
 
 
-def firewall(addresses: Iterable[IPv4Interface | IPv6Interface]) -> None:
+def delete(addresses: Iterable[IPv4Interface | IPv6Interface]) -> None:
     """No rule of the reference lets `addresses` through any more.
 
     Its rules say nothing but the address. Ours have their owner's comment besides,

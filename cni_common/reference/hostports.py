@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cni_common.inherited import names, own_table, tables
 from cni_common.kernel.foreign_rules import MANY, settled
 from cni_common.kernel.iptables import FAMILIES
+from cni_common.reference import names, own_table, tables
 from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface
 
-    from cni_common.inherited.tables import Table
     from cni_common.kernel.foreign_rules import Rule
     from cni_common.naming import Attachment
+    from cni_common.reference.tables import Table
 
 # A container's chain, and the one that its entries stand in. CNI-SN is of releases
 # before 0.7.
@@ -32,7 +32,7 @@ SHARED = {
 TRANSLATING = ["hostports", "hostip_hostports"]
 
 
-def portmap(
+def delete(
     attachment: Attachment, addresses: Iterable[IPv4Interface | IPv6Interface] = ()
 ) -> None:
     """No rule of the reference publishes a port of `attachment` any more.

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from cni_common.inherited import names, own_table, tables
 from cni_common.kernel.foreign_rules import settled
+from cni_common.reference import names, own_table, tables
 from cni_common.rollback import Gather
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Interface, IPv6Interface
 
-    from cni_common.inherited.tables import Table
     from cni_common.kernel.foreign_rules import Rule
     from cni_common.naming import Attachment
+    from cni_common.reference.tables import Table
 
 
-def masquerade(
+def delete(
     attachment: Attachment, addresses: Iterable[IPv4Interface | IPv6Interface] = ()
 ) -> None:
     """No rule of the reference masquerades `attachment` any more.
