@@ -65,13 +65,13 @@ def repaired(
         for item in living:
             for plugin in item.plugins:
                 if suite.plugin(plugin).scheme is not None:
-                    noted = partial(
+                    read = partial(
                         record.read_visible,
                         plugin,
                         item.attachment,
                         only_rules=only_rules,
                     )
-                    work = partial(_attachment, item, plugin, host, noted)
+                    work = partial(_attachment, item, plugin, host, read)
                     done = errors.attempt(work, dry_run=dry_run)
                     yield from _told(done, plugin, dry_run=dry_run)
 
@@ -86,14 +86,14 @@ def _attachment(
 ) -> list[Repair]:
     """Return what the attachment lacked, put back while nobody else is at it."""
     with attachments.held(plugin, item.attachment, wait=False) as is_held:
-        noted = read() if is_held else None
-        if noted is None or not noted.is_made:
+        found = read() if is_held else None
+        if found is None or not found.is_made:
             return []
-        if noted.netns_identity != item.identity:
+        if found.netns_identity != item.identity:
             return []  # it was attached anew meanwhile
-        with Node(item.attachment, plugin, noted=noted, beside=host) as node:
+        with Node(item.attachment, plugin, noted=found, beside=host) as node:
             work = condition.losses if dry_run else condition.repair
-            return list(work(node, noted.parts))
+            return list(work(node, found.parts))
 
 
 def _told(done: list[Repair] | None, plugin: str, *, dry_run: bool) -> Iterator[Line]:

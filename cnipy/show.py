@@ -34,16 +34,16 @@ def lines(suite: Suite, found: Iterable[Recorded]) -> Iterator[str]:
 
 
 def _plugin(suite: Suite, item: Recorded, plugin: str, host: Node) -> Iterator[str]:
-    noted = _record(suite, item, plugin)
-    if noted is None:
+    found = _record(suite, item, plugin)
+    if found is None:
         yield f"  {plugin}: {_NO_PARTS}"
         return
     yield f"  {plugin}"
-    if not noted.is_made:
+    if not found.is_made:
         yield f"    ! {_UNFINISHED}"
-    yield from (f"    {part}" for part in noted.parts)
+    yield from (f"    {part}" for part in found.parts)
     yield from (
-        f"    ! {each.text}" for each in _differences(item, plugin, noted, host)
+        f"    ! {each.text}" for each in _differences(item, plugin, found, host)
     )
 
 
@@ -64,15 +64,15 @@ def documents(suite: Suite, found: Iterable[Recorded]) -> list[dict[str, Any]]:
 
 
 def _document(suite: Suite, item: Recorded, plugin: str, host: Node) -> dict[str, Any]:
-    noted = _record(suite, item, plugin)
-    if noted is None:
+    found = _record(suite, item, plugin)
+    if found is None:
         return {"type": plugin}
-    differences = _differences(item, plugin, noted, host)
+    differences = _differences(item, plugin, found, host)
     return {
         "type": plugin,
-        "complete": noted.is_made,
-        "ipam": noted.ipam,
-        "parts": [{"sentence": str(part), **part.document()} for part in noted.parts],
+        "complete": found.is_made,
+        "ipam": found.ipam,
+        "parts": [{"sentence": str(part), **part.document()} for part in found.parts],
         "differences": [found._asdict() for found in differences],
     }
 
@@ -85,7 +85,7 @@ def _record(suite: Suite, item: Recorded, plugin: str) -> Record | None:
 
 
 def _differences(
-    item: Recorded, plugin: str, noted: Record, host: Node
+    item: Recorded, plugin: str, found: Record, host: Node
 ) -> list[Difference]:
     """Return what is not as recorded; of one that is dead nothing is expected.
 
@@ -93,5 +93,5 @@ def _differences(
     """
     if not item.lives:
         return []
-    with Node(item.attachment, plugin, noted=noted, beside=host) as node:
-        return list(condition.differences(node, condition.lasting(noted.parts)))
+    with Node(item.attachment, plugin, noted=found, beside=host) as node:
+        return list(condition.differences(node, condition.lasting(found.parts)))
