@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from cni_common.attachment.part import Part, differences_of
 from cni_common.kernel import filters, qdiscs
-from cni_common.kernel.token_bucket import U32_MAX, ticks
 from cni_common.limits import Limit
 from cni_common.spec.errors import CNIError, Code
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.filters import Filter
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
-    from cni_common.kernel.qdiscs import Qdisc
-    from cni_common.kernel.token_bucket import Bucket
+    from cni_common.kernel.qdiscs import Bucket, Qdisc
     from cni_common.spec.fields import IPNetwork
 
 PROTOCOLS = {4: filters.ETH_P_IP, 6: filters.ETH_P_IPV6}
@@ -79,7 +77,7 @@ def require_tbf(host: Netlink, link: Link, bucket: Bucket) -> None:
     """Raise Code.INTERNAL unless what leaves by `link` is limited to `bucket`."""
     tbf = _discipline(host, link, "tbf", qdiscs.ROOT_HANDLE)
     # The kernel counts a burst's ticks in more bits than it shows.
-    wanted = (bucket.rate, ticks(bucket) & U32_MAX, bucket.queue)
+    wanted = (bucket.rate, qdiscs.ticks(bucket) & qdiscs.U32_MAX, bucket.queue)
     _compare(f"qdisc tbf of link {link.name}", tbf, wanted)
 
 
@@ -97,7 +95,7 @@ def require_htb(host: Netlink, link: Link, bucket: Bucket, *, by_default: bool) 
     leaf = _discipline(host, link, "bfifo", qdiscs.LEAF_HANDLE)
     rate, burst = listed
     found = qdiscs.Qdisc("htb", 0, 0, rate=rate, burst_ticks=burst, queue=leaf.queue)
-    wanted = (bucket.rate, min(ticks(bucket), U32_MAX), bucket.queue)
+    wanted = (bucket.rate, min(qdiscs.ticks(bucket), qdiscs.U32_MAX), bucket.queue)
     _compare(f"class htb 1:30 of link {link.name}", found, wanted)
 
 

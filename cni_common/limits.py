@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from cni_common.kernel.token_bucket import U32_MAX, Bucket
+from cni_common.kernel.qdiscs import U32_MAX, Bucket
 from cni_common.spec.values import dataclass
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cni_common import naming
-from cni_common.kernel import addresses, link_removal, links, netns
+from cni_common.kernel import link_removal, links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError, Code, invalid_key
 
@@ -73,6 +73,8 @@ def delete_inside(
             link = links.get(inside, owner.ifname)
             if link is None or not _may_be_of(host, link, owner, made):
                 return []
+            from cni_common.kernel import addresses  # noqa: PLC0415 - expensive; mostly the pair is gone by now
+
             held = [item.address for item in addresses.of_link(inside, link)]
             links.delete(inside, link.name)
     return [address for address in held if not address.ip.is_link_local]

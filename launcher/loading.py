@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a name of the register to the plugin, imported only now."""
+"""From a name of the register, or a path, to the plugin, imported only now."""
 
 from __future__ import annotations
 
-from importlib import import_module
+import os
+import sys
 
 from plugins import REGISTER, module_of
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
     from plugins import Entry
+
+
+# Every packed file begins with the launcher, and the launcher with its build.
+FIRST_BYTES = 1024
 
 
 class Registered:
@@ -34,6 +39,26 @@ class Registered:
         if request.command == "DEL" and _delete_recorded(self.name, request):
             return None
         return load(self.name).call(request)
+
+
+def finder(archive: str) -> Callable[[str], Registered | None]:
+    """Return the function that finds the plugin behind a path, or None if not ours.
+
+    `archive` is the packed file that runs now. A path is ours if it leads to the
+    same file, or to a copy of it, and its base name is in the register.
+    """
+
+    def ours(path: str) -> Registered | None:
+        name = os.path.basename(path)
+        if name not in REGISTER:
+            return None
+        try:
+            same = os.path.samefile(path, archive) or _head(path) == _head(archive)
+        except OSError:
+            return None
+        return Registered(name) if same else None
+
+    return ours
 
 
 def _delete_recorded(name: str, request: Request) -> bool:
@@ -70,5 +95,12 @@ def load(name: str) -> Plugin:
     return plugin
 
 
+def _head(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read(FIRST_BYTES)
+
+
 def _module(name: str, module: str) -> ModuleType:
-    return import_module(module_of(name, module))
+    path = module_of(name, module)
+    __import__(path)  # as import_module of importlib, which would be imported for it
+    return sys.modules[path]

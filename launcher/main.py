@@ -41,10 +41,8 @@ def main(
         stderr.write(f"{name}: not one of {COMMAND}, {', '.join(sorted(REGISTER))}\n")
         return 1
     from cni_common import skel
-    from launcher import ours
-    from launcher.loading import Registered
+    from launcher.loading import Registered, finder
 
-    found = ours.finder(argv[0])
     return skel.run(
         name,
         lambda: Registered(name),
@@ -52,7 +50,7 @@ def main(
         stdin,
         stdout,
         stderr,
-        ours=found,
+        ours=finder(argv[0]),
         versions=versions_of(name),
         release=release_of(name),
     )

@@ -18,7 +18,7 @@ from cni_common.execute import execute
 from cni_common.spec.versions import NEWEST, SUPPORTED
 from cnipy.packed import build_of
 from launcher import client
-from launcher.ours import FIRST_BYTES
+from launcher.loading import FIRST_BYTES
 from plugins import REGISTER, versions_of
 
 HERE = Path(__file__).parent

@@ -23,8 +23,7 @@ from launcher import child, crew, peer
 from launcher.client import SOCKET
 from launcher.ending import Ending
 from launcher.everything import build_every_model
-from launcher.loading import load
-from launcher.ours import FIRST_BYTES
+from launcher.loading import FIRST_BYTES, load
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ JSON has. So a record with a value of another type is found without a line of co
 
 from __future__ import annotations
 
+from functools import cache
+
 from cni_common import shapes
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import NamedTuple
@@ -47,7 +49,6 @@ class Part:
 
     # Whether it consists of rules of nftables, which anybody may flush.
     in_rules: ClassVar[bool] = False
-    _table: ClassVar[Table | None] = None
     # Whether it is about addresses, and so is not made before they are known.
     follows_lease: ClassVar[bool] = False
     # Whether `replace` looks by itself what is missing, and changes nothing else.
@@ -127,20 +128,14 @@ class Part:
         """Make absent what of this kind is of no `valid` attachment of `network`."""
 
     @classmethod
+    @cache
     def table(cls) -> Table:
         """Return the shapes of the fields, by the names that JSON has for them."""
-        found = cls.__dict__.get("_table")
-        if found is None:
-            kinds = cls.__annotations__
-            found = {
-                shapes.camel(name): (
-                    _SHAPES[kinds[name]],
-                    getattr(cls, name, shapes.REQUIRED),
-                )
-                for name in cls._names()
-            }
-            cls._table = found
-        return found
+        kinds = cls.__annotations__
+        return {
+            key: (_SHAPES[kinds[name]], getattr(cls, name, shapes.REQUIRED))
+            for name, key in cls._keys().items()
+        }
 
     @classmethod
     def kind(cls) -> str:
@@ -160,19 +155,22 @@ class Part:
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         fields = {
-            shapes.camel(name): _plain(getattr(self, name)) for name in self._names()
+            key: _plain(getattr(self, name)) for name, key in self._keys().items()
         }
         return {"part": self.kind(), **fields}
 
     @classmethod
-    def _names(cls) -> list[str]:
-        return [name for name, kind in cls.__annotations__.items() if kind in _SHAPES]
+    @cache
+    def _keys(cls) -> dict[str, str]:
+        """Return the keys of JSON by the names of the fields."""
+        kinds = cls.__annotations__
+        return {name: shapes.camel(name) for name in kinds if kinds[name] in _SHAPES}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the part that `document` describes; raises ValueError."""
         found = shapes.members(document, cls.table())
-        return cls(**{name: found[shapes.camel(name)] for name in cls._names()})
+        return cls(**{name: found[key] for name, key in cls._keys().items()})
 
 
 def read(value: object) -> Part:

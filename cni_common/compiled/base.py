@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from cni_common.compiled.dumping import dumpers
 from cni_common.compiled.faults import Faults, ValidationError, fault
-from cni_common.compiled.paths import resolved
+from cni_common.compiled.paths import imported, resolved
 from cni_common.compiled.validators import built, unvalidated
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -146,7 +144,7 @@ class BaseModel:
 
 def written(cls: type[BaseModel]) -> Node:
     """Return the schema of a model that was there when the suite was packed."""
-    module = import_module(f"{SCHEMAS}.{cls.__module__.replace('.', '_')}")
+    module = imported(f"{SCHEMAS}.{cls.__module__.replace('.', '_')}")
     node: Node = module.SCHEMAS[cls.__qualname__]
     return node
 

@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
+
+
+def imported(name: str) -> ModuleType:
+    """Return the module `name`, without importing importlib for it."""
+    if name not in sys.modules:
+        __import__(name)
+    return sys.modules[name]
 
 
 def resolved(path: str) -> Any:
     """Return what is at `path`; raises ImportError or AttributeError if nothing is."""
     module, _, name = path.partition(":")
-    found: Any = sys.modules.get(module) or import_module(module)
+    found: Any = imported(module)
     for part in name.split("."):
         found = getattr(found, part)
     return found

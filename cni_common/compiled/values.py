@@ -19,9 +19,7 @@ _CLASSES = ("ClassVar", "typing.ClassVar")
 
 
 class Field:
-    """What a class says of a field beside its type."""
-
-    __slots__ = ("compare", "default", "factory")
+    """What a class says of a field that has more than a type and a plain default."""
 
     def __init__(
         self, default: Any, factory: Callable[[], Any] | None, *, compare: bool
@@ -29,6 +27,10 @@ class Field:
         self.default = default
         self.factory = factory
         self.compare = compare
+
+    def made(self) -> Any:
+        """Return the default of a new value."""
+        return self.factory() if self.factory else self.default
 
 
 def field(
@@ -77,72 +79,68 @@ def _completed(
     order: bool = False,
     kw_only: bool = False,
 ) -> type:
-    fields = _fields(cls)
-    compared = tuple(name for name, each in fields.items() if each.compare)
-    made = {"__init__": _init(fields, kw_only=kw_only), "__repr__": _repr}
+    init = _init_by_name if kw_only else _init
+    made = {_FIELDS: _fields(cls), "__init__": init, "__repr__": _repr}
     if eq:
-        made |= _equality(compared, frozen=frozen)
+        made |= {"__eq__": _equal, "__hash__": _hash if frozen else None}
     if order:
-        made |= _order(compared)
+        made |= _ORDER
     if frozen:
         made |= {"__setattr__": _refuse, "__delattr__": _refuse}
     own = cls.__dict__
-    for name, method in made.items():
+    for name, value in made.items():
         if own.get(name) is None:  # Python itself puts None for __hash__ beside __eq__
-            setattr(cls, name, method)
-    setattr(cls, _FIELDS, fields)
+            setattr(cls, name, value)
     return cls
 
 
-def _fields(cls: type) -> dict[str, Field]:
-    """Return the fields of a class and its bases; a default stays on the class."""
-    fields: dict[str, Field] = {}
+def _fields(cls: type) -> dict[str, Any]:
+    """Return the fields of a class and its bases, with default or Field of each.
+
+    A default stays on the class.
+    """
+    fields: dict[str, Any] = {}
+    own = cls.__dict__
     for base in reversed(cls.__mro__[1:]):
         fields |= base.__dict__.get(_FIELDS, {})
     for name, annotation in cls.__annotations__.items():
         if annotation.startswith(_CLASSES):
             continue
-        default = cls.__dict__.get(name, _ABSENT)
-        if not isinstance(default, Field):
-            default = Field(default, None, compare=True)
-        elif default.default is _ABSENT:
-            delattr(cls, name)
-        else:
-            setattr(cls, name, default.default)
-        fields[name] = default
+        default = fields[name] = own.get(name, _ABSENT)
+        if isinstance(default, Field):
+            if default.default is _ABSENT:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, default.default)
     return fields
 
 
-def _init(fields: dict[str, Field], *, kw_only: bool) -> Callable[..., None]:
-    names = tuple(fields)
-    positional = 0 if kw_only else len(names)
-
-    def init(self: Any, /, *arguments: Any, **given: Any) -> None:
-        values = self.__dict__
-        if len(arguments) > positional:
-            raise _wrong(self, f"takes {positional} values, not {len(arguments)}")
-        values.update(zip(names, arguments, strict=False))
-        if given:
-            wrong = [name for name in given if name in values or name not in fields]
-            if wrong:
-                raise _wrong(self, f"got {wrong[0]!r} twice or unexpectedly")
-            values.update(given)
-        if len(values) < len(names):
-            _fill(self, values, fields)
-
-    return init
+def _init(self: Any, /, *arguments: Any, **given: Any) -> None:
+    names = getattr(self, _FIELDS)
+    if len(arguments) > len(names):
+        raise _wrong(self, f"takes {len(names)} values, not {len(arguments)}")
+    self.__dict__.update(zip(names, arguments, strict=False))
+    _init_by_name(self, **given)
 
 
-def _fill(value: Any, values: dict[str, Any], fields: dict[str, Field]) -> None:
+def _init_by_name(self: Any, /, **given: Any) -> None:
+    fields, values = getattr(self, _FIELDS), self.__dict__
+    if given:
+        wrong = [name for name in given if name in values or name not in fields]
+        if wrong:
+            raise _wrong(self, f"got {wrong[0]!r} twice or unexpectedly")
+        values.update(given)
+    if len(values) < len(fields):
+        _fill(self, values, fields)
+
+
+def _fill(value: Any, values: dict[str, Any], fields: dict[str, Any]) -> None:
     """Add to `values` the defaults of the fields that were not given."""
     for name, each in fields.items():
         if name in values:
             continue
-        if each.factory is not None:
-            values[name] = each.factory()
-        elif each.default is not _ABSENT:
-            values[name] = each.default
-        else:
+        values[name] = each.made() if isinstance(each, Field) else each
+        if values[name] is _ABSENT:
             raise _wrong(value, f"lacks {name!r}")
 
 
@@ -150,33 +148,33 @@ def _wrong(value: Any, cause: str) -> TypeError:
     return TypeError(f"{type(value).__name__}() {cause}")
 
 
-def _equality(names: tuple[str, ...], *, frozen: bool) -> dict[str, Any]:
-    def equal(self: Any, other: Any) -> Any:
+def _equal(self: Any, other: Any) -> Any:
+    if type(other) is not type(self):
+        return NotImplemented
+    return self is other or _compared(self) == _compared(other)
+
+
+def _hash(self: Any) -> int:
+    return hash(_compared(self))
+
+
+def _ordering(by: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
+    def compare(self: Any, other: Any) -> Any:
         if type(other) is not type(self):
             return NotImplemented
-        return self is other or _of(self, names) == _of(other, names)
+        return by(_compared(self), _compared(other))
 
-    def hashed(self: Any) -> int:
-        return hash(_of(self, names))
-
-    return {"__eq__": equal, "__hash__": hashed if frozen else None}
+    return compare
 
 
-def _order(names: tuple[str, ...]) -> dict[str, Any]:
-    def compared(by: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
-        def compare(self: Any, other: Any) -> Any:
-            if type(other) is not type(self):
-                return NotImplemented
-            return by(_of(self, names), _of(other, names))
-
-        return compare
-
-    kinds = ("__lt__", "__le__", "__gt__", "__ge__")
-    return {kind: compared(getattr(tuple, kind)) for kind in kinds}
+_KINDS = ("__lt__", "__le__", "__gt__", "__ge__")
+_ORDER = {kind: _ordering(getattr(tuple, kind)) for kind in _KINDS}
 
 
-def _of(value: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple([getattr(value, name) for name in names])
+def _compared(value: Any) -> tuple[Any, ...]:
+    fields: dict[str, Any] = getattr(value, _FIELDS)
+    apart = [n for n, f in fields.items() if isinstance(f, Field) and not f.compare]
+    return tuple([getattr(value, name) for name in fields if name not in apart])
 
 
 def _repr(self: Any) -> str:

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 from contextlib import contextmanager
+from functools import cache
 
 from cni_common.kernel.netns_identity import OWN, is_own, lives
 from cni_common.spec.errors import (
@@ -22,7 +23,7 @@ from cni_common.spec.values import dataclass
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import Any, Self
 
 __all__ = ["is_own", "lives"]  # as others see them, beside what is defined here
 
@@ -173,10 +174,16 @@ def _system_call(name: str, *arguments: int) -> None:
         return
     import ctypes  # noqa: PLC0415 - expensive
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) != 0:
+    if getattr(_c_library(), name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+@cache
+def _c_library() -> Any:
+    import ctypes  # noqa: PLC0415 - as above
+
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _invalid(path: str, error: OSError) -> CNIError:

@@ -10,7 +10,6 @@ from cni_common.kernel import tc_message as tc
 from cni_common.kernel.attributes import Attributes, attribute
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import TcAnswer, TcRequest
-from cni_common.kernel.token_bucket import U32_MAX, Bucket, ticks
 from cni_common.spec.errors import CNIError, refused
 from cni_common.spec.values import dataclass
 
@@ -36,12 +35,25 @@ _HTB_VERSION, _HTB_QUANTUM = 3, 60_000
 _ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
 _UNHEARD = frozenset({errno.ENOBUFS, errno.ETIMEDOUT})
 
+U32_MAX = (1 << 32) - 1
+_TICK_SHIFT = 6  # PSCHED_SHIFT: a tick has 64 nanoseconds
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """`rate` in bytes a second, `burst` in bytes, `queue` in bytes that may wait."""
+
+    rate: int
+    burst: int
+    queue: int
+
 
 @dataclass(frozen=True)
 class Qdisc:
     """A discipline as the kernel shows it.
 
-    For tbf `rate` in bytes a second, `burst_ticks` as `token_bucket.ticks` without
+    For tbf `rate` in bytes a second, `burst_ticks` as `ticks` without
     the bits beyond 32, and `queue` in bytes; a bfifo has `queue`. For htb
     `limits_by_default` tells where packets go that no filter matches.
     """
@@ -53,6 +65,21 @@ class Qdisc:
     burst_ticks: int = 0
     queue: int = 0
     limits_by_default: bool = False
+
+
+def ticks(bucket: Bucket) -> int:
+    """Return in ticks how long a whole burst takes at the rate.
+
+    Reckoned as psched_ratecfg_precompute() and psched_l2t_ns() do, for CHECK compares
+    with what the kernel says.
+    """
+    factor, shift = _NANOSECONDS, 0
+    multiplier = factor // bucket.rate
+    while not (multiplier & (1 << 31) or factor & (1 << 63)):
+        factor <<= 1
+        shift += 1
+        multiplier = factor // bucket.rate
+    return ((bucket.burst * multiplier) >> shift) >> _TICK_SHIFT
 
 
 def add_tbf(netlink: Netlink, link: Link, bucket: Bucket) -> None:

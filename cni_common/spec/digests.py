@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-try:
-    from _sha2 import (  # type: ignore[import-not-found] # no stub; Python 3.12 on
-        sha256,
-        sha512,
-    )
-except ImportError:
-    from _sha256 import sha256  # type: ignore[import-not-found] # no stub; Python 3.11
-    from _sha512 import sha512  # type: ignore[import-not-found] # no stub; Python 3.11
+import sys
+
+# Asked for rather than tried: what is nowhere is looked for everywhere.
+if sys.version_info >= (3, 12):
+    from _sha2 import sha256, sha512
+else:
+    from _sha256 import sha256  # type: ignore[import-not-found] # no stub
+    from _sha512 import sha512  # type: ignore[import-not-found] # no stub
 
 
 def sha256_hex(text: str) -> str:

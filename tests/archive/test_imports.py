@@ -144,9 +144,9 @@ def brought_by(module: str) -> set[str]:
 # cost by `valgrind --tool=callgrind python3 -I -S -c "import …"` before it is added.
 # Modules whose names begin with "_" are compiled into the interpreter, or nearly.
 EVERY = {
-    *("collections", "contextlib", "errno", "fcntl", "functools", "gc", "importlib"),
+    *("collections", "contextlib", "errno", "fcntl", "functools", "gc"),
     *("ipaddress", "itertools", "keyword", "operator", "reprlib", "select", "struct"),
-    *("types", "warnings"),
+    "types",
 }
 CTYPES = brought_by("ctypes")  # with `threading` from Python 3.14 on
 SETNS = CTYPES  # which the module `os` has from Python 3.12 on
@@ -154,7 +154,7 @@ RULES = {"nftables", *CTYPES}
 NAMES = {"binascii"}
 WORDS = {"copyreg", "enum", "re"}
 SOCKETS = {"array", "enum", "math", "selectors", "socket"}
-PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading"}
+PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading", "warnings"}
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
     "bandwidth": (SETNS, set(), SETNS),
     "bridge": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from launcher.ours import finder
+from launcher.loading import finder
 
 if TYPE_CHECKING:
     from pathlib import Path
