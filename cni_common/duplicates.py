@@ -65,12 +65,12 @@ def rebind(mac: str, owner: Attachment) -> None:
     _CONTAINERS.rebind(_name(owner), mac, owner)
 
 
-def release(owner: Attachment) -> None:
+def release(owner: Attachment, *, expected: bool = False) -> None:
     """Remove the elements of `owner`, and the table with the last ones.
 
-    Raises Code.INTERNAL.
+    `expected`: as for `KnownMacs.release`. Raises Code.INTERNAL.
     """
-    _CONTAINERS.release(_name(owner))
+    _CONTAINERS.release(_name(owner), expected=expected)
 
 
 def collect(network: str, valid: Collection[tuple[str, str]]) -> None:

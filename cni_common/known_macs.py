@@ -72,12 +72,18 @@ class KnownMacs:
         """Return the MAC that is written down for `name`, or nothing."""
         return str((self._member(name) or {"mac": ""})["mac"])
 
-    def release(self, name: str, owner: Attachment | None = None) -> None:
+    def release(
+        self, name: str, owner: Attachment | None = None, *, expected: bool = False
+    ) -> None:
         """Remove what the table has of `name`; raises Code.INTERNAL.
 
-        What is known to be of somebody else than `owner` stays.
+        What is known to be of somebody else than `owner` stays. Where something is
+        `expected` and nothing on record, the elements are asked for it.
         """
         with self._lock():
+            is_missing = expected and not self._is_on_record(name)
+            if is_missing and own_tables.exists(self.table.name):
+                self._recall()
             member = self._member(name) if owner else None
             if owner and member and member["owner"] != naming.comment(owner):
                 return

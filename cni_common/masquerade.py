@@ -121,7 +121,9 @@ def release(attachment: Attachment, subnets: Iterable[IPNetwork] | None = None) 
     Without `subnets` they are looked for.
     """
     with _lock():
-        candidates = _in_use() if subnets is None else subnets
+        candidates = _in_use() if subnets is None else list(subnets)
+        if any(map(_is_lost, candidates)):
+            _recall()
         members = {attachment.digest(), naming.recalled(attachment).digest()}
         _drop([(subnet, member) for subnet in candidates for member in members])
 
@@ -211,6 +213,14 @@ def _apply(
         own_tables.remember(TABLE)
     else:
         own_tables.remove(TABLE)
+
+
+def _is_lost(subnet: IPNetwork) -> bool:
+    """Tell whether it has a rule, and nobody on record who uses it."""
+    if shared.is_used(_thing(subnet)):
+        return False
+    told = (rule.comment.split() for rule in nft_questions.rules(TABLE))
+    return ["subnet", str(subnet)] in [words[:2] for words in told]
 
 
 def _register(attachment: Attachment, subnet: IPNetwork) -> None:

@@ -83,8 +83,11 @@ def lock(
 
 def is_lost(table: str) -> bool:
     """Tell whether there is a `table` of which nobody remembers the elements."""
-    if _is_remembered(table):
-        return False
+    return not _is_remembered(table) and exists(table)
+
+
+def exists(table: str) -> bool:
+    """Tell whether the kernel has `table`."""
     with nft_questions.about(table) as ask:
         return ask.exists()
 

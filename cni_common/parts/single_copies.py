@@ -33,7 +33,7 @@ class SingleCopies(Part):
 
     def remove(self, node: Node) -> None:
         """Remove the attachment's elements. Raises Code.INTERNAL."""
-        duplicates.release(node.attachment)
+        duplicates.release(node.attachment, expected=True)
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is missing of the rules."""

@@ -40,7 +40,7 @@ class SpoofGuard(Part):
 
     def remove(self, node: Node) -> None:
         """Remove the port's elements. Raises Code.INTERNAL."""
-        spoofcheck.release(self.port, node.attachment)
+        spoofcheck.release(self.port, node.attachment, expected=True)
 
     def lasting(self) -> Self:
         """Return it with the MAC that plugins gave: the container changes its own."""
