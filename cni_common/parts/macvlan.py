@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from cni_common import naming
-from cni_common.attachment.occupied import existing
 from cni_common.attachment.part import Difference, Part
-from cni_common.kernel import link_moves, links, macvlans, netns
+from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.values import dataclass, replace
 
@@ -55,6 +54,8 @@ class Macvlan(Part):
 
     def ensure(self, node: Node) -> None:
         """Ensure the link is in the container, down; raises Code.INTERNAL."""
+        from cni_common.kernel import link_moves, macvlans  # noqa: PLC0415 - not for DEL
+
         inside = node.container
         node.undo(_remove, inside, node.attachment)
         macvlans.add(
@@ -71,6 +72,8 @@ class Macvlan(Part):
         link = links.existing(inside, naming.passing(node.attachment))
         alias = naming.alias(node.attachment)
         if not link_moves.rename(inside, link, self.inside, alias=alias):
+            from cni_common.attachment.occupied import existing  # noqa: PLC0415 - rare
+
             raise existing(node, self.inside)
         if self.keeps_mac:
             links.set_mac(inside, self.inside, self.mac)
@@ -88,6 +91,8 @@ class Macvlan(Part):
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is not as wanted of the link."""
+        from cni_common.kernel import macvlans  # noqa: PLC0415 - not for DEL
+
         lower, what = self._master(node), f"check interface {self.inside}"
         link = links.get(node.container, self.inside)
         if link is None:
@@ -125,6 +130,8 @@ class Macvlan(Part):
 
     def repair(self, node: Node) -> None:
         """Give the link its options back; raises Code.INTERNAL."""
+        from cni_common.kernel import macvlans  # noqa: PLC0415 - not for DEL
+
         link = links.existing(node.container, self.inside)
         if self.mode:
             macvlans.change(node.container, link, self.mode, self.bcqueuelen)
