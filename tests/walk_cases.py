@@ -98,8 +98,9 @@ class Case:
 
     `before` are the plugins of the chain that were called for the container,
     `earlier` is an ADD of the plugin itself that is repeated with another
-    configuration, `neighbour` whether another container is attached as well, and
-    `repeatable` whether an ADD follows one that was killed without a DEL.
+    configuration, `neighbour` whether another container is attached as well,
+    `repeatable` whether an ADD follows one that was killed without a DEL, and `again`
+    puts back what `prepare` has made and a DEL leaves changed by design.
     """
 
     conf: Document
@@ -111,6 +112,7 @@ class Case:
     ifname: str = "eth0"
     args: str = ""
     prepare: Callable[[Host], object] = lambda _: None
+    again: Callable[[], object] = lambda: None
     needs: Callable[[], object] = lambda: None
 
     @property
@@ -148,6 +150,13 @@ def _used_loopback(host: Host) -> None:
         run("ip", "-n", host.spaces[0].name, "link", "set", "lo", state)
 
 
+def _bridge_of_the_administrator(_: object = None) -> None:
+    """Have br0 anew: down, with an address that is no gateway of ours."""
+    run("ip", "link", "delete", "br0", check=False)
+    run("ip", "link", "add", "br0", "address", "02:00:00:00:b0:01", "type", "bridge")
+    run("ip", "addr", "add", "10.9.9.9/24", "brd", "+", "dev", "br0")
+
+
 def _alone(plugin: str, ipam: Document) -> Document:
     return {"cniVersion": "1.1.0", "name": "net", "type": plugin, "ipam": ipam}
 
@@ -161,6 +170,12 @@ CASES = (
     Case(_BRIDGE),
     Case(_BRIDGE, "with-neighbour", neighbour=True),
     Case(_BRIDGE | {"ipam": _STATIC, "forceAddress": True}, "static"),
+    Case(
+        _BRIDGE | {"forceAddress": True, "promiscMode": True, "hairpinMode": False},
+        "of-the-administrator",
+        prepare=_bridge_of_the_administrator,
+        again=_bridge_of_the_administrator,
+    ),
     Case(_PORTMAP, before=_BEHIND),
     Case(_PORTMAP, "with-neighbour", before=_BEHIND, neighbour=True),
     Case(_FIREWALL, before=_BEHIND),

@@ -72,12 +72,7 @@ class Walk:
         Which parameters are to be looked at is seen from what they write.
         """
         self.where = "without a failure"
-        # What is imported at first use is so now, and not in each of the processes.
         self.ok("STATUS")
-        self.attach()
-        for verb in ("CHECK", "GC"):
-            self.ok(verb)
-        self.detach()
         for verb in ("ADD", "DEL"):
             ended = supervised.run(partial(self._spoken, verb), lambda *_: None)
             answer = Answer(*json.loads(ended.output))
@@ -89,6 +84,11 @@ class Walk:
             if verb == "ADD":
                 self.attached = self.look()
         self.it.results.pop()
+        # What is imported at first use is so now, and not in each of the processes.
+        self.attach()
+        for verb in ("CHECK", "GC"):
+            self.ok(verb)
+        self.detach()
         self.settled = self.look()
 
     def attach(self) -> None:
@@ -131,9 +131,9 @@ class Walk:
     def compare(self, *allowed: World, what: str) -> World:
         """Find what differs from all that is allowed; return what there is."""
         after = self.look()
-        # A bridge, and forwarding, stay once they are there.
-        shared = _links(self.settled) - _links(self.before)
-        passing = re.compile("|".join(rf"\b{name}\b" for name in shared) or "$^")
+        # A bridge, and forwarding, stay as they are once they are there.
+        stays = {k: v for k, v in self.settled.items() if self.before.get(k) != v}
+        passing = re.compile("|".join(rf"\b{n}\b" for n in _links(stays)) or "$^")
         strange = {
             key
             for key in set(after).union(*allowed)
@@ -156,6 +156,7 @@ class Walk:
             self._restore(after)
 
     def _restore(self, after: World) -> None:
+        self.case.again()
         for key, value in self.before.items():
             if after.get(key) != value and key.startswith("host /proc/sys/"):
                 with suppress(OSError), open(key.partition(" ")[2], "wb") as file:
@@ -220,7 +221,7 @@ def _plain(seen: World) -> World:
 
 
 def _links(seen: World) -> set[str]:
-    found = (re.match(r"host -4 0 (\S+)\.ifname", key) for key in seen)
+    found = (re.match(r"host -4 0 ([^.]+)\.", key) for key in seen)
     return {match[1] for match in found if match}
 
 
