@@ -55,8 +55,9 @@ def ensure(link: str, answer: int) -> bool:
                 raise
         else:
             return False
-        made = _make_discipline(netlink, index)
+        made = True  # be its answer lost: there was none before
         try:
+            made = _make_discipline(netlink, index)
             _add(netlink, index, answer)
         except NetlinkError:
             if made:

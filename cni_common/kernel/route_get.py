@@ -70,6 +70,15 @@ def link_towards(address: IPAddress) -> str:
     return _link_of(_ask(address), address)
 
 
+def find_link_towards(address: IPAddress) -> str | None:
+    """Return the link as `link_towards` does, or None when there is no route.
+
+    Raises Code.INTERNAL where the kernel could not look.
+    """
+    answer = _ask(address)
+    return None if _is_absent(answer, address) else _link_of(answer, address)
+
+
 def holder(address: IPAddress) -> str | None:
     """Return the name of the link that has `address`, or None when none has it.
 

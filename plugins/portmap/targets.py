@@ -52,8 +52,7 @@ def of_result(
 
 def _link_towards(address: IPAddress, request: Request) -> str:
     """Return the link's name; "" where there is no route, as on an isolated bridge."""
-    try:
-        return route_get.link_towards(address)
-    except CNIError as error:
-        request.log.warning(f"ports lead nowhere for now: {error}")
-        return ""
+    link = route_get.find_link_towards(address)
+    if link is None:
+        request.log.warning(f"ports lead nowhere for now: no route to {address}")
+    return link or ""
