@@ -11,9 +11,9 @@ IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 BODY = NETLINK_HEADER.size + IFINFOMSG.size  # where the attributes of a link begin
 ADDRESS, IFNAME, MTU, LINK, MASTER = 1, 3, 4, 5, 10  # IFLA_*
 TXQLEN, _OPERSTATE, LINKINFO, IFALIAS = 13, 16, 18, 20
-INFO_KIND, INFO_DATA, _INFO_SLAVE_DATA = 1, 2, 5
+INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 BR_VLAN_FILTERING = 7
-_BRPORT_STATE, _BRPORT_MODE, _BRPORT_ISOLATED = 1, 4, 33
+_BRPORT_STATE, BRPORT_MODE, BRPORT_ISOLATED = 1, 4, 33
 _PORT_DISABLED = 0  # BR_STATE_DISABLED
 _OPERSTATES = (  # RFC 2863, linux/if.h
     "unknown",
@@ -72,7 +72,7 @@ class LinkAnswer:
         link = Attributes(self._message, BODY)
         described = link.nested(LINKINFO)
         kind = described.text(INFO_KIND)
-        port = described.nested(_INFO_SLAVE_DATA)
+        port = described.nested(INFO_SLAVE_DATA)
         options = described.nested(INFO_DATA) if kind == "bridge" else Attributes(b"")
         self.link = Link(
             index=index,
@@ -88,8 +88,8 @@ class LinkAnswer:
             alias=link.text(IFALIAS),
             master=link.number(MASTER),
             peer=link.number(LINK),
-            hairpin=port.number(_BRPORT_MODE) == 1,
-            isolated=port.number(_BRPORT_ISOLATED) == 1,
+            hairpin=port.number(BRPORT_MODE) == 1,
+            isolated=port.number(BRPORT_ISOLATED) == 1,
             port_enabled=port.number(_BRPORT_STATE) != _PORT_DISABLED,
             vlan_filtering=bool(options.number(BR_VLAN_FILTERING)),
         )

@@ -90,12 +90,10 @@ def _logger(name: str) -> Later:
 
 def build_tables() -> None:
     """Make the tables that pyroute2 makes when a message is first encoded."""
-    port = [
-        ("IFLA_INFO_SLAVE_KIND", "bridge"),
-        ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
-    ]
+    vlan = ("IFLA_BRIDGE_VLAN_INFO", {"flags": 0, "vid": 1})
     message = sys.modules[__name__].ifinfmsg()
-    message["attrs"] = [("IFLA_LINKINFO", {"attrs": port})]
+    message["family"] = 7  # AF_BRIDGE
+    message["attrs"] = [("IFLA_AF_SPEC", {"attrs": [vlan]})]
     message.encode()
 
 

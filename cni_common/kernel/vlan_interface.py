@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.kernel import bridges, links, netns
+from cni_common.kernel import bridge_vlans, links, netns
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -43,6 +43,6 @@ def ensure(  # noqa: PLR0913 - what both ends have from the start
         )
     links.set_alias(netlink, name, alias)
     made = links.existing(netlink, port)
-    bridges.delete_vlans(netlink, made, {bridges.DEFAULT_VLAN})
-    bridges.add_vlans(netlink, made, (), pvid=vid)
+    bridge_vlans.delete_vlans(netlink, made, {bridge_vlans.DEFAULT_VLAN})
+    bridge_vlans.add_vlans(netlink, made, (), pvid=vid)
     return True

@@ -11,7 +11,7 @@ from ipaddress import ip_interface
 from cni_common import layer3, naming, overlaps, state, uplink
 from cni_common.attachment import record
 from cni_common.attachment.part import Difference, Part, differences_of
-from cni_common.kernel import addresses, ipv6, links, route_get, routes, vlan_interface
+from cni_common.kernel import addresses, ipv6, links, route_get, routes
 from cni_common.kernel.routes import SCOPE_LINK
 from cni_common.parts.bridge import skip_dad
 from cni_common.spec.errors import CNIError, Code
@@ -109,6 +109,8 @@ class Gateway(Part):
         return [ip for ip in self.ips if layer3.is_outside(ip)]
 
     def _ensure_vlan_interface(self, node: Node) -> None:
+        from cni_common.kernel import vlan_interface  # noqa: PLC0415 - for one key
+
         mac = naming.random_mac()
         node.undo(self._give_up_vlan_interface, node, mac)
         made = vlan_interface.ensure(

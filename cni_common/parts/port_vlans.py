@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cni_common.attachment.part import Difference, Part
-from cni_common.kernel import bridges
+from cni_common.kernel import bridge_vlans
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
@@ -44,13 +44,15 @@ class PortVlans(Part):
             raise CNIError(Code.INTERNAL, f"{msg}: {cause}")
         port = node.link(self.port)
         if not self.keeps_default:
-            present = bridges.vlans(node.host, port)
-            bridges.delete_vlans(node.host, port, present.untagged | present.tagged)
-        bridges.add_vlans(node.host, port, self.tagged, pvid=self.pvid)
+            present = bridge_vlans.vlans(node.host, port)
+            bridge_vlans.delete_vlans(
+                node.host, port, present.untagged | present.tagged
+            )
+        bridge_vlans.add_vlans(node.host, port, self.tagged, pvid=self.pvid)
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield the VLANs that the port lacks."""
-        present = bridges.vlans(node.host, node.link(self.port))
+        present = bridge_vlans.vlans(node.host, node.link(self.port))
         missing = sorted(set(self.tagged) - present.tagged)
         if self.pvid not in {0, present.pvid}:
             missing = [self.pvid, *missing]

@@ -13,7 +13,7 @@ import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from cni_common.kernel import default_route, links, macvlans, routes
+from cni_common.kernel import bridges, default_route, links, macvlans, routes
 from cni_common.kernel.netlink import NetlinkError
 
 if TYPE_CHECKING:
@@ -110,6 +110,16 @@ def test_macvlan(mode: str) -> None:
     head, changed = sent(ifinfmsg, macvlans.change, MASTER, mode, 9)
     assert head == (16, 0)
     assert changed == {"index": 5, "IFLA_LINKINFO": found["IFLA_LINKINFO"]}
+
+
+def test_flags_of_a_port() -> None:
+    """They are those of a bridge's port, which the link is already."""
+    flags = {"hairpin": True, "isolated": False}
+    head, found = sent(ifinfmsg, bridges.set_port, "veth1", **flags)
+    data = {"IFLA_BRPORT_MODE": 1, "IFLA_BRPORT_ISOLATED": 0}
+    port = {"IFLA_INFO_SLAVE_KIND": "bridge", "IFLA_INFO_SLAVE_DATA": data}
+    assert head == (16, 0)
+    assert found == {"IFLA_IFNAME": "veth1", "IFLA_LINKINFO": port}
 
 
 def test_route_with_all_that_it_may_have() -> None:
