@@ -51,11 +51,10 @@ BLOCKS = {"lock", "entered", "entered_path", "release"}
 
 
 class Refusal:
-    """Makes the n-th counted call raise; with `lasting`, those after it as well."""
+    """Makes the n-th counted call raise."""
 
-    def __init__(self, n: int, *, lasting: bool = False) -> None:
+    def __init__(self, n: int) -> None:
         self.left = n
-        self.lasting = lasting
         self.where = ""
 
     def around(
@@ -65,7 +64,7 @@ class Refusal:
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.left -= 1
-            if self.left > 0 or (self.left < 0 and not self.lasting):
+            if self.left != 0:
                 return function(*args, **kwargs)
             self.where = self.where or name
             raise error()
@@ -151,27 +150,6 @@ def refuse_request(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     """Count every request to the kernel: netlink, nftables, /proc/sys, files."""
     for owner, name, error in REQUESTS:
         patch.setattr(owner, name, refusal.around(getattr(owner, name), name, error))
-
-
-def refuse_kernel(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
-    """Count the requests to the kernel that are about no file."""
-    for owner, name, error in REQUESTS:
-        if owner is not os and owner is not state:
-            counted = refusal.around(getattr(owner, name), name, error)
-            patch.setattr(owner, name, counted)
-
-
-def lose_answer(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
-    """Count what netlink carries out; of the counted one nobody hears."""
-    real, what = Netlink._batch, "no buffer space available"
-    lose = refusal.around(int, "_batch", lambda: NetlinkError(errno.ENOBUFS, what))
-
-    def batch(netlink: Netlink, requests: Any) -> Any:
-        found = real(netlink, requests)
-        lose()
-        return found
-
-    patch.setattr(Netlink, "_batch", batch)
 
 
 def die_at_request(patch: pytest.MonkeyPatch, refusal: Refusal) -> None:
