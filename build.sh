@@ -47,6 +47,7 @@ options of install:
   --force         keep files of others beside ours as NAME.reference
   --conf-dir DIR  made for network configurations (/etc/cni/net.d)
   --no-warm       do not have systemd start the warm server (docs/warm.md)
+  --dhcp          have systemd start the keeper of leases (docs/plugins/dhcp.md)
 
 options of install and uninstall:
   --bin-dir DIR   the plugin directory (/opt/cni/bin)
@@ -440,14 +441,39 @@ install_units() {
         state=$(systemctl is-enabled cnipy-warm.socket 2>/dev/null || :)
         [[ $state != masked ]] || { say "cnipy-warm.socket is masked, and is left so"; return; }
     fi
-    install -d -m 0755 "$units"
-    sed "s|^ExecStart=.*|ExecStart=$directory/cnipy serve|" \
-        "$top/launcher/systemd/cnipy-warm.service" >"$units/.cnipy-warm.service"
-    chmod 0644 "$units/.cnipy-warm.service"
-    mv -fT "$units/.cnipy-warm.service" "$units/cnipy-warm.service"
-    install -m 0644 "$top/launcher/systemd/cnipy-warm.socket" "$units/"
-    say "installed cnipy-warm.socket and cnipy-warm.service in $units"
+    write_units cnipy-warm serve "$directory" "$units"
     [[ ! $runs || $units != /etc/systemd/system ]] || start_warm "$state"
+}
+
+# write_units NAME VERB DIRECTORY UNITS: a socket, and who is started by it.
+write_units() {
+    local name=$1 verb=$2 directory=$3 units=$4
+    install -d -m 0755 "$units"
+    sed "s|^ExecStart=.*|ExecStart=$directory/cnipy $verb|" \
+        "$top/launcher/systemd/$name.service" >"$units/.$name.service"
+    chmod 0644 "$units/.$name.service"
+    mv -fT "$units/.$name.service" "$units/$name.service"
+    install -m 0644 "$top/launcher/systemd/$name.socket" "$units/"
+    say "installed $name.socket and $name.service in $units"
+}
+
+# The keeper of leases, which the reference has a daemon for: only where it is asked for.
+install_keeper() {
+    local directory=$1 units=$2 runs=''
+    if [[ -d /run/systemd/system ]]; then runs=1; fi
+    if [[ ! $units && $runs ]]; then units=/etc/systemd/system; fi
+    if [[ ! $units ]]; then
+        [[ ! $dhcp ]] || say "systemd does not run here: start $directory/cnipy dhcp" \
+            "by other means"
+        return 0
+    fi
+    [[ $dhcp || -f $units/cnipy-dhcp.service ]] || return 0
+    write_units cnipy-dhcp dhcp "$directory" "$units"
+    [[ $runs && $units == /etc/systemd/system ]] || return 0
+    systemctl daemon-reload
+    if [[ $dhcp ]]; then systemctl enable --quiet --now cnipy-dhcp.socket; fi
+    # Leases are on record: the new one goes on with them.
+    systemctl try-restart cnipy-dhcp.service
 }
 
 # start_warm STATE: the socket is enabled, unless it was disabled before (STATE).
@@ -472,6 +498,7 @@ start_warm() {
 
 install_plugins() {
     local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=1
+    local dhcp=''
     local name before='' now file
     while (($#)); do
         case $1 in
@@ -480,6 +507,7 @@ install_plugins() {
             --unit-dir) units=${2:?--unit-dir needs a directory}; shift 2 ;;
             --force) force=1; shift ;;
             --no-warm) warm=''; shift ;;
+            --dhcp) dhcp=1; shift ;;
             *) usage >&2; die "install: unknown option $1" ;;
         esac
     done
@@ -509,6 +537,7 @@ install_plugins() {
     done
     say "installed cnipy ${names[*]} in $directory, extracted to $found"
     install_units "$directory" "$units"
+    install_keeper "$directory" "$units"
     [[ -d $configurations ]] || install -d -m 0755 "$configurations"
     what_next "$directory" "$configurations"
 }

@@ -81,10 +81,22 @@ def status(plugin: str, request: Request) -> None:
     _call(plugin, request, "STATUS")
 
 
-def is_ours(plugin: str, request: Request) -> bool:
-    """Tell whether the executable of `plugin` is of this suite; raises as `find`."""
-    executable = find(plugin, request.path)
-    return bool(request.in_process and request.in_process(executable))
+def may_ask_by_link(plugin: str, request: Request) -> bool:
+    """Tell whether the IPAM plugin may ask by the very link; raises as `find`.
+
+    Those of others may, and of this suite those of which the register says it.
+    """
+    ours = _in_process(find(plugin, request.path), request)
+    return ours is None or bool(ours.asks_by_link)
+
+
+def gives_back_by_link(plugin: str, request: Request) -> bool:
+    """Tell whether it is one of this suite, and one that gives back by the link."""
+    try:
+        ours = _in_process(find(plugin, request.path), request)
+    except CNIError:
+        return False  # calling it will say so
+    return ours is not None and bool(ours.asks_by_link)
 
 
 def find(plugin: str, path: tuple[str, ...]) -> str:
@@ -112,13 +124,17 @@ def find(plugin: str, path: tuple[str, ...]) -> str:
     raise CNIError(Code.INTERNAL, msg)
 
 
+def _in_process(executable: str, request: Request) -> Any:
+    return request.in_process(executable) if request.in_process else None
+
+
 def _is_name(plugin: str) -> bool:
     return "/" not in plugin and "\0" not in plugin and plugin not in {"", ".", ".."}
 
 
 def _call(plugin: str, request: Request, command: str) -> Result | None:
     executable = find(plugin, request.path)
-    ours = request.in_process(executable) if request.in_process else None
+    ours = _in_process(executable, request)
     if ours is not None:
         called: Result | None = ours.call(request.as_verb(command))
         return called

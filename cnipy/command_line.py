@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from cnipy import warm_units
+from cnipy import units
 from cnipy.cache import DEFAULT as CACHE
 
 CONF_DIRECTORY = "/etc/cni/net.d"
@@ -59,6 +59,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="end when nobody has called for so long; 0 for never, which is what it "
         "does unless systemd passes the socket",
+    )
+    sentence = "be the keeper of leases for dhcp (docs/plugins/dhcp.md)"
+    keeper = verbs.add_parser("dhcp", help=sentence, description=sentence)
+    keeper.add_argument("--socket", default="", help="where to listen")
+    keeper.add_argument(
+        "--host-prefix",
+        default="",
+        metavar="DIR",
+        help="where the host's file system is mounted, for a keeper in a container",
     )
     _add_uninstall(verbs)
     return whole
@@ -151,6 +160,6 @@ def _add_uninstall(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--unit-dir",
         metavar="DIR",
-        default=warm_units.DIRECTORY,
-        help=f"where install put units for systemd ({warm_units.DIRECTORY})",
+        default=units.DIRECTORY,
+        help=f"where install put units for systemd ({units.DIRECTORY})",
     )

@@ -14,13 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cni_common import attachments, shapes
+from cni_common.living_spaces import Space, Spaces
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass, field, replace
 from cnipy import attachment as runtime_attachments
 from cnipy import leases
 from cnipy import network as networks
-from cnipy.living_spaces import Space, Spaces
 from cnipy.runtime import gather, joined
 
 if TYPE_CHECKING:

@@ -56,10 +56,8 @@ def main(
             from cnipy.demo import run  # noqa: PLC0415 - for this verb only
 
             return run(beside, options.conf, env)
-        if options.verb == "serve":
-            reason = suite.serve(argv[0], options.socket, options.idle)
-            tell(f"serve: ended, {reason}")
-            text = ""
+        if options.verb in {"serve", "dhcp"}:
+            text = _server(options, argv[0], suite, tell)
         elif options.verb == "show":
             from cnipy import on_record  # noqa: PLC0415 - netlink is expensive
 
@@ -85,6 +83,18 @@ def main(
         return 1
     stdout.write(text.encode())
     return 0
+
+
+def _server(
+    options: argparse.Namespace, itself: str, suite: Suite, tell: Callable[[str], None]
+) -> str:
+    """Be a server, until it ends; returns nothing to print."""
+    if options.verb == "dhcp":
+        suite.keep_leases(options.socket, options.host_prefix, tell)
+    else:
+        reason = suite.serve(itself, options.socket, options.idle)
+        tell(f"serve: ended, {reason}")
+    return ""
 
 
 def _is_for_anybody(options: argparse.Namespace) -> bool:

@@ -43,7 +43,8 @@ class Suite:
     """The plugins' names, and what else only the floor above can say or do.
 
     serve: be the warm server of a packed file, listening at a path, until nobody has
-    called for some seconds, and return why it ended; unread: keys of a
+    called for some seconds, and return why it ended; keep_leases: be the keeper of
+    leases that listens at a path, for namespaces below a prefix; unread: keys of a
     configuration of a type that its plugin does not read; doubts: what in it has no
     effect, with the capabilities that it declares; warm: how the server of a build is
     found; plugin: the one of a name, with what it says of its attachments.
@@ -51,6 +52,7 @@ class Suite:
 
     names: tuple[str, ...]
     serve: Callable[[str, str, float | None], str]
+    keep_leases: Callable[[str, str, Callable[[str], None]], None]
     unread: Callable[[str, Mapping[str, Any]], list[Unread]]
     doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
     warm: Callable[[str], Warm]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
-from cnipy import warm_units
+from cnipy import units
 from cnipy.packed import (
     COMMAND,
     build_of,
@@ -54,7 +54,7 @@ def uninstall(
     all but the extracted tree and the command are gone.
     """
     found = plan(directory, [*sorted(names), COMMAND])
-    warm_units.remove(unit_dir, directory, tell)
+    units.remove(unit_dir, directory, tell)
     _remove_unfinished(directory, names)
     _put_back(found, names)
     for root in found.roots:

@@ -34,6 +34,11 @@ class Registered:
         """Whether it is an IPAM plugin."""
         return load(self.name).is_ipam
 
+    @property
+    def asks_by_link(self) -> bool:
+        """Whether it is an IPAM plugin that asks by the very link."""
+        return REGISTER[self.name].get("by_link", False)
+
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None."""
         if request.command == "DEL" and _delete_recorded(self.name, request):

@@ -16,7 +16,7 @@ from plugins import REGISTER, release_of, versions_of
 # Importing typing for its constant alone would cost half as much as the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO, NoReturn, TextIO
 
     from cnipy.suite import Suite
@@ -63,6 +63,7 @@ def _suite() -> Suite:
     return Suite(
         names=tuple(REGISTER),
         serve=_serve,
+        keep_leases=_keep_leases,
         unread=keys.unread,
         doubts=keys.doubts,
         warm=probe.warm,
@@ -75,6 +76,13 @@ def _serve(archive: str, path: str, idle: float | None) -> str:
     from launcher import server
 
     return server.serve(archive, main, path, idle)
+
+
+def _keep_leases(path: str, prefix: str, tell: Callable[[str], None]) -> None:
+    from cni_common import own_socket
+    from plugins.dhcp import keeper
+
+    keeper.serve(path, prefix, tell, own_socket.inherited(os.environ))
 
 
 def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:

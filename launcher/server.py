@@ -11,12 +11,11 @@ import ctypes
 import gc
 import os
 import signal
-import socket
-import stat
 from contextlib import suppress
 from functools import partial
 
 import plugins
+from cni_common import own_socket
 from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
 from launcher import child, crew, peer
@@ -27,11 +26,12 @@ from launcher.loading import FIRST_BYTES, load
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    import socket
+
     from launcher.served import Main
 
 BACKLOG = 512
 IDLE = 600.0  # seconds, for a server that systemd starts again at the next call
-_LISTEN_FDS_START = 3
 
 
 def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -> str:
@@ -41,9 +41,9 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
     nobody has called for `idle` seconds, 0 for never. Raises OSError.
     """
     path = path or SOCKET
-    given = inherited_listener()
+    given = own_socket.inherited(os.environ)
     if given is None:
-        _remove_dead(path)
+        own_socket.remove_dead(path)
     if idle is None:
         idle = IDLE if given else 0
     ending = Ending(archive, idle, build_of)
@@ -57,7 +57,7 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
         be_listener(given)
         children.serve(given)
     else:
-        with listen(path) as listener:
+        with own_socket.listen(path, BACKLOG) as listener:
             bound = os.lstat(path)
             children.serve(listener)
             # Another, of systemd's perhaps, may have taken its place.
@@ -86,39 +86,6 @@ def build_of(archive: str) -> str:
     raise ValueError(f"serve {archive}: it is not a packed file")
 
 
-def listen(path: str) -> socket.socket:
-    """Return a socket at `path` with mode 0600, in a directory of root's.
-
-    One that nobody listens on any more is replaced. Raises OSError.
-    """
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    found = os.lstat(directory)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PermissionError(f"listen on {path}: {directory} is not our directory")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError(f"listen on {path}: {directory} is writable by others")
-    _remove_dead(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(before)
-    listener.listen(BACKLOG)
-    return listener
-
-
-def inherited_listener() -> socket.socket | None:
-    """Return the socket that systemd passed (sd_listen_fds(3)), or None."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return None
-    if os.environ.get("LISTEN_FDS") != "1":
-        return None
-    os.set_inheritable(_LISTEN_FDS_START, False)
-    return socket.socket(fileno=_LISTEN_FDS_START)
-
-
 def prepare() -> None:
     """Load what a call may need, into pages that children share.
 
@@ -135,18 +102,3 @@ def prepare() -> None:
     gc.freeze()
     with suppress(AttributeError):  # it is glibc's
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _remove_dead(path: str) -> None:
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise FileExistsError(f"listen on {path}: it is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-    raise FileExistsError(f"listen on {path}: a server is listening there")

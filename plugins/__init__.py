@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         kinds: tuple[str, ...]
         # Whether it writes records of attachments.
         records: bool
+        # An IPAM plugin that asks by the very link: that is made before.
+        by_link: bool
         # The first version that the reference plugin speaks, where not the oldest one.
         since: str
         # The release of the reference whose keys it obeys, where not RELEASE.
@@ -38,6 +40,7 @@ RELEASE = "1.9.1"
 REGISTER: dict[str, Entry] = {
     "bandwidth": {"kinds": ("egress_limit",), "since": "0.3.0"},
     "bridge": {},
+    "dhcp": {"detach": True, "by_link": True},
     "dnsname": {"kinds": ("names",), "release": "1.3.1"},  # has a repository of its own
     "firewall": {"detach": True, "since": "0.4.0"},
     "host-device": {},

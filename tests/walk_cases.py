@@ -14,6 +14,7 @@ import chains
 from lab import need, run
 from netns.bandwidth import helpers as bandwidth
 from netns.bridge import helpers as bridge
+from netns.dhcp import helpers as dhcp
 from netns.dnsname import helpers as dnsname
 from netns.firewall import helpers as firewall
 from netns.host_device import helpers as host_device
@@ -259,4 +260,9 @@ CASES = (
         repeatable=False,
     ),
     Case(_alone("static", _STATIC)),
+    Case(
+        _alone("dhcp", {"type": "dhcp", "daemonSocketPath": dhcp.APART}),
+        prepare=dhcp.work,
+        needs=lambda: need("dnsmasq"),
+    ),
 )

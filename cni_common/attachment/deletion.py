@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from cni_common import attachments
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
@@ -13,8 +15,7 @@ from cni_common.spec.values import replace
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from typing import Any
+    from collections.abc import Callable, Collection, Iterator
 
     from cni_common.spec.request import Request
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 def delete_recorded(plugin: str, request: Request) -> bool:
     """Delete what the record tells of; false if there is none to believe.
 
-    Rules, link, lease, in this order; who gave the address takes it back. Then the
-    record, unless something failed that a retry could mend.
+    Rules, link, lease, in this order, but for a lease that is given back by the link;
+    who gave the address takes it back. Then the record, unless something failed that a
+    retry could mend.
     """
     attachment = Attachment.of(request)
     with attachments.held(plugin, attachment):
@@ -31,9 +33,8 @@ def delete_recorded(plugin: str, request: Request) -> bool:
         if found is None:
             return False
         with Gather() as errors:
-            errors.attempt(_parts, plugin, attachment, found, request)
-            if found.ipam:
-                errors.attempt(_delegate().delete, found.ipam, request)
+            with _leased(found.ipam, request, errors):
+                errors.attempt(_parts, plugin, attachment, found, request)
             if not errors.raised:
                 record.delete(plugin, attachment)
     return True
@@ -53,9 +54,8 @@ def delete_unrecorded(
     """
     attachment = Attachment.of(request)
     with Gather() as errors:
-        errors.attempt(_kinds, plugin, attachment, kinds, request, also)
-        if ipam:
-            errors.attempt(_delegate().delete, ipam, request)
+        with _leased(ipam, request, errors):
+            errors.attempt(_kinds, plugin, attachment, kinds, request, also)
         # A killed ADD may not have finished writing it, or it is damaged.
         if not errors.raised:
             errors.attempt(record.delete, plugin, attachment)
@@ -90,20 +90,31 @@ def delete_stale(
 def collect(plugin: str, request: Request, kinds: Collection[str], ipam: str) -> None:
     """Delete what belongs to the network of `request` and to no valid attachment."""
     valid = request.valid_attachments
-    with Gather() as errors:
+    with Gather() as errors, _leased(ipam, request, errors, "GC"):
         if valid is not None:
             for stale in attachments.stale(plugin, request.network, valid, errors):
                 errors.attempt(delete_stale, plugin, stale, kinds, request)
             for kind in kinds:
                 errors.attempt(class_of(kind).collect, request.network, valid)
-        if ipam:
-            errors.attempt(_delegate().gc, ipam, request)
 
 
-def _delegate() -> Any:
+@contextmanager
+def _leased(
+    ipam: str, request: Request, errors: Gather, verb: str = "DEL"
+) -> Iterator[None]:
+    """Have the IPAM plugin release after the block, or before it by the link."""
+    if not ipam:
+        yield
+        return
     from cni_common import delegate  # noqa: PLC0415 - chained plugins have none
 
-    return delegate
+    release = delegate.gc if verb == "GC" else delegate.delete
+    first = delegate.gives_back_by_link(ipam, request)
+    if first:
+        errors.attempt(release, ipam, request)
+    yield
+    if not first:
+        errors.attempt(release, ipam, request)
 
 
 def _parts(

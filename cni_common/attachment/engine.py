@@ -206,11 +206,11 @@ def _before_lease(
 ) -> tuple[Part, ...]:
     """Return the parts that are made before addresses are asked for.
 
-    An IPAM plugin of others may ask by the very link, as `dhcp` does; ours do not, and
+    An IPAM plugin may ask by the very link, as `dhcp` does; most of ours do not, and
     where they refuse nothing is to be undone.
     """
     ipam = conf.ipam.type
-    if not ipam or not scheme.link_first or delegate.is_ours(ipam, request):
+    if not ipam or not scheme.link_first or not delegate.may_ask_by_link(ipam, request):
         return ()
     plan = scheme.plan(Attachment.of(request), conf, Result(), facts)
     return tuple(part for part in plan.parts if not part.follows_lease)

@@ -87,7 +87,7 @@ class Scheme:
     makes the plan: both know nothing of the host. `ready` raises Code.NOT_AVAILABLE
     unless ADD could do its work. `kinds` are the parts, by module, that are looked for
     without a record; `remains` looks for what only the configuration tells of. With
-    `link_first` an IPAM plugin of others finds the link.
+    `link_first` an IPAM plugin that asks by it finds the link.
     """
 
     name: str

@@ -13,12 +13,14 @@ PORT = {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}
 VLAN = "41-vlan.conflist"
 # One device for one container; test_host_device_example.py has it.
 LENT = "81-host-device.conflist"
+# A server of addresses, and their keeper, are in test_dhcp_example.py.
+LEASED = "88-dhcp.conflist"
 ATTACHED = [
     pytest.param(name, marks=pytest.mark.needs_kernel("vlan_filtering"))
     if name == VLAN
     else name
     for name in FILES
-    if name != LENT
+    if name not in {LENT, LEASED}
 ]
 
 

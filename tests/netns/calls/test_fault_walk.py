@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import walking
 from choosing import kill, refuse, refuse_onwards
+from netns.dhcp import helpers as dhcp
 from netns.dnsname import helpers as dnsname
 from walk_cases import CASES, Case
 from walking import Walk
@@ -38,6 +39,7 @@ def walk(request: pytest.FixtureRequest, host: Host, cni: Cni) -> Iterator[Walk]
     yield walking.begin(case, host, cni)
     for number in dnsname.pids():
         dnsname.kill(number)
+    dhcp.rest()
 
 
 def conclude(walk: Walk) -> None:

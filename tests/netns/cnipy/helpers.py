@@ -78,6 +78,7 @@ class Desk:
         suite = Suite(
             names=tuple(REGISTER),
             serve=refused,
+            keep_leases=refused,
             unread=keys.unread,
             doubts=keys.doubts,
             warm=probe.warm,

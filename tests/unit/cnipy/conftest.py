@@ -63,6 +63,7 @@ class Desk:
         default_factory=lambda: Suite(
             names=(),
             serve=refused,
+            keep_leases=refused,
             unread=refused,
             doubts=refused,
             plugin=refused,

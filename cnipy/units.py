@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The units of the warm server that install wrote for systemd."""
+"""The units that install wrote for systemd: the warm server, the keeper of leases."""
 
 from __future__ import annotations
 
@@ -14,40 +14,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DIRECTORY = "/etc/systemd/system"
-SOCKET, SERVICE = "cnipy-warm.socket", "cnipy-warm.service"
+_VERBS = {"cnipy-warm": "serve", "cnipy-dhcp": "dhcp"}
 _RUNNING = "/run/systemd/system"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def remove(unit_dir: str, bin_dir: str, tell: Callable[[str], object]) -> None:
-    """Remove both units from `unit_dir` if they are for the command in `bin_dir`.
+    """Remove the units from `unit_dir` that are for the command in `bin_dir`.
 
-    Where systemd runs, the socket is disabled and both are stopped first. Raises
+    Where systemd runs, sockets are disabled and all is stopped first. Raises
     Code.INTERNAL when systemd refuses.
     """
-    service = os.path.join(unit_dir, SERVICE)
-    if not starts(service, bin_dir):
-        return
+    for name, verb in _VERBS.items():
+        service = os.path.join(unit_dir, f"{name}.service")
+        if _starts(service, f"{os.path.join(bin_dir, 'cnipy')} {verb}"):
+            _remove(unit_dir, name, tell)
+
+
+def _remove(unit_dir: str, name: str, tell: Callable[[str], object]) -> None:
+    socket, service = f"{name}.socket", f"{name}.service"
     runs = os.path.isdir(_RUNNING)
     if runs:
-        _systemctl("disable", "--now", SOCKET)
-        _systemctl("stop", SERVICE)
+        _systemctl("disable", "--now", socket)
+        _systemctl("stop", service)
     # The service last: by it a repeated call knows that the socket is ours.
-    wanted = os.path.join(unit_dir, "sockets.target.wants", SOCKET)
-    for path in (wanted, os.path.join(unit_dir, SOCKET), service):
+    wanted = os.path.join(unit_dir, "sockets.target.wants", socket)
+    places = (os.path.join(unit_dir, each) for each in (socket, service))
+    for path in (wanted, *places):
         with suppress(FileNotFoundError):
             os.unlink(path)
     if runs:
         _systemctl("daemon-reload")
-    tell(f"removed {SOCKET} {SERVICE} in {unit_dir}")
+    tell(f"removed {socket} {service} in {unit_dir}")
 
 
-def starts(service: str, bin_dir: str) -> bool:
-    """Tell whether the unit `service` starts the command in `bin_dir`."""
-    wanted = f"ExecStart={os.path.join(bin_dir, 'cnipy')} serve"
+def _starts(service: str, command: str) -> bool:
+    """Tell whether the unit `service` starts the command."""
     try:
         with open(service, encoding="utf-8", errors="replace") as file:
-            return wanted in file.read().splitlines()
+            return f"ExecStart={command}" in file.read().splitlines()
     except OSError:
         return False
 

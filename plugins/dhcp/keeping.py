@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One lease, from when it is asked for until it is given back (RFC 2131, 4.4.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+
+from cni_common.kernel import netns, packets
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import replace
+from plugins.dhcp import datagram, lease, message
+from plugins.dhcp.datagram import NOWHERE
+from plugins.dhcp.exchange import Exchange, RefusedError
+from plugins.dhcp.lease import FOREVER, Lease, State
+from plugins.dhcp.message import Kind, Question
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from cni_common.naming import Attachment
+    from plugins.dhcp.lease import Grant
+
+_ANSWER_WAIT = 5.0  # seconds for an answer about an address that is held
+_ASK_AGAIN = 60.0  # seconds between two attempts to renew (RFC 2131, 4.4.5)
+_ASK_AGAIN_LEAST = 2.0  # of a lease so short that it would end before
+_SLEEP_MAX = 60.0  # seconds, for the loop's clock stands still while the host sleeps
+_RETRY_FIRST, _RETRY_LAST = 5.0, 300.0  # seconds between attempts to get it back
+
+
+class Keeping:
+    """The lease of `owner`, written down as it is at any time.
+
+    `tell` is for the administrator, `turn` lets so many speak to servers at once, and
+    `failed` is called with what nobody foresaw.
+    """
+
+    def __init__(
+        self,
+        owner: Attachment,
+        held: Lease,
+        tell: Callable[[str], None],
+        turn: asyncio.Semaphore,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.owner = owner
+        self.lease = held
+        self._tell = tell
+        self._turn = turn
+        self._failed = failed
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, **changes: object) -> None:
+        """Change the lease, on record first."""
+        changed = replace(self.lease, **changes)  # type: ignore[arg-type]  # fields of Lease
+        lease.write(self.owner, changed)
+        self.lease = changed
+
+    async def obtain(self, seconds: float) -> None:
+        """Get a lease within so many seconds, and keep it from then on.
+
+        The one that a former keeper asked for, if that did not live to hear of it.
+        Raises CNIError.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        self.note()
+        wanted = self.lease.grant.address.ip if self.lease.grant else NOWHERE
+        async with self._speaking() as said:
+            grant = await said.obtain(deadline, self._chosen, wanted)
+        self._hold(grant)
+        self.keep()
+
+    def _chosen(self, grant: Grant) -> None:
+        self.note(grant=grant)
+
+    def _hold(self, grant: Grant) -> None:
+        self.note(state=State.HELD, grant=grant, cause="")
+
+    def keep(self, *, anew: bool = False) -> None:
+        """Renew the lease from now on; ask first if it is still so, if `anew`."""
+        self._task = asyncio.create_task(self._keep(anew=anew))
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            self._failed(failure)
+
+    async def let_go(self) -> None:
+        """Do not renew it any longer."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def end(self) -> None:
+        """Give the address back, and forget the lease."""
+        await self.let_go()
+        if self.lease.grant is not None:
+            self.note(state=State.ENDING)
+            try:
+                async with self._speaking() as said:
+                    said.release()
+            except CNIError:
+                self._release_from_afar()
+        lease.delete(self.owner)
+
+    def _release_from_afar(self) -> None:
+        """Tell the server by the host's own routes: the container's are gone."""
+        grant = self.lease.grant
+        if grant is None or not self.lease.mac:
+            return
+        given = {
+            message.SERVER_ID: grant.server.packed,
+            message.CLIENT_ID: self.lease.terms.provided.get(
+                message.CLIENT_ID, self.lease.client_id
+            ),
+        }
+        mac = bytes.fromhex(self.lease.mac.replace(":", ""))
+        question = Question(Kind.RELEASE, 0, mac, given, grant.address.ip)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            with suppress(OSError):  # somebody has the port: servers do not mind
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sender.bind(("", datagram.CLIENT))
+            try:
+                sender.sendto(question.packed(), (str(grant.server), datagram.SERVER))
+            except OSError as error:
+                cause = f"{error.strerror}".lower()
+                self._tell(f"release {grant.address.ip} of {self.owner}: {cause}")
+
+    @asynccontextmanager
+    async def _speaking(self) -> AsyncIterator[Exchange]:
+        """Open a socket on the link for the block; its MAC is on record then."""
+        with netns.open_path(self.lease.netns) as namespace:
+            if namespace.identity != self.lease.netns_identity:
+                msg = f"enter network namespace {namespace.path!r}: it is another one"
+                raise CNIError(Code.INVALID_NETNS, msg)
+            wire = packets.opened(namespace, self.owner.ifname, datagram.CLIENT)
+        try:
+            if self.lease.mac != wire.mac.hex(":"):
+                self.note(mac=wire.mac.hex(":"))
+            yield Exchange(wire, self.lease)
+        finally:
+            wire.close()
+
+    async def _keep(self, *, anew: bool) -> None:
+        while True:
+            try:
+                if anew:
+                    await self._attempt(_reclaimed)
+                    anew = False
+                while self.lease.grant is not None:
+                    await self._next(self.lease.grant)
+            except CNIError as error:  # of the record: a full disk, perhaps
+                self._tell(f"keep lease of {self.owner}: {error}")
+                await asyncio.sleep(_RETRY_FIRST)
+
+    async def _next(self, grant: Grant) -> None:
+        """Wait for what is to be done next, and do it."""
+        if self.lease.state == State.LOST:
+            await self._get_back()
+        elif lease.now() < (due := grant.obtained + grant.renewal):
+            await _sleep_until(due)
+        elif grant.lasts == FOREVER:
+            await asyncio.sleep(_SLEEP_MAX)
+        elif lease.now() < grant.ends:
+            await self._extend(grant)
+        else:
+            self._lose("it ended, and no server answered")
+
+    async def _extend(self, grant: Grant) -> None:
+        """Ask for more time once, and wait for a while if that was in vain."""
+        rebinding = grant.obtained + grant.rebinding
+        by_anybody = lease.now() >= rebinding
+        until = grant.ends if by_anybody else rebinding
+        extended = _extended_by_anybody if by_anybody else _extended
+        asked = lease.now()
+        if not await self._attempt(extended) and self.lease.state == State.HELD:
+            again = max((until - asked) / 2, _ASK_AGAIN)
+            if asked + again >= until:
+                again = max((until - asked) / 2, _ASK_AGAIN_LEAST)
+            await _sleep_until(min(asked + again, until))
+
+    async def _attempt(
+        self, asked: Callable[[Exchange], Awaitable[Grant | None]]
+    ) -> bool:
+        """Tell whether a server has confirmed the lease; it is lost if one refuses."""
+        try:
+            async with self._turn, self._speaking() as said:
+                grant = await asked(said)
+                if grant is not None:
+                    self._hold(grant)
+                return grant is not None
+        except RefusedError as refusal:
+            self._lose(str(refusal))
+        except CNIError as error:  # of the link, which may come back
+            self._tell(f"renew lease of {self.owner}: {error}")
+        return False
+
+    def _lose(self, cause: str) -> None:
+        assert self.lease.grant is not None
+        self._tell(f"lost {self.lease.grant.address.ip} of {self.owner}: {cause}")
+        self.note(state=State.LOST, cause=cause)
+
+    async def _get_back(self) -> None:
+        """Ask for the very address until a server gives it: the container has it."""
+        assert self.lease.grant is not None
+        wanted, wait = self.lease.grant.address.ip, _RETRY_FIRST
+        while True:
+            try:
+                async with self._turn, self._speaking() as said:
+                    grant = await said.regain(_ANSWER_WAIT, wanted)
+                    self._hold(grant)
+            except CNIError as error:
+                if str(error) != self.lease.cause:
+                    self.note(cause=str(error))
+            else:
+                self._tell(f"got {wanted} of {self.owner} back")
+                return
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _RETRY_LAST)
+
+
+async def _reclaimed(said: Exchange) -> Grant | None:
+    return await said.reclaim(_ANSWER_WAIT)
+
+
+async def _extended(said: Exchange) -> Grant | None:
+    return await said.extend(_ANSWER_WAIT, by_anybody=False)
+
+
+async def _extended_by_anybody(said: Exchange) -> Grant | None:
+    return await said.extend(_ANSWER_WAIT, by_anybody=True)
+
+
+async def _sleep_until(due: float) -> None:
+    while (left := due - lease.now()) > 0:  # noqa: ASYNC110 - of another clock
+        await asyncio.sleep(min(left, _SLEEP_MAX))

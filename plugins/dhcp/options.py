@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What options of DHCP are called and what they hold (RFC 2132 and others)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface
+
+from cni_common.spec.result import IP, Dns, Result, Route
+from plugins.dhcp.message import REBINDING, RENEWAL
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MASK, ROUTERS, SERVERS, HOST_NAME, DOMAIN, MTU, ROUTES = 1, 3, 6, 12, 15, 26, 33
+NTP, VENDOR_CLASS, CLIENT_ID, USER_CLASS, FQDN, SEARCH, CLASSLESS = (
+    42,
+    60,
+    61,
+    77,
+    81,
+    119,
+    121,
+)
+# The words of dhcp-options(5); the first six are the reference's.
+CODES = {
+    "dhcp-client-identifier": CLIENT_ID,
+    "subnet-mask": MASK,
+    "routers": ROUTERS,
+    "host-name": HOST_NAME,
+    "user-class": USER_CLASS,
+    "vendor-class-identifier": VENDOR_CLASS,
+    "domain-name-servers": SERVERS,
+    "domain-name": DOMAIN,
+    "domain-search": SEARCH,
+    "interface-mtu": MTU,
+    "static-routes": ROUTES,
+    "classless-static-routes": CLASSLESS,
+    "ntp-servers": NTP,
+    "fqdn": FQDN,
+}
+# Of which a result has something, and by which a lease is kept.
+DEFAULT = (
+    MASK,
+    CLASSLESS,
+    ROUTERS,
+    ROUTES,
+    SERVERS,
+    DOMAIN,
+    SEARCH,
+    MTU,
+    NTP,
+    RENEWAL,
+    REBINDING,
+)
+_MTU_MIN = 68  # RFC 791
+_POINTER, _DEPTH_MAX, _NAME_MAX = 0xC0, 64, 255
+_LINK_SCOPE = 253
+_BY_THE_SERVER = bytes((0x05, 0, 0))  # S and E of RFC 4702: it names, in wire format
+
+
+def code_of(word: object) -> int:
+    """Return the code of an option by its name or number; raises ValueError."""
+    code = CODES.get(str(word), 0)
+    text = str(word)
+    if not code and text.isdecimal() and len(text) <= 3:  # noqa: PLR2004 - 254
+        code = int(text)
+    if not 0 < code < 255:  # noqa: PLR2004 - 0 and 255 are no options
+        raise ValueError(f"{word!r:.40} is no option of DHCP")
+    return code
+
+
+def given(code: int, text: str) -> bytes:
+    """Return what is sent for an option that is written as a text."""
+    content = text.encode("utf-8", "surrogateescape")
+    return _BY_THE_SERVER + _wire(content) if code == FQDN else content
+
+
+def result(address: IPv4Interface, options: Mapping[int, bytes], metric: int) -> Result:
+    """Return the result of a lease; `metric` is that of its routes, 0 for none."""
+    gateway = next(iter(addresses(options, ROUTERS)), None)
+    found = routes(options)
+    mtu = _mtu(options)
+    update = {"priority": metric, "mtu": mtu}
+    servers = [str(each) for each in addresses(options, SERVERS)]
+    domain = options.get(DOMAIN, b"").decode("utf-8", "replace").strip("\0 ")
+    return Result(
+        ips=[IP(address=address, gateway=gateway)],
+        routes=[each.model_copy(update=update) for each in found],
+        dns=Dns(
+            nameservers=servers or None,
+            domain=domain if domain.isprintable() else "",
+            search=names(options.get(SEARCH, b"")) or None,
+        ),
+    )
+
+
+def addresses(options: Mapping[int, bytes], code: int) -> list[IPv4Address]:
+    """Return the addresses that an option lists; one that is cut short is left out."""
+    held = options.get(code, b"")
+    return [IPv4Address(held[at : at + 4]) for at in range(0, len(held) // 4 * 4, 4)]
+
+
+def routes(options: Mapping[int, bytes]) -> list[Route]:
+    """Return the routes; those without classes stand in the place of all others.
+
+    RFC 3442 has it so, where a server gives both.
+    """
+    classless = _classless(options.get(CLASSLESS, b""))
+    if classless:
+        return classless
+    listed = addresses(options, ROUTES)
+    found = [
+        Route(dst=IPv4Interface(f"{dst}/{_class_of(dst)}"), gw=gw)
+        for dst, gw in zip(listed[::2], listed[1::2], strict=False)
+        if int(dst)
+    ]
+    gateway = next(iter(addresses(options, ROUTERS)), None)
+    if gateway is not None:
+        found.append(Route(dst=IPv4Interface("0.0.0.0/0"), gw=gateway))
+    return found
+
+
+def names(content: bytes) -> list[str]:
+    """Return the domains of RFC 3397; none if the content is no list of them."""
+    found, at = [], 0
+    try:
+        while at < len(content):
+            name, at = _name(content, at, 0)
+            found.append(name)
+    except (IndexError, ValueError):
+        return []
+    return [name for name in found if name]
+
+
+def _name(content: bytes, at: int, depth: int) -> tuple[str, int]:
+    labels: list[str] = []
+    while length := content[at]:
+        if length & _POINTER == _POINTER:
+            if depth > _DEPTH_MAX:
+                raise ValueError("a name that ends nowhere")
+            target = (length & ~_POINTER) << 8 | content[at + 1]
+            rest, _ = _name(content, target, depth + 1)
+            labels.append(rest)
+            at += 2
+            break
+        label = content[at + 1 : at + 1 + length].decode("ascii")
+        if not label.isprintable() or " " in label:
+            raise ValueError("a name that is not printed")
+        labels.append(label)
+        at += 1 + length
+    else:
+        at += 1
+    whole = ".".join(filter(None, labels))
+    if len(whole) > _NAME_MAX:
+        raise ValueError("a name that is too long")
+    return whole, at
+
+
+def _wire(name: bytes) -> bytes:
+    labels = [label[:63] for label in name.split(b".") if label]
+    end = b"\0" if b"." in name else b""  # a name of one label is not complete
+    return b"".join(bytes((len(label),)) + label for label in labels) + end
+
+
+def _mtu(options: Mapping[int, bytes]) -> int:
+    held = options.get(MTU, b"")
+    mtu = int.from_bytes(held, "big") if len(held) == 2 else 0  # noqa: PLR2004 - 16 bits
+    return mtu if mtu >= _MTU_MIN else 0
+
+
+def _classless(content: bytes) -> list[Route]:
+    """Return the routes of RFC 3442, up to one that is cut short or makes no sense."""
+    found, at = [], 0
+    while at < len(content):
+        length = content[at]
+        size = (length + 7) // 8
+        held = content[at + 1 : at + 1 + size + 4]
+        if length > 32 or len(held) != size + 4:  # noqa: PLR2004 - bits of IPv4
+            break
+        dst = IPv4Address(held[:size].ljust(4, b"\0"))
+        gateway = IPv4Address(held[size:])
+        where = IPv4Interface((dst, length)).network
+        route = Route(dst=IPv4Interface(str(where)), gw=gateway)
+        if not int(gateway):  # what is on the link itself
+            route = Route(dst=IPv4Interface(str(where)), scope=_LINK_SCOPE)
+        found.append(route)
+        at += 1 + size + 4
+    return found
+
+
+def _class_of(dst: IPv4Address) -> int:
+    first = dst.packed[0]
+    return 8 if first < 128 else 16 if first < 192 else 24  # noqa: PLR2004 - RFC 791

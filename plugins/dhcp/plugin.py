@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dhcp: gives an attachment the address that a DHCP server of its network leases.
+
+A lease lives longer than a call: the keeper of leases, `cnipy dhcp`, holds it.
+"""
+
+from __future__ import annotations
+
+from cni_common import attachments, previous
+from cni_common.plugin import Plugin
+from cni_common.rollback import Gather, Rollback
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import replace
+from plugins.dhcp import rpc, wire
+from plugins.dhcp.call import call, listens
+from plugins.dhcp.conf import DhcpConf
+from plugins.dhcp.detach import detach
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+    from cni_common.spec.result import Result
+
+_LONGER = 5.0  # seconds that a keeper has to say that it was in vain
+_PATIENCE = 10.0
+
+
+def add(request: Request, conf: DhcpConf) -> Result:
+    """The attachment has a lease, which is renewed until DEL."""
+    conf.terms(request.args)
+    seconds = conf.ipam.timeout + _LONGER
+    with Rollback() as undo:
+        undo(detach, request.as_verb("DEL"))
+        reply = call(conf.socket, wire.ALLOCATE, request, seconds, patient=True)
+        return request.delivered(_result(conf, reply))
+
+
+def delete(request: Request, conf: DhcpConf) -> None:
+    """No lease of the attachment is left, whatever became of the configuration."""
+    del conf
+    detach(request)
+
+
+def check(request: Request, conf: DhcpConf) -> None:
+    """Raise unless the attachment holds the lease of an address of prevResult."""
+    listed = previous.required(request).ips
+    try:
+        reply = call(conf.socket, wire.CHECK, request, _PATIENCE)
+    except CNIError as error:
+        if "can't find method" not in error.msg:
+            raise
+        seconds = conf.ipam.timeout + _LONGER
+        reply = call(conf.socket, wire.ALLOCATE, request, seconds)
+    for ip in _result(conf, reply).ips:
+        if ip.address not in [each.address for each in listed]:
+            msg = f"check address {ip.address}: not in prevResult"
+            raise CNIError(Code.INTERNAL, msg)
+
+
+def gc(request: Request, conf: DhcpConf) -> None:
+    """No lease is left whose owner is no valid attachment."""
+    del conf
+    valid = request.valid_attachments
+    if valid is None:
+        return
+    with Gather() as errors:
+        for owner in attachments.stale("dhcp", request.network, valid, errors):
+            env = {
+                **request.env,
+                "CNI_CONTAINERID": owner.container_id,
+                "CNI_IFNAME": owner.ifname,
+            }
+            errors.attempt(detach, replace(request.as_verb("DEL"), env=env))
+
+
+def status(request: Request, conf: DhcpConf) -> None:
+    """Raise Code.NOT_AVAILABLE unless a keeper of leases answers."""
+    del request
+    try:
+        listens(conf.socket, _PATIENCE)
+    except CNIError as error:
+        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def _result(conf: DhcpConf, reply: dict[str, object]) -> Result:
+    try:
+        return rpc.to_result(reply)
+    except ValueError as error:
+        msg = f"call keeper of leases at {conf.socket}: it answered {error}"
+        raise CNIError(Code.INTERNAL, msg) from error
+
+
+PLUGIN = Plugin(
+    "dhcp",
+    conf=DhcpConf,
+    add=add,
+    delete=delete,
+    check=check,
+    gc=gc,
+    status=status,
+    is_ipam=True,
+)
