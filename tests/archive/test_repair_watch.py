@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,10 @@ def test_rules_come_back_by_themselves(operator: Operator, host: Host) -> None:
             run("nft", *damage)
             wait_until(lambda: rules() == before)
         assert "missing table inet cnipy_portmap; put back" in operator.said
-        seen = operator.said
+        seen = ""
+        while seen != operator.said:  # a line comes after what it tells of
+            seen = operator.said
+            time.sleep(0.5 * PATIENCE)
         operator.attach("p", host.space())
         assert rules() == before
     assert operator.said == seen

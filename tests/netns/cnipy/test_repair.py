@@ -15,6 +15,8 @@ from netns.cnipy.helpers import Desk, attachment_words
 from netns.firewall.helpers import needs_variant
 from netns.portmap.helpers import NODE, route_localnet
 
+from cni_common.kernel import nft_questions
+
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
@@ -114,6 +116,25 @@ def test_single_things_are_named(desk: Desk, host: Host) -> None:
     run("nft", "flush", "chain", "inet", "cnipy_portmap", "prerouting")
     assert "rule in chain prerouting: 0 of " in desk.ok("repair")
     assert rules() == before
+
+
+@pytest.mark.parametrize("verb", ["repair", "show"])
+def test_table_is_looked_at_once(
+    desk: Desk, host: Host, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """The rules of all are asked for once, whatever the number of attachments."""
+    for port in (8080, 8081, 8082):
+        desk.attach("n", host.space(), ports=[port])
+    asked: list[str] = []
+    real = nft_questions.Questions.rules
+
+    def spy(ask: nft_questions.Questions) -> list[nft_questions.Rule]:
+        asked.append(ask._name)
+        return real(ask)
+
+    monkeypatch.setattr(nft_questions.Questions, "rules", spy)
+    assert "missing" not in desk.ok(verb)
+    assert asked.count("cnipy_portmap") == 1
 
 
 def test_links_and_addresses_are_put_back(desk: Desk, host: Host) -> None:
