@@ -98,10 +98,11 @@ class Keeper:
         if self._over is not None and not self._over.done():
             self._over.set_exception(failure)
 
-    def _begin(self, work: Any) -> None:
+    def _begin(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -143,9 +144,12 @@ class Keeper:
         """Give back what containers had that are gone."""
         while True:
             await asyncio.sleep(_SWEEP)
-            for owner in self._dead():
-                self._tell(f"{owner}: its network namespace is gone")
-                await self._forget(owner)
+            try:
+                for owner in self._dead():
+                    self._tell(f"{owner}: its network namespace is gone")
+                    await self._forget(owner)
+            except CNIError as error:
+                self._tell(f"look for dead namespaces: {error}")
 
     def _dead(self) -> list[Attachment]:
         """Return the owners whose namespace nobody has any more.
@@ -204,7 +208,7 @@ class Keeper:
             raise CNIError(Code.INVALID_NETNS, msg)
         async with self._turn(owner):
             keeping = self._kept.get(owner)
-            if keeping and keeping.lease.netns_identity != identity:
+            if keeping and keeping.is_over(identity):
                 await keeping.end()
                 del self._kept[owner]
                 keeping = None
@@ -239,7 +243,8 @@ class Keeper:
 
     async def _release(self, args: dict[str, Any]) -> dict[str, Any]:
         owner, _ = self._owner(args)
-        await self._forget(owner)
+        # Who hangs up meant it nevertheless.
+        await asyncio.shield(self._begin(self._forget(owner)))
         return {}
 
     def _asked(self, args: dict[str, Any]) -> tuple[Attachment, DhcpConf]:

@@ -52,6 +52,11 @@ class Keeping:
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
 
+    def is_over(self, identity: str) -> bool:
+        """Tell whether it was another namespace's, or is being given back."""
+        held = self.lease
+        return held.state == State.ENDING or held.netns_identity != identity
+
     def note(self, **changes: object) -> None:
         """Change the lease, on record first."""
         changed = replace(self.lease, **changes)  # type: ignore[arg-type]  # fields of Lease
