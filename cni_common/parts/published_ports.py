@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from cni_common import attachments, naming
+from cni_common import naming
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import nft
 from cni_common.published import ledger, localnet
 from cni_common.published.claims import Claim, Mapping, Port, Target
-from cni_common.rollback import Gather
-from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.published.ledger import Claims
     from cni_common.published.rules import Scope
-    from cni_common.spec.fields import IPInterface
-    from cni_common.spec.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +146,7 @@ class PublishedPorts(Part):
 
     def remove(self, node: Node) -> None:
         """Withdraw the ports; raises Code.INTERNAL."""
-        _withdraw(node, node.attachment, self.ports, self.links)
+        withdraw(node, node.attachment, self.ports, self.links)
 
     def common(self) -> Part:
         """Return what the table has for all, and what has to be so of the links."""
@@ -177,38 +173,17 @@ class PublishedPorts(Part):
 
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
-        """Withdraw the ports that the configuration names.
+        """Withdraw the ports that the configuration names, or that were lost."""
+        from cni_common.published import unrecorded  # noqa: PLC0415 - only without a record
 
-        Those, too, that are on record again after a loss, and rules of the reference
-        plugin. GC goes by claims instead.
-        """
-        request = node.request
-        if request is None or request.command != "DEL":
-            return
-        from cni_common.reference import hostports  # noqa: PLC0415 - rare: a foreign attachment
-
-        with Gather() as errors:
-            errors.attempt(_delete_recalled, node)
-            ports = _asked(request)
-            if ports:
-                errors.attempt(_withdraw, node, node.attachment, ports)
-            errors.attempt(hostports.delete, node.attachment, _addresses(request))
+        unrecorded.delete(node)
 
     @classmethod
     def collect(cls, network: str, valid: frozenset[tuple[str, str]]) -> None:
-        """Withdraw the ports of attachments of `network` that are not `valid`.
+        """Withdraw the ports of attachments of `network` that are not `valid`."""
+        from cni_common.published import unrecorded  # noqa: PLC0415 - for GC alone
 
-        All that the others need is there again.
-        """
-        with Gather() as errors:
-            errors.attempt(ledger.recall)
-            kept = attachments.identities(network, valid)
-            for owner, ports in ledger.holders(errors).items():
-                key = (owner.container_id, owner.ifname)
-                if owner.network == network and key not in kept:
-                    errors.attempt(_delete_claims, owner, ports)
-            errors.attempt(ledger.restore)
-            errors.attempt(localnet.restore)
+        unrecorded.collect(network, valid)
 
 
 def missing(what: str) -> Difference:
@@ -216,7 +191,7 @@ def missing(what: str) -> Difference:
     return Difference(f"check published ports: missing {what}")
 
 
-def _withdraw(
+def withdraw(
     node: Node, owner: Attachment, ports: Iterable[Port], links: Iterable[str] = ()
 ) -> None:
     """Take `ports` from `owner`, who needs no `links` for them any more."""
@@ -228,28 +203,6 @@ def _withdraw(
             localnet.release(link, owner)
         ledger.apply(before, after)
     _forget(node, _flows(before, owner))
-
-
-def _delete_recalled(node: Node) -> None:
-    """Delete what was lost and is on record again, under what stands for the owner."""
-    from cni_common.attachment import record  # noqa: PLC0415 - only without a record
-
-    ledger.recall()
-    owner = naming.recalled(node.attachment)
-    found = record.read_for_removal(ledger.NAME, owner)
-    if found is not None:
-        for part in found.parts:
-            assert isinstance(part, PublishedPorts)
-            _withdraw(node, owner, part.ports, part.links)
-        record.delete(ledger.NAME, owner)
-
-
-def _delete_claims(owner: Attachment, ports: Iterable[Port]) -> None:
-    from cni_common.attachment.node import Node  # noqa: PLC0415 - for GC alone
-
-    with Node(owner, ledger.NAME) as node:
-        _withdraw(node, owner, ports)
-    attachments.delete(ledger.NAME, owner)
 
 
 def _flows(claims: Claims, owner: Attachment) -> set[tuple[int, int, str]]:
@@ -271,24 +224,3 @@ def _forget(node: Node, flows: set[tuple[int, int, str]]) -> None:
         cause = conntrack.delete_udp({conntrack.Flow(*flow) for flow in flows})
         if cause:
             node.warn(f"delete UDP entries of conntrack: {cause}")
-
-
-def _asked(request: Request) -> set[Port]:
-    """Return the ports that the runtime names, as far as they are any."""
-    found = set()
-    conf = gojson.member(request.document, "runtimeConfig")
-    listed = gojson.member(conf, "portMappings") if isinstance(conf, dict) else None
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, dict):
-            protocol = str(gojson.member(each, "protocol") or "tcp").lower()
-            with suppress(ValueError):
-                found.add(Port.named(f"{protocol}-{gojson.member(each, 'hostPort')}"))
-    return found
-
-
-def _addresses(request: Request) -> list[IPInterface]:
-    """Return the addresses in prevResult, none if it cannot be read."""
-    with suppress(CNIError):
-        previous = request.prev_result
-        return [ip.address for ip in previous.ips] if previous else []
-    return []
