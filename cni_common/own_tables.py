@@ -15,7 +15,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from cni_common import marks, state
-from cni_common.kernel import nft, nft_questions
+from cni_common.kernel import nft
 from cni_common.kernel.own_table import removal
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.values import NamedTuple
@@ -76,25 +76,30 @@ def lock(
 ) -> Iterator[None]:
     """Hold the lock `name`; what was lost of `tables` is recorded again by `recall`."""
     with state.lock(name):
-        if any(map(is_lost, tables)):
+        if is_lost(*tables):
             recall()
         yield
 
 
-def is_lost(table: str) -> bool:
-    """Tell whether there is a `table` of which nobody remembers the elements."""
-    return not _is_remembered(table) and exists(table)
+def is_lost(*tables: str) -> bool:
+    """Tell whether one of `tables` is there and nobody remembers the elements of any.
+
+    Their records are the same.
+    """
+    return not any(map(is_remembered, tables)) and any(map(exists, tables))
 
 
 def exists(table: str) -> bool:
     """Tell whether the kernel has `table`."""
+    from cni_common.kernel import nft_questions  # noqa: PLC0415 - rarely needed
+
     with nft_questions.about(table) as ask:
         return ask.exists()
 
 
 def remember(table: str) -> None:
     """Note that the records tell of all elements of `table`."""
-    if not _is_remembered(table):
+    if not is_remembered(table):
         marks.add(_ROOM, _name(table))
 
 
@@ -199,7 +204,8 @@ def _fits(transaction: str) -> bool:
     return True
 
 
-def _is_remembered(table: str) -> bool:
+def is_remembered(table: str) -> bool:
+    """Tell whether the records are known to tell of all elements of `table`."""
     return marks.exists(_ROOM, _name(table))
 
 

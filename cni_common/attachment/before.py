@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     Parts = Callable[[Attachment, dict[str, Any]], tuple[Part, ...]]
 
 _OF_ALL: Table = {
-    "netns": (shapes.text, shapes.REQUIRED),
-    "netnsIdentity": (shapes.text, shapes.REQUIRED),
+    **dict.fromkeys(("netns", "netnsIdentity"), (shapes.text, shapes.REQUIRED)),
     "ipam": (shapes.text, ""),
     "complete": (shapes.flag, False),
 }
@@ -74,18 +73,26 @@ _BANDWIDTH: Table = {
         shapes.REQUIRED,
     ),
 }
-
 _DNSNAME: Table = {
     "names": (shapes.listed(shapes.word), shapes.REQUIRED),
     "addresses": (shapes.listed(shapes.address), shapes.REQUIRED),
     "servers": (shapes.listed(shapes.address), shapes.REQUIRED),
 }
-
 _TUNING: Table = {
     "index": (shapes.number, shapes.REQUIRED),
     "dataDir": (shapes.directory, shapes.REQUIRED),
     "link": (shapes.settings, shapes.REQUIRED),
     "sysctl": (shapes.mapped(shapes.parameter, shapes.text), shapes.REQUIRED),
+}
+_FIREWALL: Table = {
+    # Nobody knew them who brought rules where the host drops, or read them back.
+    **dict.fromkeys(("netns", "netnsIdentity"), (shapes.text, "")),
+    "addresses": (shapes.listed(shapes.address), shapes.REQUIRED),
+    "policy": (shapes.text, shapes.REQUIRED),
+    **dict.fromkeys(("links", "ports"), (shapes.listed(shapes.link), shapes.REQUIRED)),
+    **dict.fromkeys(("admin_chain", "zone"), (shapes.word, shapes.REQUIRED)),
+    "backend": (shapes.word, ""),
+    "home_zone": (shapes.word, "trusted"),
 }
 
 
@@ -106,10 +113,6 @@ def _bridge(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
         bridge, held = noted["bridge"], noted["gateways"]
         parts.append(Gateway(bridge=bridge, addresses=held, unplaced=True))
     return (*parts, *masqueraded)
-
-
-def _ptp(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
-    return _pair(attachment, noted)
 
 
 def _macvlan(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
@@ -155,11 +158,10 @@ def _pair(
     return (veth, Masqueraded(subnets=subnets)) if subnets else (veth,)
 
 
-def _bandwidth(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _bandwidth(_: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.egress_limit import EgressLimit  # noqa: PLC0415 - as above
     from cni_common.parts.ingress_limit import IngressLimit  # noqa: PLC0415 - likewise
 
-    del attachment
     limits = noted["limits"]
     where = {"link": noted["hostVeth"], "index": noted["index"], "mtu": noted["mtu"]}
     which = {"subnets": limits["subnets"], "only": limits["only"]}
@@ -233,10 +235,27 @@ def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
+def _firewall(_: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+    from cni_common.parts.allowed import Allowed  # noqa: PLC0415 - as above
+
+    isolated = noted["policy"] == "isolated"
+    part = Allowed(
+        addresses=noted["addresses"],
+        guarded=() if noted["policy"] == "open" else noted["links"],
+        isolated=isolated,
+        ports=noted["ports"] if isolated else (),
+        backend=noted["backend"],
+        admin_chain=noted["admin_chain"],
+        zone=noted["zone"] or noted["home_zone"],
+    )
+    return (part,)
+
+
 TABLES: dict[str, Table] = {
     "bandwidth": _BANDWIDTH,
     "bridge": _BRIDGE,
     "dnsname": _DNSNAME,
+    "firewall": _FIREWALL,
     "host-device": {**_ROUTES, "own": (_device, shapes.REQUIRED)},
     "macvlan": {**_ROUTES, "own": (shapes.table(_MACVLAN), shapes.REQUIRED)},
     "portmap": {
@@ -251,10 +270,11 @@ PARTS: dict[str, Parts] = {
     "bandwidth": _bandwidth,
     "bridge": _bridge,
     "dnsname": _dnsname,
+    "firewall": _firewall,
     "host-device": _host_device,
     "macvlan": _macvlan,
     "portmap": _portmap,
-    "ptp": _ptp,
+    "ptp": _pair,
     "tuning": _tuning,
 }
 

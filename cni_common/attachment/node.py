@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common.kernel import netns
+from cni_common.kernel import netns_identity
 from cni_common.rollback import Rollback
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import Self, TypeVar
+    from typing import Any, Self, TypeVar
 
     from cni_common.attachment.part import Part
     from cni_common.attachment.record import Record
@@ -60,6 +61,7 @@ class Node:
         self._beside = beside
         self.whole: set[Part] = beside.whole if beside else set()
         self.known: dict[str, Link] = beside.known if beside else {}
+        self.answers: dict[object, Any] = beside.answers if beside else {}
         self._ends: dict[str, Link] = {}
         self._host: Netlink | None = None
         self._container: Netlink | None = None
@@ -92,6 +94,8 @@ class Node:
     def namespace(self) -> Namespace:
         """The container's namespace; raises Code.INVALID_NETNS where there is none."""
         if self._namespace is None:
+            from cni_common.kernel import netns  # noqa: PLC0415 - see above
+
             self._namespace = self.hold(netns.open_path(self.attachment.netns))
         return self._namespace
 
@@ -107,6 +111,8 @@ class Node:
 
         Raises Code.INVALID_NETNS.
         """
+        from cni_common.kernel import netns  # noqa: PLC0415 - see above
+
         return netns.entered(self.namespace)
 
     def lives(self) -> bool:
@@ -114,7 +120,7 @@ class Node:
 
         Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER.
         """
-        return netns.lives(self.attachment.netns, self.identity)
+        return netns_identity.lives(self.attachment.netns, self.identity)
 
     def living(self) -> str:
         """Return where the namespace is, by CNI_NETNS or by the record; "" if gone.
@@ -123,7 +129,7 @@ class Node:
         """
         recorded = self.noted.netns if self.noted else ""
         for path in (self.attachment.netns, recorded):
-            if path and netns.lives(path, self.identity):
+            if path and netns_identity.lives(path, self.identity):
                 return path
         return ""
 
@@ -133,6 +139,8 @@ class Node:
         It is `namespace` then. Raises Code.INVALID_NETNS or Code.TRY_AGAIN_LATER when
         that cannot be told.
         """
+        from cni_common.kernel import netns  # noqa: PLC0415 - see above
+
         recorded = self.noted.netns if self.noted else ""
         for path in dict.fromkeys((self.attachment.netns, recorded)):
             space = None if self._namespace else netns.open_living(path)
@@ -190,8 +198,17 @@ class Node:
         self.known[link.name] = link
         return link
 
+    def once(self, ask: Callable[..., T], *args: Any) -> T:
+        """Return what `ask` of `args` answers, asked once for all attachments."""
+        key = (ask, args)
+        if key not in self.answers:
+            self.answers[key] = ask(*args)
+        answer: T = self.answers[key]
+        return answer
+
     def forget(self) -> None:
-        """Forget every link, since some have changed."""
+        """Forget what was asked, and every link, since some have changed."""
+        self.answers.clear()
         self.known.clear()
         self._ends.clear()
 

@@ -56,10 +56,12 @@ class Record:
 
 def result(value: object) -> Result | None:
     """Return what ADD answered, if it did; raises ValueError for what is no result."""
+    if not shapes.mapping(value):
+        return None
     from cni_common.spec.result import Result  # noqa: PLC0415 - models are expensive
 
     try:
-        return Result.read(value, _VERSION) if shapes.mapping(value) else None
+        return Result.read(value, _VERSION)
     except CNIError as error:
         raise ValueError(error.msg) from error
 

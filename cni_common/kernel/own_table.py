@@ -8,20 +8,14 @@ at a cost that does not grow with the elements of others (docs/decisions/0047).
 
 from __future__ import annotations
 
-from collections import Counter
-
-from cni_common.kernel import nft, nft_questions
-from cni_common.kernel.element_bytes import decoded, encoded
-from cni_common.kernel.nft_questions import Rule
+from cni_common.kernel import nft
 from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from cni_common.kernel.nft_questions import Questions
-
-    _Block = tuple[str, str, list[str]]  # kind, name, and lines
+    Block = tuple[str, str, list[str]]  # kind, name, and lines
 
 
 class ElementKey(NamedTuple):
@@ -67,7 +61,7 @@ class OwnTable(NamedTuple):
 
     def removal_of_parts(self) -> str:
         """Return the commands that remove what is declared here from its table."""
-        blocks = list(_blocks(self.declaration))
+        blocks = list(self.blocks())
         chains = [name for kind, name, _ in blocks if kind == "chain"]
         verbs = [f"flush chain {self.name} {chain}\n" for chain in chains]
         verbs += [f"delete chain {self.name} {chain}\n" for chain in chains]
@@ -101,27 +95,31 @@ class OwnTable(NamedTuple):
 
     def lacking(self, expected: Elements, *, thorough: bool = True) -> Iterator[Lack]:
         """Yield all that the kernel lacks, as `missing` does the first of it."""
-        blocks = list(_blocks(self.declaration))
-        with nft_questions.about(self.name) as ask:
-            present = ask.rules()
-            if not present and not ask.exists():
-                yield Lack(f"table {self.name}")
-                return
-            if thorough:
-                yield from _missing_bases(ask, blocks)
-            yield from _missing_rules(present, blocks)
-            yield from _missing_elements(ask, blocks, expected)
+        from cni_common.kernel import table_lacks  # noqa: PLC0415 - not for DEL
+
+        yield from table_lacks.of_table(self, expected, thorough=thorough)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield kind, name and lines of each chain, set and map."""
+        kind, name, lines = "", "", []
+        for line in self.declaration.splitlines():
+            if line.startswith("\t\t"):
+                lines.append(line.strip())
+            elif line == "\t}":
+                yield kind, name, lines
+            elif line.startswith("\t"):
+                kind, name, _ = line.split()
+                lines = []
 
     def lacking_elements(self, expected: Elements) -> Iterator[Lack]:
         """Yield what the kernel lacks of `expected`, if it has the table at all."""
-        with nft_questions.about(self.name) as ask:
-            if ask.exists():
-                blocks = _blocks(self.declaration)
-                yield from _missing_elements(ask, blocks, expected)
+        from cni_common.kernel import table_lacks  # noqa: PLC0415 - not for DEL
+
+        yield from table_lacks.of_elements(self, expected)
 
     def _cleared(self) -> str:
         """Return the commands after which nothing of ours is in the table."""
-        blocks = list(_blocks(self.declaration))
+        blocks = list(self.blocks())
         if all(lines for _, _, lines in blocks):
             return removal(self.name)
         # Before they can be flushed they have to be there.
@@ -143,59 +141,3 @@ class OwnTable(NamedTuple):
 def removal(table: str) -> str:
     """Return the transaction after which `table` is absent, whether it was there."""
     return f"add table {table}\ndelete table {table}\n"
-
-
-def _missing_bases(ask: Questions, blocks: Iterable[_Block]) -> Iterator[Lack]:
-    for kind, chain, lines in blocks:
-        if kind == "chain" and lines and lines[0].startswith("type "):
-            _, of_type, _, hook, _, number = lines[0].partition(";")[0].split()
-            if ask.base(chain) != (of_type, hook, int(number)):
-                where = f"{of_type}, {hook}, priority {number}"
-                yield Lack(f"base chain {chain} ({where})")
-
-
-def _missing_rules(present: list[Rule], blocks: Iterable[_Block]) -> Iterator[Lack]:
-    declared = [
-        Rule(chain, _comment(line))
-        for kind, chain, lines in blocks
-        for line in lines
-        if kind == "chain" and not line.startswith("type ")
-    ]
-    absent = Counter(declared) - Counter(present)
-    for chain in dict.fromkeys(rule.chain for rule in absent):
-        there, wanted = (
-            sum(one.chain == chain for one in every) for every in (present, declared)
-        )
-        yield Lack(f"rule in chain {chain}: {there} of {wanted} there")
-
-
-def _comment(line: str) -> str:
-    _, found, quoted = line.rpartition(' comment "')
-    return quoted[:-1] if found else ""
-
-
-def _missing_elements(
-    ask: Questions, blocks: Iterable[_Block], expected: Elements
-) -> Iterator[Lack]:
-    types = {name: lines[0] for kind, name, lines in blocks if kind != "chain"}
-    for (name, key), content in expected.items():
-        keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")
-        found = ask.value(name, encoded(keys, key)) if keys else None
-        if found is None:
-            yield Lack(f"element {key} of {name}", content.comment)
-        elif content.value and found != encoded(values, content.value):
-            leads = f"it leads to {decoded(found)}, not to {content.value}"
-            yield Lack(f"element {key} of {name}: {leads}", content.comment)
-
-
-def _blocks(declaration: str) -> Iterator[_Block]:
-    """Yield kind, name and lines of each chain, set and map."""
-    kind, name, lines = "", "", []
-    for line in declaration.splitlines():
-        if line.startswith("\t\t"):
-            lines.append(line.strip())
-        elif line == "\t}":
-            yield kind, name, lines
-        elif line.startswith("\t"):
-            kind, name, _ = line.split()
-            lines = []

@@ -9,6 +9,7 @@ A module defines one subclass of `attachment.part.Part`. A record names the modu
 LASTING = frozenset(
     {
         "addresses",
+        "allowing",
         "announced",
         "bridge",
         "forwarded",

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from cni_common.kernel.iptables import NftTable, has_legacy
+from cni_common.kernel.iptables import has_legacy
 from cni_common.reference.legacy import LegacyTable
+from cni_common.reference.nft import NftTable
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

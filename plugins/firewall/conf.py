@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from pydantic import BeforeValidator
 
+from cni_common.parts.allowed import ADMIN_CHAIN, FIREWALLD_ZONE
 from cni_common.spec.characters import ALPHANUMERIC, consists_of
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated
-from plugins.firewall.protection import ADMIN_CHAIN, FIREWALLD_ZONE, Backend, Policy
-
-TYPE_CHECKING = False  # see launcher/main.py
-if TYPE_CHECKING:
-    from cni_common.spec.values import StrEnum
+from cni_common.spec.values import StrEnum
 
 _WORD = f"{ALPHANUMERIC}_"
 ZONE_MAX = 17
@@ -24,6 +21,23 @@ _TAKEN = frozenset(
     | {"ACCEPT", "DROP", "RETURN", "QUEUE", "REJECT", "LOG"}
     | {"CNI-FORWARD", "CNI-ISOLATION-STAGE-1", "CNI-ISOLATION-STAGE-2"}
 )
+
+
+class Backend(StrEnum):
+    """What carries the rules; AUTOMATIC goes by what the host has."""
+
+    AUTOMATIC = ""
+    NFTABLES = "nftables"
+    IPTABLES = "iptables"
+    FIREWALLD = "firewalld"
+
+
+class Policy(StrEnum):
+    """ingressPolicy: who may open connections to a container by forwarding."""
+
+    OPEN = "open"
+    SAME_BRIDGE = "same-bridge"
+    ISOLATED = "isolated"
 
 
 def _backend(value: object) -> object:
@@ -64,7 +78,7 @@ class FirewallConf(NetConf):
         return self.firewalld_zone or FIREWALLD_ZONE
 
     def check_names(self) -> None:
-        """Raise code 7 for a chain or zone that cannot be called so."""
+        """Raise Code.INVALID_CONFIG for a chain or zone that cannot be called so."""
         chain = self.admin_chain
         if not _is_chain(chain):
             raise _invalid("iptablesAdminChainName", chain, "not a chain's name")

@@ -3,130 +3,151 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from cni_common import attachments, previous
+from cni_common import previous
+from cni_common.allowed import choice
+from cni_common.attachment import chained
+from cni_common.attachment.chained import Scheme
 from cni_common.kernel import nft
-from cni_common.naming import Attachment
-from cni_common.rollback import Gather, Rollback
-from cni_common.skel import Plugin
-from cni_common.spec.errors import CNIError
-from plugins import versions_of
-from plugins.firewall import (
-    checks,
-    choice,
-    detach,
-    following,
-    holders,
-    protection,
-    wanted,
-)
-from plugins.firewall.conf import FirewallConf
-from plugins.firewall.protection import NAME
+from cni_common.parts.allowed import Allowed
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
+from plugins import REGISTER, versions_of
+from plugins.firewall.conf import FirewallConf, Policy
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cni_common.attachment.part import Repair
+    from cni_common.attachment.chained import Parts
+    from cni_common.attachment.node import Node
+    from cni_common.kernel.link_answer import Link
+    from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
-    from plugins.firewall.protection import Protection
 
-MISSING = "missing prevResult from earlier plugin"
+NAME = "firewall"
+# Characters that end or escape a name in the language of a rule; a trailing "+" of
+# iptables and a "*" of nft stand for any rest.
+_UNSPEAKABLE = frozenset('"\\*')
 
 
-def add(request: Request, conf: FirewallConf) -> Result:
-    """What the container sends and its answers are forwarded; prevResult is kept."""
-    result = previous.required(request, MISSING)
+@dataclass(frozen=True)
+class Facts:
+    """The container's addresses; the host's links towards it, and its ports of bridges.
+
+    `made` is what ADD has made, which is what CHECK looks for.
+    """
+
+    addresses: tuple[IPAddress, ...]
+    links: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    made: Parts = ()
+
+
+def wished(request: Request, conf: FirewallConf) -> FirewallConf:
+    """Return the configuration; raises Code.INVALID_CONFIG."""
+    del request
     conf.check_names()
-    there = choice.look(conf.backend)
-    chosen = _choice(there, conf, result)
+    return conf
+
+
+def facts(node: Node, request: Request, conf: FirewallConf, made: Parts) -> Facts:
+    """Return whom prevResult tells of, and log what carries the rules.
+
+    Raises Code.INVALID_CONFIG where the policy finds no link to guard, and 999.
+    """
+    result = previous.required(request)
+    # Every address once, of whichever interface it says it is.
+    addresses = tuple(dict.fromkeys(ip.address.ip for ip in result.ips))
+    if request.command == "CHECK":
+        _require_same(node.attachment, conf, addresses, made)
+        return Facts(addresses, made=made)
+    there = node.once(choice.look, str(conf.backend))
+    versions = frozenset(address.version for address in addresses)
+    guards = conf.ingress_policy is not Policy.OPEN
+    chosen = choice.choose(there, str(conf.backend), versions, guards=guards)
     _tell(request, chosen)
-    protected = wanted.protection(conf, result, chosen)
-    request.log.step("wanted")
-    attachment = Attachment.of(request)
-    with holders.lock(), Rollback() as undo:
-        recorded = protection.read(attachment)
-        # What a record says goes before the record: a killed call is found by it.
-        if recorded is not None and recorded != protected:
-            undo(detach.admit, recorded, attachment, again=True)
-            undo(protection.write, attachment, recorded)
-            detach.withdraw(recorded, attachment)
-        if recorded != protected:
-            undo(_take_back, attachment, protected, recorded)
-        protection.write(attachment, protected)
-        detach.admit(protected, attachment, again=recorded == protected)
-        _follow(request, there, attachment)
-        request.log.step("rules")
-        return request.delivered(result)
+    links, ports = _host_links(node, conf, result) if guards else ((), ())
+    return Facts(addresses, links, ports)
 
 
-def _take_back(
-    attachment: Attachment, protected: Protection, recorded: Protection | None
-) -> None:
-    """Have no rule of `protected`, and only then the record as it was before."""
-    detach.withdraw(protected, attachment)
-    if recorded is None:
-        detach.forget(attachment)
-    else:
-        protection.write(attachment, recorded)
+def plan(attachment: Attachment, conf: FirewallConf, known: Facts) -> Parts:
+    """Return what is allowed, which the attachment itself says nothing about."""
+    del attachment
+    isolated = conf.ingress_policy is Policy.ISOLATED
+    return known.made or (
+        Allowed(
+            addresses=known.addresses,
+            guarded=known.links,
+            isolated=isolated,
+            ports=known.ports if isolated else (),
+            backend=str(conf.backend),
+            admin_chain=conf.admin_chain,
+            zone=conf.zone,
+        ),
+    )
 
 
-def delete(request: Request, conf: FirewallConf) -> None:
-    """There is no rule for the attachment, whatever the configuration says by now."""
-    if not detach.detach(request):
-        with Gather() as each:
-            each(_delete_inherited, request, conf)
-            if not each.errors:  # one that is damaged
-                each(attachments.delete, NAME, Attachment.of(request))
+def told(node: Node, conf: FirewallConf, parts: Parts, result: Result) -> Result:
+    """Return the result as it is."""
+    del node, conf, parts
+    return result
 
 
-def check(request: Request, conf: FirewallConf) -> None:
-    """Raise, naming what is missing, unless all that ADD did is in force."""
-    result = previous.required(request, MISSING)
-    conf.check_names()
-    checks.check_recorded(Attachment.of(request), conf, result)
-
-
-def gc(request: Request, conf: FirewallConf) -> None:
-    """There is no rule for an attachment of this network that is not a valid one."""
-    del conf
-    valid = request.valid_attachments
-    if valid is not None:
-        with Gather() as each:
-            each(holders.recall)
-            for attachment in attachments.stale(NAME, request.network, valid, each):
-                each(detach.release, attachment)
-    if attachments.any_of(NAME):
-        there = choice.look()
-        with holders.lock():
-            _follow(request, there)
-
-
-def status(request: Request, conf: FirewallConf) -> None:
-    """Raise unless ADD could write its rules."""
+def ready(request: Request, conf: FirewallConf) -> None:
+    """Raise Code.INTERNAL unless ADD could write its rules."""
     del request
     conf.check_names()
     there = choice.look(conf.backend)
-    chosen = choice.choose(there, conf.backend, conf.ingress_policy, (4,))
-    if not chosen.filters:
+    guards = conf.ingress_policy is not Policy.OPEN
+    if not choice.choose(there, conf.backend, frozenset({4}), guards=guards).filters:
         nft.check_writable()
 
 
-def _choice(there: choice.Host, conf: FirewallConf, result: Result) -> choice.Choice:
-    versions = (address.version for address in wanted.addresses(result))
-    return choice.choose(there, conf.backend, conf.ingress_policy, versions)
-
-
-def _follow(
-    request: Request, there: choice.Host, but: Attachment | None = None
+def _require_same(
+    attachment: Attachment,
+    conf: FirewallConf,
+    asked: Collection[IPAddress],
+    made: Parts,
 ) -> None:
-    """Have the rules of the others where the host drops; what fails is a warning."""
-    each = Gather()
-    each(following.follow, there, but)
-    for error in each.errors:
-        request.log.warning(f"bring rules of other containers up to date: {error}")
+    """Raise Code.INTERNAL unless what ADD has `made` is what is asked for."""
+    found = next((part for part in made if isinstance(part, Allowed)), None)
+    if found is None:
+        raise _missing(f"record of {attachment}")
+    for address in asked:
+        if address not in found.addresses:
+            raise _missing(f"address {address} in the record of {attachment}")
+    if found.policy != conf.ingress_policy:
+        cause = f"it was attached with {found.policy}"
+        raise _missing(f"ingressPolicy {conf.ingress_policy}: {cause}")
+
+
+def _missing(what: str) -> CNIError:
+    return CNIError(Code.INTERNAL, f"check firewall: missing {what}")
+
+
+def _host_links(
+    node: Node, conf: FirewallConf, result: Result
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the host's links towards the container, and its ports of bridges."""
+    names = dict.fromkeys(i.name for i in result.interfaces if not i.sandbox)
+    every = [node.link(name) for name in names]
+    for name in names:
+        if _UNSPEAKABLE & set(name) or name.endswith("+") or name.startswith("!"):
+            msg = f"use ingressPolicy {conf.ingress_policy!s}: no rule can name"
+            raise CNIError(Code.INVALID_CONFIG, f"{msg} the link {name}")
+    links = tuple(link.name for link in every if _is_routed(link))
+    if not links:
+        msg = f"use ingressPolicy {conf.ingress_policy!s}"
+        cause = "prevResult names no link of the host towards the container"
+        raise CNIError(Code.INVALID_CONFIG, f"{msg}: {cause}")
+    return links, tuple(link.name for link in every if not _is_routed(link))
+
+
+def _is_routed(link: Link) -> bool:
+    """Tell whether the host itself routes by `link`: a bridge, or no port of one."""
+    return link.kind == "bridge" or not link.master
 
 
 def _tell(request: Request, chosen: choice.Choice) -> None:
@@ -135,41 +156,17 @@ def _tell(request: Request, chosen: choice.Choice) -> None:
         request.log.warning(f"{chain} drops by default what no rule of ours can accept")
 
 
-def _delete_inherited(request: Request, conf: FirewallConf) -> None:
-    """Remove what the reference left, if prevResult tells for which addresses."""
-    from cni_common.reference import admission  # noqa: PLC0415 - only without a record
-    from plugins.firewall import zone  # noqa: PLC0415 - likewise
-
-    addresses = []
-    with suppress(CNIError):  # of a prevResult that is none
-        result = request.prev_result
-        addresses = [ip.address for ip in result.ips] if result else []
-    if not addresses:
-        return
-    with Gather() as each:
-        each(zone.await_firewalld)
-        answers = not each.errors
-        with holders.lock():
-            each(admission.delete, addresses)
-            if answers:
-                each(zone.delete_unheld, conf.zone, [a.ip for a in addresses])
-
-
-def repair(living: Collection[Attachment], dry_run: bool) -> list[Repair]:  # noqa: FBT001 - as Plugin says
-    """The rules of the `living` are in the kernel; returns what was missing."""
-    from plugins.firewall import repair as repairing  # noqa: PLC0415 - for the operator
-
-    return repairing.repair(living, dry_run)
-
-
-PLUGIN = Plugin(
-    NAME,
-    conf=FirewallConf,
-    add=add,
-    delete=delete,
-    check=check,
-    gc=gc,
-    status=status,
-    repair=repair,
-    versions=versions_of(NAME),
+PLUGIN = chained.plugin(
+    Scheme(
+        name=NAME,
+        wished=wished,
+        facts=facts,
+        plan=plan,
+        told=told,
+        ready=ready,
+        kinds=REGISTER[NAME]["kinds"],
+        refusal="missing prevResult from earlier plugin",
+    ),
+    FirewallConf,
+    versions_of(NAME),
 )

@@ -110,7 +110,8 @@ def test_single_things_are_named(desk: Desk, host: Host) -> None:
     run("nft", "delete", "element", *address)
     assert desk.ok("repair", "n", second.name) == ""
     who = attachment_words("n", first)
-    wanted = f"{who}: missing element 10.9.0.2 of containers4; put back\n"
+    missing = "missing element 10.9.0.2 of containers4"
+    wanted = f"{who}: check firewall: {missing}; put back\n"
     assert desk.ok("repair", "n", first.name) == wanted
     assert rules() == before
     run("nft", "flush", "chain", "inet", "cnipy_portmap", "prerouting")
@@ -209,13 +210,14 @@ def test_rules_of_iptables_are_put_back(desk: Desk, host: Host, variant: str) ->
     desk.attach("n", space)
     run(iptables, "-P", "FORWARD", "DROP")
     done = desk.ok("repair")
-    assert f"missing rules in filter table {variant}4; put back" in done
+    assert f"missing rules in filter table {variant}4: by now FORWARD of" in done
     before = run(iptables, "-S")
     assert "-s 10.9.0.2/32" in before
     run(iptables, "-F", "CNI-FORWARD")
     assert "would be put back" in desk.ok("repair", "--dry-run")
     done = desk.ok("repair")
-    assert f"{attachment_words('n', space)}: missing rule -A CNI-FORWARD" in done
+    who = attachment_words("n", space)
+    assert f"{who}: check firewall: missing rule -A CNI-FORWARD" in done
     assert sorted(run(iptables, "-S").splitlines()) == sorted(before.splitlines())
     assert desk.ok("repair") == ""
 

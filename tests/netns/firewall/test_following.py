@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import nft_objects, run
@@ -205,10 +205,10 @@ def test_record_of_an_earlier_build(node: Guarded) -> None:
     with open(record) as file:
         document = json.load(file)
     with open(record, "w") as file:
-        earlier = {
-            k: document[k] for k in document if k not in {"backend", "home_zone"}
-        }
-        json.dump(earlier, file)
+        whose = {key: document[key] for key in ("network", "containerID", "ifname")}
+        nothing: dict[str, Any] = {"links": [], "ports": [], "filters": [], "zone": ""}
+        made = {"addresses": ["10.1.0.2", "fd01::2"], "policy": "open"}
+        json.dump({**whose, **nothing, **made, "admin_chain": "CNI-ADMIN"}, file)
     drop_forwarded()
     node.ok("ADD", node.container(3), 3)
     assert passes(space, OUTSIDE[0])

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from cni_common import shapes
+from cni_common.attachment import before
+from cni_common.naming import Attachment
+from cni_common.parts.allowed import Allowed
 from cni_common.spec.errors import CNIError
 from cni_common.spec.model import parse
-from plugins.firewall.conf import Backend, FirewallConf
-from plugins.firewall.protection import TABLE, Policy, Protection
+from plugins.firewall.conf import Backend, FirewallConf, Policy
 
 
 def conf(**keys: Any) -> FirewallConf:
@@ -69,19 +71,56 @@ def test_zone_names(zone: str) -> None:
         read.check_names()
 
 
+# As the release before the parts wrote it.
+DOCUMENT = {
+    "addresses": ["10.1.0.2", "fd01::2"],
+    "policy": "isolated",
+    "links": ["br0"],
+    "ports": ["veth1"],
+    "filters": ["nft4", "nft6"],
+    "admin_chain": "CNI-ADMIN",
+    "zone": "trusted",
+}
+
+
 def test_record_is_read_as_it_was_written() -> None:
     """A record gives back what ADD did, and what is none gives nothing."""
-    protection = Protection(
+    part = Allowed(
         addresses=(ip_address("10.1.0.2"), ip_address("fd01::2")),
-        policy=Policy.ISOLATED,
-        links=("br0",),
+        guarded=("br0",),
+        isolated=True,
         ports=("veth1",),
-        filters=("nft4", "nft6"),
-        zone="trusted",
+        backend="iptables",
     )
-    document = json.loads(json.dumps(protection.document()))
-    assert Protection(**shapes.members(document, TABLE)) == protection
-    assert protection.isolated_ports == ("veth1",)
-    for damage in ({}, {**document, "policy": "x"}, {**document, "addresses": ["x"]}):
-        with pytest.raises(ValueError, match=r"policy|addresses"):
-            shapes.members(damage, TABLE)
+    document = json.loads(json.dumps(part.document()))
+    assert Allowed.from_document(document) == part
+    damages: tuple[dict[str, Any], ...] = (
+        {},
+        {**document, "isolated": "x"},
+        {**document, "addresses": ["x"]},
+        {**document, "adminChain": "a\n-F"},
+    )
+    for damage in damages:
+        with pytest.raises(ValueError, match=r"isolated|addresses|adminChain"):
+            Allowed.from_document(damage)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    (
+        ({}, {"guarded": ("br0",), "isolated": True, "ports": ("veth1",)}),
+        ({"policy": "same-bridge"}, {"guarded": ("br0",)}),
+        ({"policy": "open"}, {}),
+        ({"policy": "open", "zone": "", "home_zone": "house"}, {"zone": "house"}),
+    ),
+)
+def test_record_of_before_is_read_as_a_part(
+    changed: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """What the release before wrote says what is allowed, and what is kept apart."""
+    noted = shapes.members({**DOCUMENT, **changed}, before.TABLES["firewall"])
+    owner = Attachment("net", "web", "eth0")
+    addresses = (ip_address("10.1.0.2"), ip_address("fd01::2"))
+    assert before.PARTS["firewall"](owner, noted) == (
+        Allowed(addresses=addresses, **expected),
+    )

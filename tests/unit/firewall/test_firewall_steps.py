@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from cni_common.allowed.filter_table import line, step
 from cni_common.kernel.forward_chains import Step, drops
-from plugins.firewall.filter_table import line, step
 
 RULES = {
     "-A FORWARD -j DROP": Step(True, "drop"),

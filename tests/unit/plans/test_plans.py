@@ -23,6 +23,8 @@ from plugins import REGISTER
 from plugins.bandwidth import plugin as bandwidth
 from plugins.bridge import plugin as bridge
 from plugins.dnsname import location
+from plugins.firewall import plugin as firewall
+from plugins.firewall.conf import Policy
 from plugins.host_device import plugin as host_device
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
@@ -57,6 +59,11 @@ FACTS: dict[str, Callable[[Any], object]] = {
         addresses=(ip_address("10.1.2.3"),),
         links=("br0",),
         servers=(ip_address("10.1.2.1"),),
+    ),
+    "firewall": lambda conf: firewall.Facts(
+        addresses=(ip_address("10.1.0.2"), ip_address("fd01::2")),
+        links=() if conf.ingress_policy is Policy.OPEN else ("br0",),
+        ports=("veth1",),
     ),
     "host-device": lambda conf: host_device.Facts(
         device=saved_device.read({"name": conf.device or "ens5"})

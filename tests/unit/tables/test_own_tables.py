@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cni_common import duplicates, exemptions, masquerade, spoofcheck
+from cni_common.allowed import nftables, rules
 from cni_common.naming import Attachment
+from cni_common.parts.allowed import Allowed
 from cni_common.published import elements, ledger
 from cni_common.published import rules as portmap
 from cni_common.published.claims import Claim, Port, Target
-from plugins.firewall import nftables, rules
-from plugins.firewall.protection import Policy, Protection
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent / "golden"
 OWNER = Attachment("net", "web", "eth0")
 MAC = "0a:58:0a:01:00:02"
-PROTECTED = Protection(
-    (ip_address("10.1.0.2"), ip_address("fd01::2")),
-    Policy.ISOLATED,
-    links=("br0",),
+ALLOWED = Allowed(
+    addresses=(ip_address("10.1.0.2"), ip_address("fd01::2")),
+    guarded=("br0",),
+    isolated=True,
     ports=("veth1",),
 )
 CLAIMS = {
@@ -76,10 +76,12 @@ def published() -> str:
     return shown(portmap.table(sorted(ledger.scopes(claims))), every)
 
 
-def protected() -> str:
+def allowed() -> str:
     """Return both tables of firewall for an isolated container."""
-    routed = nftables._owned(rules.of_protection(PROTECTED), OWNER)
-    bridged = nftables._owned(rules.of_ports(PROTECTED), OWNER)
+    routed, bridged = (
+        nftables._owned(nftables._needed(place, ALLOWED, filtered=False), OWNER)
+        for place in (rules.INET, rules.PORTS)
+    )
     return f"{shown(rules.ROUTED, routed)}\n{shown(rules.BRIDGED, bridged)}"
 
 
@@ -104,7 +106,7 @@ TABLES = {
         duplicates._TABLE, duplicates._elements("", MAC, "net web eth0")
     ),
     "masquerade": masqueraded,
-    "firewall": protected,
+    "firewall": allowed,
     "portmap": published,
 }
 

@@ -7,17 +7,18 @@ For hosts that drop what they forward unless a rule of that table accepts it.
 from __future__ import annotations
 
 from cni_common import naming
-from cni_common.rollback import Gather
+from cni_common.allowed import rules as entries
+from cni_common.allowed import users
+from cni_common.allowed.filter_table import FilterTable, line
 from cni_common.spec.errors import CNIError, Code
-from plugins.firewall import holders
-from plugins.firewall.filter_table import FilterTable, line
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
+    from cni_common.allowed.users import Pair
     from cni_common.naming import Attachment
-    from plugins.firewall.protection import Protection
+    from cni_common.parts.allowed import Allowed
 
 FORWARD, ADMITTED = "FORWARD", "CNI-FORWARD"
 STAGE_1, STAGE_2 = "CNI-ISOLATION-STAGE-1", "CNI-ISOLATION-STAGE-2"
@@ -42,7 +43,7 @@ def consulted(admin_chain: str) -> Rule:
     return (ADMITTED, *_said("CNI firewall plugin admin overrides"), "-j", admin_chain)
 
 
-def admitting(had: Protection, attachment: Attachment, version: int) -> list[Rule]:
+def admitting(part: Allowed, attachment: Attachment, version: int) -> list[Rule]:
     """Return the rules that let an attachment's addresses of one version through.
 
     Published ports (DNAT) among them: the reference leaves those to the host's policy.
@@ -50,7 +51,7 @@ def admitting(had: Protection, attachment: Attachment, version: int) -> list[Rul
     owner = _said(naming.comment(attachment))
     states = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT")
     found: list[Rule] = []
-    for address in had.addresses:
+    for address in part.addresses:
         if address.version == version:
             whole = f"{address}/{address.max_prefixlen}"
             found.append((ADMITTED, "-d", whole, *states, *owner, "-j", "ACCEPT"))
@@ -71,30 +72,22 @@ def isolating(entry: str) -> list[Rule]:
     ]
 
 
-def admit(wanted: Protection, attachment: Attachment, *, again: bool) -> None:
-    """Have the rules of `wanted`, each once, in every filter table that it names.
+def ensure(filters: Iterable[str], allowed: Collection[Pair], *, again: bool) -> None:
+    """Ensure in each of `filters` the rules of several attachments, each once.
 
-    Those of the attachment alone are looked for only if it is attached `again`.
+    By as many commands as for one. Those of an attachment alone are looked for only if
+    it is allowed `again`.
     """
-    admit_all([(attachment, wanted)], again=again)
-
-
-def admit_all(
-    admitted: Collection[tuple[Attachment, Protection]], *, again: bool
-) -> None:
-    """Have the rules of several attachments, by as many commands as for one."""
-    for name in sorted({name for _, wanted in admitted for name in wanted.filters}):
+    for name in filters:
         table = FilterTable.open(name)
         own: list[Rule] = []
         shared: dict[Rule, None] = {}
-        for attachment, wanted in admitted:
-            if name in wanted.filters:
-                entries = _entries(wanted)
-                holders.add(name, [*entries, _admin(wanted)], attachment)
-                own += admitting(wanted, attachment, table.version)
-                rules = (rule for entry in entries for rule in isolating(entry))
-                shared |= dict.fromkeys(rules)
-        _ensure_chains(table, [wanted for _, wanted in admitted])
+        for attachment, part in allowed:
+            users.add(name, entries.entries(name, part), attachment)
+            own += admitting(part, attachment, table.version)
+            isolation = (isolating(entry) for entry in entries.apart(part))
+            shared |= dict.fromkeys(rule for rules in isolation for rule in rules)
+        _ensure_chains(table, [part for _, part in allowed])
         if again:
             own = [rule for rule in own if not table.has(rule)]
         table.restore(
@@ -103,45 +96,57 @@ def admit_all(
         )
 
 
-def withdraw(had: Protection, attachment: Attachment) -> None:
-    """Have no rule that nobody but `attachment` needed.
+def remove(name: str, part: Allowed, attachment: Attachment) -> None:
+    """Remove the rules of a filter table that nobody but `attachment` needs.
 
     With the last one the chains go, the administrator's only if it is empty.
     """
-    with Gather() as each:
-        for name in had.filters:
-            each(_withdraw, name, had, attachment)
+    table, held = FilterTable.find(name), users.held(name, part, attachment)
+    if table is not None and held:
+        unneeded = users.unneeded(name, held, attachment)
+        own = admitting(part, attachment, table.version)
+        kept_apart = [entry for entry in unneeded if entry in entries.apart(part)]
+        own += [rule for entry in kept_apart for rule in isolating(entry)]
+        rules: list[Rule] = []
+        chains: list[str] = []
+        if entries.admin(part) in unneeded:
+            rules.append(consulted(part.admin_chain))
+            chains.append(part.admin_chain)
+        if users.is_last(name, unneeded):
+            rules += [ENTRY, ISOLATION]
+            chains += [ADMITTED, STAGE_1, STAGE_2]
+        _remove(table, own, rules, chains)
+    users.delete(name, entries.entries(name, part), attachment)
 
 
-def check(had: Protection, attachment: Attachment) -> None:
-    """Raise code 999 naming the first rule that is missing."""
-    for name in had.filters:
-        table = FilterTable.open(name)
-        shared = [rule for entry in _entries(had) for rule in isolating(entry)]
-        expected = [ENTRY, consulted(had.admin_chain)]
-        expected += [ISOLATION, *shared] if shared else []
-        expected += admitting(had, attachment, table.version)
-        for rule in expected:
-            if not table.has(rule):
-                missing = f"rule {line('-A', rule)} of filter table {name}"
-                raise CNIError(Code.INTERNAL, f"check firewall: missing {missing}")
+def require(name: str, part: Allowed, attachment: Attachment) -> None:
+    """Raise Code.INTERNAL naming the first rule that a filter table lacks."""
+    table = FilterTable.open(name)
+    shared = [rule for entry in entries.apart(part) for rule in isolating(entry)]
+    expected = [ENTRY, consulted(part.admin_chain)]
+    expected += [ISOLATION, *shared] if shared else []
+    expected += admitting(part, attachment, table.version)
+    for rule in expected:
+        if not table.has(rule):
+            missing = f"rule {line('-A', rule)} of filter table {name}"
+            raise CNIError(Code.INTERNAL, f"check firewall: missing {missing}")
 
 
-def _ensure_chains(table: FilterTable, admitted: Collection[Protection]) -> None:
-    """Have the chains and the rules that lead to them; the administrator's is first.
+def _ensure_chains(table: FilterTable, allowed: Collection[Allowed]) -> None:
+    """Ensure the chains and the rules that lead there; the administrator's is first.
 
     Where one of those rules is missing, somebody may have flushed those of others too.
     """
-    chains = dict.fromkeys(wanted.admin_chain for wanted in admitted)
-    guards = any(wanted.guarded for wanted in admitted)
+    chains = dict.fromkeys(part.admin_chain for part in allowed)
+    guards = any(part.guarded for part in allowed)
     if not table.has(ENTRY):
-        holders.unsettle([table.variant])
+        users.unsettle([table.variant])
         table.add_chain(ADMITTED)
         _ensure_isolation(table, [])
         table.insert(ENTRY)
     for chain in chains:
         if not table.has(consulted(chain)):
-            holders.unsettle([table.variant])
+            users.unsettle([table.variant])
             table.add_chain(chain)
             table.insert(consulted(chain))
     if guards:
@@ -149,31 +154,12 @@ def _ensure_chains(table: FilterTable, admitted: Collection[Protection]) -> None
 
 
 def _ensure_isolation(table: FilterTable, admin_chains: Collection[str]) -> None:
-    """Have isolation consulted, behind the administrator's chains."""
+    """Ensure that isolation is consulted, behind the administrator's chains."""
     if not table.has(ISOLATION):
         for chain in (STAGE_1, STAGE_2):
             table.add_chain(chain)
         before = sum(table.has(consulted(chain)) for chain in admin_chains)
         table.insert(ISOLATION, 1 + before)
-
-
-def _withdraw(name: str, had: Protection, attachment: Attachment) -> None:
-    entries = (*_entries(had), _admin(had))
-    table = FilterTable.find(name)
-    if table is not None:
-        unneeded = holders.unneeded(name, entries, attachment)
-        own = admitting(had, attachment, table.version)
-        own += [rule for entry in _entries(had, unneeded) for rule in isolating(entry)]
-        rules: list[Rule] = []
-        chains: list[str] = []
-        if _admin(had) in unneeded:
-            rules.append(consulted(had.admin_chain))
-            chains.append(had.admin_chain)
-        if holders.is_last(name, unneeded):
-            rules += [ENTRY, ISOLATION]
-            chains += [ADMITTED, STAGE_1, STAGE_2]
-        _remove(table, own, rules, chains)
-    holders.delete(name, entries, attachment)
 
 
 def _remove(
@@ -199,14 +185,3 @@ def _restored(table: FilterTable, rules: list[Rule], chains: list[str]) -> bool:
     except CNIError:
         return False
     return True
-
-
-def _entries(had: Protection, among: Collection[str] | None = None) -> list[str]:
-    """Return the entries of shared chains; with `among` only those in it."""
-    every = [f"guarded {link}" for link in had.guarded]
-    every += [f"isolated {link}" for link in had.isolated]
-    return [entry for entry in every if among is None or entry in among]
-
-
-def _admin(had: Protection) -> str:
-    return f"admin {had.admin_chain}"

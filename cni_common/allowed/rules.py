@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of firewall: a constant number of rules that look elements up.
+"""The tables of nftables, of a constant number of rules that look elements up; and
+what of them, of iptables and of firewalld an attachment needs, as entries.
 
 docs/plugins/firewall.md shows them with elements; docs/decisions/0013 has the reasons.
 The chain `admin` is the administrator's: it is declared, never flushed.
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cni_common.kernel.own_table import Elements
-    from plugins.firewall.protection import Protection
+    from cni_common.parts.allowed import Allowed
 
 TABLE = "inet cnipy_firewall"
 PORTS_TABLE = "bridge cnipy_firewall"
 ADMIN = "admin"
+# Where entries are needed, besides filter tables of iptables such as "nft4".
+INET, PORTS, ZONES = "nftables", "ports", "firewalld"
 
 ROUTED = OwnTable(f"""\
 table {TABLE} {{
@@ -79,24 +82,41 @@ table {PORTS_TABLE} {{
 """)
 
 
-def of_protection(protection: Protection) -> tuple[str, ...]:
-    """Return the entries of the inet table that a protection needs.
+def routed(part: Allowed, *, filtered: bool) -> tuple[str, ...]:
+    """Return the entries of the inet table that are needed.
 
-    Links that iptables keeps apart from one another are to be known here too, for
-    there it knows nothing of those that are guarded here.
+    Links that iptables keeps apart from one another, where `filtered` has the rules
+    there, are to be known here too: it knows nothing of those that are guarded here.
     """
-    if protection.filters:
-        return tuple(f"elsewhere {link}" for link in protection.guarded)
-    return (
-        *(f"address {address}" for address in protection.addresses),
-        *(f"guarded {link}" for link in protection.guarded),
-        *(f"isolated {link}" for link in protection.isolated),
-    )
+    if filtered:
+        return tuple(f"elsewhere {link}" for link in part.guarded)
+    addresses = (f"address {address}" for address in part.addresses)
+    return (*addresses, *apart(part))
 
 
-def of_ports(protection: Protection) -> tuple[str, ...]:
-    """Return the entries of the bridge table that a protection needs."""
-    return tuple(f"port {port}" for port in protection.isolated_ports)
+def apart(part: Allowed) -> tuple[str, ...]:
+    """Return the entries that say of links what is kept apart, whatever does it."""
+    guarded = (f"guarded {link}" for link in part.guarded)
+    within = part.guarded if part.isolated else ()
+    return (*guarded, *(f"isolated {link}" for link in within))
+
+
+def admin(part: Allowed) -> str:
+    """Return the entry of the administrator's chain in a filter table."""
+    return f"admin {part.admin_chain}"
+
+
+def entries(place: str, part: Allowed) -> tuple[str, ...]:
+    """Return all entries of `place` that may be needed."""
+    if place == INET:
+        return routed(part, filtered=False) + routed(part, filtered=True)
+    if place == PORTS:
+        return tuple(f"port {port}" for port in part.ports)
+    if place == ZONES:
+        # A zone's name may have one slash, which no name of a file has.
+        zone = part.zone.replace("/", ":")
+        return tuple(f"{zone} {address}" for address in part.addresses)
+    return (*apart(part), admin(part))
 
 
 def elements(entries: Iterable[str], owner: str = "") -> Elements:

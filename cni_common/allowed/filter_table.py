@@ -38,7 +38,7 @@ class FilterTable(NamedTuple):
 
     @classmethod
     def open(cls, name: str) -> Self:
-        """Return the table "nft4" or "legacy6"; raises code 999 without its command."""
+        """Return the table as `find` does; raises Code.INTERNAL without its command."""
         table = cls.find(name)
         if table is None:
             program = iptables_command.NAMES[int(name[-1])]
@@ -59,13 +59,13 @@ class FilterTable(NamedTuple):
         return self._succeeds("-S", chain, "1")
 
     def add_chain(self, chain: str) -> None:
-        """Have a chain of that name; another call may make it at the same moment."""
+        """Ensure a chain of that name; another call may make it at the same moment."""
         if not self._succeeds("-N", chain) and not self.has_chain(chain):
             msg = f"add chain {chain}: {self.command} refuses"
             raise CNIError(Code.INTERNAL, msg)
 
     def insert(self, rule: Sequence[str], position: int = 1) -> None:
-        """Have `rule` at `position` of its chain."""
+        """Insert `rule` at `position` of its chain."""
         chain, *rest = rule
         self._run("-I", chain, str(position), *rest)
 
@@ -75,7 +75,7 @@ class FilterTable(NamedTuple):
             pass
 
     def restore(self, lines: Sequence[str]) -> None:
-        """Apply `lines` as a whole, or raise code 999 and change nothing."""
+        """Apply `lines` as a whole, or raise Code.INTERNAL and change nothing."""
         if lines:
             text = "\n".join(["*filter", *lines, "COMMIT", ""])
             command = [f"{self.command}-restore", "--noflush", _WAIT]

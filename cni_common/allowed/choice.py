@@ -8,22 +8,22 @@ nothing drops, nftables does it alone.
 
 from __future__ import annotations
 
-from cni_common import iptables_command
-from cni_common.iptables_command import Variant
+from cni_common.allowed.rules import ZONES
 from cni_common.kernel import forward_chains
 from cni_common.kernel.iptables import FAMILIES, has_legacy
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
-from plugins.firewall.filter_table import FilterTable
-from plugins.firewall.protection import Backend, Policy
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from cni_common.allowed.filter_table import FilterTable
     from cni_common.kernel.forward_chains import ForwardChain, Step
+    from cni_common.parts.allowed import Allowed
 
-FIREWALLD = "firewalld"
+# What a configuration may ask for; nothing, for what the host has.
+NFTABLES, IPTABLES, FIREWALLD = "nftables", "iptables", "firewalld"
 _VERSION_OF = {family: version for version, family in FAMILIES.items()}
 
 
@@ -34,12 +34,12 @@ class Host(NamedTuple):
     """
 
     chains: tuple[ForwardChain, ...]
-    variants: tuple[Variant, ...]
+    variants: tuple[str, ...]
     firewalld: bool | None
 
     def places(self) -> frozenset[str]:
         """Return the places where rules of ours are needed beside nftables."""
-        return frozenset({*self.variants, *([FIREWALLD] if self.firewalld else [])})
+        return frozenset({*self.variants, *([ZONES] if self.firewalld else [])})
 
 
 class Choice(NamedTuple):
@@ -59,51 +59,61 @@ class Choice(NamedTuple):
         return " and ".join(parts) or "nftables"
 
 
-def look(backend: Backend = Backend.AUTOMATIC) -> Host:
+def look(backend: str = "") -> Host:
     """Return what drops, as far as it matters to `backend`.
 
-    Raises code 999 where firewalld is to be used and is not there, or hangs.
+    Raises Code.INTERNAL where firewalld is to be used and is not there, or hangs.
     """
-    asked = backend in {Backend.AUTOMATIC, Backend.FIREWALLD}
+    asked = backend not in {NFTABLES, IPTABLES}
     firewalld = _firewalld_runs() if asked else None
-    if backend is Backend.FIREWALLD and not firewalld:
+    if backend == FIREWALLD and not firewalld:
         msg = "use backend firewalld: firewalld is not running"
         raise CNIError(Code.INTERNAL, msg)
     chains = tuple(_dropping(forward_chains.forward_chains()))
     return Host(chains, tuple(sorted(_variants(chains))), firewalld)
 
 
+def of(host: Host, part: Allowed) -> Choice:
+    """Return what carries the rules of `part`, as `choose` does."""
+    versions = frozenset(address.version for address in part.addresses)
+    return choose(host, part.backend, versions, guards=bool(part.guarded))
+
+
 def choose(
-    host: Host, backend: Backend, policy: Policy, versions: Iterable[int]
+    host: Host, backend: str, versions: frozenset[int], *, guards: bool
 ) -> Choice:
     """Return what carries the rules for addresses of the IP `versions`.
 
-    Raises code 999 without the commands for the backend iptables.
+    `guards` tells whether links are kept apart. Raises Code.INTERNAL without the
+    commands for the backend iptables.
     """
-    used = sorted(set(versions))
-    if backend is Backend.IPTABLES:
-        return _iptables(host, policy, used)
-    firewalld = bool(host.firewalld) and backend is not Backend.NFTABLES
+    used = sorted(versions)
+    if backend == IPTABLES:
+        return _iptables(host, used, guards=guards)
+    firewalld = bool(host.firewalld) and backend != NFTABLES
     out_of_reach = tuple(str(chain) for chain in host.chains if not _is_iptables(chain))
     if firewalld:
         # Its own table ends in a reject, which the zone is the way around.
         out_of_reach = tuple(c for c in out_of_reach if " firewalld " not in c)
-    if backend is Backend.NFTABLES:
+    if backend == NFTABLES:
         tables = (f"iptables-{v} FORWARD" for v in host.variants)
         why = "the configuration says so"
         return Choice((), False, why, (*out_of_reach, *tables))
     usable = [v for v in host.variants if _has_commands(v, used)]
     unusable = (f"iptables-{v} FORWARD" for v in host.variants if v not in usable)
     return Choice(
-        _filters(policy, usable, used),
+        _filters(usable, used, guards=guards),
         firewalld,
         _reason(backend, usable, firewalld=firewalld),
         (*out_of_reach, *unusable),
     )
 
 
-def _iptables(host: Host, policy: Policy, used: Collection[int]) -> Choice:
+def _iptables(host: Host, used: Collection[int], *, guards: bool) -> Choice:
     """Return the choice of what `iptables` means here, and what drops besides."""
+    from cni_common import iptables_command  # noqa: PLC0415 - not for the others
+    from cni_common.allowed.filter_table import FilterTable  # noqa: PLC0415 - likewise
+
     default = iptables_command.default_variant()
     if default is None:
         msg = "use backend iptables: iptables is not installed"
@@ -112,36 +122,41 @@ def _iptables(host: Host, policy: Policy, used: Collection[int]) -> Choice:
     for variant in variants:
         for version in used:
             FilterTable.open(f"{variant}{version}")
-    filters = _filters(policy, variants, used)
+    filters = _filters(variants, used, guards=guards)
     return Choice(filters, firewalld=False, why="the configuration says so")
 
 
 def _filters(
-    policy: Policy, variants: Iterable[Variant], used: Collection[int]
+    variants: Iterable[str], used: Collection[int], *, guards: bool
 ) -> tuple[str, ...]:
     """Return the filter tables that rules are needed in.
 
-    With a policy those of both versions of IP: a container can give itself an address
-    of the other one, and the bridge has a link-local one to route for it.
+    Where links are kept apart those of both versions of IP: a container can give itself
+    an address of the other one, and the bridge has a link-local one to route for it.
     """
-    guards = bool(used) and policy is not Policy.OPEN
     return tuple(
         f"{variant}{version}"
         for variant in variants
         for version in FAMILIES
-        if version in used or (guards and _is_usable(f"{variant}{version}"))
+        if version in used or (used and guards and _is_usable(f"{variant}{version}"))
     )
 
 
+def _find(name: str) -> FilterTable | None:
+    from cni_common.allowed.filter_table import FilterTable  # noqa: PLC0415 - rare
+
+    return FilterTable.find(name)
+
+
 def _is_usable(name: str) -> bool:
-    table = FilterTable.find(name)
+    table = _find(name)
     return table is not None and table.is_usable()
 
 
-def _reason(backend: Backend, variants: Collection[Variant], *, firewalld: bool) -> str:
+def _reason(backend: str, variants: Collection[str], *, firewalld: bool) -> str:
     reasons = []
     if firewalld:
-        asked = backend is Backend.FIREWALLD
+        asked = backend == FIREWALLD
         reasons.append("the configuration says so" if asked else "firewalld is running")
     reasons += [f"FORWARD of iptables-{variant} drops" for variant in variants]
     return "; ".join(reasons) or "no chain of the host drops what is forwarded"
@@ -182,17 +197,17 @@ def _is_iptables(chain: ForwardChain) -> bool:
     )
 
 
-def _variants(dropping: Iterable[ForwardChain]) -> set[Variant]:
-    found = {Variant.NFT for chain in dropping if _is_iptables(chain)}
+def _variants(dropping: Iterable[ForwardChain]) -> set[str]:
+    found = {"nft" for chain in dropping if _is_iptables(chain)}
     for version in FAMILIES:
         if has_legacy(version, "filter"):
-            table = FilterTable.find(f"{Variant.LEGACY}{version}")
+            table = _find(f"legacy{version}")
             if table is None:
                 continue
             if forward_chains.drops("FORWARD", table.policy(), table.steps):
-                found.add(Variant.LEGACY)
+                found.add("legacy")
     return found
 
 
-def _has_commands(variant: Variant, versions: Iterable[int]) -> bool:
-    return all(FilterTable.find(f"{variant}{version}") for version in versions)
+def _has_commands(variant: str, versions: Iterable[int]) -> bool:
+    return all(_find(f"{variant}{version}") for version in versions)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Protections that were lost, read back from the elements in the kernel.
+"""Records that were lost, read back from the elements in the kernel.
 
 An address says whose it is. A link that is guarded does not; it is held for those
 whose addresses the host reaches by it.
@@ -10,11 +10,13 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from cni_common import naming, own_tables
+from cni_common.allowed import rules, users
+from cni_common.attachment import record
+from cni_common.attachment.record import Record
 from cni_common.kernel import nft, route_get
+from cni_common.parts.allowed import Allowed
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass, field
-from plugins.firewall import holders, protection, rules
-from plugins.firewall.protection import Policy, Protection
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class _Found:
 
 
 def recall() -> None:
-    """Have a record for each attachment that an element says it is of."""
+    """Write a record for each attachment that an element says it is of."""
     found: dict[str, _Found] = {}
     listed = _listed(rules.TABLE)
     for name in ("containers4", "containers6"):
@@ -47,7 +49,7 @@ def recall() -> None:
     )
     for comment, one in found.items():
         if comment:
-            _write(comment, _protection(one, guarded, isolated))
+            _write(comment, _allowed(one, guarded, isolated))
     for table in (rules.TABLE, rules.PORTS_TABLE):
         if found and own_tables.is_lost(table):
             own_tables.remember(table)
@@ -57,16 +59,17 @@ def _listed(table: str) -> list[dict[str, object]]:
     return nft.list_json(f"list table {table}") if own_tables.is_lost(table) else []
 
 
-def _protection(
+def _allowed(
     found: _Found, guarded: Collection[str], isolated: Collection[str]
-) -> Protection:
+) -> Allowed:
     towards = {link for address in found.addresses for link in _links(address)}
     links = tuple(sorted(towards & set(guarded)))
-    policy = Policy.OPEN
-    if links:
-        apart = found.ports or set(links) & set(isolated)
-        policy = Policy.ISOLATED if apart else Policy.SAME_BRIDGE
-    return Protection(tuple(found.addresses), policy, links, tuple(found.ports))
+    return Allowed(
+        addresses=tuple(found.addresses),
+        guarded=links,
+        isolated=bool(found.ports or set(links) & set(isolated)),
+        ports=tuple(found.ports),
+    )
 
 
 def _links(address: IPAddress) -> list[str]:
@@ -76,10 +79,10 @@ def _links(address: IPAddress) -> list[str]:
         return []
 
 
-def _write(comment: str, had: Protection) -> None:
+def _write(comment: str, part: Allowed) -> None:
     owner = naming.of_comment(comment)
-    if protection.read(owner) is None:
-        protection.write(owner, had)
-    entries, ports = rules.of_protection(had), rules.of_ports(had)
-    holders.add(holders.INET, entries, owner)
-    holders.add(holders.PORTS, ports, owner)
+    if record.read_parts(users.NAME, owner) is None:
+        made = Record(parts=(part,), complete=True)
+        record.write(users.NAME, owner, made)
+    users.add(rules.INET, rules.routed(part, filtered=False), owner)
+    users.add(rules.PORTS, rules.entries(rules.PORTS, part), owner)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The backend nftables: addresses, links and ports as elements of two own tables."""
+
+from __future__ import annotations
+
+from cni_common import naming, own_tables
+from cni_common.allowed import rules, users
+from cni_common.allowed.rules import INET
+from cni_common.kernel import nft
+from cni_common.spec.errors import CNIError, Code
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cni_common.allowed.users import Own, Pair
+    from cni_common.kernel.own_table import Elements, Lack, OwnTable
+    from cni_common.naming import Attachment
+    from cni_common.parts.allowed import Allowed
+
+
+def ensure(own: Pair, *, filtered: bool, again: bool) -> None:
+    """Ensure the elements of `own`; where its rules are in iptables, `filtered`.
+
+    If somebody removed rules or elements since, those of what is allowed `again` among
+    them, all that is recorded comes back.
+    """
+    attachment, part = own
+    transaction = ""
+    relied: dict[OwnTable, Elements | None] = {}
+    for place, table in users.TABLES.items():
+        needed = _needed(place, part, filtered=filtered)
+        if not needed:
+            continue
+        elements = _owned(needed, attachment)
+        # An address that had another holder gets its new owner's comment.
+        passed = set(needed) - set(users.unneeded(place, needed, attachment))
+        others = rules.elements(e for e in passed if e.startswith("address "))
+        transaction += table.change(others, elements)
+        samples = users.samples(place)
+        relied[table] = samples if samples is None or not again else samples | elements
+        users.add(place, needed, attachment)
+    if relied:
+        own_tables.change(transaction, relied, lambda: _rebuilt(own))
+
+
+def renew(moved: Iterable[Pair], own: Own) -> None:
+    """Replace the elements of those whose rules are in iptables by now.
+
+    In one transaction for all of them; `own` may be another than is recorded.
+    """
+    changes = list(moved)
+    for attachment, part in changes:
+        former = rules.routed(part, filtered=False)
+        users.add(INET, rules.routed(part, filtered=True), attachment)
+        users.delete(INET, former, attachment)
+    if changes:
+        rebuilt = _rebuilt(own)
+        if rules.TABLE not in rebuilt and _administrators():
+            rebuilt += rules.ROUTED.rebuilt({})
+        nft.run(rebuilt)
+        if rules.TABLE in rebuilt:
+            own_tables.remember(rules.TABLE)
+        else:
+            own_tables.remove(rules.TABLE)
+
+
+def remove(place: str, part: Allowed, attachment: Attachment) -> None:
+    """Remove the elements of a table that nobody but `attachment` needs.
+
+    With the last one the table goes, the administrator's chain only if it is empty.
+    """
+    table, entries = users.TABLES[place], rules.entries(place, part)
+    unneeded = users.unneeded(place, entries, attachment)
+    is_last = bool(unneeded) and users.is_last(place, unneeded)
+    if unneeded:
+        own_tables.take(
+            table,
+            _owned(unneeded, attachment),
+            lambda: _rebuilt((attachment, None)),
+            last=is_last and not (place == INET and _administrators()),
+        )
+    if is_last:
+        own_tables.forget(table.name)
+    users.delete(place, entries, attachment)
+
+
+def require(part: Allowed, attachment: Attachment, *, filtered: bool) -> None:
+    """Raise Code.INTERNAL naming the first element that is missing in a table."""
+    for place, table in users.TABLES.items():
+        needed = _needed(place, part, filtered=filtered)
+        if needed:
+            elements = _owned(needed, attachment)
+            _refuse(table, next(table.lacking_elements(elements), None))
+
+
+def require_rules() -> None:
+    """Raise Code.INTERNAL naming the first thing that all miss of a table in use."""
+    for place in users.places():
+        table = users.TABLES.get(place)
+        if table is not None:
+            _refuse(table, next(table.lacking({}), None))
+
+
+def rebuild() -> None:
+    """Make the tables anew with all that is needed; raises Code.INTERNAL."""
+    used = {table: None for p, table in users.TABLES.items() if p in users.places()}
+    own_tables.change("", used, lambda: _rebuilt(None))
+
+
+def _refuse(table: OwnTable, lack: Lack | None) -> None:
+    if lack is not None:
+        msg = f"check firewall: missing {lack.text}"
+        raise CNIError(Code.INTERNAL, msg, f"in nft table {table.name}")
+
+
+def _administrators() -> bool:
+    """Tell whether the administrator's chain has rules; asked for the last one only.
+
+    The kernel itself deletes a chain together with its rules.
+    """
+    from cni_common.kernel import nft_questions  # noqa: PLC0415 - rare
+
+    return any(rule.chain == rules.ADMIN for rule in nft_questions.rules(rules.TABLE))
+
+
+def _needed(place: str, part: Allowed, *, filtered: bool) -> tuple[str, ...]:
+    if place == INET:
+        return rules.routed(part, filtered=filtered)
+    return rules.entries(place, part)
+
+
+def _owned(entries: Iterable[str], attachment: Attachment) -> Elements:
+    return rules.elements(entries, naming.comment(attachment))
+
+
+def _rebuilt(own: Own) -> str:
+    """Return the transaction that makes the tables anew with all that is needed.
+
+    That is by the records, and by `own`.
+    """
+    found: dict[str, dict[str, Elements]] = {place: {} for place in users.TABLES}
+    for attachment, part in users.recorded(own):
+        for place, known in found.items():
+            for entry in users.held(place, part, attachment):
+                known.setdefault(entry, _owned([entry], attachment))
+    return "".join(
+        own_tables.rebuilt(users.TABLES[place], known)
+        for place, known in found.items()
+        if known
+    )

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where rules of attachments are: who needs which entry of which place.
+
+A place is one of our tables of nftables, a filter table of iptables, or firewalld; what
+an attachment needs there are entries, some of which many share. An address can be given
+to a new container before the old one's DEL arrives, and a bridge has many: what they
+share goes with the last. Whoever calls holds the lock.
+"""
+
+from __future__ import annotations
+
+from cni_common import marks, own_tables, state
+from cni_common.allowed.rules import (
+    BRIDGED,
+    INET,
+    PORTS,
+    ROUTED,
+    ZONES,
+    elements,
+    entries,
+)
+from cni_common.attachment import record, shared
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from cni_common.kernel.own_table import Elements
+    from cni_common.naming import Attachment
+    from cni_common.parts.allowed import Allowed
+
+    Pair = tuple[Attachment, Allowed]
+    # What holds of one attachment, whatever is recorded: nothing, where it is removed.
+    Own = tuple[Attachment, Allowed | None] | None
+
+NAME = "firewall"
+_ROOM = "firewall-holders"
+_SETTLED = "firewall-settled"
+_FILTERS = ("legacy4", "legacy6", "nft4", "nft6")
+_PLACES = frozenset({INET, PORTS, ZONES, *_FILTERS})
+TABLES = {INET: ROUTED, PORTS: BRIDGED}
+_NAMES = [table.name for table in TABLES.values()]
+
+
+def lock() -> AbstractContextManager[None]:
+    """Hold the lock under which users and rules are read and changed.
+
+    Records and users that were lost are there again.
+    """
+    return own_tables.lock(NAME, _NAMES, _read_back)
+
+
+def _read_back() -> None:
+    from cni_common.allowed import recall  # noqa: PLC0415 - only after a loss
+
+    recall.recall()
+
+
+def recall() -> None:
+    """Restore lost records; takes the lock only where there are such."""
+    if own_tables.is_lost(*_NAMES):
+        with lock():
+            pass
+
+
+def recorded(own: Own = None) -> Iterator[Pair]:
+    """Yield what is allowed to each attachment: by its record, but for `own`."""
+    for attachment, noted in record.of_plugin(NAME):
+        if own is None or attachment != own[0]:
+            for part in (*noted.former, *noted.parts):
+                yield attachment, part  # type: ignore[misc]  # there is no other kind
+    if own is not None and own[1] is not None:
+        yield own[0], own[1]
+
+
+def places() -> list[str]:
+    """Return the places where anybody needs anything, sorted by their names."""
+    used = (p for p, table in TABLES.items() if own_tables.is_remembered(table.name))
+    return sorted(_PLACES & {*state.names(state.path(_ROOM)), *used})
+
+
+def filters(attachment: Attachment, part: Allowed) -> tuple[str, ...]:
+    """Return the filter tables of iptables where the attachment has rules."""
+    known = [place for place in places() if place in _FILTERS]
+    return tuple(place for place in known if held(place, part, attachment))
+
+
+def is_known(attachment: Attachment, part: Allowed) -> bool:
+    """Tell whether the attachment has a rule anywhere."""
+    return any(held(place, part, attachment) for place in places())
+
+
+def held(place: str, part: Allowed, attachment: Attachment) -> list[str]:
+    """Return those of the entries of `place` that the attachment is known to need."""
+    user = attachment.digest()
+    return [e for e in entries(place, part) if shared.holds(_thing(place, e), user)]
+
+
+def add(place: str, needed: Iterable[str], attachment: Attachment) -> None:
+    """Know that `attachment` needs the entries `needed` of `place`."""
+    for entry in needed:
+        shared.hold(_thing(place, entry), attachment.digest())
+        if place in TABLES:
+            own_tables.note(TABLES[place].name, entry, {}, elements([entry]))
+
+
+def delete(place: str, needed: Iterable[str], attachment: Attachment) -> None:
+    """Know that `attachment` needs the entries `needed` of `place` no longer."""
+    every = list(needed)
+    if place in TABLES:
+        # Before the users go, for a call that is killed is repeated.
+        for entry in unneeded(place, every, attachment):
+            own_tables.note(TABLES[place].name, entry, elements([entry]), {})
+    for entry in every:
+        shared.let_go(_thing(place, entry), attachment.digest())
+
+
+def samples(place: str) -> Elements | None:
+    """Return an element of each kind that somebody needs; see `own_tables`."""
+    return own_tables.samples(
+        TABLES[place].name,
+        lambda entry: {} if is_unneeded(place, entry) else elements([entry]),
+    )
+
+
+def unneeded(
+    place: str, entries: Iterable[str], attachment: Attachment
+) -> tuple[str, ...]:
+    """Return those of `entries` that nobody but `attachment` needs."""
+    own = {attachment.digest()}
+    return tuple(
+        entry for entry in entries if not shared.is_used(_thing(place, entry), but=own)
+    )
+
+
+def any_of_others(place: str, attachment: Attachment | None) -> str:
+    """Return some entry of `place` that not only `attachment` needs, or ""."""
+    own = {attachment.digest()} if attachment else set()
+    return state.any_name(
+        state.path(_ROOM, place),
+        lambda entry: shared.is_used(_thing(place, entry), but=own),
+    )
+
+
+def is_unneeded(place: str, entry: str) -> bool:
+    """Tell whether nobody needs `entry`."""
+    return not shared.is_used(_thing(place, entry))
+
+
+def is_last(place: str, leaving: Collection[str]) -> bool:
+    """Tell whether nobody needs anything of `place` but `leaving`; looks no further."""
+    return not state.any_name(
+        state.path(_ROOM, place),
+        lambda entry: entry not in leaving and not is_unneeded(place, entry),
+    )
+
+
+def _thing(place: str, entry: str) -> str:
+    return f"{_ROOM}/{place}/{entry}"
+
+
+def settled() -> set[str]:
+    """Return the places where the rules of all attachments that need them are."""
+    return set(state.names(state.path(_SETTLED)))
+
+
+def settle(places: Iterable[str]) -> None:
+    """Know that all rules are in `places`."""
+    for place in places:
+        marks.add(_SETTLED, place)
+
+
+def unsettle(places: Iterable[str]) -> None:
+    """Know that rules may be missing in `places`."""
+    for place in places:
+        marks.delete(_SETTLED, place)

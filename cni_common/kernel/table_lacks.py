@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel lacks of a table of our own: base chains, rules, elements.
+
+Apart from `own_table`, for DEL does not ask.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cni_common.kernel import nft_questions
+from cni_common.kernel.element_bytes import decoded, encoded
+from cni_common.kernel.nft_questions import Rule
+from cni_common.kernel.own_table import Lack
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cni_common.kernel.nft_questions import Questions
+    from cni_common.kernel.own_table import Block, Elements, OwnTable
+
+
+def of_table(table: OwnTable, expected: Elements, *, thorough: bool) -> Iterator[Lack]:
+    """Yield what is missing of the declaration and of `expected`.
+
+    Raises Code.INTERNAL when the kernel does not tell.
+    """
+    blocks = list(table.blocks())
+    with nft_questions.about(table.name) as ask:
+        present = ask.rules()
+        if not present and not ask.exists():
+            yield Lack(f"table {table.name}")
+            return
+        if thorough:
+            yield from _missing_bases(ask, blocks)
+        yield from _missing_rules(present, blocks)
+        yield from _missing_elements(ask, blocks, expected)
+
+
+def of_elements(table: OwnTable, expected: Elements) -> Iterator[Lack]:
+    """Yield what is missing of `expected`, if there is the table; raises as above."""
+    with nft_questions.about(table.name) as ask:
+        if ask.exists():
+            yield from _missing_elements(ask, table.blocks(), expected)
+
+
+def _missing_bases(ask: Questions, blocks: Iterable[Block]) -> Iterator[Lack]:
+    for kind, chain, lines in blocks:
+        if kind == "chain" and lines and lines[0].startswith("type "):
+            _, of_type, _, hook, _, number = lines[0].partition(";")[0].split()
+            if ask.base(chain) != (of_type, hook, int(number)):
+                where = f"{of_type}, {hook}, priority {number}"
+                yield Lack(f"base chain {chain} ({where})")
+
+
+def _missing_rules(present: list[Rule], blocks: Iterable[Block]) -> Iterator[Lack]:
+    declared = [
+        Rule(chain, _comment(line))
+        for kind, chain, lines in blocks
+        for line in lines
+        if kind == "chain" and not line.startswith("type ")
+    ]
+    absent = Counter(declared) - Counter(present)
+    for chain in dict.fromkeys(rule.chain for rule in absent):
+        there, wanted = (
+            sum(one.chain == chain for one in every) for every in (present, declared)
+        )
+        yield Lack(f"rule in chain {chain}: {there} of {wanted} there")
+
+
+def _comment(line: str) -> str:
+    _, found, quoted = line.rpartition(' comment "')
+    return quoted[:-1] if found else ""
+
+
+def _missing_elements(
+    ask: Questions, blocks: Iterable[Block], expected: Elements
+) -> Iterator[Lack]:
+    types = {name: lines[0] for kind, name, lines in blocks if kind != "chain"}
+    for (name, key), content in expected.items():
+        keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")
+        found = ask.value(name, encoded(keys, key)) if keys else None
+        if found is None:
+            yield Lack(f"element {key} of {name}", content.comment)
+        elif content.value and found != encoded(values, content.value):
+            leads = f"it leads to {decoded(found)}, not to {content.value}"
+            yield Lack(f"element {key} of {name}: {leads}", content.comment)
