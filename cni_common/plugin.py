@@ -16,13 +16,11 @@ from cni_common.spec.versions import (
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from cni_common.attachment import chained
-    from cni_common.attachment.part import Repair
     from cni_common.attachment.scheme import Scheme
-    from cni_common.naming import Attachment
     from cni_common.spec.netconf import NetConf
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
@@ -79,7 +77,6 @@ class Plugin:
         keeps_records: bool = True,
         scheme: Scheme | chained.Scheme | None = None,
         expect: Callable[[Request, Any], Result] | None = None,
-        repair: Callable[[Collection[Attachment], bool], list[Repair]] | None = None,
     ) -> None:
         self.name = name
         self.conf = conf
@@ -95,9 +92,6 @@ class Plugin:
         self.scheme = scheme
         # What ADD of an IPAM plugin would answer now, with nothing leased.
         self.expect = expect
-        # Puts back what the named attachments have that do not consist of parts, or
-        # only says what it would.
-        self.repair = repair
 
     def call(self, request: Request) -> Result | None:
         """Carry out the verb of `request`; returns the result of ADD, else None.

@@ -54,13 +54,6 @@ def repaired(
     living = [item for item in found if errors.attempt(lambda item=item: item.lives)]
     if not living:
         return
-    owners = {item.attachment for item in living}
-    for plugin in suite.names:
-        repair = suite.plugin(plugin).repair
-        if repair is not None:
-            yield from _told(
-                errors.attempt(repair, owners, dry_run), plugin, dry_run=dry_run
-            )
     with Node(Attachment("", "", ""), "") as host:
         for item in living:
             for plugin in item.plugins:
