@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 512
-_AT_ONCE = 32  # leases that are renewed at the same time
+_AT_ONCE = 8  # leases that are renewed at the same time
 _SWEEP = 5.0  # seconds between two looks at the namespaces
 _ORPHAN = 60.0  # seconds that an ADD has to come back after a keeper died
 

@@ -149,7 +149,8 @@ class Keeping:
                 self.note(mac=wire.mac.hex(":"))
             yield Exchange(wire, self.lease)
         finally:
-            wire.close()
+            # The kernel waits for all processors (synchronize_net): 10 ms and more.
+            asyncio.get_running_loop().run_in_executor(None, wire.close)
 
     async def _keep(self, *, anew: bool) -> None:
         while True:
