@@ -84,7 +84,7 @@ def _attachment(
             return []
         if found.netns_identity != item.identity:
             return []  # it was attached anew meanwhile
-        with Node(item.attachment, plugin, noted=found, beside=host) as node:
+        with Node(item.attachment, plugin, record=found, beside=host) as node:
             work = condition.losses if dry_run else condition.repair
             return list(work(node, found.parts))
 

@@ -93,5 +93,5 @@ def _differences(
     """
     if not item.lives:
         return []
-    with Node(item.attachment, plugin, noted=found, beside=host) as node:
+    with Node(item.attachment, plugin, record=found, beside=host) as node:
         return list(condition.differences(node, condition.lasting(found.parts)))

@@ -66,9 +66,9 @@ def recall() -> None:
 
 def recorded(own: Own = None) -> Iterator[Pair]:
     """Yield what is allowed to each attachment: by its record, but for `own`."""
-    for attachment, noted in record.of_plugin(NAME):
+    for attachment, found in record.of_plugin(NAME):
         if own is None or attachment != own[0]:
-            for part in (*noted.former, *noted.parts):
+            for part in (*found.former, *found.parts):
                 yield attachment, part  # type: ignore[misc]  # there is no other kind
     if own is not None and own[1] is not None:
         yield own[0], own[1]

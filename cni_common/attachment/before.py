@@ -96,29 +96,29 @@ _FIREWALL: Table = {
 }
 
 
-def _bridge(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _bridge(attachment: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.bridge import Bridge  # noqa: PLC0415 - records of before only
     from cni_common.parts.gateway import Gateway  # noqa: PLC0415 - likewise
     from cni_common.parts.single_copies import SingleCopies  # noqa: PLC0415 - likewise
     from cni_common.parts.spoof_guard import SpoofGuard  # noqa: PLC0415 - likewise
 
-    port, inside = noted["hostVeth"], attachment.ifname
-    veth, *masqueraded = _pair(attachment, noted, noted["bridge"])
-    parts: list[Part] = [Bridge(name=noted["bridge"]), veth]
-    if noted["spoofcheck"]:
+    port, inside = record["hostVeth"], attachment.ifname
+    veth, *masqueraded = _pair(attachment, record, record["bridge"])
+    parts: list[Part] = [Bridge(name=record["bridge"]), veth]
+    if record["spoofcheck"]:
         parts.append(SpoofGuard(port=port, inside=inside))
-    if noted["duplicates"]:
+    if record["duplicates"]:
         parts.append(SingleCopies(inside=inside))
-    if noted["gateways"]:
-        bridge, held = noted["bridge"], noted["gateways"]
+    if record["gateways"]:
+        bridge, held = record["bridge"], record["gateways"]
         parts.append(Gateway(bridge=bridge, addresses=held, unplaced=True))
     return (*parts, *masqueraded)
 
 
-def _macvlan(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _macvlan(attachment: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.macvlan import Macvlan  # noqa: PLC0415 - as above
 
-    own = noted["own"]
+    own = record["own"]
     macvlan = Macvlan(
         inside=attachment.ifname,
         master=own["master"],
@@ -129,10 +129,10 @@ def _macvlan(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     return (macvlan,)
 
 
-def _host_device(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _host_device(attachment: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.moved_device import MovedDevice  # noqa: PLC0415 - as above
 
-    device = noted["own"]
+    device = record["own"]
     return (MovedDevice(inside=attachment.ifname, device=device),) if device else ()
 
 
@@ -143,27 +143,27 @@ def _device(value: object) -> Any:
 
 
 def _pair(
-    attachment: Attachment, noted: dict[str, Any], bridge: str = ""
+    attachment: Attachment, record: dict[str, Any], bridge: str = ""
 ) -> tuple[Part, ...]:
     from cni_common.parts.masqueraded import Masqueraded  # noqa: PLC0415 - as above
     from cni_common.parts.veth import Veth  # noqa: PLC0415 - likewise
 
     veth = Veth(
-        host=noted["hostVeth"],
+        host=record["hostVeth"],
         inside=attachment.ifname,
-        host_mac=noted["hostMac"],
+        host_mac=record["hostMac"],
         bridge=bridge,
     )
-    subnets = noted["masquerade"]
+    subnets = record["masquerade"]
     return (veth, Masqueraded(subnets=subnets)) if subnets else (veth,)
 
 
-def _bandwidth(_: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _bandwidth(_: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.egress_limit import EgressLimit  # noqa: PLC0415 - as above
     from cni_common.parts.ingress_limit import IngressLimit  # noqa: PLC0415 - likewise
 
-    limits = noted["limits"]
-    where = {"link": noted["hostVeth"], "index": noted["index"], "mtu": noted["mtu"]}
+    limits = record["limits"]
+    where = {"link": record["hostVeth"], "index": record["index"], "mtu": record["mtu"]}
     which = {"subnets": limits["subnets"], "only": limits["only"]}
     parts: list[Part] = []
     if limits["ingress"]:
@@ -171,8 +171,8 @@ def _bandwidth(_: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
         parts.append(IngressLimit(**where, rate=rate, burst=burst, **which))
     if limits["egress"]:
         rate, burst = limits["egress"]
-        ifb = {"ifbs": noted["ifbs"], "ifb_mac": noted["ifbMac"]}
-        added = noted["addsIngress"]
+        ifb = {"ifbs": record["ifbs"], "ifb_mac": record["ifbMac"]}
+        added = record["addsIngress"]
         parts.append(
             EgressLimit(
                 **where, rate=rate, burst=burst, **ifb, **which, adds_ingress=added
@@ -181,25 +181,25 @@ def _bandwidth(_: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _dnsname(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _dnsname(attachment: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.name_server import NameServer  # noqa: PLC0415 - as above
     from cni_common.parts.names import Names  # noqa: PLC0415 - likewise
 
-    names = Names(**{key: noted[key] for key in _DNSNAME})
+    names = Names(**{key: record[key] for key in _DNSNAME})
     return (NameServer(network=attachment.network), names)
 
 
-def _portmap(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _portmap(attachment: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.published_ports import PublishedPorts  # noqa: PLC0415 - as above
     from cni_common.published import ledger  # noqa: PLC0415 - likewise
     from cni_common.published.claims import Mapping, Target  # noqa: PLC0415 - likewise
 
-    held = ledger.load(noted["ports"])
+    held = ledger.load(record["ports"])
     known = PublishedPorts.of_claims(ledger.own(held, attachment))
     # Those whose claim is lost, or another's by now.
     lost = tuple(Mapping(port, 0) for port in held if port not in known.ports)
-    link = next(iter(noted["links"]), "")
-    targets = tuple(Target(at, link) for at in noted["addresses"])
+    link = next(iter(record["links"]), "")
+    targets = tuple(Target(at, link) for at in record["addresses"])
     part = PublishedPorts(
         mappings=known.mappings + lost,
         targets=known.targets or targets,
@@ -215,38 +215,38 @@ def _port(value: object) -> Any:
     return Port.named(value)
 
 
-def _tuning(attachment: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _tuning(attachment: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.link_settings import LinkSettings  # noqa: PLC0415 - as above
     from cni_common.parts.sysctl import Sysctl  # noqa: PLC0415 - likewise
 
     parts: list[Part] = []
-    if noted["sysctl"]:
-        parts.append(Sysctl(wanted={}, before=noted["sysctl"]))
-    if noted["link"]:
+    if record["sysctl"]:
+        parts.append(Sysctl(wanted={}, before=record["sysctl"]))
+    if record["link"]:
         parts.append(
             LinkSettings(
                 inside=attachment.ifname,
-                index=noted["index"],
+                index=record["index"],
                 wanted={},
-                before=noted["link"],
-                data_dir=noted["dataDir"],
+                before=record["link"],
+                data_dir=record["dataDir"],
             )
         )
     return tuple(parts)
 
 
-def _firewall(_: Attachment, noted: dict[str, Any]) -> tuple[Part, ...]:
+def _firewall(_: Attachment, record: dict[str, Any]) -> tuple[Part, ...]:
     from cni_common.parts.allowed import Allowed  # noqa: PLC0415 - as above
 
-    isolated = noted["policy"] == "isolated"
+    isolated = record["policy"] == "isolated"
     part = Allowed(
-        addresses=noted["addresses"],
-        guarded=() if noted["policy"] == "open" else noted["links"],
+        addresses=record["addresses"],
+        guarded=() if record["policy"] == "open" else record["links"],
         isolated=isolated,
-        ports=noted["ports"] if isolated else (),
-        backend=noted["backend"],
-        admin_chain=noted["admin_chain"],
-        zone=noted["zone"] or noted["home_zone"],
+        ports=record["ports"] if isolated else (),
+        backend=record["backend"],
+        admin_chain=record["admin_chain"],
+        zone=record["zone"] or record["home_zone"],
     )
     return (part,)
 

@@ -85,13 +85,13 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     wished = scheme.wished(request, conf)
     result = previous.required(request, scheme.refusal)
     attachment = Attachment.of(request)
-    noted = record.read(scheme.name, attachment)
-    if noted is None and not wished:
+    found = record.read(scheme.name, attachment)
+    if found is None and not wished:
         scheme.idle()
         return result
     with Node(attachment, scheme.name, request=request) as node, Rollback() as undo:
         node.undo = undo
-        earlier = _same_namespace(node, request, noted) if noted else None
+        earlier = _same_namespace(node, request, found) if found else None
         for former in reversed(earlier.former if earlier else ()):
             former.remove(node)  # of a change that was killed
         made = earlier.parts if earlier else ()
@@ -145,28 +145,28 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
     if not wished:
         return
     attachment = Attachment.of(request)
-    noted = record.read(scheme.name, attachment)
+    found = record.read(scheme.name, attachment)
     with Node(attachment, scheme.name, request=request) as node:
-        facts = scheme.facts(node, request, wished, noted.parts if noted else ())
+        facts = scheme.facts(node, request, wished, found.parts if found else ())
         planned = scheme.plan(attachment, wished, facts)
         condition.require(node, condition.lasting(planned))
 
 
-def _same_namespace(node: Node, request: Request, noted: Record) -> Record | None:
-    """Return what is noted, if it is of the container's present namespace.
+def _same_namespace(node: Node, request: Request, found: Record) -> Record | None:
+    """Return the record `found` if it is of the container's present namespace.
 
     One that does not tell counts as of that, and is to be written anew. What is left of
     another one that is gone is deleted. Raises Code.INTERNAL where the attachment lives
     elsewhere.
     """
-    if noted.netns_identity == node.namespace.identity:
-        return noted
-    if not noted.netns_identity:
-        return replace(noted, complete=False)
+    if found.netns_identity == node.namespace.identity:
+        return found
+    if not found.netns_identity:
+        return replace(found, complete=False)
     from cni_common.attachment import deletion  # noqa: PLC0415 - rare, and expensive
     from cni_common.attachment.occupied import refuse_elsewhere  # noqa: PLC0415 - likewise
 
-    refuse_elsewhere(node, request, noted.netns, noted.netns_identity)
+    refuse_elsewhere(node, request, found.netns, found.netns_identity)
     deletion.delete_recorded(node.plugin, request)
     return None
 

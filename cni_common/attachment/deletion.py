@@ -121,7 +121,7 @@ def _parts(
     plugin: str, attachment: Attachment, found: record.Record, request: Request | None
 ) -> None:
     with (
-        Node(attachment, plugin, noted=found, request=request) as node,
+        Node(attachment, plugin, record=found, request=request) as node,
         Gather() as errors,
     ):
         for part in reversed((*found.former, *found.parts)):

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 class Node:
     """The host and the container of `attachment`, for the call of `plugin`.
 
-    Paths of the container are believed only while they lead to the namespace of the
-    record that is `noted`, if any. `undo` undoes an ADD that fails; elsewhere nothing
-    does. What is known of the host, and common parts that are whole, are those of a
-    node `beside`.
+    Paths of the container are believed only while they lead to the namespace of
+    `record`, if any. `undo` undoes an ADD that fails; elsewhere nothing does. What is
+    known of the host, and common parts that are whole, are those of a node `beside`.
     """
 
     def __init__(
@@ -45,14 +44,14 @@ class Node:
         attachment: Attachment,
         plugin: str,
         *,
-        noted: Record | None = None,
+        record: Record | None = None,
         request: Request | None = None,
         beside: Node | None = None,
     ) -> None:
         self.attachment = attachment
         self.plugin = plugin
-        self.noted = noted
-        self.identity = noted.netns_identity if noted else ""
+        self.record = record
+        self.identity = record.netns_identity if record else ""
         self.request = request
         self.undo = Rollback()
         # What the container's interface held when it was removed.
@@ -127,7 +126,7 @@ class Node:
 
         Raises Code.IO_FAILURE or Code.TRY_AGAIN_LATER.
         """
-        recorded = self.noted.netns if self.noted else ""
+        recorded = self.record.netns if self.record else ""
         for path in (self.attachment.netns, recorded):
             if path and netns_identity.lives(path, self.identity):
                 return path
@@ -141,7 +140,7 @@ class Node:
         """
         from cni_common.kernel import netns  # noqa: PLC0415 - see above
 
-        recorded = self.noted.netns if self.noted else ""
+        recorded = self.record.netns if self.record else ""
         for path in dict.fromkeys((self.attachment.netns, recorded)):
             space = None if self._namespace else netns.open_living(path)
             if space is not None:

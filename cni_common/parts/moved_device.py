@@ -60,7 +60,7 @@ class MovedDevice(Part):
         are for those who configured the host.
         """
         if self.device is not None:
-            whole = not (node.noted and node.noted.complete)
+            whole = not (node.record and node.record.complete)
             homecoming.bring_back(node, self.device, node.living(), whole=whole)
 
     def differences(self, node: Node) -> Iterator[Difference]:
