@@ -88,14 +88,6 @@ class Gather:
             self._failed.append((step, args, kwargs))
             return None
 
-    # Their names for who has not changed yet.
-    __call__ = attempt
-
-    @property
-    def errors(self) -> list[Exception]:
-        """What was raised."""
-        return self.raised
-
     def retry(self) -> None:
         """Run what has failed once more; raises what yet another call may mend.
 
