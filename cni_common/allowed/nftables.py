@@ -96,16 +96,18 @@ def require(part: Allowed, attachment: Attachment, *, filtered: bool) -> None:
 
 def require_rules() -> None:
     """Raise Code.INTERNAL naming the first thing that all miss of a table in use."""
-    for place in users.places():
-        table = users.TABLES.get(place)
-        if table is not None:
-            _refuse(table, next(table.lacking({}), None))
+    for table in _used():
+        _refuse(table, next(table.lacking({}), None))
 
 
 def rebuild() -> None:
     """Make the tables anew with all that is needed; raises Code.INTERNAL."""
-    used = {table: None for p, table in users.TABLES.items() if p in users.places()}
-    own_tables.change("", used, lambda: _rebuilt(None))
+    own_tables.change("", dict.fromkeys(_used()), lambda: _rebuilt(None))
+
+
+def _used() -> list[OwnTable]:
+    """Return the tables of which anybody needs an element."""
+    return [t for place, t in users.TABLES.items() if not users.is_last(place, ())]
 
 
 def _refuse(table: OwnTable, lack: Lack | None) -> None:
