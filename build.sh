@@ -288,6 +288,7 @@ run_tests() {
         shellcheck=shellcheck sysctl=procps tcpdump=tcpdump
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
         strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
+        dhcpd=isc-dhcp-server
         dbus-daemon=dbus mke2fs=e2fsprogs
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)
@@ -295,7 +296,10 @@ run_tests() {
         wanted+=(qemu-system-x86_64=qemu-system-x86 depmod=kmod cpio=cpio)
     fi
     if [[ ${CNI_TESTS_STRICT:-} && ! $client ]]; then client=$(uname -m); fi
-    if ((EUID == 0)); then keep_stopped firewalld.service; fi
+    if ((EUID == 0)); then
+        keep_stopped firewalld.service
+        keep_stopped isc-dhcp-server.service
+    fi
     need "${wanted[@]}" || say "tests that need what is missing are skipped"
     tools=1
     build

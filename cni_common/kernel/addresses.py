@@ -73,9 +73,10 @@ def add(
 ) -> None:
     """Add `addresses` to `link`, which may hold none of them before.
 
-    IPv6 addresses are usable at once unless `detect_duplicates`. Without
-    `prefix_routes` the kernel adds no route to their subnets, now or whenever the
-    link comes up again. Raises Code.INTERNAL.
+    But for those of router advertisements, which stay as the kernel has them. IPv6
+    addresses are usable at once unless `detect_duplicates`. Without `prefix_routes` the
+    kernel adds no route to their subnets, now or whenever the link comes up again.
+    Raises Code.INTERNAL.
     """
     requests = []
     for address in addresses:
@@ -83,8 +84,19 @@ def add(
         message = _message(link, address, flags)
         requests.append((message, RTM_NEWADDR, CREATE | EXCLUSIVE))
     for address, error in zip(addresses, netlink.outcomes(requests), strict=True):
-        if error is not None:
-            raise refused(f"add address {address} of {link.name}", error)
+        if error is None or _is_for_a_time(netlink, link, address, error):
+            continue
+        raise refused(f"add address {address} of {link.name}", error)
+
+
+def _is_for_a_time(
+    netlink: Netlink, link: Link, address: IPInterface, error: NetlinkError
+) -> bool:
+    """Tell whether `link` has an address already, and not for ever."""
+    if error.errno != errno.EEXIST or address.version == 4:  # noqa: PLR2004 - the family's number
+        return False
+    assigned = of_link(netlink, link)
+    return any(a.address == address and not a.permanent for a in assigned)
 
 
 def ensure(

@@ -68,6 +68,8 @@ class IpamConf(Ipam):
     request: list[Requested] = Field(default_factory=list)
     priority: Annotated[int, AfterValidator(_metric)] = 0
     broadcast: bool = False
+    ipv4: bool = True
+    slaac: bool = False
     timeout: Annotated[int, AfterValidator(_seconds)] = 30
 
 
@@ -80,6 +82,11 @@ class DhcpConf(NetConf):
     def socket(self) -> str:
         """Where the keeper of leases listens."""
         return self.ipam.daemon_socket_path or SOCKET
+
+    def require_a_family(self) -> None:
+        """Raise Code.INVALID_CONFIG unless an address of some family is asked for."""
+        if not (self.ipam.ipv4 or self.ipam.slaac):
+            raise invalid_key("ipam", "neither ipv4 nor slaac is asked for")
 
     def terms(self, args: str) -> Terms:
         """Return what a server is told and asked for, with `args` as CNI_ARGS.

@@ -6,10 +6,13 @@ A lease lives longer than a call: the keeper of leases, `cnipy dhcp`, holds it.
 
 from __future__ import annotations
 
+import time
+
 from cni_common import attachments, previous
 from cni_common.plugin import Plugin
 from cni_common.rollback import Gather, Rollback
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.result import Result
 from cni_common.spec.values import replace
 from plugins.dhcp import rpc, wire
 from plugins.dhcp.call import call, listens
@@ -19,20 +22,29 @@ from plugins.dhcp.detach import detach
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
-    from cni_common.spec.result import Result
 
 _LONGER = 5.0  # seconds that a keeper has to say that it was in vain
 _PATIENCE = 10.0
 
 
 def add(request: Request, conf: DhcpConf) -> Result:
-    """The attachment has a lease, which is renewed until DEL."""
+    """The attachment has a lease, which is renewed until DEL, or an IPv6 address."""
     conf.terms(request.args)
-    seconds = conf.ipam.timeout + _LONGER
+    conf.require_a_family()
+    until = time.monotonic() + conf.ipam.timeout
+    result = Result()
     with Rollback() as undo:
-        undo(detach, request.as_verb("DEL"))
-        reply = call(conf.socket, wire.ALLOCATE, request, seconds, patient=True)
-        return request.delivered(_result(conf, reply))
+        if conf.ipam.ipv4:
+            undo(detach, request.as_verb("DEL"))
+            seconds = conf.ipam.timeout + _LONGER
+            reply = call(conf.socket, wire.ALLOCATE, request, seconds, patient=True)
+            result = _result(conf, reply)
+        if conf.ipam.slaac:
+            from plugins.dhcp import slaac  # noqa: PLC0415 - netlink is expensive
+
+            left = until - time.monotonic()
+            result.ips.append(slaac.awaited(request.netns, request.ifname, left))
+        return request.delivered(result)
 
 
 def delete(request: Request, conf: DhcpConf) -> None:
@@ -42,8 +54,13 @@ def delete(request: Request, conf: DhcpConf) -> None:
 
 
 def check(request: Request, conf: DhcpConf) -> None:
-    """Raise unless the attachment holds the lease of an address of prevResult."""
+    """Raise unless the attachment holds the lease of an address of prevResult.
+
+    Whether the kernel has an IPv6 address still, the delegating plugin looks itself.
+    """
     listed = previous.required(request).ips
+    if not conf.ipam.ipv4:
+        return
     try:
         reply = call(conf.socket, wire.CHECK, request, _PATIENCE)
     except CNIError as error:
@@ -74,8 +91,11 @@ def gc(request: Request, conf: DhcpConf) -> None:
 
 
 def status(request: Request, conf: DhcpConf) -> None:
-    """Raise Code.NOT_AVAILABLE unless a keeper of leases answers."""
+    """Raise Code.NOT_AVAILABLE unless a keeper of leases answers, if it is needed."""
     del request
+    conf.require_a_family()
+    if not conf.ipam.ipv4:
+        return
     try:
         listens(conf.socket, _PATIENCE)
     except CNIError as error:
