@@ -45,6 +45,12 @@ def inherited(env: Mapping[str, str]) -> socket.socket | None:
     return socket.socket(fileno=_LISTEN_FDS_START)
 
 
+def remove_if(path: str, bound: os.stat_result) -> None:
+    """Remove what was bound, unless another, of systemd's perhaps, has its place."""
+    if os.path.exists(path) and os.path.samestat(os.lstat(path), bound):
+        os.unlink(path)
+
+
 def remove_dead(path: str) -> None:
     """Remove a socket on which nobody listens any more; raises OSError."""
     try:

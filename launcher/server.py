@@ -60,9 +60,7 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
         with own_socket.listen(path, BACKLOG) as listener:
             bound = os.lstat(path)
             children.serve(listener)
-            # Another, of systemd's perhaps, may have taken its place.
-            if os.path.exists(path) and os.path.samestat(os.lstat(path), bound):
-                os.unlink(path)
+            own_socket.remove_if(path, bound)
     return ending.reason
 
 

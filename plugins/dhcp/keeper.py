@@ -46,15 +46,17 @@ def serve(
     The socket is `given` if systemd passes one. Paths of namespaces are below `prefix`.
     Leases stay, and stay on record. Raises OSError and CNIError.
     """
-    path = path or wire.SOCKET
     gc.enable()  # it lives longer than a call
-    listener = given or own_socket.listen(path, _BACKLOG)
-    try:
-        asyncio.run(Keeper(path, prefix, tell).run(listener))
-    finally:
-        listener.close()
-        if given is None:
-            os.unlink(path)
+    if given is not None:
+        asyncio.run(Keeper(given.getsockname(), prefix, tell).run(given))
+        return
+    path = path or wire.SOCKET
+    with own_socket.listen(path, _BACKLOG) as listener:
+        bound = os.lstat(path)
+        try:
+            asyncio.run(Keeper(path, prefix, tell).run(listener))
+        finally:
+            own_socket.remove_if(path, bound)
 
 
 class Keeper:
@@ -78,7 +80,7 @@ class Keeper:
             loop.add_signal_handler(number, self._end)
         self._resume()
         self._begin(self._sweep())
-        server = await asyncio.start_unix_server(self._connected, sock=listener)
+        server = await asyncio.start_server(self._connected, sock=listener)
         try:
             await over
         finally:
