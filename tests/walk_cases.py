@@ -72,7 +72,7 @@ class Attachment:
         previous = self.results[-1:] if verb in {"ADD", "CHECK", "DEL"} else []
         document = {**conf, **keys}
         if previous:
-            document["prevResult"] = previous[0]
+            document.setdefault("prevResult", previous[0])
         if verb in {"GC", "STATUS"}:
             return self.cni(conf["type"], verb, document)
         return self.cni(
@@ -98,10 +98,11 @@ class Case:
     """What a plugin is called with.
 
     `before` are the plugins of the chain that were called for the container,
-    `earlier` is an ADD of the plugin itself that is repeated with another
-    configuration, `neighbour` whether another container is attached as well,
-    `repeatable` whether an ADD follows one that was killed without a DEL, and `again`
-    puts back what `prepare` has made and a DEL leaves changed by design.
+    `earlier` is an ADD of the plugin itself that came before, with another
+    configuration, and perhaps another prevResult, or with the same one; `neighbour`
+    whether another container is attached as well, `repeatable` whether an ADD follows
+    one that was killed without a DEL, and `again` puts back what `prepare` has made
+    and a DEL leaves changed by design.
     """
 
     conf: Document
@@ -164,6 +165,14 @@ def _alone(plugin: str, ipam: Document) -> Document:
 
 _PORTMAP = chains.conf("portmap", 1)
 _FIREWALL = chains.conf("firewall", 1)
+_ELSEWHERE = {
+    "prevResult": {
+        "cniVersion": "1.1.0",
+        "interfaces": [{"name": "br0"}],
+        "ips": [{"address": "10.9.9.9/24"}],
+    }
+}
+_ISOLATED = _FIREWALL | {"ingressPolicy": "isolated"}
 _BEHIND = (bridge.conf(ipam=bridge.DUAL),)
 _SUBNETS = ["10.9.0.0/16", "fd00:9::/40"]
 
@@ -184,18 +193,28 @@ CASES = (
         _FIREWALL,
         "other-policy",
         before=_BEHIND,
-        earlier=_FIREWALL | {"ingressPolicy": "isolated"},
+        earlier=_ISOLATED,
         neighbour=True,
     ),
+    Case(_ISOLATED, "again", before=_BEHIND, earlier=_ISOLATED, neighbour=True),
     *(
         Case(
-            _FIREWALL | {"ingressPolicy": "isolated"},
+            _ISOLATED,
             f"iptables-{variant}",
             before=_BEHIND,
             prepare=_dropping(variant),
             needs=lambda variant=variant: firewall.needs_variant(variant),  # type: ignore[misc]
         )
         for variant in ("nft", "legacy")
+    ),
+    Case(
+        _ISOLATED,
+        "iptables-all-others",
+        before=_BEHIND,
+        earlier=_FIREWALL | _ELSEWHERE | {"iptablesAdminChainName": "EARLIER"},
+        neighbour=True,
+        prepare=_dropping("nft"),
+        needs=lambda: firewall.needs_variant("nft"),
     ),
     Case(_tuned(**tuning.EVERYTHING), before=_BEHIND),
     Case(
