@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from cni_common.rollback import Gather
+    from cni_common.frame.rollback import Gather
     from cni_common.shapes import Table
 
 _IDENTITY = dict.fromkeys(("network", "containerID", "ifname"), (shapes.text, ""))

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 
 from cni_common import saved_device
 from cni_common.attachment import record
+from cni_common.frame.log import remark
+from cni_common.frame.rollback import Rollback
 from cni_common.kernel import identities, link_moves, links, netns
 from cni_common.kernel.netlink import Netlink
-from cni_common.log import remark
-from cni_common.rollback import Rollback
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
 

@@ -70,7 +70,7 @@ def default_variant() -> Variant | None:
 
 def attempt(command: Sequence[str], stdin: str = "") -> tuple[int, str, str]:
     """Run `command`; return its status, stdout and stderr."""
-    from cni_common.execute import execute  # noqa: PLC0415 - most calls start nothing
+    from cni_common.frame.execute import execute  # noqa: PLC0415 - most calls start nothing
 
     env = {"PATH": ":".join(DIRECTORIES), "LC_ALL": "C"}
     try:

@@ -11,7 +11,8 @@ import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 
-from cni_common import readiness, shapes, trusted_path
+from cni_common import shapes, trusted_path
+from cni_common.frame import readiness
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, is_absence, of_os
 

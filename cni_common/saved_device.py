@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 
 from cni_common import shapes
+from cni_common.frame.rollback import Gather
 from cni_common.kernel import (
     addresses,
     identities,
@@ -15,7 +16,6 @@ from cni_common.kernel import (
     routes,
 )
 from cni_common.kernel.identities import Identity
-from cni_common.rollback import Gather
 from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/main.py

@@ -18,7 +18,7 @@ import os
 from contextlib import contextmanager, suppress
 
 from cni_common import shapes, trusted_path
-from cni_common.log import remark
+from cni_common.frame.log import remark
 from cni_common.own_files import (
     DIRECTORY,
     READ,

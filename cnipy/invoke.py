@@ -7,13 +7,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cni_common.delegate import find
-from cni_common.execute import execute
+from cni_common.frame.delegate import find
+from cni_common.frame.execute import execute
+from cni_common.frame.streams import tell
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from cni_common.spec.versions import NEWEST, OLDEST
-from cni_common.streams import tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

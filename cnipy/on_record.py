@@ -7,8 +7,8 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from cni_common.log import remarks
-from cni_common.rollback import Gather
+from cni_common.frame.log import remarks
+from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError
 from cnipy import network as networks
 from cnipy import recorded

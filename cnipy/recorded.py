@@ -14,8 +14,8 @@ from cnipy.attachment import path_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cni_common.frame.rollback import Gather
     from cni_common.naming import Attachment
-    from cni_common.rollback import Gather
     from cnipy.suite import Suite
 
 # Of a record of any plugin.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.part import Repair
     from cni_common.attachment.record import Record
-    from cni_common.rollback import Gather
+    from cni_common.frame.rollback import Gather
     from cnipy.recorded import Recorded
     from cnipy.suite import Suite
 

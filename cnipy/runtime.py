@@ -11,7 +11,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cni_common.delegate import find
+from cni_common.frame.delegate import find
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, replace

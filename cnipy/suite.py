@@ -10,7 +10,7 @@ from cni_common.spec.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from cni_common.plugin import Plugin
+    from cni_common.frame.plugin import Plugin
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cni_common.execute import execute
+from cni_common.frame.execute import execute
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:

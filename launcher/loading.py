@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from cni_common.skel import Plugin
+    from cni_common.frame.skel import Plugin
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
     from plugins import Entry
@@ -73,7 +73,7 @@ def _delete_recorded(name: str, request: Request) -> bool:
     if not records and not entry.get("detach"):
         return False
     from cni_common import renamed  # for DEL alone
-    from cni_common.rollback import Gather
+    from cni_common.frame.rollback import Gather
 
     delete = _deletion(name, entry)
     served = renamed.requests(name, request) if records else [request]

@@ -40,7 +40,7 @@ def main(
     if name not in REGISTER:
         stderr.write(f"{name}: not one of {COMMAND}, {', '.join(sorted(REGISTER))}\n")
         return 1
-    from cni_common import skel
+    from cni_common.frame import skel
     from launcher.loading import Registered, finder
 
     return skel.run(

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cni_common.execute import execute
+from cni_common.frame.execute import execute
 from cni_common.spec.versions import NEWEST, SUPPORTED
 from cnipy.packed import build_of
 from launcher import client

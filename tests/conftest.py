@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from lab import Cni, Host, Space, lacking, run
 
-from cni_common import log
+from cni_common.frame import log
 from cni_common.kernel import nft
 from plugins import REGISTER
 

@@ -8,7 +8,8 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
-from cni_common import delegate, duplicates, masquerade, spoofcheck, state
+from cni_common import duplicates, masquerade, spoofcheck, state
+from cni_common.frame import delegate
 from cni_common.kernel import (
     addresses,
     bridges,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cni_common import skel
+from cni_common.frame import skel
 from cni_common.kernel import netns as network_namespaces
 from cni_common.kernel import nft
 from launcher.loading import Registered

@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cni_common import skel
-from cni_common.skel import Plugin
+from cni_common.frame import skel
+from cni_common.frame.skel import Plugin
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.result import IP, Result
 

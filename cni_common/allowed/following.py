@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cni_common.allowed import choice, nftables, users
 from cni_common.allowed.rules import ZONES
-from cni_common.rollback import Gather
+from cni_common.frame.rollback import Gather
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

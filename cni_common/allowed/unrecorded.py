@@ -6,10 +6,10 @@ from __future__ import annotations
 from cni_common import attachments, naming, shapes
 from cni_common.allowed import choice, following, users, zone
 from cni_common.attachment import deletion, record
-from cni_common.log import remark
+from cni_common.frame.log import remark
+from cni_common.frame.rollback import Gather
 from cni_common.parts.allowed import ADMIN_CHAIN, FIREWALLD_ZONE, Allowed
 from cni_common.reference import admission
-from cni_common.rollback import Gather
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError
 

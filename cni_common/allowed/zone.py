@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from cni_common.allowed import users
 from cni_common.allowed.rules import ZONES, entries
-from cni_common.rollback import Gather
+from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/main.py

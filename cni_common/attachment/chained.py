@@ -10,9 +10,9 @@ from cni_common import previous
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.record import Record
+from cni_common.frame.plugin import Plugin
+from cni_common.frame.rollback import Rollback
 from cni_common.naming import Attachment
-from cni_common.plugin import Plugin
-from cni_common.rollback import Rollback
 from cni_common.spec.values import dataclass, replace
 from cni_common.spec.versions import SUPPORTED
 

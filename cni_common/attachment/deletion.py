@@ -9,8 +9,8 @@ from cni_common import attachments
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.part import class_of
+from cni_common.frame.rollback import Gather
 from cni_common.naming import Attachment
-from cni_common.rollback import Gather
 from cni_common.spec.values import replace
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -106,7 +106,7 @@ def _leased(
     if not ipam:
         yield
         return
-    from cni_common import delegate  # noqa: PLC0415 - chained plugins have none
+    from cni_common.frame import delegate  # noqa: PLC0415 - chained plugins have none
 
     release = delegate.gc if verb == "GC" else delegate.delete
     first = delegate.gives_back_by_link(ipam, request)

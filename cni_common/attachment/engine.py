@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common import delegate, layer3, previous, state
+from cni_common import layer3, previous, state
 from cni_common.attachment import condition, deletion, record
 from cni_common.attachment.node import Node
 from cni_common.attachment.occupied import refuse_elsewhere, refuse_existing
 from cni_common.attachment.record import Record
 from cni_common.attachment.scheme import Told
+from cni_common.frame import delegate
+from cni_common.frame.plugin import Plugin
+from cni_common.frame.rollback import Rollback
 from cni_common.kernel import links
 from cni_common.naming import Attachment
-from cni_common.plugin import Plugin
-from cni_common.rollback import Rollback
 from cni_common.spec.digests import sha256_hex
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Interface, Result

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from cni_common.frame.rollback import Rollback
 from cni_common.kernel import netns_identity
-from cni_common.rollback import Rollback
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -116,7 +116,7 @@ def _has_user() -> bool:
 
 
 def _run(words: list[str]) -> tuple[int, str]:
-    from cni_common.execute import execute  # noqa: PLC0415 - not on every call
+    from cni_common.frame.execute import execute  # noqa: PLC0415 - not on every call
 
     env = {"PATH": ":".join((*DIRECTORIES, "/usr/bin", "/bin"))}
     try:

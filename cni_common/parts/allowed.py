@@ -11,7 +11,7 @@ from cni_common import attachments
 from cni_common.allowed import nftables, users
 from cni_common.allowed.rules import ZONES
 from cni_common.attachment.part import Difference, Part, differences_of
-from cni_common.rollback import Gather
+from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from cni_common import limited_link, naming
+from cni_common.frame.rollback import Gather
 from cni_common.kernel import filters, ifbs, link_removal, links, qdiscs
 from cni_common.kernel.filters import ETH_P_ALL, Filter
 from cni_common.naming import Attachment
-from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 

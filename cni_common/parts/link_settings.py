@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cni_common import link_backup
 from cni_common.attachment.part import Difference, Part
-from cni_common.rollback import Gather
+from cni_common.frame.rollback import Gather
 from cni_common.spec import gojson
 from cni_common.spec.characters import is_directory
 from cni_common.spec.errors import CNIError, Code

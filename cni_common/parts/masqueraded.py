@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cni_common import masquerade
 from cni_common.attachment.part import Difference, Part, differences_of
-from cni_common.rollback import Gather
+from cni_common.frame.rollback import Gather
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/main.py

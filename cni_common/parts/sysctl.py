@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from cni_common.attachment.part import Difference, Part
+from cni_common.frame.rollback import Gather
 from cni_common.kernel import sysctl
-from cni_common.rollback import Gather
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/main.py

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from cni_common import naming, veth_pair
 from cni_common.attachment.part import Difference, Part
+from cni_common.frame.rollback import Gather
 from cni_common.kernel import ipv6, link_settings, links, sysctl
-from cni_common.rollback import Gather
 from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/main.py

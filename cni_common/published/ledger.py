@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from cni_common.frame.rollback import Gather
     from cni_common.kernel.own_table import Elements, Lack, OwnTable
     from cni_common.naming import Attachment
     from cni_common.published.rules import Scope
-    from cni_common.rollback import Gather
 
 NAME = "portmap"
 CLAIMS, SCOPES, UNFINISHED = "portmap-claims", "portmap-conditions", "portmap-changing"

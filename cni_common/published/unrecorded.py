@@ -8,11 +8,11 @@ from contextlib import suppress
 from cni_common import attachments, naming
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
+from cni_common.frame.rollback import Gather
 from cni_common.parts.published_ports import PublishedPorts, withdraw
 from cni_common.published import ledger, localnet
 from cni_common.published.claims import Port
 from cni_common.reference import hostports
-from cni_common.rollback import Gather
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError
 

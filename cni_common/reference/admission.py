@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from cni_common.frame.rollback import Gather
 from cni_common.kernel.foreign_rules import MANY, settled
 from cni_common.reference import tables
-from cni_common.rollback import Gather
 from cni_common.spec.errors import CNIError
 
 TYPE_CHECKING = False  # see launcher/main.py

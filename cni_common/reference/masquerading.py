@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from cni_common.frame.rollback import Gather
 from cni_common.kernel.foreign_rules import settled
 from cni_common.reference import names, own_table, tables
-from cni_common.rollback import Gather
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

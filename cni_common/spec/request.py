@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from cni_common.log import Log
+from cni_common.frame.log import Log
 from cni_common.spec import environment, gojson, json_text
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field, replace

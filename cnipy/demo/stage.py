@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from cni_common.execute import execute
+from cni_common.frame.execute import execute
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:

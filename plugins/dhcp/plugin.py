@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 
 from cni_common import attachments, previous
-from cni_common.plugin import Plugin
-from cni_common.rollback import Gather, Rollback
+from cni_common.frame.plugin import Plugin
+from cni_common.frame.rollback import Gather, Rollback
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
 from cni_common.spec.values import replace

@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cni_common.rollback import Rollback
+    from cni_common.frame.rollback import Rollback
     from cni_common.spec.fields import IPAddress
     from plugins.host_local.owner import Owner
     from plugins.host_local.ranges import RangeSet

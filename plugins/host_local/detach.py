@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from cni_common.rollback import Gather
+from cni_common.frame.rollback import Gather
 from plugins.host_local.directory import data_dir, locked
 from plugins.host_local.owner import Owner
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from ipaddress import ip_interface
 
-from cni_common.rollback import Gather, Rollback
-from cni_common.skel import Plugin
+from cni_common.frame.rollback import Gather, Rollback
+from cni_common.frame.skel import Plugin
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Dns, Result
@@ -99,7 +99,7 @@ def status(request: Request, conf: HostLocalConf) -> None:
 
     And unless it would find an address in each, if `statusWhenFull` says so.
     """
-    from cni_common import readiness  # noqa: PLC0415 - for STATUS alone
+    from cni_common.frame import readiness  # noqa: PLC0415 - for STATUS alone
 
     sets = conf.range_sets() if _gets_ranges(request) else conf.required_range_sets()
     directory = data_dir(request.document)

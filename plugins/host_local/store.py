@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address
 
-    from cni_common.rollback import Gather
+    from cni_common.frame.rollback import Gather
     from plugins.host_local.owner import Owner
 
     IPAddress = IPv4Address | IPv6Address

@@ -6,10 +6,10 @@ CNI_IFNAME is not read: there is one loopback link, and its name is `lo`.
 
 from __future__ import annotations
 
+from cni_common.frame.rollback import Rollback
+from cni_common.frame.skel import Plugin
 from cni_common.kernel import addresses, links, netns
 from cni_common.kernel.netlink import Netlink
-from cni_common.rollback import Rollback
-from cni_common.skel import Plugin
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.result import IP, Interface, Result

@@ -8,7 +8,7 @@ attachments get the same address.
 from __future__ import annotations
 
 from cni_common import previous
-from cni_common.skel import Plugin
+from cni_common.frame.skel import Plugin
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result

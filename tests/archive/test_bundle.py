@@ -135,7 +135,7 @@ print(json.dumps([found, examples, ran["__name__"], ran["__file__"]]))
 def test_modules_do_not_import_what_the_compiler_was_told(extracted: Path) -> None:
     """Annotations are not evaluated, and no call imports __future__ to say so."""
     source = """
-from cni_common.rollback import Rollback
+from cni_common.frame.rollback import Rollback
 print(json.dumps(["__future__" in sys.modules, Rollback.__init__.__annotations__]))
 """
     imported, annotations = told(extracted, source)  # type: ignore[misc]

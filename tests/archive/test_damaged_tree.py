@@ -131,7 +131,7 @@ def test_missing_module_is_one_document_that_says_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "module", ("plugins/loopback", "pydantic.py", "cni_common/rollback.py")
+    "module", ("plugins/loopback", "pydantic.py", "cni_common/frame/rollback.py")
 )
 def test_what_a_call_lacks_is_told_with_the_tree(
     answer: Answered, tree: str, module: str

@@ -64,12 +64,12 @@ def test_version_and_refusals_import_no_library(imported: Imported) -> None:
         "traceback",
         "hashlib",
     }
-    assert imported("cni_common.skel") & (HEAVY | expensive) == set()
+    assert imported("cni_common.frame.skel") & (HEAVY | expensive) == set()
 
 
 def test_request_is_read_without_a_library(imported: Imported) -> None:
     """A malformed request is refused before a plugin is imported."""
-    assert imported("cni_common.skel", "cni_common.spec.request") & HEAVY == set()
+    assert imported("cni_common.frame.skel", "cni_common.spec.request") & HEAVY == set()
 
 
 DELETIONS = [
@@ -82,7 +82,7 @@ def test_delete_of_what_is_recorded_imports_no_models(
     imported: Imported, module: str
 ) -> None:
     """DEL by the record needs no configuration, and so no models."""
-    modules = imported("cni_common.skel", module)
+    modules = imported("cni_common.frame.skel", module)
     assert not [name for name in modules if name.startswith(MODELS)]
 
 
@@ -93,7 +93,7 @@ def test_ports_are_published_and_withdrawn_without_what_is_rarely_needed(
     rare = {"plugins.portmap.iptables_words", "cni_common.kernel.processes"}
     assert imported("plugins.portmap.plugin") & rare == set()
     parts = ("cni_common.attachment.deletion", "cni_common.parts.published_ports")
-    modules = imported("cni_common.skel", *parts)
+    modules = imported("cni_common.frame.skel", *parts)
     assert modules & {*rare, "cni_common.kernel.netlink", "threading"} == set()
 
 

@@ -219,6 +219,8 @@ def test_early_answers_import_no_heavy_library(
     imported = {
         line.rpartition("|")[2].strip() for line in ended.stderr.decode().split("\n")
     }
-    answered_by = "launcher.version" if command == "VERSION" else "cni_common.skel"
+    answered_by = (
+        "launcher.version" if command == "VERSION" else "cni_common.frame.skel"
+    )
     assert answered_by in imported
     assert imported & {"pydantic", "pyroute2", "nftables", "launcher.extract"} == set()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cni_common import attachments, log, shapes, state
+from cni_common import attachments, shapes, state
+from cni_common.frame import log
+from cni_common.frame.rollback import Gather
 from cni_common.naming import Attachment
-from cni_common.rollback import Gather
 
 ONE = Attachment("n", "c1", "eth0")
 TABLE = {"a": (shapes.number, 0)}

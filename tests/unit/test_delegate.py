@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from protocol import ENV, Probe
 
-from cni_common import delegate, execute
+from cni_common.frame import delegate, execute
 from cni_common.spec.errors import CNIError
 from cni_common.spec.request import Request
 from cni_common.spec.result import Result

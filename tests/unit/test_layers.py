@@ -13,12 +13,17 @@ ROOMS = ("cni_common", "plugins", "launcher", "cnipy")
 LONGEST_FILE = 300  # lines
 LONGEST_FUNCTION = 60  # lines
 # Room -> the rooms that it may import; a room may always import itself.
-COMMON = {"cni_common", "cni_common.log", "cni_common.spec", "cni_common.kernel"}
+# What is written down, which any room may read.
+_STATE = {f"cni_common.{n}" for n in ("state", "own_files", "shapes", "trusted_path")}
+GROUND = {"cni_common.frame.log", "cni_common.spec", "cni_common.kernel", *_STATE}
+COMMON = {"cni_common", "cni_common.frame", *GROUND}
 DOWNWARD: dict[str, set[str]] = {
-    "cni_common.log": set(),
+    "cni_common.frame.log": set(),
     "cni_common.compiled": set(),
-    "cni_common.spec": {"cni_common.log"},
+    "cni_common.spec": {"cni_common.frame.log"},
     "cni_common.kernel": COMMON,
+    **dict.fromkeys(sorted(_STATE), GROUND),
+    "cni_common.frame": GROUND,
     "cni_common": COMMON,
     "plugins": COMMON,
     "cnipy": COMMON,
@@ -28,7 +33,7 @@ DOWNWARD: dict[str, set[str]] = {
 CONFINED = {
     "pyroute2": ("cni_common/kernel/",),
     "nftables": ("cni_common/kernel/",),
-    "subprocess": ("cni_common/execute.py",),
+    "subprocess": ("cni_common/frame/execute.py",),
     "jeepney": ("cni_common/system_bus.py",),
 }
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "manager", "handler", "misc"}
@@ -126,7 +131,7 @@ def test_functions_are_short(path: Path) -> None:
 
 def test_start_imports_nothing_heavy() -> None:
     """What runs before a plugin is chosen imports neither pydantic nor netlink."""
-    early = [TOP / "cni_common/skel.py", *(TOP / "launcher").glob("*.py")]
+    early = [TOP / "cni_common/frame/skel.py", *(TOP / "launcher").glob("*.py")]
     for name in ("server", "child", "everything", "schemas"):  # once, or at build
         early.remove(TOP / f"launcher/{name}.py")
     seen: set[Path] = set()

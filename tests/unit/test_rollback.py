@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from cni_common.rollback import Gather, Rollback
+from cni_common.frame.rollback import Gather, Rollback
 from cni_common.spec.errors import CNIError
 
 

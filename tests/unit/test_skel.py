@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from protocol import ENV, Probe, addressed, call, text
 
-from cni_common.skel import STDIN_MAX
+from cni_common.frame.skel import STDIN_MAX
 from cni_common.spec.errors import CNIError
 from cni_common.spec.result import Result
 from cni_common.spec.versions import SUPPORTED, introduction

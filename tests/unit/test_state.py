@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cni_common import log, state
+from cni_common import state
+from cni_common.frame import log
 from cni_common.spec.errors import CNIError
 
 

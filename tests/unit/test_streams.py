@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from lab import PATIENCE
 
-from cni_common import streams
+from cni_common.frame import streams
 from cni_common.spec.errors import CNIError
 from cni_common.spec.versions import SUPPORTED
 

@@ -16,7 +16,7 @@ from chains import ALONE, CHAIN, Container
 from lab import in_suite, need, run
 from pictures import picture
 
-from cni_common import skel
+from cni_common.frame import skel
 from cni_common.kernel import nft
 from launcher.loading import Registered
 from plugins import versions_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lab import run
 
-from cni_common import readiness
+from cni_common.frame import readiness
 from plugins import REGISTER
 
 if TYPE_CHECKING:

@@ -230,7 +230,7 @@ def test_lease_is_released_last(
     def look(*_: object) -> None:
         seen.append((links(), ip("route", "show")))
 
-    monkeypatch.setattr("cni_common.delegate.delete", look)
+    monkeypatch.setattr("cni_common.frame.delegate.delete", look)
     delete(cni, netns=container)
     assert seen == [(["lo"], [])]
 

@@ -12,7 +12,7 @@ from lab import Host, lacking, need, run
 from netns.reference.removal import detach_at_once
 from reference_node import NETWORK, Reference
 
-from cni_common import execute
+from cni_common.frame import execute
 from cni_common.naming import Attachment
 from cni_common.reference import hostports, masquerading, spoofing, tables
 from cni_common.spec.errors import CNIError

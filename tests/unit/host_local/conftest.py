@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cni_common import skel, state
+from cni_common import state
+from cni_common.frame import skel
 from plugins.host_local.plugin import PLUGIN
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[3]
 COLD = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from cni_common import skel, state
+from cni_common import state
+from cni_common.frame import skel
 state.ROOT = sys.argv[2]
 def load():
     from plugins.host_local.plugin import PLUGIN
@@ -39,7 +41,8 @@ sys.exit(skel.run("host-local", load, os.environ, *streams))
 AT_ONCE = """
 import io, json, os, sys
 sys.path.insert(0, sys.argv[1])
-from cni_common import skel, state
+from cni_common import state
+from cni_common.frame import skel
 from plugins.host_local.plugin import PLUGIN
 state.ROOT = sys.argv[2]
 conf = sys.stdin.buffer.read()

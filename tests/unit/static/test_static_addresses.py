@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cni_common import skel
+from cni_common.frame import skel
 from launcher.loading import Registered
 
 REFERENCE = Path("/usr/lib/cni/static")

@@ -115,7 +115,7 @@ class Plugin:
 
     def _status(self, request: Request, conf: NetConf) -> None:
         if self.keeps_records:
-            from cni_common import readiness  # noqa: PLC0415 - for STATUS alone
+            from cni_common.frame import readiness  # noqa: PLC0415 - for STATUS alone
 
             readiness.check_records()
         try:

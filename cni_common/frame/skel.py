@@ -10,28 +10,28 @@ from __future__ import annotations
 import errno
 import os
 
-from cni_common.plugin import (
+from cni_common.frame.plugin import (
     Plugin,
     admitted,
     require_descriptors,
 )
-from cni_common.spec import environment, gojson
-from cni_common.spec.errors import CNIError, Code, StrandedError
-from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED, introduction
-from cni_common.streams import (
+from cni_common.frame.streams import (
     STDIN_MAX,
     read_all,
     read_at_once,
     tell,
     write_document,
 )
+from cni_common.spec import environment, gojson
+from cni_common.spec.errors import CNIError, Code, StrandedError
+from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED, introduction
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, BinaryIO, TextIO
 
-    from cni_common.plugin import Callee
+    from cni_common.frame.plugin import Callee
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
 
@@ -126,7 +126,7 @@ def _serve(
     A plugin that has something to undo delivers the result itself. `given` has it when
     stdout has it: that takes one document.
     """
-    from cni_common.rollback import Rollback  # noqa: PLC0415 - not for VERSION
+    from cni_common.frame.rollback import Rollback  # noqa: PLC0415 - not for VERSION
 
     failure = ""
 
@@ -159,7 +159,7 @@ def _serve(
 
 
 def _tell_remarks(request: Request, stderr: TextIO) -> None:
-    from cni_common.log import remarks  # noqa: PLC0415 - not for VERSION
+    from cni_common.frame.log import remarks  # noqa: PLC0415 - not for VERSION
 
     for text in remarks():
         request.log.warning(text)
@@ -178,7 +178,7 @@ def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -
         "ifname": request.ifname,
         "outcome": failure or "ok",
     }
-    from cni_common import log_file  # noqa: PLC0415 - only where it is asked for
+    from cni_common.frame import log_file  # noqa: PLC0415 - only where it is asked for
 
     try:
         line = request.log.line(_log_level(request, stderr), call)

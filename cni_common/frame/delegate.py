@@ -12,16 +12,16 @@ import os
 import stat
 import sys
 
+from cni_common.frame.streams import tell
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError, cause_of
 from cni_common.spec.versions import SUPPORTED
-from cni_common.streams import tell
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 
-    from cni_common.rollback import Rollback
+    from cni_common.frame.rollback import Rollback
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
 
@@ -142,7 +142,7 @@ def _call(plugin: str, request: Request, command: str) -> Result | None:
 
 
 def _execute(plugin: str, executable: str, request: Request) -> Result | None:
-    from cni_common.execute import execute  # noqa: PLC0415 - only for foreign plugins
+    from cni_common.frame.execute import execute  # noqa: PLC0415 - only for foreign plugins
 
     try:
         status, output, words = execute([executable], request.stdin, request.env)
