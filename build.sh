@@ -364,7 +364,7 @@ test_on_kernel() {
     shift 2
     (($#)) || set -- tests/netns tests/examples
     if [[ $brief ]]; then
-        local marked='needs_kernel or every_kernel'
+        local marked='(needs_kernel and not thorough) or every_kernel'
         # Collecting them all takes a minute there, and two seconds here.
         mapfile -t chosen < <("$venv/bin/python" -m pytest --collect-only -q \
             -m "$marked" "$@" | sed -n 's/^\(tests[^:]*\)::.*/\1/p' | sort -u)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from cni_common.attachment import record
-from cni_common.kernel import links, macvlans, netns
+from cni_common.attachment import holders, record
+from cni_common.kernel import links, macvlans
 from cni_common.parts.macvlan import Macvlan
 from cni_common.spec.errors import CNIError, Code
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.attachment.node import Node
+    from cni_common.attachment.part import Part
     from cni_common.attachment.record import Record
 
 
@@ -26,26 +27,23 @@ def told(node: Node) -> Iterator[None]:
     except CNIError as error:
         found = record.read(node.plugin, node.attachment)
         own = _macvlan(found)
-        if found is None or own is None or not macvlans.is_mac_in_use(error):
+        if own is None or not macvlans.is_mac_in_use(error):
             raise
         msg = f"set up macvlan {own.inside} on {own.master}: MAC {own.mac}"
-        holder = _holder(node, found, own)
+        holder = _holder(node, own)
         raise CNIError(Code.INTERNAL, f"{msg} is in use by {holder}") from error
 
 
-def _holder(node: Node, found: Record, own: Macvlan) -> str:
+def _holder(node: Node, own: Macvlan) -> str:
     """Return who has the MAC on the master; the kernel tells of no link elsewhere."""
     where = node.container if own.master_inside else node.host
     if own.mac == links.existing(where, own.master).mac:
         return f"{own.master} itself"
-    for other, theirs in record.others(node.plugin, node.attachment):
-        same_place = theirs.netns_identity == found.netns_identity
-        if (
-            _is_same(_macvlan(theirs), own)
-            and (same_place or not own.master_inside)
-            and netns.lives(theirs.netns, theirs.netns_identity)
-        ):
-            return str(other)
+    held = holders.living(
+        node, lambda part: _is_same(part, own), inside=own.master_inside
+    )
+    if held is not None:
+        return str(held)
     return f"another link on {own.master} that no record tells of"
 
 
@@ -54,9 +52,9 @@ def _macvlan(found: Record | None) -> Macvlan | None:
     return next((part for part in parts if isinstance(part, Macvlan)), None)
 
 
-def _is_same(one: Macvlan | None, other: Macvlan) -> bool:
+def _is_same(one: Part, other: Macvlan) -> bool:
     """Tell whether both are of one MAC on one master, if that is the host's."""
-    return one is not None and (one.master, one.mac, one.master_inside) == (
+    return isinstance(one, Macvlan) and (one.master, one.mac, one.master_inside) == (
         other.master,
         other.mac,
         other.master_inside,

@@ -42,6 +42,7 @@ REGISTER: dict[str, Entry] = {
     "bridge": {},
     "dhcp": {"detach": True, "by_link": True},
     "dnsname": {"kinds": ("names",), "release": "1.3.1"},  # has a repository of its own
+    "dummy": {},
     "firewall": {"kinds": ("allowed",), "since": "0.4.0"},
     "host-device": {},
     "host-local": {"detach": True, "records": False},

@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
     for line in (
         "needs_kernel(feature): what of tests/kernel_features.py the kernel must have",
+        "thorough: left out of the brief part of what another kernel runs",
         "every_kernel: runs on Debian's kernels too, whatever this one has",
     ):
         config.addinivalue_line("markers", line)

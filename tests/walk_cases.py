@@ -16,6 +16,7 @@ from netns.bandwidth import helpers as bandwidth
 from netns.bridge import helpers as bridge
 from netns.dhcp import helpers as dhcp
 from netns.dnsname import helpers as dnsname
+from netns.dummy import helpers as dummy
 from netns.firewall import helpers as firewall
 from netns.host_device import helpers as host_device
 from netns.macvlan import helpers as macvlan
@@ -102,7 +103,8 @@ class Case:
     configuration, and perhaps another prevResult, or with the same one; `neighbour`
     whether another container is attached as well, `repeatable` whether an ADD follows
     one that was killed without a DEL, and `again` puts back what `prepare` has made
-    and a DEL leaves changed by design.
+    and a DEL leaves changed by design. `kernel` is what of kernel_features not every
+    kernel has.
     """
 
     conf: Document
@@ -116,6 +118,7 @@ class Case:
     prepare: Callable[[Host], object] = lambda _: None
     again: Callable[[], object] = lambda: None
     needs: Callable[[], object] = lambda: None
+    kernel: str = ""
 
     @property
     def plugin(self) -> str:
@@ -264,6 +267,10 @@ CASES = (
             mode="passthru", mac="02:00:00:00:00:01", mtu=1400, bcqueuelen=2000
         ),
         prepare=lambda host: host.outside(),
+    ),
+    Case(
+        dummy.conf(mac="02:00:00:00:00:01", mtu=1400, ipam=_THREE),
+        kernel="dummy",
     ),
     Case(host_device.conf(), prepare=host_device.wired),
     Case(

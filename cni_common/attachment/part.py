@@ -131,10 +131,9 @@ class Part:
     @cache
     def table(cls) -> Table:
         """Return the shapes of the fields, by the names that JSON has for them."""
-        kinds = cls.__annotations__
         return {
-            key: (_SHAPES[kinds[name]], getattr(cls, name, shapes.REQUIRED))
-            for name, key in cls._keys().items()
+            key: (shape, getattr(cls, name, shapes.REQUIRED))
+            for name, (key, shape) in cls._fields().items()
         }
 
     @classmethod
@@ -154,23 +153,23 @@ class Part:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        fields = {
-            key: _plain(getattr(self, name)) for name, key in self._keys().items()
-        }
-        return {"part": self.kind(), **fields}
+        pairs = ((key, name) for name, (key, _) in self._fields().items())
+        return {"part": self.kind(), **{k: _plain(getattr(self, n)) for k, n in pairs}}
 
     @classmethod
     @cache
-    def _keys(cls) -> dict[str, str]:
-        """Return the keys of JSON by the names of the fields."""
-        kinds = cls.__annotations__
-        return {name: shapes.camel(name) for name in kinds if kinds[name] in _SHAPES}
+    def _fields(cls) -> dict[str, tuple[str, Shape]]:
+        """Return key of JSON and shape by the names of the fields, of bases too."""
+        bases = reversed(cls.__mro__[:-1])
+        kinds = [pair for base in bases for pair in base.__annotations__.items()]
+        known = ((name, kind) for name, kind in kinds if kind in _SHAPES)
+        return {name: (shapes.camel(name), _SHAPES[kind]) for name, kind in known}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the part that `document` describes; raises ValueError."""
         found = shapes.members(document, cls.table())
-        return cls(**{name: found[key] for name, key in cls._keys().items()})
+        return cls(**{name: found[key] for name, (key, _) in cls._fields().items()})
 
 
 def read(value: object) -> Part:

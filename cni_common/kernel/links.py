@@ -134,7 +134,10 @@ def add(  # noqa: PLR0913 - what a link has from the start
     more: bytes = b"",
     up: bool = True,
 ) -> None:
-    """Add a link of `kind` with the attributes `options` of that kind, and `more`."""
+    """Add a link of `kind` with the attributes `options` of that kind, and `more`.
+
+    Without a `mac` or an `mtu` it is the kernel that chooses. Raises NetlinkError.
+    """
     flags = IFF_UP if up else 0
     attributes = _named(name, mac, mtu), more, described(kind, *options)
     message = LinkRequest(*attributes, flags=flags, change=flags)
@@ -249,7 +252,8 @@ def warm_up() -> None:
 
 
 def _named(name: str, mac: str, mtu: int) -> bytes:
-    return text(IFNAME, name) + _address(mac) + (number(MTU, mtu) if mtu else b"")
+    address = _address(mac) if mac else b""
+    return text(IFNAME, name) + address + (number(MTU, mtu) if mtu else b"")
 
 
 def _address(mac: str) -> bytes:

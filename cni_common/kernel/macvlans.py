@@ -5,17 +5,8 @@ from __future__ import annotations
 
 import errno
 
-from cni_common.kernel import links
-from cni_common.kernel.attributes import Attributes, number, text
-from cni_common.kernel.link_answer import (
-    BODY,
-    IFNAME,
-    INFO_DATA,
-    INFO_KIND,
-    LINK,
-    LINKINFO,
-)
-from cni_common.kernel.links import RTM_GETLINK, RTM_NEWLINK
+from cni_common.kernel import links, upper_links
+from cni_common.kernel.attributes import number
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import refused
@@ -51,24 +42,22 @@ def add(  # noqa: PLR0913 - what a macvlan has from the start
     bc_queue_len: int = 0,
     namespace: Namespace | None = None,
 ) -> None:
-    """Add a macvlan on `master`, down; in `namespace` if one is given.
+    """Add a macvlan on `master`, to be renamed `name`, as `upper_links.add` does.
 
-    It is to be renamed `name`, and called `passing` until then: up to Linux 6.14 a new
-    link's name must be free in the namespace of `netlink`, too, where the master and
-    many a link of a container are called eth0. The master is one of that namespace;
-    the link is made where it is to be, so that it is never seen elsewhere.
-
-    `mtu` in bytes, 0 is the master's; `bc_queue_len` in frames, 0 is the kernel's. In
-    mode passthru the kernel gives it the master's MAC rather than `mac`. Raises
-    Code.INTERNAL.
+    `bc_queue_len` in frames, 0 is the kernel's. In mode passthru the kernel gives it
+    the master's MAC rather than `mac`. Raises Code.INTERNAL.
     """
-    where = number(LINK, master.index)
-    if namespace is not None:
-        where += links.in_namespace(namespace)
     options = _options(mode, bc_queue_len)
     try:
-        links.add(
-            netlink, passing, "macvlan", options, mac=mac, mtu=mtu, more=where, up=False
+        upper_links.add(
+            netlink,
+            passing,
+            master,
+            "macvlan",
+            options,
+            mac=mac,
+            mtu=mtu,
+            namespace=namespace,
         )
     except NetlinkError as error:
         raise refused(
@@ -83,7 +72,7 @@ def change(netlink: Netlink, link: Link, mode: str, bc_queue_len: int = 0) -> No
     """
     options = links.described("macvlan", _options(mode, bc_queue_len))
     try:
-        netlink.act((LinkRequest(options, index=link.index), RTM_NEWLINK, 0))
+        netlink.act((LinkRequest(options, index=link.index), links.RTM_NEWLINK, 0))
     except NetlinkError as error:
         raise refused(f"change macvlan {link.name}", error) from error
 
@@ -96,31 +85,11 @@ def is_mac_in_use(error: Exception) -> bool:
 
 def get(netlink: Netlink, name: str) -> Macvlan | None:
     """Return what the macvlan `name` has; None when no link of that name is one."""
-    message = LinkRequest(text(IFNAME, name))
-    try:
-        answer: _Answer = netlink.get(message, RTM_GETLINK, _Answer)
-    except NetlinkError as error:
-        if error.errno == errno.ENODEV:
-            return None
-        raise refused(f"find link {name}", error) from error
-    return answer.macvlan
-
-
-class _Answer:
-    """A message about a link, to be decoded into `macvlan`."""
-
-    macvlan: Macvlan | None = None
-
-    def __init__(self, message: bytes) -> None:
-        self._message = message
-
-    def decode(self) -> None:
-        """Read the macvlan, if the link is one."""
-        described = Attributes(self._message, BODY).nested(LINKINFO)
-        if described.text(INFO_KIND) == "macvlan":
-            options = described.nested(INFO_DATA)
-            mode = _MODES.get(options.number(_MODE), "")
-            self.macvlan = Macvlan(mode, options.number(_BC_QUEUE_LEN))
+    found = upper_links.options(netlink, name, "macvlan")
+    if found is None:
+        return None
+    mode = _MODES.get(found.number(_MODE), "")
+    return Macvlan(mode, found.number(_BC_QUEUE_LEN))
 
 
 def _options(mode: str, bc_queue_len: int) -> bytes:

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from cni_common import leased, naming
+from cni_common import leased, masters, naming
 from cni_common.attachment import engine
 from cni_common.attachment.scheme import Plan, Scheme
-from cni_common.kernel import default_route, links
-from cni_common.kernel.netlink import Netlink
 from cni_common.parts.addresses import Addresses
 from cni_common.parts.announced import Announced
 from cni_common.parts.macvlan import Macvlan
-from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from plugins.macvlan.conf import MacvlanConf, Mode, wanted_mac
 
@@ -19,7 +16,6 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.scheme import Told
-    from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
@@ -40,26 +36,14 @@ class Facts:
 def facts(node: Node, request: Request, conf: MacvlanConf) -> Facts:
     """Return the master, and a MAC; raises Code.INVALID_CONFIG or Code.INTERNAL."""
     asked = wanted_mac(request, conf)
-    if conf.link_in_container:
-        lower = node.see_end(_master(node.container, conf))
-    else:
-        lower = node.see(_master(node.host, conf))
-    conf.validate_on(lower)
+    lower = masters.find(node, conf)
     mac = asked or naming.random_mac()
     return Facts(master=lower.name, mac=mac, asked=bool(asked))
 
 
 def told(known: Told) -> Facts:
-    """Return the facts as prevResult tells them, with the master that ADD found.
-
-    The default route may go by another link by now.
-    """
-    conf, node, recorded = known.conf, known.node, known.part("macvlan")
-    master = conf.master or (recorded.master if recorded else "")
-    if not master:
-        where = node.container if conf.link_in_container else node.host
-        master = _master(where, conf).name
-    return Facts(master=master, mac=known.end.mac.lower())
+    """Return the facts as prevResult tells them, with the master that ADD found."""
+    return Facts(master=masters.told(known, "macvlan"), mac=known.end.mac.lower())
 
 
 def plan(
@@ -86,39 +70,6 @@ def plan(
     return Plan((macvlan, addresses, Announced(inside=inside)), ends=(inside,))
 
 
-def ready(request: Request, conf: MacvlanConf) -> None:
-    """Raise Code.NOT_AVAILABLE or Code.INTERNAL unless there is a master on which a
-    macvlan can be made.
-    """
-    del request
-    if conf.link_in_container:
-        return
-    with Netlink() as host:
-        lower = _master(host, conf)
-    try:
-        conf.validate_on(lower)
-    except CNIError as error:
-        raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
-
-
-def _master(netlink: Netlink, conf: MacvlanConf) -> Link:
-    """Return the master that `conf` names, else the link of the default route.
-
-    Raises Code.INTERNAL when there is none.
-    """
-    if conf.master:
-        found = links.get(netlink, conf.master)
-        if found is None:
-            msg = f"find master {conf.master}: no such device"
-            raise CNIError(Code.INTERNAL, msg)
-        return found
-    found = default_route.link(netlink)
-    if found is None:
-        msg = "find master: no default route interface found"
-        raise CNIError(Code.INTERNAL, msg, "name a link in `master`")
-    return found
-
-
 PLUGIN = engine.plugin(
     Scheme(
         "macvlan",
@@ -126,7 +77,7 @@ PLUGIN = engine.plugin(
         told=told,
         settled=leased.settled,
         plan=plan,
-        ready=ready,
+        ready=masters.ready,
         kinds=("macvlan",),
         link_first=True,
     ),

@@ -23,6 +23,7 @@ from plugins import REGISTER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _pytest.mark.structures import ParameterSet
     from choosing import Errors
     from lab import Cni, Host
 
@@ -32,7 +33,13 @@ def test_every_plugin_has_a_case() -> None:
     assert {case.plugin for case in CASES} == set(REGISTER)
 
 
-@pytest.fixture(params=CASES, ids=str)
+def marked(case: Case) -> ParameterSet:
+    """Return the case with what it needs: a walk elsewhere takes long."""
+    needed = (pytest.mark.needs_kernel(case.kernel), pytest.mark.thorough)
+    return pytest.param(case, id=str(case), marks=needed if case.kernel else ())
+
+
+@pytest.fixture(params=[marked(case) for case in CASES])
 def walk(request: pytest.FixtureRequest, host: Host, cni: Cni) -> Iterator[Walk]:
     """A case on a host of its own; at the end all that was found is told."""
     case: Case = request.param

@@ -23,6 +23,7 @@ from plugins import REGISTER
 from plugins.bandwidth import plugin as bandwidth
 from plugins.bridge import plugin as bridge
 from plugins.dnsname import location
+from plugins.dummy import plugin as dummy
 from plugins.firewall import plugin as firewall
 from plugins.firewall.conf import Policy
 from plugins.host_device import plugin as host_device
@@ -60,6 +61,7 @@ FACTS: dict[str, Callable[[Any], object]] = {
         links=("br0",),
         servers=(ip_address("10.1.2.1"),),
     ),
+    "dummy": lambda conf: dummy.Facts(mac=conf.wanted_mac or MAC),
     "firewall": lambda conf: firewall.Facts(
         addresses=(ip_address("10.1.0.2"), ip_address("fd01::2")),
         links=() if conf.ingress_policy is Policy.OPEN else ("br0",),
