@@ -362,7 +362,7 @@ in_one_piece() {
 test_on_kernel() {
     local series=$1 brief=$2 chosen=()
     shift 2
-    (($#)) || set -- tests/netns tests/examples
+    (($#)) || set -- tests/netns tests/examples ${brief:+tests/differential}
     if [[ $brief ]]; then
         local marked='(needs_kernel and not thorough) or every_kernel'
         # Collecting them all takes a minute there, and two seconds here.

@@ -24,6 +24,16 @@ def settled(conf: NetConf, given: Result) -> Result:
     )
 
 
+def settled_or_previous(conf: NetConf, given: Result) -> Result:
+    """Return the result as `settled` does; without an IPAM plugin that of prevResult.
+
+    Raises Code.INVALID_CONFIG when that is malformed.
+    """
+    if not conf.ipam.type and conf.prev_result is not None:
+        given = Result.read(conf.prev_result, conf.cni_version)
+    return settled(conf, given)
+
+
 def require_shape(request: Request, conf: NetConf) -> None:
     """Raise Code.INVALID_CONFIG for a version whose result cannot lack an address."""
     if not conf.ipam.type and not at_least(request.cni_version, "0.3.0"):

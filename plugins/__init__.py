@@ -52,6 +52,7 @@ REGISTER: dict[str, Entry] = {
     "ptp": {},
     "static": {"detach": True, "records": False},
     "tuning": {"kinds": ("link_settings",)},
+    "vlan": {},
 }
 
 

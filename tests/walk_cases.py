@@ -22,6 +22,7 @@ from netns.host_device import helpers as host_device
 from netns.macvlan import helpers as macvlan
 from netns.ptp import helpers as ptp
 from netns.tuning import helpers as tuning
+from netns.vlan import helpers as vlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,6 +273,7 @@ CASES = (
         dummy.conf(mac="02:00:00:00:00:01", mtu=1400, ipam=_THREE),
         kernel="dummy",
     ),
+    Case(vlan.conf(mtu=1400), prepare=vlan.outside, kernel="802.1q"),
     Case(host_device.conf(), prepare=host_device.wired),
     Case(
         {"cniVersion": "1.1.0", "name": "lo", "type": "loopback"},

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""macvlan and host-device beside the reference's: result, container, switching."""
+"""Links of the container's own beside the reference's: result, container, switching."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.differential import state
 from tests.differential.cases import CONTAINER, DEFAULT, Case, ipam
@@ -55,16 +56,35 @@ DEVICES = [
 ]
 
 
+def elsewhere(feature: str, case: Case, *, brief: bool = False) -> ParameterSet:
+    """Return a case of what not every kernel has."""
+    marks = [pytest.mark.needs_kernel(feature)]
+    marks += [] if brief else [pytest.mark.thorough]
+    return pytest.param(case, marks=marks, id=case.name)
+
+
+VLAN = {"type": "vlan", "master": "eth0", "vlanId": 100, "ipam": LEASE}
+VLANS = [
+    elsewhere(
+        "802.1q", Case("vlan 0.4.0, mtu", [VLAN | {"mtu": 1400}], version="0.4.0")
+    ),
+    elsewhere("802.1q", Case("vlan 0", [VLAN | {"vlanId": 0}])),
+    elsewhere("802.1q", Case("vlan", [VLAN]), brief=True),
+]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def reference_has_them() -> None:
-    """The reference is installed with both plugins."""
-    for name in ("macvlan", "host-device"):
+    """The reference is installed with all of the plugins."""
+    for name in ("macvlan", "host-device", "vlan"):
         if not (REFERENCE / name).is_file():
             unmet(f"{REFERENCE} has no {name}: containernetworking-plugins")
 
 
 @pytest.fixture(
-    scope="module", params=[*MACVLANS, *DEVICES], ids=lambda case: case.name
+    scope="module",
+    params=[*MACVLANS, *DEVICES, *VLANS],
+    ids=lambda case: case.name,
 )
 def attached(request: pytest.FixtureRequest) -> Iterator[Attached]:
     """Both machines after the ADD of each case in turn."""
@@ -107,7 +127,8 @@ def test_leases_are_the_same(attached: Attached) -> None:
 
 def test_traffic_is_the_same(attached: Attached) -> None:
     """The neighbour beyond the uplink is reached by both."""
-    if not attached.case.plugins[0]["ipam"]:
+    plugin = attached.case.plugins[0]
+    if plugin["type"] == "vlan" or not plugin["ipam"]:
         return
     for side in (attached.reference, attached.ours):
         web.serve_source(side.sandbox, "client")
@@ -118,7 +139,11 @@ def test_traffic_is_the_same(attached: Attached) -> None:
     assert ours == reference == "10.99.0.100"
 
 
-@pytest.mark.parametrize("case", [MACVLANS[1], DEVICES[1]], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [MACVLANS[1], DEVICES[1], VLANS[-1]],
+    ids=lambda case: case.name,
+)
 @pytest.mark.parametrize("first", ["reference", "ours"])
 def test_one_detaches_what_the_other_attached(case: Case, first: str) -> None:
     """DEL of either removes link and lease of the other's ADD, or brings eth0 back."""

@@ -17,12 +17,14 @@ LENT = "81-host-device.conflist"
 LEASED = "88-dhcp.conflist"
 # What not every kernel has.
 NEEDS = {VLAN: "vlan_filtering", "89-dummy.conflist": "dummy"}
+# A VLAN for one container; tests/netns/vlan has it.
+TAGGED = "90-vlan.conflist"
 ATTACHED = [
     pytest.param(name, marks=pytest.mark.needs_kernel(NEEDS[name]))
     if name in NEEDS
     else name
     for name in FILES
-    if name not in {LENT, LEASED}
+    if name not in {LENT, LEASED, TAGGED}
 ]
 
 

@@ -30,6 +30,7 @@ from plugins.host_device import plugin as host_device
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
 from plugins.tuning import plugin as tuning
+from plugins.vlan import plugin as vlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ FACTS: dict[str, Callable[[Any], object]] = {
     "ptp": lambda conf: ptp.Facts(
         host="veth1", host_mac=HOST_MAC, mac=MAC, mtu=conf.mtu
     ),
+    "vlan": lambda conf: vlan.Facts(master=conf.master),
     "tuning": lambda _: tuning.Facts(
         index=2,
         link={"mac": MAC, "mtu": 1500, "txQLen": 1000, "promisc": False},

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vlan: a VLAN of a link of the host."""

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of the vlan plugin."""
+
+from __future__ import annotations
+
+from cni_common.link_conf import MasterConf
+from cni_common.spec.errors import invalid_key
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+VLAN_MAX = 4094
+
+
+class VlanConf(MasterConf):
+    """The vlan plugin's configuration; see docs/plugins/vlan.md."""
+
+    vlan_id: int = 0
+
+    def validate_for(self, request: Request) -> None:
+        """Raise Code.INVALID_CONFIG unless the keys make sense."""
+        if not 0 <= self.vlan_id <= VLAN_MAX:
+            cause = f"{self.vlan_id} is not between 0 and {VLAN_MAX}"
+            raise invalid_key("vlanId", cause)
+        super().validate_for(request)
