@@ -46,6 +46,7 @@ REGISTER: dict[str, Entry] = {
     "firewall": {"kinds": ("allowed",), "since": "0.4.0"},
     "host-device": {},
     "host-local": {"detach": True, "records": False},
+    "ipvlan": {},
     "loopback": {"records": False},
     "macvlan": {},
     "portmap": {"kinds": ("published_ports",)},

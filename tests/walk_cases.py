@@ -19,6 +19,7 @@ from netns.dnsname import helpers as dnsname
 from netns.dummy import helpers as dummy
 from netns.firewall import helpers as firewall
 from netns.host_device import helpers as host_device
+from netns.ipvlan import helpers as ipvlan
 from netns.macvlan import helpers as macvlan
 from netns.ptp import helpers as ptp
 from netns.tuning import helpers as tuning
@@ -273,6 +274,7 @@ CASES = (
         dummy.conf(mac="02:00:00:00:00:01", mtu=1400, ipam=_THREE),
         kernel="dummy",
     ),
+    Case(ipvlan.conf(mtu=1400), prepare=lambda host: host.outside(), kernel="ipvlan"),
     Case(vlan.conf(mtu=1400), prepare=vlan.outside, kernel="802.1q"),
     Case(host_device.conf(), prepare=host_device.wired),
     Case(

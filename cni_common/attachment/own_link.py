@@ -45,7 +45,11 @@ class OwnLink(Part):
     def __str__(self) -> str:
         """Return the sentence."""
         listed = "".join(f", {each}" for each in self.traits())
-        return f"{self.inside} in the container is a {self.link_kind}{listed}"
+        return f"{self.inside} in the container is {self._one()}{listed}"
+
+    def _one(self) -> str:
+        """Return one link of the kind in words."""
+        return f"{'an' if self.link_kind[0] in 'aeiou' else 'a'} {self.link_kind}"
 
     def traits(self) -> Iterator[str]:
         """Yield what the sentence says of it."""
@@ -140,7 +144,7 @@ class UpperLink(OwnLink):
         """Return the sentence."""
         where = "the container's " if self.master_inside else ""
         listed = "".join(f", {each}" for each in self.traits())
-        link = f"{self.inside} in the container is a {self.link_kind}"
+        link = f"{self.inside} in the container is {self._one()}"
         return f"{link} on {where}{self.master}{listed}"
 
     def on(self, node: Node) -> Link:

@@ -71,19 +71,26 @@ VLANS = [
     elsewhere("802.1q", Case("vlan 0", [VLAN | {"vlanId": 0}])),
     elsewhere("802.1q", Case("vlan", [VLAN]), brief=True),
 ]
+IPVLAN = {"type": "ipvlan", "master": "eth0", "ipam": LEASE}
+IPVLANS = [
+    elsewhere("ipvlan", Case("ipvlan 0.4.0", [IPVLAN], version="0.4.0")),
+    elsewhere("ipvlan", Case("ipvlan l3, mtu", [IPVLAN | {"mode": "l3", "mtu": 1400}])),
+    elsewhere("ipvlan", Case("ipvlan l3s", [IPVLAN | {"mode": "l3s"}])),
+    elsewhere("ipvlan", Case("ipvlan", [IPVLAN]), brief=True),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def reference_has_them() -> None:
     """The reference is installed with all of the plugins."""
-    for name in ("macvlan", "host-device", "vlan"):
+    for name in ("macvlan", "host-device", "vlan", "ipvlan"):
         if not (REFERENCE / name).is_file():
             unmet(f"{REFERENCE} has no {name}: containernetworking-plugins")
 
 
 @pytest.fixture(
     scope="module",
-    params=[*MACVLANS, *DEVICES, *VLANS],
+    params=[*MACVLANS, *DEVICES, *VLANS, *IPVLANS],
     ids=lambda case: case.name,
 )
 def attached(request: pytest.FixtureRequest) -> Iterator[Attached]:
@@ -128,7 +135,11 @@ def test_leases_are_the_same(attached: Attached) -> None:
 def test_traffic_is_the_same(attached: Attached) -> None:
     """The neighbour beyond the uplink is reached by both."""
     plugin = attached.case.plugins[0]
-    if plugin["type"] == "vlan" or not plugin["ipam"]:
+    if (
+        plugin["type"] == "vlan"
+        or not plugin["ipam"]
+        or plugin.get("mode", "l2")[:2] == "l3"
+    ):
         return
     for side in (attached.reference, attached.ours):
         web.serve_source(side.sandbox, "client")
@@ -141,7 +152,7 @@ def test_traffic_is_the_same(attached: Attached) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [MACVLANS[1], DEVICES[1], VLANS[-1]],
+    [MACVLANS[1], DEVICES[1], VLANS[-1], IPVLANS[-1]],
     ids=lambda case: case.name,
 )
 @pytest.mark.parametrize("first", ["reference", "ours"])

@@ -16,7 +16,11 @@ LENT = "81-host-device.conflist"
 # A server of addresses, and their keeper, are in test_dhcp_example.py.
 LEASED = "88-dhcp.conflist"
 # What not every kernel has.
-NEEDS = {VLAN: "vlan_filtering", "89-dummy.conflist": "dummy"}
+NEEDS = {
+    VLAN: "vlan_filtering",
+    "89-dummy.conflist": "dummy",
+    "91-ipvlan.conflist": "ipvlan",
+}
 # A VLAN for one container; tests/netns/vlan has it.
 TAGGED = "90-vlan.conflist"
 ATTACHED = [

@@ -27,6 +27,7 @@ from plugins.dummy import plugin as dummy
 from plugins.firewall import plugin as firewall
 from plugins.firewall.conf import Policy
 from plugins.host_device import plugin as host_device
+from plugins.ipvlan import plugin as ipvlan
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
 from plugins.tuning import plugin as tuning
@@ -71,6 +72,7 @@ FACTS: dict[str, Callable[[Any], object]] = {
     "host-device": lambda conf: host_device.Facts(
         device=saved_device.read({"name": conf.device or "ens5"})
     ),
+    "ipvlan": lambda conf: ipvlan.Facts(master=conf.master),
     "macvlan": lambda conf: macvlan.Facts(
         master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)
     ),
