@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import socket
 import time
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM, socket
 
 from cni_common.spec.errors import CNIError, Code, cause_of, is_absence
 from plugins.dhcp import gob, wire
@@ -103,7 +103,7 @@ class _Line:
         self._path = path
         self._deadline = deadline
         self._in = gob.Reader()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
         try:
             self._connect()
             self.send(wire.HELLO)

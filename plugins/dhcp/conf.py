@@ -10,7 +10,7 @@ from cni_common.spec.errors import CNIError, Code, invalid_key
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import Ipam, NetConf
 from cni_common.spec.typed import Annotated
-from plugins.dhcp import options
+from plugins.dhcp import codes
 from plugins.dhcp.terms import Terms
 from plugins.dhcp.wire import SOCKET
 
@@ -26,7 +26,7 @@ def _absolute(path: str) -> str:
 
 def _option(word: str) -> str:
     if word:
-        options.code_of(word)
+        codes.code_of(word)
     return word
 
 
@@ -97,11 +97,11 @@ class DhcpConf(NetConf):
         known = cniargs.parse(args, strict=False)
         provided = {}
         for number, each in enumerate(self.ipam.provide):
-            code = options.code_of(each.option)
+            code = codes.code_of(each.option)
             text = known.get(each.from_arg, "") if each.from_arg else ""
             if not (text or each.value):
                 continue
-            held = options.given(code, text or each.value)
+            held = codes.given(code, text or each.value)
             if len(held) > _TEXT_MAX:
                 cause = f"{each.option} has {len(held)} bytes, more than {_TEXT_MAX}"
                 if text:
@@ -109,9 +109,9 @@ class DhcpConf(NetConf):
                     raise CNIError(Code.INVALID_ENVIRONMENT, msg)
                 raise invalid_key(f"ipam.provide.{number}", cause)
             provided[code] = held
-        asked = [options.code_of(r.option) for r in self.ipam.request if r.option]
+        asked = [codes.code_of(r.option) for r in self.ipam.request if r.option]
         skips = any(each.skip_default for each in self.ipam.request)
-        requested = dict.fromkeys((*(() if skips else options.DEFAULT), *asked))
+        requested = dict.fromkeys((*(() if skips else codes.DEFAULT), *asked))
         return Terms(
             requested=tuple(requested),
             provided=provided,

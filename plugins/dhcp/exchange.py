@@ -8,7 +8,7 @@ import random
 
 from cni_common.kernel import packets
 from cni_common.spec.errors import CNIError, Code, refused
-from plugins.dhcp import datagram, lease, message, offers
+from plugins.dhcp import codes, datagram, lease, message, offers
 from plugins.dhcp.datagram import EVERYBODY, NOWHERE
 from plugins.dhcp.message import Kind, Question
 from plugins.dhcp.offers import Said
@@ -27,6 +27,7 @@ _SIZE_MAX = 1472  # bytes of a message that an Ethernet carries in one piece
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds between two questions
 _BETTER_WAIT = 1.0  # seconds that a doubtful answer waits for a better one
 _TROUBLES_MAX = 4
+_LATE_MAX = 64  # answers that are looked at when time is over
 _TIMES = 4  # that a server is asked for what it has offered
 
 
@@ -100,7 +101,7 @@ class Exchange:
         grant = self._grant()
         given = {
             message.SERVER_ID: grant.server.packed,
-            message.CLIENT_ID: self._client_id(),
+            codes.CLIENT_ID: self._client_id(),
         }
         number = random.getrandbits(32)
         mine = grant.address.ip
@@ -178,7 +179,9 @@ class Exchange:
                 return None
             self._send(question, alone=alone)
             until = min(deadline, self._loop.time() + wait)
-            while (heard := await self._heard(until)) is not None:
+            late = 0
+            while late < _LATE_MAX and (heard := await self._heard(until)) is not None:
+                late += self._loop.time() > until
                 content, mac = heard
                 try:
                     answer = question.answered(datagram.unpacked(content))
@@ -189,13 +192,14 @@ class Exchange:
         return None
 
     async def _heard(self, until: float) -> tuple[bytes, bytes] | None:
-        while self._loop.time() < until:
+        """Return what comes in, or has while this process had other things to do."""
+        while True:
             await asyncio.sleep(0)  # others have their turn, however much comes in
             try:
                 found = self._wire.received()
             except OSError as error:
                 raise refused(f"receive on {self._wire.name}", error) from error
-            if found is not None:
+            if found is not None or self._loop.time() >= until:
                 return found
             ready = self._loop.create_future()
             self._loop.add_reader(self._wire.socket, _set, ready)
@@ -203,10 +207,9 @@ class Exchange:
                 async with asyncio.timeout_at(until):
                     await ready
             except TimeoutError:
-                return None
+                pass
             finally:
                 self._loop.remove_reader(self._wire.socket)
-        return None
 
     def _send(self, question: Question, *, alone: bool = False) -> None:
         """Send to the server `alone`, at the MAC that was heard of it, or to all."""
@@ -225,7 +228,7 @@ class Exchange:
     ) -> Question:
         terms = self._lease.terms
         options = {
-            message.CLIENT_ID: self._client_id(),
+            codes.CLIENT_ID: self._client_id(),
             message.SIZE_MAX: _SIZE_MAX.to_bytes(2, "big"),
             **terms.provided,
             **given,
@@ -244,7 +247,7 @@ class Exchange:
 
     def _client_id(self) -> bytes:
         provided = self._lease.terms.provided
-        return provided.get(message.CLIENT_ID, self._lease.client_id)
+        return provided.get(codes.CLIENT_ID, self._lease.client_id)
 
     def _grant(self) -> Grant:
         assert self._lease.grant is not None

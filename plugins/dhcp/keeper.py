@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 512
-_AT_ONCE = 8  # leases that are renewed at the same time
+_PACE = 0.01  # seconds between two leases that are asked for anew
 _SWEEP = 5.0  # seconds between two looks at the namespaces
 _ORPHAN = 60.0  # seconds that an ADD has to come back after a keeper died
 
@@ -68,7 +68,6 @@ class Keeper:
         self._tell = tell
         self._kept: dict[Attachment, Keeping] = {}
         self._turns: dict[Attachment, tuple[asyncio.Lock, int]] = {}
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] | None = None
 
@@ -115,11 +114,12 @@ class Keeper:
             self._fail(failure)
 
     def _keeping(self, owner: Attachment, held: Lease) -> Keeping:
-        return Keeping(owner, held, self._tell, self._at_once, self._fail)
+        return Keeping(owner, held, self._tell, self._fail)
 
     def _resume(self) -> None:
         """Go on with what a former keeper has left."""
-        for owner, held in lease.of_keeper(self._path):
+        found = lease.of_keeper(self._path)
+        for number, (owner, held) in enumerate(found):
             keeping = self._kept[owner] = self._keeping(owner, held)
             match held.state:
                 case State.ENDING:
@@ -127,7 +127,7 @@ class Keeper:
                 case State.ASKING:
                     self._begin(self._forget_orphan(owner))
                 case _:
-                    keeping.keep(anew=held.state == State.HELD)
+                    keeping.resume(number * _PACE)
 
     async def _forget(self, owner: Attachment) -> None:
         async with self._turn(owner):

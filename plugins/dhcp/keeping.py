@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from cni_common.kernel import netns, packets
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
-from plugins.dhcp import datagram, lease, message
+from plugins.dhcp import codes, datagram, lease, message
 from plugins.dhcp.datagram import NOWHERE
 from plugins.dhcp.exchange import Exchange, RefusedError
 from plugins.dhcp.lease import FOREVER, Lease, State
@@ -18,7 +18,8 @@ from plugins.dhcp.message import Kind, Question
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from typing import Any
 
     from cni_common.naming import Attachment
     from plugins.dhcp.lease import Grant
@@ -33,8 +34,7 @@ _RETRY_FIRST, _RETRY_LAST = 5.0, 300.0  # seconds between attempts to get it bac
 class Keeping:
     """The lease of `owner`, written down as it is at any time.
 
-    `tell` is for the administrator, `turn` lets so many speak to servers at once, and
-    `failed` is called with what nobody foresaw.
+    `tell` is for the administrator; `failed` is called with what nobody foresaw.
     """
 
     def __init__(
@@ -42,13 +42,11 @@ class Keeping:
         owner: Attachment,
         held: Lease,
         tell: Callable[[str], None],
-        turn: asyncio.Semaphore,
         failed: Callable[[BaseException], None],
     ) -> None:
         self.owner = owner
         self.lease = held
         self._tell = tell
-        self._turn = turn
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
 
@@ -83,9 +81,16 @@ class Keeping:
     def _hold(self, grant: Grant) -> None:
         self.note(state=State.HELD, grant=grant, cause="")
 
-    def keep(self, *, anew: bool = False) -> None:
-        """Renew the lease from now on; ask first if it is still so, if `anew`."""
-        self._task = asyncio.create_task(self._keep(anew=anew))
+    def keep(self) -> None:
+        """Renew the lease from now on."""
+        self._begin(self._keep())
+
+    def resume(self, delay: float) -> None:
+        """Go on with what a former keeper held, after so many seconds."""
+        self._begin(self._resume(delay))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.create_task(work)
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -120,8 +125,8 @@ class Keeping:
             return
         given = {
             message.SERVER_ID: grant.server.packed,
-            message.CLIENT_ID: self.lease.terms.provided.get(
-                message.CLIENT_ID, self.lease.client_id
+            codes.CLIENT_ID: self.lease.terms.provided.get(
+                codes.CLIENT_ID, self.lease.client_id
             ),
         }
         mac = bytes.fromhex(self.lease.mac.replace(":", ""))
@@ -152,12 +157,18 @@ class Keeping:
             # The kernel waits for all processors (synchronize_net): 10 ms and more.
             asyncio.get_running_loop().run_in_executor(None, wire.close)
 
-    async def _keep(self, *, anew: bool) -> None:
+    async def _resume(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        if self.lease.state == State.HELD:
+            try:
+                await self._attempt(_reclaimed)
+            except CNIError as error:  # of the record, as below
+                self._tell(f"keep lease of {self.owner}: {error}")
+        await self._keep()
+
+    async def _keep(self) -> None:
         while True:
             try:
-                if anew:
-                    await self._attempt(_reclaimed)
-                    anew = False
                 while self.lease.grant is not None:
                     await self._next(self.lease.grant)
             except CNIError as error:  # of the record: a full disk, perhaps
@@ -195,7 +206,7 @@ class Keeping:
     ) -> bool:
         """Tell whether a server has confirmed the lease; it is lost if one refuses."""
         try:
-            async with self._turn, self._speaking() as said:
+            async with self._speaking() as said:
                 grant = await asked(said)
                 if grant is not None:
                     self._hold(grant)
@@ -217,7 +228,7 @@ class Keeping:
         wanted, wait = self.lease.grant.address.ip, _RETRY_FIRST
         while True:
             try:
-                async with self._turn, self._speaking() as said:
+                async with self._speaking() as said:
                     grant = await said.regain(_ANSWER_WAIT, wanted)
                     self._hold(grant)
             except CNIError as error:

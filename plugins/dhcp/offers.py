@@ -6,7 +6,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from cni_common.spec.values import dataclass
-from plugins.dhcp import message, options
+from plugins.dhcp import codes, message, options
 from plugins.dhcp.datagram import NOWHERE
 from plugins.dhcp.lease import Grant
 from plugins.dhcp.message import Kind
@@ -31,8 +31,8 @@ def grant(said: Said) -> Grant:
     """Return what is given by an answer without a flaw."""
     answer = said.answer
     lasts = _seconds(answer)
-    first = answer.seconds(message.RENEWAL) or lasts // 2
-    second = answer.seconds(message.REBINDING) or lasts * 7 // 8
+    first = answer.seconds(codes.RENEWAL) or lasts // 2
+    second = answer.seconds(codes.REBINDING) or lasts * 7 // 8
     if not first <= second <= lasts:
         first, second = lasts // 2, lasts * 7 // 8
     return Grant(
@@ -50,7 +50,7 @@ def grant(said: Said) -> Grant:
 def doubt(answer: Answer, wanted: IPv4Address) -> str:
     """Return why another offer would be better, or nothing."""
     network = _interface(answer).network
-    routers = options.addresses(answer.options, options.ROUTERS)
+    routers = options.addresses(answer.options, codes.ROUTERS)
     if routers and routers[0] not in network:
         return f"{answer.yours} with the router {routers[0]} outside of {network}"
     if _seconds(answer) < _SHORT:
@@ -73,7 +73,7 @@ def flaw(answer: Answer) -> str:
 
 
 def _flaw_of_mask(answer: Answer) -> str:
-    mask = answer.options.get(options.MASK, b"")
+    mask = answer.options.get(codes.MASK, b"")
     if len(mask) != len(NOWHERE.packed):
         return "without a subnet mask"
     behind = ~int.from_bytes(mask, "big") & 0xFFFFFFFF
@@ -87,7 +87,7 @@ def _flaw_of_mask(answer: Answer) -> str:
 
 
 def _interface(answer: Answer) -> IPv4Interface:
-    mask = IPv4Address(answer.options[options.MASK])
+    mask = IPv4Address(answer.options[codes.MASK])
     length = IPv4Network(f"0.0.0.0/{mask}").prefixlen
     return IPv4Interface((answer.yours, length))
 

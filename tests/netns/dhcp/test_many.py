@@ -54,8 +54,12 @@ class Killer:
 
 
 def requests(lan: Lan) -> Counter[str]:
-    """Return how often each address was asked for, as the server has logged it."""
-    return Counter(re.findall(r"DHCPREQUEST\(eth0\) (\S+)", lan.log()))
+    """Return how often each address was asked for, as the server has logged it.
+
+    A question that is repeated, since its answer is late, has the same number.
+    """
+    asked = re.findall(r"(\d+) DHCPREQUEST\(eth0\) (\S+)", lan.log())
+    return Counter(address for _, address in set(asked))
 
 
 def held(results: dict[str, Any]) -> set[str]:

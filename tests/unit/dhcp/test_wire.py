@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cni_common.spec.result import Result
-from plugins.dhcp import datagram, gob, options, rpc, wire
-from plugins.dhcp.message import CLIENT_ID, Kind, Question
+from plugins.dhcp import codes, datagram, gob, options, rpc, wire
+from plugins.dhcp.message import Kind, Question
 
-ASKED = Question(Kind.DISCOVER, 0x01020304, bytes(6), {CLIENT_ID: b"\0web"})
+ASKED = Question(Kind.DISCOVER, 0x01020304, bytes(6), {codes.CLIENT_ID: b"\0web"})
 # The heads of two calls as Go 1.19 encodes them, behind the type of the first.
 OF_GO = bytes.fromhex(
     "2fff81030101075265717565737401ff8200010201"
@@ -122,7 +122,7 @@ def test_datagram_is_read_as_it_was_sent() -> None:
     assert datagram.unpacked(turned + b"padding") == b"hello"
 
 
-@given(st.dictionaries(st.sampled_from(options.DEFAULT), st.binary(max_size=80)))
+@given(st.dictionaries(st.sampled_from(codes.DEFAULT), st.binary(max_size=80)))
 def test_no_options_are_worse_than_wrong(given_: dict[int, bytes]) -> None:
     """A result can be made of any, and be told in any version."""
     address = options.IPv4Interface("10.0.0.5/24")
