@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress, IPInterface
     from cni_common.spec.result import IP, Result, Route
 
+_SHARED = {routes.MAIN_TABLE, routes.LOCAL_TABLE}
+
 
 def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     side: Node,
@@ -166,7 +168,10 @@ def check_addresses(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
 
 
 def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) -> None:
-    """Raise Code.INTERNAL unless `link` has `route` as `add_routes` adds it."""
+    """Raise Code.INTERNAL unless `link` has `route` as `add_routes` adds it.
+
+    Where no table was asked for, a later plugin may have moved it to one (sbr, vrf).
+    """
     table = routes.MAIN_TABLE if route.table is None else route.table
     hop = next_hop(route, ips)
     version = route.dst.version
@@ -179,6 +184,10 @@ def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) ->
             and (not route.advmss or present.advmss == route.advmss)
         ):
             return
+    if route.table is None:
+        for present in routes.of_link(inside, link, None, (version,)):
+            if present.dst == route.dst.network and present.table not in _SHARED:
+                return
     via = f" via {hop}" if hop else ""
     msg = f"check interface {link.name}: it lacks the route {route.dst}{via}"
     raise CNIError(Code.INTERNAL, msg)

@@ -51,6 +51,7 @@ REGISTER: dict[str, Entry] = {
     "macvlan": {},
     "portmap": {"kinds": ("published_ports",)},
     "ptp": {},
+    "sbr": {"kinds": ("source_routed",)},
     "static": {"detach": True, "records": False},
     "tuning": {"kinds": ("link_settings",)},
     "vlan": {},

@@ -22,6 +22,7 @@ from netns.host_device import helpers as host_device
 from netns.ipvlan import helpers as ipvlan
 from netns.macvlan import helpers as macvlan
 from netns.ptp import helpers as ptp
+from netns.sbr import helpers as sbr
 from netns.tuning import helpers as tuning
 from netns.vlan import helpers as vlan
 
@@ -141,6 +142,10 @@ def _chain(plugin: str, number: int = 1) -> tuple[Document, ...]:
 def _limited(**keys: Any) -> Document:
     conf = chains.conf("bandwidth", 1)
     return {"cniVersion": "1.1.0", "name": conf["name"], "type": "bandwidth", **keys}
+
+
+def _sbr(**keys: Any) -> Document:
+    return {**sbr.NAME, **keys}
 
 
 def _tuned(**keys: Any) -> Document:
@@ -282,6 +287,8 @@ CASES = (
         ifname="lo",
         prepare=_used_loopback,
     ),
+    Case(_sbr(addSourceHints=True), before=_BEHIND),
+    Case(_sbr(), "other-values", before=_BEHIND, earlier=_sbr(table=300)),
     Case(_alone("host-local", bridge.DUAL), repeatable=False),
     Case(
         _alone("host-local", bridge.DUAL),

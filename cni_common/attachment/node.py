@@ -62,6 +62,7 @@ class Node:
         self.known: dict[str, Link] = beside.known if beside else {}
         self.answers: dict[object, Any] = beside.answers if beside else {}
         self._ends: dict[str, Link] = {}
+        self._locks: set[str] = set()
         self._host: Netlink | None = None
         self._container: Netlink | None = None
         self._namespace: Namespace | None = None
@@ -210,6 +211,17 @@ class Node:
         self.answers.clear()
         self.known.clear()
         self._ends.clear()
+
+    def lock(self, name: str) -> None:
+        """Hold the lock `name` until the end of the block, however often it is asked.
+
+        Raises Code.IO_FAILURE.
+        """
+        if name not in self._locks:
+            from cni_common import state  # noqa: PLC0415 - see above
+
+            self.hold(state.lock(name))
+            self._locks.add(name)
 
     def hold(self, opened: AbstractContextManager[T]) -> T:
         """Enter `opened`, which is left at the end of the block."""

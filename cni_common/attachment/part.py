@@ -232,16 +232,16 @@ def _device(value: object) -> Any:
     return saved_device.read(value)
 
 
-def _mapping(value: object) -> Any:
-    from cni_common.published.claims import Mapping  # noqa: PLC0415 - for ports alone
+def _saved_route(value: object) -> Any:
+    from cni_common.kernel.saved_routes import SavedRoute  # noqa: PLC0415 - for tables alone
 
-    return Mapping.of_document(value)
+    return SavedRoute.read(value)
 
 
-def _target(value: object) -> Any:
-    from cni_common.published.claims import Target  # noqa: PLC0415 - for ports alone
+def _claimed(kind: str, value: object) -> Any:
+    from cni_common.published import claims  # noqa: PLC0415 - for ports alone
 
-    return Target.of_document(value)
+    return getattr(claims, kind).of_document(value)
 
 
 _IP = shapes.table(
@@ -274,8 +274,9 @@ _SHAPES: dict[str, Shape] = {
     "tuple[IPNetwork, ...]": shapes.listed(shapes.network),
     "tuple[IP, ...]": shapes.listed(_ip),
     "tuple[Route, ...]": shapes.listed(_route),
-    "tuple[Mapping, ...]": shapes.listed(_mapping),
-    "tuple[Target, ...]": shapes.listed(_target),
+    "tuple[SavedRoute, ...]": shapes.listed(_saved_route),
+    "tuple[Mapping, ...]": shapes.listed(lambda value: _claimed("Mapping", value)),
+    "tuple[Target, ...]": shapes.listed(lambda value: _claimed("Target", value)),
 }
 if TYPE_CHECKING:
     Bits32 = int  # what an attribute of netlink can hold

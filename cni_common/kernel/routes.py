@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.route_answer import IPAddress, IPNetwork, KernelRoute
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-MAIN_TABLE = 254
+MAIN_TABLE, LOCAL_TABLE = 254, 255
 SCOPE_UNIVERSE, SCOPE_LINK = 0, 253
 _PROTOCOL_BOOT, _UNICAST = 3, 1
 _ON_LINK = 4  # RTNH_F_ONLINK
@@ -131,13 +131,17 @@ def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
 def of_link(
     netlink: Netlink,
     link: Link,
-    table: int = MAIN_TABLE,
+    table: int | None = MAIN_TABLE,
     versions: Iterable[int] = (4, 6),
 ) -> list[KernelRoute]:
-    """Return the routes of the IP `versions` through `link` in `table`; for CHECK."""
+    """Return the routes of the IP `versions` through `link` in `table`; for CHECK.
+
+    None is any table.
+    """
     found = []
+    where = number(OIF, link.index) + (number(TABLE, table) if table else b"")
     for family in map(FAMILY.__getitem__, versions):
-        question = RouteRequest(family, number(TABLE, table), number(OIF, link.index))
+        question = RouteRequest(family, where)
         try:
             answers = netlink.dump(question, RTM_GETROUTE, RouteAnswer)
         except NetlinkError as error:

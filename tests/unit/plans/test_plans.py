@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ import pytest
 
 from cni_common import saved_device
 from cni_common.attachment import chained
+from cni_common.kernel.saved_routes import SavedRoute
 from cni_common.names import host_names
 from cni_common.naming import Attachment
 from cni_common.published.claims import Target
 from cni_common.spec.model import parse
 from cni_common.spec.request import Request
-from cni_common.spec.result import Result
+from cni_common.spec.result import IP, Result
 from launcher.loading import load
 from plugins import REGISTER
 from plugins.bandwidth import plugin as bandwidth
@@ -30,6 +31,7 @@ from plugins.host_device import plugin as host_device
 from plugins.ipvlan import plugin as ipvlan
 from plugins.macvlan import plugin as macvlan
 from plugins.ptp import plugin as ptp
+from plugins.sbr import plugin as sbr
 from plugins.tuning import plugin as tuning
 from plugins.vlan import plugin as vlan
 
@@ -84,6 +86,12 @@ FACTS: dict[str, Callable[[Any], object]] = {
         host="veth1", host_mac=HOST_MAC, mac=MAC, mtu=conf.mtu
     ),
     "vlan": lambda conf: vlan.Facts(master=conf.master),
+    "sbr": lambda _: sbr.Facts(
+        index=2,
+        ips=(IP(address=ip_interface("10.1.2.3/24"), gateway=ip_address("10.1.2.1")),),
+        routes=(SavedRoute.of(2, ip_network("10.1.2.0/24")),),
+        tables=(100,),
+    ),
     "tuning": lambda _: tuning.Facts(
         index=2,
         link={"mac": MAC, "mtu": 1500, "txQLen": 1000, "promisc": False},
