@@ -90,3 +90,20 @@ def test_install_of_unchanged_sources_packs_nothing(
     privately(f"{FRESH} {INSTALL}", tmp_path / "bin")
     after = packed.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_keeper_of_leases_is_installed_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Its unit stays up to date from then on, and goes with the rest."""
+    units = tmp_path / "bin.u"
+    privately(f"{FRESH} {INSTALL}", tmp_path / "bin")
+    assert not (units / "cnipy-dhcp.service").exists()
+    again = f'{INSTALL} --dhcp; echo stale >"$0.u/cnipy-dhcp.socket"; {INSTALL}'
+    privately(f"{FRESH} {again}", tmp_path / "bin")
+    service = (units / "cnipy-dhcp.service").read_text()
+    assert f"ExecStart={tmp_path}/bin/cnipy dhcp" in service.splitlines()
+    assert (
+        "ListenStream=/run/cni/dhcp.sock" in (units / "cnipy-dhcp.socket").read_text()
+    )
+    uninstall = f'{TOP}/build.sh uninstall --bin-dir "$0" --unit-dir "$0.u"'
+    privately(f"{FRESH} {uninstall}", tmp_path / "bin")
+    assert list(units.glob("cnipy-dhcp*")) == []
