@@ -91,6 +91,14 @@ class FilterTable(NamedTuple):
         lines = stdout.splitlines() if status == 0 else []
         return [step(line) for line in lines if line.startswith("-A ")]
 
+    def rules(self, chain: str) -> list[tuple[str, ...]]:
+        """Return the rules of a chain as `has` takes them; none without the chain."""
+        import shlex  # noqa: PLC0415 - rare
+
+        status, stdout, _ = self._attempt("-S", chain)
+        lines = stdout.splitlines() if status == 0 else []
+        return [tuple(shlex.split(x)[1:]) for x in lines if x.startswith("-A ")]
+
     def _run(self, *words: str) -> str:
         return iptables_command.run([self.command, _WAIT, *words])
 

@@ -38,6 +38,9 @@ ISOLATION: Rule = (
 )
 
 
+_ISOLATES = "ingressPolicy: "
+
+
 def consulted(admin_chain: str) -> Rule:
     """Return the rule that consults the administrator's chain."""
     return (ADMITTED, *_said("CNI firewall plugin admin overrides"), "-j", admin_chain)
@@ -63,7 +66,7 @@ def isolating(entry: str) -> list[Rule]:
     """Return the rules that an entry "guarded LINK" or "isolated LINK" consists of."""
     kind, _, link = entry.partition(" ")
     # The comment tells them from the reference's, which may have guarded the same link.
-    said = _said(f"ingressPolicy: {kind}")
+    said = _said(f"{_ISOLATES}{kind}")
     if kind == "isolated":
         return [(STAGE_1, "-i", link, "-o", link, *said, "-j", "DROP")]
     return [
@@ -130,6 +133,51 @@ def require(name: str, part: Allowed, attachment: Attachment) -> None:
         if not table.has(rule):
             missing = f"rule {line('-A', rule)} of filter table {name}"
             raise CNIError(Code.INTERNAL, f"check firewall: missing {missing}")
+
+
+def is_in_use(name: str) -> bool:
+    """Tell whether a filter table has our chain; makes none."""
+    from cni_common.kernel import foreign_rules  # noqa: PLC0415 - after a loss alone
+    from cni_common.kernel.iptables import FAMILIES, has_legacy  # noqa: PLC0415 - ditto
+
+    variant, version = name[:-1], int(name[-1])
+    if variant == "nft":
+        if foreign_rules.rules(FAMILIES[version], "filter", ADMITTED) is None:
+            return False
+    elif not has_legacy(version, "filter"):
+        return False
+    table = FilterTable.find(name)
+    return table is not None and table.has_chain(ADMITTED)
+
+
+def owners(name: str) -> set[str]:
+    """Return the comments of the rules that let through in a filter table."""
+    found = FilterTable.open(name).rules(ADMITTED)
+    return {_comment(rule) for rule in found if rule[-1] == "ACCEPT"}
+
+
+def remove_owned(name: str, attachment: Attachment, *, last: bool) -> None:
+    """Remove from a filter table what says that it is the attachment's.
+
+    With the `last` one goes what all share, unless somebody else put rules there.
+    """
+    table, owner = FilterTable.open(name), naming.comment(attachment)
+    found = table.rules(ADMITTED)
+    own = [rule for rule in found if _comment(rule) == owner]
+    shared: list[Rule] = []
+    chains: list[str] = []
+    if last and (own or ISOLATION in found):
+        for chain in (STAGE_1, STAGE_2):
+            own += [r for r in table.rules(chain) if _comment(r).startswith(_ISOLATES)]
+        consulting = [rule for rule in found if rule == consulted(rule[-1])]
+        shared = [ENTRY, *(rule for rule in found if rule == ISOLATION), *consulting]
+        chains = [ADMITTED, STAGE_1, STAGE_2, *(rule[-1] for rule in consulting)]
+    if own or shared:
+        _remove(table, own, shared, chains)
+
+
+def _comment(rule: Rule) -> str:
+    return rule[rule.index("--comment") + 1] if "--comment" in rule else ""
 
 
 def _ensure_chains(table: FilterTable, allowed: Collection[Allowed]) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cni_common import attachments, naming, shapes
-from cni_common.allowed import choice, following, users, zone
+from cni_common.allowed import choice, following, iptables, users, zone
 from cni_common.attachment import deletion, record
 from cni_common.frame.log import remark
 from cni_common.frame.rollback import Gather
@@ -36,6 +36,7 @@ def remove(node: Node) -> None:
             part = _possible(request, result)
             errors.attempt(part.remove, node)
             errors.attempt(_remove_reference, part, result)
+        errors.attempt(remove_owned, attachment)
 
 
 def collect(network: str, valid: frozenset[tuple[str, str]]) -> None:
@@ -58,6 +59,20 @@ def collect(network: str, valid: frozenset[tuple[str, str]]) -> None:
 def _remove_recalled(attachment: Attachment) -> None:
     if record.read_for_removal(users.NAME, attachment) is not None:
         deletion.delete_stale(users.NAME, attachment, ())
+
+
+def remove_owned(attachment: Attachment) -> None:
+    """Remove what iptables says is the attachment's, and with the last one the rest."""
+    used = list(filter(iptables.is_in_use, users.FILTERS))
+    if not used:
+        return
+    own = {naming.comment(attachment)}
+    with Gather() as errors, users.lock():
+        others = attachments.any_of(users.NAME, but=attachment)
+        last = not others and not any(iptables.owners(name) - own for name in used)
+        for name in used:
+            alone = last and users.is_last(name, ())
+            errors.attempt(iptables.remove_owned, name, attachment, last=alone)
 
 
 def _remove_reference(part: Allowed, result: Result) -> None:

@@ -18,6 +18,7 @@ from cni_common.allowed.rules import (
     ZONES,
     elements,
     entries,
+    routed,
 )
 from cni_common.attachment import record, shared
 
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 NAME = "firewall"
 _ROOM = "firewall-holders"
 _SETTLED = "firewall-settled"
-_FILTERS = ("legacy4", "legacy6", "nft4", "nft6")
-_PLACES = frozenset({INET, PORTS, ZONES, *_FILTERS})
+FILTERS = ("legacy4", "legacy6", "nft4", "nft6")
+_PLACES = frozenset({INET, PORTS, ZONES, *FILTERS})
 TABLES = {INET: ROUTED, PORTS: BRIDGED}
 _NAMES = [table.name for table in TABLES.values()]
 
@@ -82,8 +83,29 @@ def places() -> list[str]:
 
 def filters(attachment: Attachment, part: Allowed) -> tuple[str, ...]:
     """Return the filter tables of iptables where the attachment has rules."""
-    known = [place for place in places() if place in _FILTERS]
+    known = [place for place in places() if place in FILTERS]
     return tuple(place for place in known if held(place, part, attachment))
+
+
+def are_lost(attachment: Attachment, part: Allowed) -> bool:
+    """Tell whether not all are known that a whole ADD has added."""
+    own = filters(attachment, part)
+    if own and not {a.version for a in part.addresses} <= {int(n[-1]) for n in own}:
+        return True
+    if own and part.guarded:
+        from cni_common.allowed import iptables  # noqa: PLC0415 - on such hosts
+
+        both = {f"{name[:-1]}{version}" for name in own for version in (4, 6)}
+        if any(map(iptables.is_in_use, both - set(places()))):
+            return True
+    needed = {place: entries(place, part) for place in (PORTS, *own)}
+    needed[INET] = routed(part, filtered=bool(own))
+    user = attachment.digest()
+    return not all(
+        shared.holds(_thing(place, entry), user)
+        for place, every in needed.items()
+        for entry in every
+    )
 
 
 def is_known(attachment: Attachment, part: Allowed) -> bool:

@@ -98,6 +98,10 @@ class Allowed(Part):
                 errors.attempt(zone.await_firewalld)
             passed_over = {ZONES} if errors.raised else set()
             with users.lock():
+                if node.record and users.are_lost(attachment, self):
+                    from cni_common.allowed import recount  # noqa: PLC0415 - rare
+
+                    errors.attempt(recount.recount)
                 # What lets through has the earlier names, and goes before the rest.
                 for place in users.places():
                     if place not in passed_over:
@@ -106,6 +110,10 @@ class Allowed(Part):
                 others = attachments.any_of(users.NAME, but=attachment)
                 if not errors.raised and not others:
                     users.unsettle(users.settled())
+            if not self.addresses:  # read back from elements, perhaps
+                from cni_common.allowed import unrecorded  # noqa: PLC0415 - rare
+
+                errors.attempt(unrecorded.remove_owned, attachment)
 
     def common(self) -> Part:
         """Return what is there once for all."""

@@ -6,20 +6,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import chains
 import pytest
 from chains import ALONE, Container
 from lab import run
-from world import difference, world
+from netns.firewall import helpers as firewall
+from world import difference, rules, world
+
+from cni_common import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab import Cni, Host
+    from lab import Answer, Cni, Host
 
 STATE = "/run/cni/cnipy"
+OTHER = naming.Attachment("net", "c2", "eth0").digest()
 # What a parameter was before, and how a device was on the host, the record alone tells.
 NOWHERE_ELSE = re.compile(r"/proc/sys/net/core/somaxconn|ens1.ifalias|^- UP$")
 PARAMETERS = ("/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/ip_forward")
@@ -41,6 +45,16 @@ def clear() -> None:
     """Leave nothing that one loss has left to the next."""
     shutil.rmtree(STATE, ignore_errors=True)
     run("nft", "flush", "ruleset")
+
+
+class Isolated(Container):
+    """A container whose firewall keeps it from its neighbours, too."""
+
+    def call(self, verb: str, plugin: str, **keys: Any) -> Answer:
+        """Return the answer of `plugin`."""
+        if plugin == "firewall":
+            keys["ingressPolicy"] = "isolated"
+        return super().call(verb, plugin, **keys)
 
 
 @pytest.fixture
@@ -88,3 +102,70 @@ def test_delete_leaves_nothing_whatever_was_lost(
         attach(one, plugins)
     assert number > 2
     assert not findings, "\n".join(findings)
+
+
+@pytest.fixture(params=["nftables", "iptables"])
+def pair(host: Host, cni: Cni, request: Any) -> Iterator[tuple[Isolated, Isolated]]:
+    """Two containers of one bridge, on a host that drops what it forwards or not."""
+    if request.param == "iptables":
+        firewall.needs_variant("nft")
+        firewall.drop_forwarded()
+    found = (Isolated(cni, host.space(), 1), Isolated(cni, host.space(), 2))
+    for it in found:
+        attach(it, ("bridge", "firewall"))
+    yield found
+    clear()
+
+
+def delete_both(pair: tuple[Isolated, Isolated]) -> Answer:
+    """Delete the one and the other; return what the other's CHECK says between."""
+    pair[0].delete("firewall")
+    told = pair[1].call("CHECK", "firewall")
+    pair[1].delete("firewall")
+    return told
+
+
+@pytest.mark.slow
+def test_delete_leaves_no_rule_whatever_was_lost(
+    pair: tuple[Isolated, Isolated],
+) -> None:
+    """The first leaves what the other needs, as its record tells; the last one nothing.
+
+    A user of the other alone, which nobody misses, or its record, CHECK tells.
+    """
+    delete_both(pair)
+    before = rules()
+    for it in pair:
+        it.add("firewall")
+    others = f"firewall/net/c2@eth0$|firewall(/net)?$|{OTHER}"
+    findings, number = [], 0
+    while number < len(paths := sorted(p for p in written() if "firewall" in p)):
+        path = paths[number]
+        number += 1
+        lose(path)
+        told = delete_both(pair)
+        if told.status and not re.search(others, path):
+            findings.append(f"{path}: {told.stdout}")
+        if rules() != before:
+            findings.append(f"{path}: {difference({'': before}, {'': rules()})}")
+        for it in pair:
+            it.add("firewall")
+    assert number > 10
+    assert not findings, "\n".join(findings)
+
+
+def test_delete_without_any_file_leaves_no_rule(
+    pair: tuple[Isolated, Isolated],
+) -> None:
+    """What is in the kernel says whose it is."""
+    delete_both(pair)
+    before = rules()
+    for it in pair:
+        it.add("firewall")
+    for name in os.listdir(STATE):
+        if "firewall" in name or "table" in name:
+            lose(os.path.join(STATE, name))
+    pair[0].delete("firewall")
+    assert "10.1.2.3" in str(rules())
+    pair[1].delete("firewall")
+    assert rules() == before
