@@ -43,10 +43,12 @@ def marked(case: Case) -> ParameterSet:
 def walk(request: pytest.FixtureRequest, host: Host, cni: Cni) -> Iterator[Walk]:
     """A case on a host of its own; at the end all that was found is told."""
     case: Case = request.param
-    yield walking.begin(case, host, cni)
-    for number in dnsname.pids():
-        dnsname.kill(number)
-    dhcp.rest()
+    try:
+        yield walking.begin(case, host, cni)
+    finally:
+        for number in dnsname.pids():
+            dnsname.kill(number)
+        dhcp.rest()
 
 
 def conclude(walk: Walk) -> None:
