@@ -172,18 +172,18 @@ def _system_call(name: str, *arguments: int) -> None:
     if own is not None:
         own(*arguments)
         return
-    import ctypes  # noqa: PLC0415 - expensive
+    from cni_common.kernel import c_library  # noqa: PLC0415 - not from 3.12 on
 
-    if getattr(_c_library(), name)(*arguments) != 0:
-        number = ctypes.get_errno()
+    if getattr(_process(), name)(*arguments) != 0:
+        number = c_library.get_errno()
         raise OSError(number, os.strerror(number))
 
 
 @cache
-def _c_library() -> Any:
-    import ctypes  # noqa: PLC0415 - as above
+def _process() -> Any:
+    from cni_common.kernel import c_library  # noqa: PLC0415 - as above
 
-    return ctypes.CDLL(None, use_errno=True)
+    return c_library.CDLL(None)
 
 
 def _invalid(path: str, error: OSError) -> CNIError:

@@ -119,11 +119,12 @@ def load() -> Any:
 
     Raises Code.INTERNAL without it.
     """
-    import ctypes  # noqa: PLC0415 - expensive, and only where rules are touched
+    from cni_common.kernel import c_library  # noqa: PLC0415 - only where rules are touched
 
-    binding = library_door.load("nftables", {"json": library_door.later("json")})
+    json = library_door.later("json")
+    binding = library_door.load("nftables", {"json": json, "ctypes": c_library})
     try:
-        ctypes.CDLL("libnftables.so.1")
+        c_library.CDLL("libnftables.so.1")
     except OSError as error:
         raise _missing(error) from error
     return binding

@@ -128,17 +128,6 @@ LEASING = {
 }
 
 
-def brought_by(module: str) -> set[str]:
-    """Return `module` and what it imports in the Python that runs the tests."""
-    source = (
-        f"import sys; before = set(sys.modules); import {module};"
-        "print(*set(sys.modules) - before)"
-    )
-    words = [sys.executable, "-I", "-S", "-c", source]
-    names = subprocess.check_output(words, text=True, env={}).split()
-    return {name.partition(".")[0] for name in names}
-
-
 # What every call may import of the standard library and of others, and what one verb
 # of a plugin may beside that. What is not here is expensive, or not needed: see its
 # cost by `valgrind --tool=callgrind python3 -I -S -c "import …"` before it is added.
@@ -148,26 +137,24 @@ EVERY = {
     *("ipaddress", "itertools", "keyword", "operator", "reprlib", "select", "struct"),
     "types",
 }
-CTYPES = brought_by("ctypes")  # with `threading` from Python 3.14 on
-SETNS = CTYPES  # which the module `os` has from Python 3.12 on
-RULES = {"nftables", *CTYPES}
+RULES = {"nftables"}
 NAMES = {"binascii"}
 WORDS = {"copyreg", "enum", "re"}
 SOCKETS = {"array", "enum", "math", "selectors", "socket"}
 PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading", "warnings"}
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
-    "bandwidth": (SETNS, set(), SETNS),
+    "bandwidth": (set(), set(), set()),
     "bridge": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "dnsname": ({*PROGRAMS, "pwd"}, set(), PROGRAMS),
     "firewall": ({"encodings", *RULES}, RULES, {"encodings", *RULES}),
-    "host-device": ({*NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
+    "host-device": (NAMES, NAMES, NAMES),
     "host-local": (NAMES, NAMES, NAMES),
-    "loopback": (SETNS, {"pydantic", *SETNS}, set()),
-    "macvlan": ({*NAMES, *SETNS}, {*NAMES, *SETNS}, NAMES),
+    "loopback": (set(), {"pydantic"}, set()),
+    "macvlan": (NAMES, NAMES, NAMES),
     "portmap": (RULES, RULES, RULES),
     "ptp": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "static": (set(), set(), set()),
-    "tuning": (SETNS, SETNS, set()),
+    "tuning": (set(), set(), set()),
 }
 ALLOWED = {
     (plugin, verb): {*EVERY, *names, *(set() if verb == "DEL" else {"pydantic"})}

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 from typing import Any, NoReturn
 
 import pytest
 from lab import need, nft_objects, run
 
-from cni_common.kernel import nft
+from cni_common.kernel import c_library, nft
 from cni_common.spec.errors import CNIError
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -89,7 +88,7 @@ def test_quoted_text_stays_a_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("seam", "error"),
     [
-        ("ctypes.CDLL", OSError("libnftables.so.1: no such file")),
+        ("cni_common.kernel.c_library.CDLL", OSError("libnftables.so.1: no such file")),
         ("nftables.Nftables", AttributeError("undefined symbol: nft_ctx_new")),
     ],
 )
@@ -126,7 +125,7 @@ def test_library_is_loaded_ahead_of_need(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise OSError("libnftables.so.1: no")
 
-    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    monkeypatch.setattr(c_library, "CDLL", refuse)
     with pytest.raises(CNIError) as raised:
         nft.load()
     assert "libnftables1" in raised.value.details
