@@ -27,6 +27,17 @@ def of_request(request: Request, conf: NetConf) -> str:
     return first([of_runtime(conf), of_args(conf), in_args])
 
 
+def before_key(request: Request, conf: NetConf, key: str) -> str:
+    """Return the MAC that was asked for, or an empty text.
+
+    runtimeConfig.mac comes before MAC in CNI_ARGS, which comes before `key`, the `mac`
+    of the configuration. Raises Code.INVALID_CONFIG, or Code.INVALID_ENVIRONMENT for
+    CNI_ARGS.
+    """
+    in_args = ("CNI_ARGS MAC", cniargs.parse(request.args).get("MAC"))
+    return first([of_runtime(conf), in_args, ("mac", key)])
+
+
 def first(candidates: Iterable[tuple[str, Any]]) -> str:
     """Return the first MAC that is given, or an empty text.
 

@@ -53,6 +53,7 @@ REGISTER: dict[str, Entry] = {
     "ptp": {},
     "sbr": {"kinds": ("source_routed",)},
     "static": {"detach": True, "records": False},
+    "tap": {},
     "tuning": {"kinds": ("link_settings",)},
     "vlan": {},
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers attached by every plugin: a chain of six, and three that stand alone."""
+"""Containers attached by every plugin: a chain of six, and four that stand alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from netns.bridge import helpers as bridge
 from netns.host_device import helpers as host_device
 from netns.macvlan import helpers as macvlan
 from netns.ptp import helpers as ptp
+from netns.tap import helpers as tap
 
 if TYPE_CHECKING:
     from lab import Answer, Cni, Host, Space
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 CHAIN = ("bridge", "portmap", "firewall", "tuning", "bandwidth", "dnsname")
-ALONE = ("ptp", "macvlan", "host-device")
+ALONE = ("ptp", "macvlan", "host-device", "tap")
 _POINTED = {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]}
 VALID = "cni.dev/valid-attachments"
 
@@ -48,6 +49,7 @@ def conf(plugin: str, number: int) -> Document:
         "ptp": ptp.conf(name="pointed", ipam=_POINTED, ipMasq=True),
         "macvlan": macvlan.conf(name="shared", ipam=host_device.IPV4),
         "host-device": host_device.conf(name="lent", device=f"ens{number}"),
+        "tap": tap.conf(name="machines"),
     }
     return {**name, **own[plugin]}
 

@@ -23,6 +23,7 @@ from netns.ipvlan import helpers as ipvlan
 from netns.macvlan import helpers as macvlan
 from netns.ptp import helpers as ptp
 from netns.sbr import helpers as sbr
+from netns.tap import helpers as tap
 from netns.tuning import helpers as tuning
 from netns.vlan import helpers as vlan
 
@@ -281,6 +282,11 @@ CASES = (
     ),
     Case(ipvlan.conf(mtu=1400), prepare=lambda host: host.outside(), kernel="ipvlan"),
     Case(vlan.conf(mtu=1400), prepare=vlan.outside, kernel="802.1q"),
+    Case(
+        tap.conf(
+            multiQueue=True, mac="02:00:00:00:00:01", mtu=1400, owner=1000, group=7
+        )
+    ),
     Case(host_device.conf(), prepare=host_device.wired),
     Case(
         {"cniVersion": "1.1.0", "name": "lo", "type": "loopback"},

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common import requested_mac
 from cni_common.link_conf import MasterConf
-from cni_common.spec import cniargs
 from cni_common.spec.errors import invalid_key
 from cni_common.spec.values import StrEnum
 
@@ -45,19 +43,3 @@ class MacvlanConf(MasterConf):
             cause = f"{self.bcqueuelen} is not between 0 and {QUEUE_MAX}"
             raise invalid_key("bcqueuelen", cause)
         super().validate_for(request)
-
-
-def wanted_mac(request: Request, conf: MacvlanConf) -> str:
-    """Return the MAC that was asked for, or an empty text.
-
-    runtimeConfig.mac comes before MAC in CNI_ARGS, which comes before `mac`. Raises
-    Code.INVALID_CONFIG, or Code.INVALID_ENVIRONMENT for CNI_ARGS.
-    """
-    pairs = cniargs.parse(request.args)
-    return requested_mac.first(
-        [
-            requested_mac.of_runtime(conf),
-            ("CNI_ARGS MAC", pairs.get("MAC")),
-            ("mac", conf.mac),
-        ]
-    )

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from cni_common import leased, masters, naming
+from cni_common import leased, masters, naming, requested_mac
 from cni_common.attachment import engine
 from cni_common.attachment.scheme import Plan, Scheme
 from cni_common.parts.addresses import Addresses
 from cni_common.parts.announced import Announced
 from cni_common.parts.macvlan import Macvlan
 from cni_common.spec.values import dataclass
-from plugins.macvlan.conf import MacvlanConf, Mode, wanted_mac
+from plugins.macvlan.conf import MacvlanConf, Mode
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Facts:
 
 def facts(node: Node, request: Request, conf: MacvlanConf) -> Facts:
     """Return the master, and a MAC; raises Code.INVALID_CONFIG or Code.INTERNAL."""
-    asked = wanted_mac(request, conf)
+    asked = requested_mac.before_key(request, conf, conf.mac)
     lower = masters.find(node, conf)
     mac = asked or naming.random_mac()
     return Facts(master=lower.name, mac=mac, asked=bool(asked))

@@ -19,6 +19,7 @@ LEASED = "88-dhcp.conflist"
 NEEDS = {
     VLAN: "vlan_filtering",
     "89-dummy.conflist": "dummy",
+    "95-tap.conflist": "tap",
     "91-ipvlan.conflist": "ipvlan",
 }
 # A VLAN for one container; tests/netns/vlan has it.

@@ -18,6 +18,8 @@ $b mount --bind "/lower$($b cat /directory)" /root/usr/lib/modules
 for directory in proc sys dev; do $b mount --move /$directory /root/$directory; done
 $b mount -t tmpfs tmpfs /root/run
 $b mkdir -p /root/mnt /root/dev/pts /root/dev/shm /root/run/lock /root/run/netns
+$b mkdir -p /root/dev/net
+$b mknod -m 666 /root/dev/net/tun c 10 200 # who opens it has the module loaded
 $b mount -t devpts devpts /root/dev/pts
 $b mount -t tmpfs -o mode=1777 tmpfs /root/dev/shm
 $b mount -t cgroup2 cgroup /root/sys/fs/cgroup

@@ -25,6 +25,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "bridge": {"bridge": "br0", "macspoofchk": True},
     "macvlan": {"master": "uplink"},
     "host-device": {"device": "uplink"},
+    "tap": {},
 }
 
 

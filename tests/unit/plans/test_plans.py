@@ -92,6 +92,7 @@ FACTS: dict[str, Callable[[Any], object]] = {
         routes=(SavedRoute.of(2, ip_network("10.1.2.0/24")),),
         tables=(100,),
     ),
+    "tap": lambda conf: conf.mac,
     "tuning": lambda _: tuning.Facts(
         index=2,
         link={"mac": MAC, "mtu": 1500, "txQLen": 1000, "promisc": False},
