@@ -154,6 +154,7 @@ BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATU
     "portmap": (RULES, RULES, RULES),
     "ptp": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
     "static": (set(), set(), set()),
+    "tap": (NAMES, NAMES, NAMES),
     "tuning": (set(), set(), set()),
 }
 ALLOWED = {
