@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import need, run
+from lab import run
 from netns.dnsname.helpers import (
     AAAA,
     GATEWAY,
@@ -28,19 +28,7 @@ from netns.dnsname.helpers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from lab import Cni, Host
-
-
-@pytest.fixture
-def node(host: Host, cni: Cni) -> Iterator[Names]:
-    """A node whose containers get names."""
-    need("dnsmasq")
-    names = Names(host, cni)
-    yield names
-    names.close()
 
 
 @pytest.mark.parametrize("at", (GATEWAY, GATEWAY6))

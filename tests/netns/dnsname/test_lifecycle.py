@@ -29,22 +29,11 @@ from pictures import picture
 from cni_common import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from lab import Cni, Host
 
 KEYS = ("cni.dev/valid-attachments", "cni.dev/attachments")
 NOTHING: list[str] = [f"{state.ROOT}/dnsname"]
-
-
-@pytest.fixture
-def node(host: Host, cni: Cni) -> Iterator[Names]:
-    """A node whose containers get names."""
-    need("dnsmasq")
-    names = Names(host, cni)
-    yield names
-    names.close()
 
 
 def test_result_names_our_servers_first(node: Names) -> None:

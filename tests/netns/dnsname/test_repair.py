@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import need
 from netns.bridge.helpers import DUAL
 from netns.cnipy.helpers import Desk
 from netns.dnsname.helpers import SERVERS, Names, Reply, kill, pid, pids
@@ -17,21 +16,10 @@ from netns.dnsname.helpers import SERVERS, Names, Reply, kill, pid, pids
 from cni_common import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab import Cni, Host
 
 DEAD = "check dnsmasq of network net: not running"
 HOSTS = Path(SERVERS, "net/hosts")
-
-
-@pytest.fixture
-def node(host: Host, cni: Cni) -> Iterator[Names]:
-    """A node whose containers get names."""
-    need("dnsmasq")
-    names = Names(host, cni)
-    yield names
-    names.close()
 
 
 @pytest.fixture
