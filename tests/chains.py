@@ -62,6 +62,8 @@ class Container:
     space: Space
     number: int
     results: dict[str, Any] = field(default_factory=dict)
+    # What the configuration of a plugin has beside that of all.
+    keys: dict[str, Document] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -70,7 +72,8 @@ class Container:
 
     def call(self, verb: str, plugin: str, **keys: Any) -> Answer:
         """Return the answer of `plugin`, with prevResult as a runtime sends it."""
-        document = {**conf(plugin, self.number), **keys}
+        own = self.keys.get(plugin, {})
+        document = {**conf(plugin, self.number), **own, **keys}
         before = plugin if verb in {"DEL", "CHECK"} else self.before(plugin)
         if before in self.results:
             document["prevResult"] = self.results[before]

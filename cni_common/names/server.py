@@ -116,6 +116,11 @@ def _stop_if_unused(network: str) -> None:
     state.remove_if_empty(state.path(ROOM))
 
 
+def end_lost(network: str) -> None:
+    """End the network's dnsmasq, of which no file tells: its command line does."""
+    _end_strays(_configuration(network))
+
+
 def is_used(network: str) -> bool:
     """Tell whether anything is served on `network`."""
     adopted_names = os.path.join(hosts_directory(network), ADOPTED)

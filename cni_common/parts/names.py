@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from cni_common import naming
+from cni_common.attachment import record
 from cni_common.attachment.part import Difference, Part, differences_of
 from cni_common.names import answers, server
 from cni_common.spec.values import dataclass
@@ -55,9 +56,12 @@ class Names(Part):
         The address may pass to another container then, but not with the old name.
         Raises CNIError.
         """
-        network = node.attachment.network
+        network, file = node.attachment.network, server.file_of(node.attachment)
         with server.lock():
-            server.publish(network, server.file_of(node.attachment), None)
+            is_lost = server.published(network, file) is None
+            server.publish(network, file, None)
+            if is_lost and not _is_used(node):
+                server.end_lost(network)
             if not server.is_used(network) or not server.is_running(network):
                 return
             if not answers.await_removed(network, self):
@@ -100,6 +104,13 @@ class Names(Part):
         names = " ".join(self.names)
         lines = [f"{address} {names}" for address in self.addresses] if names else []
         return "\n".join([f"# {naming.comment(attachment)}", *lines, ""])
+
+
+def _is_used(node: Node) -> bool:
+    """Tell whether names of another attachment are served, or should be."""
+    network = node.attachment.network
+    others = record.others(node.plugin, node.attachment)
+    return server.is_used(network) or any(a.network == network for a, _ in others)
 
 
 def _put_back(network: str, file: str, text: str | None) -> None:

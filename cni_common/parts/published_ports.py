@@ -76,22 +76,28 @@ class PublishedPorts(Part):
 
     def claims(self, node: Node) -> Claims:
         """Return what the attachment claims."""
+        space = node.namespace
+        return self.claims_of(node.attachment, space.path, space.identity)
+
+    def claims_of(self, owner: Attachment, netns: str, identity: str) -> Claims:
+        """Return what `owner` claims, whose namespace is told."""
         found: Claims = {}
         for mapping in self.mappings:
             if mapping.container_port:
-                claim = self._claim(node, mapping)
+                claim = self._claim(mapping, owner, netns, identity)
                 found.setdefault(mapping.port, []).append(claim)
         return found
 
-    def _claim(self, node: Node, mapping: Mapping) -> Claim:
-        space, owner = node.namespace, node.attachment
+    def _claim(
+        self, mapping: Mapping, owner: Attachment, netns: str, identity: str
+    ) -> Claim:
         return Claim(
             host_ip=mapping.host_ip,
             network=owner.network,
             container_id=owner.container_id,
             ifname=owner.ifname,
-            netns=space.path,
-            identity=space.identity,
+            netns=netns,
+            identity=identity,
             container_port=mapping.container_port,
             targets=mapping.targets_of(self.targets),
             snat=self.snat,
@@ -145,8 +151,11 @@ class PublishedPorts(Part):
         return before
 
     def remove(self, node: Node) -> None:
-        """Withdraw the ports; raises Code.INTERNAL."""
-        withdraw(node, node.attachment, self.ports, self.links)
+        """Withdraw the ports; raises Code.INTERNAL.
+
+        Claims that were lost, of whomever, are on record again before.
+        """
+        withdraw(node, node.attachment, self.ports, self)
 
     def common(self) -> Part:
         """Return what the table has for all, and what has to be so of the links."""
@@ -192,14 +201,25 @@ def missing(what: str) -> Difference:
 
 
 def withdraw(
-    node: Node, owner: Attachment, ports: Iterable[Port], links: Iterable[str] = ()
+    node: Node,
+    owner: Attachment,
+    ports: Iterable[Port],
+    part: PublishedPorts | None = None,
 ) -> None:
-    """Take `ports` from `owner`, who needs no `links` for them any more."""
+    """Take `ports` from `owner`, who needs no link for them any more.
+
+    Of a `part` of a record it is known that there were claims.
+    """
     with ledger.lock():
         before = ledger.load(ports)
+        own = ledger.own(before, owner)
+        if part and not all(own.values()):
+            ledger.recall_claims()
+            before = ledger.load(ports)
+            own = ledger.own(before, owner)
         after = ledger.without(before, owner)
-        claimed = PublishedPorts.of_claims(ledger.own(before, owner))
-        for link in claimed.links.union(links):
+        claimed = PublishedPorts.of_claims(own)
+        for link in claimed.links.union(part.links if part else ()):
             localnet.release(link, owner)
         ledger.apply(before, after)
     _forget(node, _flows(before, owner))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from cni_common import marks, state
 from cni_common.kernel import loopback_filter
 from cni_common.published import rules
+from cni_common.published.localnet import GUARDS
 from cni_common.spec.errors import cause_of
 
-GUARDS = "portmap-guards"
 _FILTER, _DISCIPLINE = "filter", "qdisc"
 
 
@@ -49,8 +49,11 @@ def is_whole(link: str) -> bool:
 
 
 def delete(link: str) -> None:
-    """Delete what is ours at `link`."""
+    """Delete what is ours at `link`, be it that the note of it was lost."""
     parts = _noted(link)
+    if _FILTER not in parts:
+        note_present(link)
+        parts = _noted(link)
     if parts:
         loopback_filter.delete(link, discipline=_DISCIPLINE in parts)
     _forget(link, parts)

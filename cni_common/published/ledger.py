@@ -85,8 +85,10 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     """
     lost = {port for port in after if not before[port] and _is_written_down(port)}
     changed = {port for port in after if after[port] != before[port]} | lost
-    # Whose elements those are, of which the claims are damaged, nobody knows any more.
+    # Whose elements those are, of which the claims are damaged, nobody knows any more;
+    # nor who else is published under conditions whose users were lost.
     unfinished = bool(lost) or marks.exists(UNFINISHED, "change")
+    unfinished = unfinished or _is_forgotten(before, changed)
     kept = _elements_of(after, set(held) - changed)
     if not changed and not unfinished and not kept:
         return
@@ -139,6 +141,12 @@ def lacking(claims: Claims, owner: str) -> Iterator[Lack]:
     yield from rules.table(sorted(scopes(every))).lacking_elements(own)
 
 
+def recall_claims() -> None:
+    """Read back what the table tells of claims, of which some are lost."""
+    if own_tables.exists(elements.TABLE):
+        _read_back()
+
+
 def recall() -> None:
     """Read lost claims back; takes the lock only where there are such."""
     if own_tables.is_lost(elements.TABLE):
@@ -176,6 +184,15 @@ def scopes(published: Iterable[Claim]) -> set[Scope]:
         for target in claim.targets
         if target.conditions and target.family in claim.published
     }
+
+
+def _is_forgotten(held: Claims, ports: Iterable[Port]) -> bool:
+    """Tell whether one of `ports` is not noted as a user of its conditions."""
+    for port in ports:
+        for scope in scopes(held[port]):
+            if not shared.holds(f"{SCOPES}/{scope.id}", port.name):
+                return True
+    return False
 
 
 def _is_any_claimed() -> bool:
@@ -227,7 +244,12 @@ def _relied(kept: Elements) -> dict[OwnTable, Elements | None]:
 
 def _rebuilt() -> str:
     every = load_all()
-    found = {scope for held in every.values() for scope in scopes(held)}
+    found = set()
+    for port, held in every.items():
+        for scope in scopes(held):
+            # It is known again, had it been lost.
+            shared.hold(f"{SCOPES}/{scope.id}", port.name)
+            found.add(scope)
     records = {p.name: elements.of_claims(p, held) for p, held in every.items()}
     transaction = own_tables.rebuilt(rules.table(sorted(found)), records)
     return f"{transaction}{_excluded().content()}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cni_common.naming import Attachment
 
-USERS = "portmap-links"
+USERS, GUARDS = "portmap-links", "portmap-guards"
 
 
 def require(link: str, attachment: Attachment) -> str:
@@ -44,7 +44,7 @@ def release(link: str, attachment: Attachment) -> None:
     Raises Code.INTERNAL when it cannot be switched off: the filter stays until it is.
     """
     users, own = f"{USERS}/{link}", attachment.digest()
-    if shared.is_last(users, (own,)):
+    if not shared.is_used(users, (own,)) and _is_ours(link, attachment):
         if sysctl.exists(_parameter(link)):
             sysctl.set_value(_parameter(link), "0")
         from cni_common.published import guard  # noqa: PLC0415 - netlink is expensive
@@ -77,6 +77,20 @@ def lacking(link: str) -> Iterator[str]:
 def is_on(link: str) -> bool:
     """Tell whether `link` has route_localnet."""
     return sysctl.get(_parameter(link)) == "1"
+
+
+def _is_ours(link: str, attachment: Attachment) -> bool:
+    """Tell whether we have it on for nobody but `attachment`.
+
+    Where the users were lost, the guard tells that it was we, and records for whom.
+    """
+    if shared.is_used(f"{USERS}/{link}"):
+        return True
+    if not state.names(state.path(GUARDS, link)):
+        return False
+    from cni_common.published import recall  # noqa: PLC0415 - only after a loss
+
+    return not recall.hold_link(link, but=attachment)
 
 
 def _parameter(link: str) -> str:

@@ -113,23 +113,59 @@ def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
 
 
 def _write(held: Claims) -> None:
-    present = ledger.load(held)
+    present, recorded = ledger.load(held), _recorded()
     owners: dict[Attachment, Claims] = {}
     for port, claims in held.items():
-        known = {claim.attachment for claim in present[port]}
-        lost = [claim for claim in claims if claim.attachment not in known]
-        ledger.write_down({port: present[port]}, {port: present[port] + lost}, {port})
-        for claim in lost:
+        known = {naming.comment(claim.attachment) for claim in present[port]}
+        lost: list[Claim] = []
+        for claim in claims:
+            comment = naming.comment(claim.attachment)
+            if comment in known:
+                continue
+            told = recorded.get(comment, {}).get(port)
+            if told:
+                known.add(comment)
+                lost += told
+                continue
+            lost.append(claim)
             own = owners.setdefault(claim.attachment, {})
             own.setdefault(port, []).append(claim)
-    if any(ledger.scopes(claims) for claims in held.values()):
+        ledger.write_down({port: present[port]}, {port: present[port] + lost}, {port})
+    if any(ledger.scopes(claims) for own in owners.values() for claims in own.values()):
         # As nft prints them they have another digest; the table is to be made anew.
         marks.add(ledger.UNFINISHED, "change")
     for owner, claims_of in owners.items():
         part = PublishedPorts.of_claims(claims_of)
         for link in part.links:
             _require(link, owner)
-        record.write(ledger.NAME, owner, Record(parts=(part,), complete=True))
+        if naming.comment(owner) not in recorded:
+            record.write(ledger.NAME, owner, Record(parts=(part,), complete=True))
+
+
+def _recorded() -> dict[str, Claims]:
+    """Return what the records that are there claim, by the comments of elements."""
+    return {
+        naming.comment(owner): part.claims_of(owner, found.netns, found.netns_identity)
+        for owner, found in record.of_plugin(ledger.NAME)
+        for part in found.parts
+        if isinstance(part, PublishedPorts)
+    }
+
+
+def hold_link(link: str, but: Attachment) -> bool:
+    """Hold `link` for all whose records name it; tell whether there are any.
+
+    That of `but` does not count.
+    """
+    found = [
+        owner
+        for owner, other in record.others(ledger.NAME, but)
+        for part in other.parts
+        if isinstance(part, PublishedPorts) and link in part.links
+    ]
+    for owner in found:
+        shared.hold(f"{localnet.USERS}/{link}", owner.digest())
+    return bool(found)
 
 
 def _require(link: str, owner: Attachment) -> None:

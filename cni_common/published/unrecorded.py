@@ -66,7 +66,7 @@ def _delete_recalled(node: Node) -> None:
     if found is not None:
         for part in found.parts:
             assert isinstance(part, PublishedPorts)
-            withdraw(node, owner, part.ports, part.links)
+            withdraw(node, owner, part.ports, part)
         record.delete(ledger.NAME, owner)
 
 

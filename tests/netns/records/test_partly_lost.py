@@ -11,22 +11,33 @@ from typing import TYPE_CHECKING, Any
 import chains
 import pytest
 from chains import ALONE, Container
-from lab import run
+from lab import need, run
+from netns.dnsname import helpers as dnsname
 from netns.firewall import helpers as firewall
 from world import difference, rules, world
 
-from cni_common import naming
+from cni_common.naming import Attachment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab import Answer, Cni, Host
+    from world import World
 
 STATE = "/run/cni/cnipy"
-OTHER = naming.Attachment("net", "c2", "eth0").digest()
-# What a parameter was before, and how a device was on the host, the record alone tells.
-NOWHERE_ELSE = re.compile(r"/proc/sys/net/core/somaxconn|ens1.ifalias|^- UP$")
-PARAMETERS = ("/proc/sys/net/core/somaxconn", "/proc/sys/net/ipv4/ip_forward")
+OTHER = Attachment("net", "c2", "eth0").digest()
+# What a parameter was before, how a device was on the host, and whether a discipline
+# was there, one file alone tells.
+NOWHERE_ELSE = re.compile(
+    r"/proc/sys/net/core/somaxconn|ens1.ifalias|- UP$"
+    r"|guards/br0/qdisc: host (qdisc br0 ffff:fff1|filters: None -> '')"
+)
+PARAMETERS = (
+    "/proc/sys/net/core/somaxconn",
+    "/proc/sys/net/ipv4/ip_forward",
+    "/proc/sys/net/ipv4/conf/br0/route_localnet",
+)
+OF_PORTS = re.compile(r"portmap|table-samples")
 
 
 def written() -> Iterator[str]:
@@ -45,6 +56,8 @@ def clear() -> None:
     """Leave nothing that one loss has left to the next."""
     shutil.rmtree(STATE, ignore_errors=True)
     run("nft", "flush", "ruleset")
+    for number in dnsname.pids():
+        dnsname.kill(number)
 
 
 class Isolated(Container):
@@ -60,6 +73,7 @@ class Isolated(Container):
 @pytest.fixture
 def one(host: Host, cni: Cni) -> Iterator[Container]:
     """A container that is not attached yet."""
+    need("dnsmasq")
     chains.prepare(host)
     yield Container(cni, host.space(), 1)
     clear()
@@ -74,9 +88,32 @@ def attach(one: Container, plugins: tuple[str, ...]) -> None:
         one.add(plugin)
 
 
+def is_of_ports(path: str, but: Container) -> bool:
+    """Tell whether published ports are written down there, not those of `but` alone."""
+    digest = Attachment("net", but.id, "eth0").digest()
+    own = (digest, f"tcp-{8080 + but.number}", f"{but.id}@eth0")
+    return bool(OF_PORTS.search(path)) and os.path.basename(path) not in own
+
+
+def left(before: World, one: Container, lost: str) -> list[str]:
+    """Return what is left of a container, and missing of others but for what is lost.
+
+    What nothing else tells does not count.
+    """
+    found = difference(before, world(PARAMETERS, one.space)).splitlines()
+    run("tc", "qdisc", "del", "dev", "br0", "clsact", check=False)
+    lines = [f"{lost}: {line}" for line in found if not line.startswith(lost)]
+    return [line for line in lines if not NOWHERE_ELSE.search(line)]
+
+
 @pytest.mark.parametrize(
     "plugins",
-    [("bridge", "tuning", "bandwidth"), *((each,) for each in ALONE)],
+    [
+        ("bridge", "tuning", "bandwidth"),
+        ("bridge", "portmap"),
+        ("bridge", "dnsname"),
+        *((each,) for each in ALONE),
+    ],
     ids="-".join,
 )
 def test_delete_leaves_nothing_whatever_was_lost(
@@ -87,17 +124,16 @@ def test_delete_leaves_nothing_whatever_was_lost(
     one.delete(*plugins)  # a bridge, and forwarding, stay
     before = world(PARAMETERS, one.space)
     attach(one, plugins)
-    findings, number = [], 0
+    findings: list[str] = []
+    number = 0
     while number < len(paths := sorted(written())):
         path = paths[number]
         number += 1
         lose(path)
         one.delete(*plugins)
-        left = difference(before, world(PARAMETERS, one.space)).splitlines()
-        if left:
-            findings += [
-                f"{path}: {line}" for line in left if not NOWHERE_ELSE.search(line)
-            ]
+        more = left(before, one, path)
+        findings += more
+        if more:
             clear()
         attach(one, plugins)
     assert number > 2
@@ -154,6 +190,37 @@ def test_delete_leaves_no_rule_whatever_was_lost(
     assert not findings, "\n".join(findings)
 
 
+@pytest.mark.slow
+def test_delete_leaves_others_their_ports_whatever_was_lost(
+    host: Host, cni: Cni, one: Container
+) -> None:
+    """A neighbour has its ports to the end, and then nothing is left of it either."""
+    other, plugins = Container(cni, host.space(), 2), ("bridge", "portmap")
+    one.keys["portmap"] = {"conditionsV4": ["iifname", "!=", "up0"]}
+    attach(other, plugins)
+    one.delete(*plugins)
+    other.delete(*plugins)
+    nothing = world(PARAMETERS, one.space)
+    findings: list[str] = []
+    number, paths = 0, [""]
+    while number < len(paths):
+        attach(other, plugins)
+        before = world(PARAMETERS, one.space)
+        attach(one, plugins)
+        paths = [path for path in sorted(written()) if is_of_ports(path, other)]
+        lose(paths[number])
+        one.delete(*plugins)
+        more = left(before, one, paths[number])
+        other.delete(*plugins)
+        more += left(nothing, one, paths[number])
+        findings += more
+        if more:
+            clear()
+        number += 1
+    assert number > 10
+    assert not findings, "\n".join(findings)
+
+
 def test_delete_without_any_file_leaves_no_rule(
     pair: tuple[Isolated, Isolated],
 ) -> None:
@@ -169,3 +236,17 @@ def test_delete_without_any_file_leaves_no_rule(
     assert "10.1.2.3" in str(rules())
     pair[1].delete("firewall")
     assert rules() == before
+
+
+def test_dnsmasq_ends_with_the_last_container_whose_names_were_lost(
+    host: Host, cni: Cni, one: Container
+) -> None:
+    """As long as another is to be served it answers; its own names come with repair."""
+    other, plugins = Container(cni, host.space(), 2), ("bridge", "dnsname")
+    attach(one, plugins)
+    attach(other, plugins)
+    lose(dnsname.SERVERS)
+    one.delete(*plugins)
+    assert len(dnsname.pids()) == 1
+    other.delete(*plugins)
+    assert dnsname.pids() == []
