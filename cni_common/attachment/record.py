@@ -211,6 +211,11 @@ def _record(
     if missing:
         attachments.distrust(plugin, attachment, f"{missing[0]}: it is missing")
         return None
+    for each in (*document["parts"], *document.get("former", ())):
+        if each.kind() not in parts.OF[plugin]:
+            cause = f"parts: {each.kind()!r} is not a part of {plugin}"
+            attachments.distrust(plugin, attachment, cause)
+            return None
     return Record(
         netns=document["netns"],
         netns_identity=document["netnsIdentity"],

@@ -23,3 +23,36 @@ LASTING = frozenset(
         "publishing",
     }
 )
+
+# What an attachment of a plugin may consist of: a record that names something else is
+# no record of that plugin.
+OF = {
+    "bandwidth": ("ingress_limit", "egress_limit"),
+    "bridge": (
+        "addresses",
+        "announced",
+        "bridge",
+        "forwarded",
+        "gateway",
+        "group_forwarding",
+        "masqueraded",
+        "not_the_hosts",
+        "port_flags",
+        "port_vlans",
+        "single_copies",
+        "spoof_guard",
+        "veth",
+    ),
+    "dnsname": ("name_server", "names"),
+    "dummy": ("addresses", "dummy"),
+    "firewall": ("allowed",),
+    "host-device": ("addresses", "announced", "moved_device"),
+    "ipvlan": ("addresses", "ipvlan"),
+    "macvlan": ("addresses", "announced", "macvlan"),
+    "portmap": ("published_ports",),
+    "ptp": ("forwarded", "host_routed", "masqueraded", "not_the_hosts", "veth"),
+    "sbr": ("source_routed",),
+    "tap": ("addresses", "tap"),
+    "tuning": ("link_settings", "sysctl"),
+    "vlan": ("addresses", "announced", "vlan"),
+}

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cni_common import parts
+from launcher.loading import load
 from plugins import REGISTER
 
 TOP = Path(__file__).parents[2]
@@ -34,6 +36,12 @@ def test_plugin_has_a_page_that_the_readme_names(name: str) -> None:
     assert (TOP / page).read_text().startswith(f"# {name}\n")
     assert page in (TOP / "README.md").read_text()
     assert f"`{name}`" in (TOP / "CHANGELOG.md").read_text()
+
+
+def test_what_attachments_consist_of_is_told_for_each_plugin_of_parts() -> None:
+    """A record of one that is not told could not be read."""
+    made = {name for name in REGISTER if load(name).scheme is not None}
+    assert made == set(parts.OF)
 
 
 @pytest.mark.parametrize("name", sorted(set(REGISTER) - BESIDE))

@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+import chains
 import pytest
-from lab import ip, run
+from chains import ALONE, CHAIN, Container
+from lab import ip, need, run
 from netns.bridge.helpers import conf, with_result
+from netns.cnipy.helpers import Desk
+from netns.dnsname import helpers as dnsname
+
+from cni_common.parts import LASTING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from lab import Cni, Host, Space
 
@@ -106,3 +114,71 @@ def test_numbers_that_the_kernel_cannot_take_are_damage(
     answer = cni(wanted["type"], "ADD", wanted, netns=container)
     assert answer.document["msg"] == "add interface eth0: it already exists"
     assert "is not a number of" in answer.stderr
+
+
+@pytest.fixture
+def attached(host: Host, cni: Cni) -> Iterator[dict[str, Container]]:
+    """Who is attached by each plugin: one by the whole chain, others by one each."""
+    need("dnsmasq")
+    chains.prepare(host)
+    chained = Container(cni, host.space(), 1)
+    found = dict.fromkeys(CHAIN, chained)
+    found |= {plugin: Container(cni, host.space(), 1) for plugin in ALONE}
+    for plugin, it in found.items():
+        it.add(plugin)
+    yield found
+    for number in dnsname.pids():
+        dnsname.kill(number)
+
+
+def forge_foreign(it: Container, plugin: str, others: Container, other: str) -> bool:
+    """Add the parts of the `other` plugin to a record; tell whether there are any.
+
+    Those that DEL does not read do not count.
+    """
+    own, foreign = read(it, plugin), read(others, other)
+    passed = LASTING.union(part["part"] for part in own["parts"])
+    added = [part for part in foreign["parts"] if part["part"] not in passed]
+    place = "former" if plugin < other else "parts"
+    own[place] = [*own.get(place, []), *added]
+    with open(path_of(it, plugin), "w", encoding="utf-8") as file:
+        json.dump(own, file)
+    return bool(added)
+
+
+def read(it: Container, plugin: str) -> dict[str, Any]:
+    """Return a record."""
+    with open(path_of(it, plugin), encoding="utf-8") as file:
+        noted: dict[str, Any] = json.load(file)
+    return noted
+
+
+def path_of(it: Container, plugin: str) -> str:
+    """Return where the record is."""
+    network = chains.conf(plugin, it.number)["name"]
+    return f"/run/cni/cnipy/{plugin}/{network}/{it.id}@{it.ifname(plugin)}"
+
+
+@pytest.mark.slow
+def test_a_part_of_another_plugin_is_told_and_passed_over(
+    attached: dict[str, Container], host: Host, cni: Cni, tmp_path: Path
+) -> None:
+    """A record that has a valid one is damaged; the other plugin's things stay."""
+    desk = Desk(host, cni, tmp_path)
+    for plugin, other in itertools.permutations(attached, 2):
+        it = attached[plugin]
+        if not forge_foreign(it, plugin, attached[other], other):
+            continue
+        for words in ("show", "repair"):
+            assert "Traceback" not in desk(words)[2], (plugin, other)
+        assert "Traceback" not in it.call("CHECK", plugin).stderr, (plugin, other)
+        answer = it.call("DEL", plugin)
+        assert answer.status == 0, (plugin, other, answer.stdout)
+        assert f"is not a part of {plugin}" in answer.stderr, (plugin, other)
+        if plugin == "bridge":
+            it.delete(*CHAIN)
+            it.add(*CHAIN)
+        else:
+            checked = attached[other].call("CHECK", other)
+            assert checked.status == 0, (plugin, other, checked.stdout)
+            it.add(plugin)
