@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faults import KILLED, Refusal, die_at_request
+from faults import KILLED, Death, die_at_request
 from lab import ip, nft_objects
 from netns.bridge.helpers import conf
 from pictures import files
@@ -163,9 +163,9 @@ def test_killed_add_is_deleted(
     n = 0
     while True:
         n += 1
-        refusal = Refusal(n)
+        death = Death(n)
         with monkeypatch.context() as patch:
-            die_at_request(patch, refusal)
+            die_at_request(patch, death)
             child = calls.start("ADD", container, "c1")
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         cni.ok("bridge", "DEL", WANTED, netns=container if n % 2 else "")
@@ -182,7 +182,7 @@ def test_killed_add_is_repeated(
     """An ADD after one that died, without a DEL between them, succeeds."""
     for n in range(3, 40, 4):
         with monkeypatch.context() as patch:
-            die_at_request(patch, Refusal(n))
+            die_at_request(patch, Death(n))
             child = calls.start("ADD", container, "c1")
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status != KILLED:

@@ -66,7 +66,7 @@ def strand(
 
     try:
         netns._setns = setns  # type: ignore[assignment]
-        for owner, name, _ in REQUESTS:
+        for owner, name in REQUESTS:
             setattr(owner, name, counted(getattr(owner, name), name))
         answer = it.call(verb, plugin, **keys)
         status = answer.status if barred else 0

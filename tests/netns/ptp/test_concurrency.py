@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faults import KILLED, Refusal, die_at_request
+from faults import KILLED, Death, die_at_request
 from netns.ptp.helpers import DUAL, NOTHING, conf, leases, left, links
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_killed_add_is_deleted(
     while True:
         n += 1
         with monkeypatch.context() as patch:
-            die_at_request(patch, Refusal(n))
+            die_at_request(patch, Death(n))
             child = calls.start("ADD", container, "c1")
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         cni.ok("ptp", "DEL", WANTED, netns=container if n % 2 else "")
@@ -108,7 +108,7 @@ def test_killed_add_is_repeated(
     status = KILLED
     for n in range(3, 60, 4):
         with monkeypatch.context() as patch:
-            die_at_request(patch, Refusal(n))
+            die_at_request(patch, Death(n))
             child = calls.start("ADD", container, "c1")
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status != KILLED:
