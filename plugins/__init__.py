@@ -56,6 +56,7 @@ REGISTER: dict[str, Entry] = {
     "tap": {},
     "tuning": {"kinds": ("link_settings",)},
     "vlan": {},
+    "vrf": {"kinds": ("vrf_member",), "since": "0.3.1"},
 }
 
 

@@ -26,6 +26,7 @@ from netns.sbr import helpers as sbr
 from netns.tap import helpers as tap
 from netns.tuning import helpers as tuning
 from netns.vlan import helpers as vlan
+from netns.vrf import helpers as vrf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -295,6 +296,7 @@ CASES = (
     ),
     Case(_sbr(addSourceHints=True), before=_BEHIND),
     Case(_sbr(), "other-values", before=_BEHIND, earlier=_sbr(table=300)),
+    Case(vrf.NAME, before=_BEHIND, kernel="vrf"),
     Case(_alone("host-local", bridge.DUAL), repeatable=False),
     Case(
         _alone("host-local", bridge.DUAL),

@@ -55,4 +55,5 @@ OF = {
     "tap": ("addresses", "tap"),
     "tuning": ("link_settings", "sysctl"),
     "vlan": ("addresses", "announced", "vlan"),
+    "vrf": ("vrf_member",),
 }

@@ -21,6 +21,7 @@ NEEDS = {
     "89-dummy.conflist": "dummy",
     "95-tap.conflist": "tap",
     "91-ipvlan.conflist": "ipvlan",
+    "94-vrf.conflist": "vrf",
 }
 # A VLAN for one container; tests/netns/vlan has it.
 TAGGED = "90-vlan.conflist"

@@ -34,6 +34,7 @@ from plugins.ptp import plugin as ptp
 from plugins.sbr import plugin as sbr
 from plugins.tuning import plugin as tuning
 from plugins.vlan import plugin as vlan
+from plugins.vrf import plugin as vrf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,6 +94,9 @@ FACTS: dict[str, Callable[[Any], object]] = {
         tables=(100,),
     ),
     "tap": lambda conf: conf.mac,
+    "vrf": lambda _: vrf.Facts(
+        index=2, routes=(SavedRoute.of(2, ip_network("10.1.2.0/24")),), table=1
+    ),
     "tuning": lambda _: tuning.Facts(
         index=2,
         link={"mac": MAC, "mtu": 1500, "txQLen": 1000, "promisc": False},
