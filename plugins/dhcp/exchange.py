@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 
 from cni_common.kernel import packets
 from cni_common.spec.errors import CNIError, Code, refused
@@ -103,7 +103,7 @@ class Exchange:
             message.SERVER_ID: grant.server.packed,
             codes.CLIENT_ID: self._client_id(),
         }
-        number = random.getrandbits(32)
+        number = int.from_bytes(os.urandom(4), "big")
         mine = grant.address.ip
         question = Question(Kind.RELEASE, number, self._wire.mac, given, mine)
         self._send(question, alone=True)
@@ -237,7 +237,7 @@ class Exchange:
             options[message.ASKED_FOR] = bytes(terms.requested)
         return Question(
             kind,
-            random.getrandbits(32),
+            int.from_bytes(os.urandom(4), "big"),
             self._wire.mac,
             options,
             mine,
@@ -292,5 +292,5 @@ def _waits() -> Iterator[float]:
     """Yield seconds to wait for an answer; many clients do not ask all at once."""
     wait = _FIRST_WAIT
     while True:
-        yield wait * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+        yield wait * (0.8 + 0.4 * os.urandom(1)[0] / 255)
         wait = min(wait * 2, _LONGEST_WAIT)

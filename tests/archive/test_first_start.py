@@ -89,7 +89,7 @@ def test_no_place_to_extract_is_an_error_document(plugin_dir: Path) -> None:
     assert "/run/cnipy" in document["msg"]
 
 
-@pytest.mark.parametrize("second", ["8m", "1m"])
+@pytest.mark.parametrize("second", ["12m", "1m"])
 def test_full_disk_is_another_root_or_an_error_document(
     plugin_dir: Path, tree: str, second: str
 ) -> None:

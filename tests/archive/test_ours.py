@@ -42,8 +42,8 @@ def test_foreign_plugin_is_not_ours(packed: Path, tmp_path: Path) -> None:
 
 def test_unknown_type_is_not_ours(packed: Path, tmp_path: Path) -> None:
     """A type outside the register is not ours, even if the file is."""
-    (tmp_path / "dhcp").symlink_to(packed)
-    assert finder(str(packed))(str(tmp_path / "dhcp")) is None
+    (tmp_path / "bond").symlink_to(packed)
+    assert finder(str(packed))(str(tmp_path / "bond")) is None
 
 
 def test_absent_file_is_not_ours(packed: Path, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def test_every_plugin_can_be_loaded(name: str, plugin_dir: Path) -> None:
 
 def test_unknown_name_says_which_are_known(packed: Path, tmp_path: Path) -> None:
     """A link of a name that no plugin has fails and lists the names."""
-    (tmp_path / "ipvlan").symlink_to(packed)
-    ended = call(tmp_path / "ipvlan", "VERSION")
+    (tmp_path / "bond").symlink_to(packed)
+    ended = call(tmp_path / "bond", "VERSION")
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert all(name in ended.stderr.decode() for name in NAMES)
 

@@ -251,7 +251,7 @@ def released(plugin: str) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("plugin", [*CHAIN, *ALONE])
+@pytest.mark.parametrize("plugin", filter(released, [*CHAIN, *ALONE]))
 def test_no_call_breaks_over_another_record_of_a_release(
     host: Host, cni: Cni, tmp_path: Path, plugin: str
 ) -> None:
