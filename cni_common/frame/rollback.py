@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cni_common.spec.errors import CNIError, Code, StrandedError, is_shortage
+from cni_common.spec.errors import CNIError, Code, StrandedError, is_shortage, of_os
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -115,7 +115,14 @@ class Gather:
         if not isinstance(first, CNIError):
             if not rest:
                 raise first
-            first = CNIError(Code.INTERNAL, str(first))
+            first = _document(first)
         others = _told_once([str(other) for other in rest], str(first))
         details = "; ".join(filter(None, [first.details, *others]))
         raise CNIError(first.code, first.msg, details) from self.raised[0]
+
+
+def _document(error: Exception) -> CNIError:
+    """Return the error that stands for several, of which none has a code."""
+    if isinstance(error, OSError):
+        return of_os(f"delete {error.filename}", error)
+    return CNIError(Code.INTERNAL, str(error))
