@@ -66,7 +66,8 @@ def running_from(tree: str) -> Iterator[int]:
         if not name.isdecimal() or int(name) == os.getpid():
             continue
         with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-            named = build in file.read().split(b"\0")
+            arguments = file.read()  # none yet in the midst of execve(2)
+            named = not arguments or build in arguments.split(b"\0")
             if named and _has_open(name, os.path.join(tree, "bundle")):
                 yield int(name)
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from lab import need
+from warm_server import wait_until
 
 from cni_common.kernel import processes
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A process that does nothing for a minute."""
     with subprocess.Popen([need("sleep"), "60"]) as started:
+        # Popen returns in the midst of execve(2), which sets the arguments last.
+        wait_until(Path(f"/proc/{started.pid}/cmdline").read_bytes)
         yield started
         started.kill()
 
