@@ -80,9 +80,9 @@ def _serve(archive: str, path: str, idle: float | None) -> str:
 
 def _keep_leases(path: str, prefix: str, tell: Callable[[str], None]) -> None:
     from cni_common import own_socket
-    from plugins.dhcp import keeper
+    from cnipy.keeper import server
 
-    keeper.serve(path, prefix, tell, own_socket.inherited(os.environ))
+    server.serve(path, prefix, tell, own_socket.inherited(os.environ))
 
 
 def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:

@@ -26,8 +26,9 @@ DOWNWARD: dict[str, set[str]] = {
     "cni_common.frame": GROUND,
     "cni_common": COMMON,
     "plugins": COMMON,
+    "cnipy.keeper": {*COMMON, "plugins"},
     "cnipy": COMMON,
-    "launcher": {*COMMON, "cni_common.compiled", "plugins", "cnipy"},
+    "launcher": {*COMMON, "cni_common.compiled", "plugins", "cnipy", "cnipy.keeper"},
 }
 # Foreign module -> the only places that may import it.
 CONFINED = {
@@ -35,6 +36,7 @@ CONFINED = {
     "nftables": ("cni_common/kernel/",),
     "subprocess": ("cni_common/frame/execute.py",),
     "jeepney": ("cni_common/system_bus.py",),
+    "asyncio": ("cnipy/keeper/",),  # brings OpenSSL, which the warm server would hold
 }
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "manager", "handler", "misc"}
 

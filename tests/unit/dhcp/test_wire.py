@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cni_common.spec.result import Result
-from plugins.dhcp import codes, datagram, gob, options, rpc, wire
-from plugins.dhcp.message import Kind, Question
+from cnipy.keeper import datagram, options
+from cnipy.keeper.message import Kind, Question
+from plugins.dhcp import codes, gob, rpc, wire
 
 ASKED = Question(Kind.DISCOVER, 0x01020304, bytes(6), {codes.CLIENT_ID: b"\0web"})
 # The heads of two calls as Go 1.19 encodes them, behind the type of the first.

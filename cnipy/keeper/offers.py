@@ -6,14 +6,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from cni_common.spec.values import dataclass
-from plugins.dhcp import codes, message, options
-from plugins.dhcp.datagram import NOWHERE
+from cnipy.keeper import message, options
+from cnipy.keeper.datagram import NOWHERE
+from cnipy.keeper.message import Kind
+from plugins.dhcp import codes
 from plugins.dhcp.lease import Grant
-from plugins.dhcp.message import Kind
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from plugins.dhcp.message import Answer
+    from cnipy.keeper.message import Answer
 
 _SHORT = 60  # seconds, of a lease that keeps the network busy
 

@@ -7,7 +7,7 @@ import struct
 from ipaddress import IPv4Address
 
 from cni_common.spec.values import IntEnum, dataclass, field
-from plugins.dhcp.datagram import NOWHERE
+from cnipy.keeper.datagram import NOWHERE
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

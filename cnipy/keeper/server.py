@@ -7,7 +7,7 @@ import asyncio
 import gc
 import os
 import signal
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from cni_common import own_socket
 from cni_common.kernel import netns_identity
@@ -16,10 +16,11 @@ from cni_common.naming import Attachment
 from cni_common.spec import environment, gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.model import parse
-from plugins.dhcp import lease, options, rpc, wire
+from cnipy.keeper import options
+from cnipy.keeper.connection import Connection
+from cnipy.keeper.keeping import Keeping
+from plugins.dhcp import lease, rpc, wire
 from plugins.dhcp.conf import DhcpConf
-from plugins.dhcp.connection import Connection
-from plugins.dhcp.keeping import Keeping
 from plugins.dhcp.lease import Lease, State
 from plugins.dhcp.terms import client_id
 
@@ -133,8 +134,7 @@ class Keeper:
         async with self._turn(owner):
             keeping = self._kept.get(owner)
             if keeping is not None:
-                await keeping.end()
-                self._kept.pop(owner, None)
+                await self._end_of(keeping)
 
     async def _forget_orphan(self, owner: Attachment) -> None:
         await asyncio.sleep(_ORPHAN)
@@ -211,8 +211,7 @@ class Keeper:
         async with self._turn(owner):
             keeping = self._kept.get(owner)
             if keeping and keeping.is_over(identity):
-                await keeping.end()
-                del self._kept[owner]
+                await self._end_of(keeping)
                 keeping = None
             if keeping is None:
                 held = Lease(
@@ -228,12 +227,14 @@ class Keeper:
             return _result(keeping)
 
     async def _obtain(self, keeping: Keeping, seconds: float) -> None:
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._end_of, keeping)
             await keeping.obtain(seconds)
-        except BaseException:
-            await keeping.end()
-            self._kept.pop(keeping.owner, None)
-            raise
+            undo.pop_all()
+
+    async def _end_of(self, keeping: Keeping) -> None:
+        await keeping.end()
+        self._kept.pop(keeping.owner, None)
 
     async def _check(self, args: dict[str, Any]) -> dict[str, Any]:
         owner, _ = self._asked(args)

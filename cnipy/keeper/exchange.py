@@ -8,10 +8,11 @@ import os
 
 from cni_common.kernel import packets
 from cni_common.spec.errors import CNIError, Code, refused
-from plugins.dhcp import codes, datagram, lease, message, offers
-from plugins.dhcp.datagram import EVERYBODY, NOWHERE
-from plugins.dhcp.message import Kind, Question
-from plugins.dhcp.offers import Said
+from cnipy.keeper import datagram, message, offers
+from cnipy.keeper.datagram import EVERYBODY, NOWHERE
+from cnipy.keeper.message import Kind, Question
+from cnipy.keeper.offers import Said
+from plugins.dhcp import codes, lease
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
     from cni_common.kernel.packets import Wire
+    from cnipy.keeper.message import Answer
     from plugins.dhcp.lease import Grant, Lease
-    from plugins.dhcp.message import Answer
 
 
 _SIZE_MAX = 1472  # bytes of a message that an Ethernet carries in one piece

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from cni_common.kernel import netns, packets
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
-from plugins.dhcp import codes, datagram, lease, message
-from plugins.dhcp.datagram import NOWHERE
-from plugins.dhcp.exchange import Exchange, RefusedError
+from cnipy.keeper import datagram, message
+from cnipy.keeper.datagram import NOWHERE
+from cnipy.keeper.exchange import Exchange, RefusedError
+from cnipy.keeper.message import Kind, Question
+from plugins.dhcp import codes, lease
 from plugins.dhcp.lease import FOREVER, Lease, State
-from plugins.dhcp.message import Kind, Question
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
