@@ -11,12 +11,15 @@ from plugins.dhcp import gob, wire
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, Self, TypeVar
 
     from cni_common.spec.request import Request
 
+    Answer = TypeVar("Answer")
+
 _AGAIN = 0.1  # seconds between two attempts to find a keeper that was there
-_COMING = 2.0  # seconds that a keeper has to come (back)
+_COMING = 5.0  # seconds that a keeper has to come (back)
 _CODE = " (code "
 _WAY_OUT = "start `cnipy dhcp`, or have systemd do so: build.sh install --dhcp"
 
@@ -34,39 +37,55 @@ def call(
 ) -> dict[str, Any]:
     """Return what the keeper at `path` replies to `method` within so many seconds.
 
-    If `patient`, a keeper that dies is asked again as soon as another one is there.
+    One that ends in the midst of the call has a moment to come back, and is asked
+    again: what it did is on record, and no call does more if it is repeated. If
+    `patient`, one that is not there has that moment too.
     Raises its error, AbsentError, and Code.TRY_AGAIN_LATER.
     """
     deadline = time.monotonic() + seconds
-    coming = time.monotonic() + _COMING if patient else 0.0
-    while True:
-        try:
-            return _called(path, method, request, deadline)
-        except AbsentError:
-            if time.monotonic() > min(coming, deadline):
-                raise
-        except _LostError:
-            coming = deadline if patient else 0.0
-            if time.monotonic() > coming:
-                msg = f"call keeper of leases at {path}: it ended"
-                raise CNIError(Code.TRY_AGAIN_LATER, msg) from None
-        time.sleep(_AGAIN)
+    return _again(
+        path,
+        lambda: _called(path, method, request, deadline),
+        deadline,
+        _COMING if patient else 0.0,
+    )
 
 
 def listens(path: str, seconds: float) -> None:
     """Raise AbsentError or Code.TRY_AGAIN_LATER unless a keeper answers at `path`."""
-    try:
-        _Line(path, time.monotonic() + seconds).close()
-    except _LostError as error:
-        msg = f"call keeper of leases at {path}: it ended"
-        raise CNIError(Code.TRY_AGAIN_LATER, msg) from error
+    deadline = time.monotonic() + seconds
+    _again(path, lambda: _greeted(path, deadline), deadline, 0.0)
+
+
+def _again(
+    path: str, ask: Callable[[], Answer], deadline: float, coming: float
+) -> Answer:
+    """Return what `ask` does, which a keeper that is away has `coming` seconds for."""
+    until = time.monotonic() + coming
+    while True:
+        try:
+            return ask()
+        except AbsentError:
+            if time.monotonic() >= min(until, deadline):
+                raise
+        except _LostError as loss:
+            if time.monotonic() >= deadline:
+                msg = f"call keeper of leases at {path}: it ended"
+                raise CNIError(Code.TRY_AGAIN_LATER, msg) from loss
+            until = time.monotonic() + _COMING
+        time.sleep(_AGAIN)
+
+
+def _greeted(path: str, deadline: float) -> None:
+    with _Line(path, deadline) as line:
+        line.open()
 
 
 def _called(
     path: str, method: str, request: Request, deadline: float
 ) -> dict[str, Any]:
-    line = _Line(path, deadline)
-    try:
+    with _Line(path, deadline) as line:
+        line.open()
         out = gob.Writer()
         args = {
             "ContainerID": request.container_id,
@@ -84,8 +103,6 @@ def _called(
         if said.get("Error"):
             raise _reported(said["Error"])
         return line.value()
-    finally:
-        line.close()
 
 
 def _reported(text: str) -> CNIError:
@@ -104,13 +121,18 @@ class _Line:
         self._deadline = deadline
         self._in = gob.Reader()
         self._socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
-        try:
-            self._connect()
-            self.send(wire.HELLO)
-            self._welcomed()
-        except BaseException:
-            self.close()
-            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._socket.close()
+
+    def open(self) -> None:
+        """Have the keeper ready to be called; raises as `call` does."""
+        self._connect()
+        self.send(wire.HELLO)
+        self._welcomed()
 
     def _connect(self) -> None:
         try:
@@ -178,7 +200,3 @@ class _Line:
     def _late(self) -> CNIError:
         msg = f"call keeper of leases at {self._path}: it did not answer in time"
         return CNIError(Code.TRY_AGAIN_LATER, msg)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._socket.close()

@@ -29,6 +29,7 @@ def detach(request: Request) -> bool:
     try:
         call(path, wire.RELEASE, request, _PATIENCE)
     except AbsentError as absence:
+        held = lease.read(owner)  # one that ended meanwhile may have done it
         if held is None:
             request.log.warning(str(absence))
             return True

@@ -78,6 +78,15 @@ class Keeper:
         """End it as no process expects it."""
         self.stop(signal.SIGKILL)
 
+    @contextmanager
+    def called_in_vain(self) -> Iterator[None]:
+        """Have who calls it in the block find it, and have it die with the call."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        until(lambda: waits(SOCKET))
+        self.kill()
+
     def said(self) -> str:
         """Return what it told the administrator."""
         return self.words.read_text()
@@ -93,6 +102,12 @@ def listens(path: str) -> bool:
         except OSError:
             return False
         return True
+
+
+def waits(path: str) -> bool:
+    """Tell whether somebody has called at a socket and was not let in so far."""
+    (told,) = run("ss", "-Hxl", "src", f"unix:{path}").splitlines()
+    return int(told.split()[2]) > 0
 
 
 @dataclass

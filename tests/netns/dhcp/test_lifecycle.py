@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,6 +113,42 @@ def test_delete_while_the_keeper_is_away(lan: Lan, keeper: Keeper, cni: Cni) -> 
     keeper.kill()
     cni.ok("dhcp", "DEL", CONF, netns=space)
     assert len(lan.leased()) == 1
+    keeper.start()
+    until(lambda: not lan.leased())
+    until(lambda: recorded() == [])
+
+
+@pytest.mark.parametrize("verb", ["ADD", "CHECK", "DEL", "STATUS"])
+def test_keeper_that_dies_in_the_midst_of_a_call_is_asked_again(
+    lan: Lan, keeper: Keeper, cni: Cni, verb: str
+) -> None:
+    """A runtime does not hear of it: the next keeper answers, as the first would."""
+    lan.serve()
+    space = lan.container()
+    result = lease(cni, space)
+    document = {**CONF, "prevResult": result} if verb == "CHECK" else CONF
+    with ThreadPoolExecutor(1) as worker:
+        with keeper.called_in_vain():
+            call = worker.submit(cni.ok, "dhcp", verb, document, netns=space)
+        keeper.start()
+        answer = call.result()
+    assert answer == (result if verb == "ADD" else None)
+    until(lambda: bool(recorded()) == (verb != "DEL"))
+    until(lambda: bool(lan.leased()) == (verb != "DEL"))
+
+
+def test_delete_by_a_keeper_that_does_not_come_back(
+    lan: Lan, keeper: Keeper, cni: Cni
+) -> None:
+    """DEL succeeds nevertheless, and the next one gives back what the last had."""
+    lan.serve()
+    space = lan.container()
+    lease(cni, space)
+    with ThreadPoolExecutor(1) as worker:
+        with keeper.called_in_vain():
+            call = worker.submit(cni.ok, "dhcp", "DEL", CONF, netns=space)
+        call.result()
+    assert [each["state"] for each in recorded()] == ["ending"]
     keeper.start()
     until(lambda: not lan.leased())
     until(lambda: recorded() == [])
