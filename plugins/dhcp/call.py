@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
 
 _AGAIN = 0.1  # seconds between two attempts to find a keeper that was there
-_COMING = 5.0  # seconds that a keeper has to come (back)
+_COMING = 2.0  # seconds that a keeper has to come which is not there
 _CODE = " (code "
 _WAY_OUT = "start `cnipy dhcp`, or have systemd do so: build.sh install --dhcp"
 
@@ -37,9 +37,9 @@ def call(
 ) -> dict[str, Any]:
     """Return what the keeper at `path` replies to `method` within so many seconds.
 
-    One that ends in the midst of the call has a moment to come back, and is asked
-    again: what it did is on record, and no call does more if it is repeated. If
-    `patient`, one that is not there has that moment too.
+    If that ends in the midst of the call the next one is asked: what it did is on
+    record, and no call does more if it is repeated. If `patient`, a keeper that is not
+    there has a moment to come.
     Raises its error, AbsentError, and Code.TRY_AGAIN_LATER.
     """
     deadline = time.monotonic() + seconds
@@ -60,19 +60,19 @@ def listens(path: str, seconds: float) -> None:
 def _again(
     path: str, ask: Callable[[], Answer], deadline: float, coming: float
 ) -> Answer:
-    """Return what `ask` does, which a keeper that is away has `coming` seconds for."""
-    until = time.monotonic() + coming
+    """Return what `ask` does; a keeper that is not there has `coming` seconds."""
+    until = min(time.monotonic() + coming, deadline)
     while True:
         try:
             return ask()
         except AbsentError:
-            if time.monotonic() >= min(until, deadline):
+            if time.monotonic() + _AGAIN >= until:
                 raise
         except _LostError as loss:
-            if time.monotonic() >= deadline:
+            if time.monotonic() + _AGAIN >= deadline:
                 msg = f"call keeper of leases at {path}: it ended"
                 raise CNIError(Code.TRY_AGAIN_LATER, msg) from loss
-            until = time.monotonic() + _COMING
+            until = deadline
         time.sleep(_AGAIN)
 
 

@@ -99,7 +99,7 @@ def test_same_address_after_the_keeper_was_away(
     assert list(lan.leased()) == [address.partition("/")[0]]
     before = lan.log().count("DHCPACK")
     keeper.start()
-    until(lambda: lan.log().count("DHCPACK") > before)
+    until(lambda: lan.log().count("DHCPACK") > before, 1)
     assert lan.log().count("DHCPDISCOVER") == 1
     assert lease(cni, space) == result
     cni.ok("dhcp", "CHECK", {**CONF, "prevResult": result}, netns=space)
@@ -138,12 +138,13 @@ def test_keeper_that_dies_in_the_midst_of_a_call_is_asked_again(
 
 
 def test_delete_by_a_keeper_that_does_not_come_back(
-    lan: Lan, keeper: Keeper, cni: Cni
+    lan: Lan, keeper: Keeper, cni: Cni, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DEL succeeds nevertheless, and the next one gives back what the last had."""
     lan.serve()
     space = lan.container()
     lease(cni, space)
+    monkeypatch.setattr("plugins.dhcp.detach._PATIENCE", 2)
     with ThreadPoolExecutor(1) as worker:
         with keeper.called_in_vain():
             call = worker.submit(cni.ok, "dhcp", "DEL", CONF, netns=space)
