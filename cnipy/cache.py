@@ -18,6 +18,7 @@ from cni_common.spec import environment
 from cni_common.spec.errors import CNIError, Code, is_absence, of_os
 from cni_common.spec.values import dataclass
 from cnipy.attachment import Attachment
+from cnipy.places import CACHE_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cnipy.network import Network
 
 KIND = "cniCacheV1"
-DEFAULT = "/var/lib/cni"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Entry:
 class Cache:
     """The directory `results` below a cache directory."""
 
-    def __init__(self, directory: str = DEFAULT) -> None:
+    def __init__(self, directory: str = CACHE_DIRECTORY) -> None:
         self.directory = directory
         self.results = os.path.join(directory, "results")
 

@@ -72,13 +72,13 @@ def collect(
     *,
     dry_run: bool,
 ) -> list[str]:
-    """Remove all of attachments that are known to be dead; return a line each.
+    """Remove all of attachments that are known to be dead; return them in words.
 
     With `dry_run` nothing is changed. What nobody can tell about is told and kept.
     Raises CNIError for what could not be removed, after all else has been.
     """
     errors: list[CNIError] = []
-    lines = []
+    gone = []
     with runtime.cache.locked(alone=True):
         found = traces(runtime, plugins)
         for owner, left in sorted(found.items(), key=lambda pair: pair[0]):
@@ -86,18 +86,18 @@ def collect(
             if left.unclear:
                 tell(f"kept {what}: {left.unclear}")
             elif dry_run and not left.lives:
-                lines.append(f"would delete {what}")
+                gone.append(what)
             elif not left.lives:
                 failures = len(errors)
                 for step in _release(runtime, directory, owner, left):
                     gather(errors, step)
                 if len(errors) == failures:
-                    lines.append(f"deleted {what}")
+                    gone.append(what)
     for line in leases.unknown(found):
         tell(line)
     if errors:
         raise joined(errors)
-    return lines
+    return gone
 
 
 def traces(runtime: Runtime, plugins: Collection[str]) -> dict[Attachment, Traces]:

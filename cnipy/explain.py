@@ -18,7 +18,7 @@ from cnipy.invoke import variables
 from cnipy.runtime import configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from cni_common.attachment.part import Part
     from cnipy.attachment import Attachment
@@ -120,8 +120,3 @@ def _expected(suite: Suite, ipam: str, request: Request) -> Result:
     if plugin.expect is None:
         return Result()
     return plugin.expect(request, parse(plugin.conf, request.document, _CONF))
-
-
-def text(found: Iterable[Step]) -> str:
-    """Return the steps as text."""
-    return "".join(f"{line}\n" for step in found for line in step.lines())

@@ -4,44 +4,89 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnipy import network as networks
 from cnipy.packed import build_of
+from cnipy.verb import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from cnipy.paper import Paper
     from cnipy.suite import Suite, Warm
 
 
-def status(path: Sequence[str], directory: str, suite: Suite) -> str:
-    """Return lines about the plugin directories, the warm server and the networks."""
-    builds: set[str] = set()
-    lines: list[str] = []
-    for searched in path:
-        lines += _plugins(searched, suite.names, builds)
-    build = next(iter(builds), "")
-    lines.append(_warm(suite.warm(build), build))
-    lines += _networks(directory)
-    return "".join(f"{line}\n" for line in lines)
+class Status(Answer):
+    """Plugin directories with the names by build, the warm server, the networks.
+
+    `files` are those with a network, `faults` say why others have none.
+    """
+
+    def __init__(self, path: Sequence[str], directory: str, suite: Suite) -> None:
+        self.names = suite.names
+        self.plugins = {each: builds(each, suite.names) for each in path}
+        found = [build for of_build in self.plugins.values() for build in of_build]
+        self.build = next(filter(None, found), "")
+        self.warm = suite.warm(self.build)
+        self.directory = directory
+        self.files = networks.listed(directory)
+        self.faults = networks.faults(directory)
+
+    def lines(self, paper: Paper) -> Iterable[str]:
+        """Yield a line for each thing."""
+        del paper
+        for directory, of_build in self.plugins.items():
+            for build, names in of_build.items():
+                what = f"build {build}" if build else "not of this suite"
+                yield f"{directory}: {what}: {' '.join(names)}"
+            if not of_build:
+                yield f"{directory}: none of {' '.join(sorted(self.names))}"
+        yield in_words(self.warm, self.build)
+        yield from self._networks()
+
+    def _networks(self) -> Iterator[str]:
+        first: dict[str, str] = {}
+        for name, file in self.files:
+            taken = first.setdefault(name, file)
+            note = "" if taken == file else f" (not taken: {taken} has the name)"
+            yield f"network {name}: {file}{note}"
+        for fault in self.faults:
+            yield f"no network: {fault}"
+        if not first:
+            yield f"no network in {self.directory}"
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it."""
+        return {
+            "plugins": [
+                {"directory": directory, "build": build, "names": names}
+                for directory, of_build in self.plugins.items()
+                for build, names in of_build.items()
+            ],
+            "warm": {
+                "socket": self.warm.socket,
+                "listening": self.warm.listening,
+                "serves": self.warm.serves,
+                "builds": list(self.warm.builds),
+            },
+            "networks": [{"name": name, "file": file} for name, file in self.files],
+            "faults": self.faults,
+        }
 
 
-def _plugins(directory: str, names: Collection[str], builds: set[str]) -> Iterator[str]:
-    of_build: dict[str, list[str]] = {}
+def builds(directory: str, names: Collection[str]) -> dict[str, list[str]]:
+    """Return which of `names` a directory has, by build; those of others by ""."""
+    found: dict[str, list[str]] = {}
     for name in sorted(names):
         full = os.path.join(directory, name)
         if os.path.lexists(full):
-            of_build.setdefault(build_of(full), []).append(name)
-    for build, found in of_build.items():
-        what = f"build {build}" if build else "not of this suite"
-        yield f"{directory}: {what}: {' '.join(found)}"
-    if not of_build:
-        yield f"{directory}: none of {' '.join(sorted(names))}"
-    builds |= set(of_build) - {""}
+            found.setdefault(build_of(full), []).append(name)
+    return found
 
 
-def _warm(found: Warm, build: str) -> str:
+def in_words(found: Warm, build: str) -> str:
+    """Return what a call of `build` has of the warm server."""
     if not found.listening:
         return f"warm server: nobody listens at {found.socket}, calls start cold"
     if found.serves:
@@ -50,15 +95,3 @@ def _warm(found: Warm, build: str) -> str:
         others = " ".join(found.builds)
         return f"warm server: serves build {others} only, calls start cold; restart it"
     return f"warm server: takes no call at {found.socket}, calls start cold"
-
-
-def _networks(directory: str) -> Iterator[str]:
-    first: dict[str, str] = {}
-    for name, file in networks.listed(directory):
-        taken = first.setdefault(name, file)
-        note = "" if taken == file else f" (not taken: {taken} has the name)"
-        yield f"network {name}: {file}{note}"
-    for fault in networks.faults(directory):
-        yield f"no network: {fault}"
-    if not first:
-        yield f"no network in {directory}"

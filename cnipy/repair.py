@@ -37,6 +37,10 @@ class Line(NamedTuple):
     def __str__(self) -> str:
         return self.text
 
+    def document(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return {"text": self.text, "failed": self.failed}
+
 
 def repaired(
     suite: Suite,

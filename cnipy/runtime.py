@@ -105,11 +105,11 @@ class Runtime:
             raise joined(errors)
         return deleted
 
-    def status(self, network: Network) -> list[str]:
+    def status(self, network: Network) -> list[tuple[str, str]]:
         """Raise unless every plugin of the list is ready for an ADD.
 
-        Returns a line for each. A list of before STATUS asks those that know it by
-        now; a plugin that does not must at least be there, with its IPAM plugin.
+        Returns type and state of each. A list of before STATUS asks those that know it
+        by now; a plugin that does not must at least be there, with its IPAM plugin.
         """
         told = []
         for plugin in network.plugins:
@@ -120,11 +120,11 @@ class Runtime:
                 if GC_AND_STATUS_SINCE not in speaks:
                     self._find_ipam(plugin)
                     newest = max(speaks, key=version_numbers, default=OLDEST)
-                    told.append(f"{kind}: not asked, it speaks no more than {newest}")
+                    told.append((kind, f"not asked, it speaks no more than {newest}"))
                     continue
                 conf["cniVersion"] = GC_AND_STATUS_SINCE
             self.invoker.run("STATUS", conf, None)
-            told.append(f"{kind}: ready")
+            told.append((kind, "ready"))
         return told
 
     def versions(self, network: Network) -> dict[str, list[str]]:

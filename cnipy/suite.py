@@ -47,7 +47,8 @@ class Suite:
     leases that listens at a path, for namespaces below a prefix; unread: keys of a
     configuration of a type that its plugin does not read; doubts: what in it has no
     effect, with the capabilities that it declares; warm: how the server of a build is
-    found; plugin: the one of a name, with what it says of its attachments.
+    found; plugin: the one of a name, with what it says of its attachments; version: of
+    the suite.
     """
 
     names: tuple[str, ...]
@@ -58,3 +59,4 @@ class Suite:
     warm: Callable[[str], Warm]
     plugin: Callable[[str], Plugin]
     uid: int = 0
+    version: str = ""

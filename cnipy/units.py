@@ -13,7 +13,6 @@ from cni_common.spec.errors import CNIError, Code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DIRECTORY = "/etc/systemd/system"
 _VERBS = {"cnipy-warm": "serve", "cnipy-dhcp": "dhcp"}
 _RUNNING = "/run/systemd/system"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

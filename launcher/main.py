@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from plugins import REGISTER, release_of, versions_of
+from plugins import REGISTER, VERSION, release_of, versions_of
 
 # Importing typing for its constant alone would cost half as much as the interpreter.
 TYPE_CHECKING = False
@@ -69,6 +69,7 @@ def _suite() -> Suite:
         warm=probe.warm,
         plugin=loading.load,
         uid=os.geteuid(),
+        version=VERSION,
     )
 
 

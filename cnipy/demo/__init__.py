@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from contextlib import nullcontext, redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 from cnipy import network as networks
 from cnipy.demo import stage, story
@@ -12,12 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def run(plugins: str, conf: str | None, env: Mapping[str, str]) -> int:
-    """Play the demonstration with the plugins of a directory; 0 if all held.
+def play(
+    path: tuple[str, ...], conf: str | None, env: Mapping[str, str], *, quiet: bool
+) -> tuple[list[Any], int]:
+    """Play the demonstration with the plugins of `path`, printing it unless `quiet`.
 
-    `conf` is a conflist of a bridge with portmap; what Podman writes if None. Raises
-    CNIError when it cannot be read.
+    `conf` is a conflist of a bridge with portmap; what Podman writes if None. Returns
+    what was seen, and 0 if all of that held. Raises CNIError when the list cannot be
+    read.
     """
     network = networks.read(conf or stage.example())
-    path = tuple(filter(None, (env.get("CNI_PATH") or plugins).split(":")))
-    return stage.play(lambda: story.tell(path, network, env), path)
+    # The scene is another process's.
+    report = os.memfd_create("cnipy-demo")
+
+    def scene() -> int:
+        with redirect_stdout(None) if quiet else nullcontext():
+            checks = story.tell(path, network, env)
+        os.write(report, json.dumps(checks.seen).encode())
+        return 1 if checks.failed else 0
+
+    try:
+        status = stage.play(scene, path)
+        text = os.pread(report, os.fstat(report).st_size, 0)
+    finally:
+        os.close(report)
+    return json.loads(text or b"[]"), status

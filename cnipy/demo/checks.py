@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 class Checks:
     """What was seen to hold, or not to."""
 
-    failed: list[str] = field(default_factory=list)
+    seen: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[str]:
+        """The sentences that did not hold."""
+        return [str(each["sentence"]) for each in self.seen if not each["holds"]]
 
     def holds(self, sentence: str, *, good: bool, seen: str = "") -> None:
-        """Print one line of the story, and remember a failure."""
+        """Print one line of the story, and remember it."""
         print(
             f"  {'PASS' if good else 'FAIL'}  {sentence}{f'  ({seen})' if seen else ''}"
         )
-        if not good:
-            self.failed.append(sentence)
+        self.seen.append({"sentence": sentence, "holds": good, "seen": seen})
 
     def succeeds(self, sentence: str, step: Callable[[], None]) -> None:
         """A verb does not fail."""

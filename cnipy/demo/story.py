@@ -29,8 +29,8 @@ UPLINK = {4: ("192.0.2.1", "192.0.2.2", 24), 6: ("2001:db8::1", "2001:db8::2", 6
 ALIAS = "shop"
 
 
-def tell(path: tuple[str, ...], network: Network, env: Mapping[str, str]) -> int:
-    """Attach, talk, look, detach; return 0 if everything held, else 1."""
+def tell(path: tuple[str, ...], network: Network, env: Mapping[str, str]) -> Checks:
+    """Attach, talk, look, detach; return what was seen to hold, or not to."""
     runtime = Runtime(Invoker(path, env), Cache())
     checks = Checks()
     print(f"network {network.name}, plugins in {path[0]}")
@@ -65,7 +65,7 @@ def tell(path: tuple[str, ...], network: Network, env: Mapping[str, str]) -> int
         checks.succeeds(f"DEL {name}", partial(runtime.delete, network, attachment))
     remains.look(checks, network, attachments, addresses, before)
     print(f"\n{'FAILED: ' + '; '.join(checks.failed) if checks.failed else 'all held'}")
-    return 1 if checks.failed else 0
+    return checks
 
 
 def _build_world() -> tuple[str, str, str]:

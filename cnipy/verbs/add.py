@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy add`: a container is attached as a runtime would do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnipy import attachment as attachments
+from cnipy.verb import Answer, Lines, Verb
+from cnipy.words import add_network_and_netns
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cnipy.context import Context
+
+
+def _run(context: Context, options: argparse.Namespace) -> Answer:
+    import json  # noqa: PLC0415 - the parser needs none
+
+    attachment = attachments.from_environment(options.netns, context.env)
+    network = context.network(options.network)
+    attachments.check_exists(options.netns, attachment)
+    context.warn(network, attachment.capability_args)
+    result = context.runtime.add(network, attachment)
+    return Lines(result, json.dumps(result, indent=4).splitlines())
+
+
+VERB = Verb(
+    sentence="attach the container of NETNS to NETWORK and print the result",
+    run=_run,
+    changes=True,
+    add_arguments=add_network_and_netns,
+)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy del`: a container is detached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnipy import attachment as attachments
+from cnipy.verb import Answer, Lines, Verb
+from cnipy.words import add_network_and_netns, document
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cnipy.context import Context
+
+
+def _run(context: Context, options: argparse.Namespace) -> Answer:
+    attachment = attachments.from_environment(options.netns, context.env)
+    network = context.kept_network(options.network, attachment)
+    context.runtime.delete(network, attachment)
+    return Lines(document(network.name, attachment))
+
+
+VERB = Verb(
+    sentence="detach the container of NETNS; repeating it is harmless",
+    run=_run,
+    changes=True,
+    add_arguments=add_network_and_netns,
+)

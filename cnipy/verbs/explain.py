@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy explain`: what add would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnipy import attachment as attachments
+from cnipy.command_line import CONTAINER
+from cnipy.verb import Answer, Lines, Verb
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cnipy.context import Context
+
+
+_SOMEBODY = "/run/netns/container"  # in place of a namespace that is not named
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("netns", metavar="NETNS", nargs="?", help=CONTAINER)
+
+
+def _run(context: Context, options: argparse.Namespace) -> Answer:
+    from cnipy import explain  # noqa: PLC0415 - models are expensive
+
+    network = context.network(options.network)
+    attachment = attachments.from_environment(options.netns or _SOMEBODY, context.env)
+    if options.netns:
+        attachments.check_exists(options.netns, attachment)
+    called = {**context.env, "CNI_PATH": ":".join(context.plugin_path)}
+    found = explain.steps(context.suite, network, attachment, called)
+    lines = [line for step in found for line in step.lines()]
+    return Lines([step.document() for step in found], lines)
+
+
+VERB = Verb(
+    sentence="print what add would do for a container of NETWORK, a sentence a part, "
+    "with nothing done; names of links depend on the container: NETNS says which",
+    run=_run,
+    changes=False,
+    add_arguments=_add_arguments,
+)

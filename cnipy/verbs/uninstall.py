@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy uninstall`: the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnipy.places import UNIT_DIRECTORY
+from cnipy.verb import Answer, Lines, Verb
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cnipy.context import Context
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bin-dir", metavar="DIR", help="the plugin directory (where cnipy lies)"
+    )
+    parser.add_argument(
+        "--unit-dir",
+        metavar="DIR",
+        default=UNIT_DIRECTORY,
+        help=f"where install put units for systemd ({UNIT_DIRECTORY})",
+    )
+
+
+def _run(context: Context, options: argparse.Namespace) -> Answer:
+    import os  # noqa: PLC0415 - the parser needs none
+
+    from cnipy.uninstall import uninstall  # noqa: PLC0415 - the same
+
+    done: list[str] = []
+
+    def tell(line: str) -> None:
+        done.append(line)
+        context.tell(line)
+
+    directory = os.path.realpath(options.bin_dir or context.own_directory)
+    uninstall(directory, options.unit_dir, context.suite.names, tell)
+    return Lines(done)
+
+
+VERB = Verb(
+    sentence="have the plugin directory as it was before install",
+    run=_run,
+    changes=True,
+    add_arguments=_add_arguments,
+)
