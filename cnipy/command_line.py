@@ -26,8 +26,8 @@ ENVIRONMENT = f"""environment, as for cnitool:
 """
 _WIDTH = 80
 CONTAINER = (
-    "a name as in `ip netns`, a process ID, the path of a namespace, or a container ID "
-    "or the beginning of one"
+    "a name as in `ip netns`, a process ID, the path of a namespace, a container ID or "
+    "the beginning of one, or what a runtime calls the container or its pod"
 )
 
 

@@ -10,6 +10,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from cni_common.frame.log import remarks
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.versions import NEWEST
 from cnipy import command_line, paper
@@ -50,6 +51,8 @@ def main(
         return _refused(context, text, CNIError(Code.INVALID_ENVIRONMENT, text))
     try:
         answer = verb.run(context, options)
+        for text in remarks():
+            context.tell(text)
         _print(answer, context)
     except CNIError as error:
         text = " ".join(f"{error} (code {error.code})".split())

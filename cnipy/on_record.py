@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from cni_common.frame.log import remarks
 from cni_common.frame.rollback import Gather
-from cni_common.spec.errors import CNIError
+from cni_common.spec.errors import CNIError, Code
 from cnipy import network as networks
 from cnipy import recorded, repair
 from cnipy import watch as watching
+from cnipy.containers import Containers
 
 if TYPE_CHECKING:
     import argparse
@@ -58,13 +59,33 @@ def watch(context: Context, options: argparse.Namespace) -> None:
 def chosen(
     context: Context, options: argparse.Namespace, errors: Gather
 ) -> list[Recorded]:
-    """Return the attachments that the command line means."""
+    """Return the attachments that the command line means.
+
+    One name alone is a network's, or where there is none, a container's on any.
+    """
     names = {name for name, _ in networks.listed(context.conf_directory)}
     found = recorded.recorded(context.suite, errors)
-    return recorded.chosen(found, options.network, options.container, names)
+    network, word = options.network, options.container
+    if network is None:
+        return list(found.values())
+    containers = Containers(context, found.values())
+    known = names | {owner.network for owner in found}
+    if word is None and network not in known and (meant := containers.find(network)):
+        return [each for each in found.values() if each.is_of(meant)]
+    items = recorded.of_network(found, network, names)
+    if word is None:
+        return items
+    meant = containers.find(word, network)
+    chosen = [each for each in items if meant and each.is_of(meant)]
+    if not chosen:
+        msg = f"find container {word} on {network}: it has no attachment"
+        there = sorted({each.attachment.container_id for each in items})
+        hint = f"there are: {' '.join(there) or 'none'}"
+        raise CNIError(Code.UNKNOWN_CONTAINER, msg, hint)
+    return chosen
 
 
 def tell_doubts(errors: Gather, tell: Callable[[str], None]) -> None:
-    """Tell what could not be read, and what was passed over."""
-    for text in (*map(str, errors.raised), *remarks()):
+    """Tell what could not be read."""
+    for text in dict.fromkeys(map(str, errors.raised)):
         tell(text)

@@ -9,13 +9,13 @@ from cni_common import attachments, shapes
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field, replace
-from cnipy.attachment import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cni_common.frame.rollback import Gather
     from cni_common.naming import Attachment
+    from cnipy.containers import Container
     from cnipy.suite import Suite
 
 # Of a record of any plugin.
@@ -41,6 +41,10 @@ class Recorded:
         """
         return netns_identity.lives(self.attachment.netns, self.identity)
 
+    def is_of(self, container: Container) -> bool:
+        """Tell whether it is an attachment of the container."""
+        return container.has(self.attachment, self.identity)
+
 
 def name_of(attachment: Attachment) -> str:
     """Return network, container and interface in one word each."""
@@ -50,9 +54,7 @@ def name_of(attachment: Attachment) -> str:
 def recorded(suite: Suite, errors: Gather) -> dict[Attachment, Recorded]:
     """Return all attachments on record, in order; what cannot be read `errors` has."""
     found: dict[Attachment, Recorded] = {}
-    for plugin in suite.names:
-        if not suite.plugin(plugin).keeps_records:
-            continue
+    for plugin in suite.recording:
         for owner, told in attachments.of_plugin(plugin, _NAMESPACE, errors):
             attachment = replace(owner, netns=told["netns"])
             known = found.setdefault(owner, Recorded(attachment, told["netnsIdentity"]))
@@ -60,41 +62,17 @@ def recorded(suite: Suite, errors: Gather) -> dict[Attachment, Recorded]:
     return dict(sorted(found.items(), key=lambda pair: pair[0]))
 
 
-def chosen(
-    found: dict[Attachment, Recorded],
-    network: str | None,
-    container: str | None,
-    networks: Collection[str],
+def of_network(
+    found: dict[Attachment, Recorded], network: str, networks: Collection[str]
 ) -> list[Recorded]:
-    """Return the attachments that are meant, all of them without a name.
+    """Return the attachments of a network.
 
-    A container is named by its ID, by the beginning of it, or by its namespace as for
-    ADD. Raises Code.UNKNOWN_CONTAINER or Code.INVALID_CONFIG for a name that nothing
-    has; `networks` have configurations.
+    Raises Code.INVALID_CONFIG for a name that nothing has; `networks` have
+    configurations.
     """
-    if network is None:
-        return list(found.values())
-    of_network = [item for owner, item in found.items() if owner.network == network]
-    if not of_network and network not in networks:
+    chosen = [item for owner, item in found.items() if owner.network == network]
+    if not chosen and network not in networks:
         there = sorted({*networks, *(owner.network for owner in found)})
         hint = f"there are: {' '.join(there) or 'none'}"
         raise CNIError(Code.INVALID_CONFIG, f"find network {network}: unknown", hint)
-    if container is None:
-        return of_network
-    ids = {item.attachment.container_id for item in of_network}
-    meant = [item for item in of_network if _is(item, container)]
-    if not meant and container:
-        meant = [
-            i for i in of_network if i.attachment.container_id.startswith(container)
-        ]
-    if len({item.attachment.container_id for item in meant}) != 1:
-        msg = f"find container {container} on {network}: "
-        msg += "several begin so" if meant else "it has no attachment"
-        hint = f"there are: {' '.join(sorted(ids)) or 'none'}"
-        raise CNIError(Code.UNKNOWN_CONTAINER, msg, hint)
-    return meant
-
-
-def _is(item: Recorded, container: str) -> bool:
-    known = {item.attachment.container_id, item.attachment.netns}
-    return container in known or path_of(container) == item.attachment.netns
+    return chosen

@@ -47,8 +47,8 @@ class Suite:
     leases that listens at a path, for namespaces below a prefix; unread: keys of a
     configuration of a type that its plugin does not read; doubts: what in it has no
     effect, with the capabilities that it declares; warm: how the server of a build is
-    found; plugin: the one of a name, with what it says of its attachments; version: of
-    the suite.
+    found; plugin: the one of a name, with what it says of its attachments; recording:
+    the names of those that write records; version: of the suite.
     """
 
     names: tuple[str, ...]
@@ -58,5 +58,6 @@ class Suite:
     doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
     warm: Callable[[str], Warm]
     plugin: Callable[[str], Plugin]
+    recording: tuple[str, ...] = ()
     uid: int = 0
     version: str = ""

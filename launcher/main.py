@@ -68,6 +68,7 @@ def _suite() -> Suite:
         doubts=keys.doubts,
         warm=probe.warm,
         plugin=loading.load,
+        recording=tuple(n for n in REGISTER if REGISTER[n].get("records", True)),
         uid=os.geteuid(),
         version=VERSION,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnipy import attachment as attachments
 from cnipy.verb import Answer, Lines, Verb
 from cnipy.words import add_network_and_netns
 
@@ -16,9 +15,12 @@ if TYPE_CHECKING:
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
-    import json  # noqa: PLC0415 - the parser needs none
+    import json  # noqa: PLC0415 - the parser needs none of these
 
-    attachment = attachments.from_environment(options.netns, context.env)
+    from cnipy import attachment as attachments  # noqa: PLC0415 - the same
+    from cnipy import containers  # noqa: PLC0415 - the same
+
+    attachment = containers.attachment(context, options.netns)
     network = context.network(options.network)
     attachments.check_exists(options.netns, attachment)
     context.warn(network, attachment.capability_args)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnipy import attachment as attachments
 from cnipy.verb import Answer, Lines, Verb
 from cnipy.words import add_network_and_netns, document
 
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
-    attachment = attachments.from_environment(options.netns, context.env)
+    from cnipy import containers  # noqa: PLC0415 - the parser needs none
+
+    attachment = containers.attachment(context, options.netns, options.network)
     network = context.kept_network(options.network, attachment)
     context.runtime.check(network, attachment)
     return Lines(document(network.name, attachment))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnipy import attachment as attachments
 from cnipy.command_line import CONTAINER
 from cnipy.verb import Answer, Lines, Verb
 
@@ -24,12 +23,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
-    from cnipy import explain  # noqa: PLC0415 - models are expensive
+    from cnipy import attachment as attachments  # noqa: PLC0415 - the parser needs none
+    from cnipy import containers, explain  # noqa: PLC0415 - models are expensive
 
     network = context.network(options.network)
-    attachment = attachments.from_environment(options.netns or _SOMEBODY, context.env)
     if options.netns:
+        attachment = containers.attachment(context, options.netns)
         attachments.check_exists(options.netns, attachment)
+    else:
+        attachment = attachments.from_environment(_SOMEBODY, context.env)
     called = {**context.env, "CNI_PATH": ":".join(context.plugin_path)}
     found = explain.steps(context.suite, network, attachment, called)
     lines = [line for step in found for line in step.lines()]

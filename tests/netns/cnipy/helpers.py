@@ -83,6 +83,7 @@ class Desk:
             doubts=keys.doubts,
             warm=probe.warm,
             plugin=load,
+            recording=tuple(n for n in REGISTER if load(n).keeps_records),
             uid=uid,
         )
         status = main(["cnipy", *words], env, stdout, stderr, suite)
