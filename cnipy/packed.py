@@ -20,6 +20,7 @@ _TREE = re.compile(r"([0-9a-f]{32})(\.[a-z0-9-]+)?")
 _UNFINISHED_TREE = re.compile(rf"\.{_TREE.pattern}\.(lock|tree\..*)")
 _FIRST_BYTES = 4096
 _ROOT = re.compile(rb"^root='([^']+)'$", re.MULTILINE)
+_PYTHON = re.compile(rb"^python='([^']+)'$", re.MULTILINE)
 _BUILD = re.compile(rb"^# cnipy, build ([0-9a-f]{32})$", re.MULTILINE)
 
 
@@ -32,6 +33,13 @@ def build_of(path: str) -> str:
 def roots_of(path: str) -> list[str]:
     """Return where the packed file at `path` extracts itself."""
     return [os.fsdecode(found) for found in _ROOT.findall(_head(path))] + [SECOND_ROOT]
+
+
+def python_of(path: str) -> str:
+    """Return the interpreter that the packed file at `path` is for, or nothing."""
+    head = _head(path)
+    found = _PYTHON.search(head) if _BUILD.search(head) else None
+    return os.fsdecode(found[1]) if found else ""
 
 
 def is_ours(path: str) -> bool:

@@ -85,6 +85,10 @@ class FilterTable(NamedTuple):
         """Return the policy of FORWARD, accept or drop."""
         return self._run("-S", "FORWARD").partition("\n")[0].rpartition(" ")[2].lower()
 
+    def text(self) -> str:
+        """Return all rules as `iptables -S` prints them."""
+        return self._run("-S")
+
     def steps(self, chain: str) -> list[Step]:
         """Return the rules of a chain; none if it does not exist."""
         status, stdout, _ = self._attempt("-S", chain)

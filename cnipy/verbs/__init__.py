@@ -22,6 +22,7 @@ REGISTER: dict[str, dict[str, str]] = {
     "why": {
         "check": "cnipy.verbs.check",
         "explain": "cnipy.verbs.explain",
+        "doctor": "cnipy.verbs.doctor",
     },
     "change": {
         "add": "cnipy.verbs.add",

@@ -8,10 +8,10 @@ from cni_common.attachment.chained import Scheme
 from cni_common.kernel import nft
 from cni_common.parts.published_ports import PublishedPorts, missing
 from cni_common.previous import required
-from cni_common.published import ledger, rules
+from cni_common.published import ledger, listening, rules
 from cni_common.spec.errors import CNIError, Code
 from plugins import REGISTER
-from plugins.portmap import listening, targets
+from plugins.portmap import targets
 from plugins.portmap.conf import PortmapConf
 
 TYPE_CHECKING = False  # see launcher/main.py

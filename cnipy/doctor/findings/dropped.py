@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody's firewall drops what containers send and get."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from cni_common.allowed import choice
+from cni_common.allowed.filter_table import FilterTable
+from cni_common.kernel import nft
+from cnipy.doctor import wanted
+from cnipy.doctor.examination import names
+from cnipy.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cnipy.doctor.examination import Examination, Lack
+    from cnipy.network import Network
+
+POLICY, UFW, FIREWALLD = "forward-policy", "ufw", "firewalld-reload"
+_WHAT = "containers reach nothing beyond the node, nor are published ports reached"
+_BY_NOW = "by now"  # allowed/choice.py: the host has begun to drop after ADD
+_CURE = ("cnipy repair", "cnipy repair --watch   # stays, and does it whenever needed")
+_SINCE = {
+    POLICY: "",
+    UFW: "; ufw has been switched on, or reloaded, since",
+    FIREWALLD: "; a reload of firewalld forgets what was added while it ran",
+}
+_PERSISTENT = 'write {{"type": "firewall"}} behind the other plugins in {file}'
+
+
+def find(node: Examination) -> Iterator[Finding]:
+    """Yield networks whose packets a chain at the forward hook drops by default."""
+    yield from _begun(node)
+    bare = [n for n in node.networks if _is_bare(n)]
+    if not bare:
+        return
+    for name, rules in _dropping(choice.look()).items():
+        for network in bare:
+            if not any(word in rules for word in _words(network)):
+                yield _unnamed(node, network, name, rules)
+
+
+def _is_bare(network: Network) -> bool:
+    """Tell whether nothing in the list makes its packets pass where a host drops."""
+    has_firewall = wanted.plugin(network, "firewall") is not None
+    return wanted.is_forwarded(network) and not has_firewall
+
+
+def _dropping(host: choice.Host) -> dict[str, str]:
+    """Return the chains that drop, and the rules of their tables as a text.
+
+    The text is only asked whether a network is named in it at all: what comes of that
+    `why` tells.
+    """
+    found = {}
+    for chain in host.chains:
+        listed = nft.list_json(f"list table {chain.family} {chain.table}")
+        rules = [each for each in listed if not {"set", "map"} & set(each)]
+        found[str(chain)] = json.dumps(rules)
+    if "legacy" in host.variants:
+        table = FilterTable.find("legacy4")
+        if table is not None:
+            # Chains of users begin with a line of their own.
+            found["iptables-legacy FORWARD"] = table.text()
+    return found
+
+
+def _words(network: Network) -> list[str]:
+    """Return how rules name a network."""
+    subnets = wanted.subnets(network)
+    words = [f'"{wanted.bridge(network)}"', f" {wanted.bridge(network)} "]
+    words = words if wanted.bridge(network) else []
+    return words + [str(net.network_address) for net in subnets]
+
+
+def _unnamed(node: Examination, network: Network, chain: str, rules: str) -> Finding:
+    named = " or ".join(
+        filter(None, [wanted.bridge(network), *map(str, wanted.subnets(network))])
+    )
+    name = _whose(chain, rules)
+    cause = f"{chain} drops what no rule accepts, and none of its table names {named}"
+    later = _PERSISTENT.format(file=node.files[network.name])
+    return Finding(
+        name, _WHAT, cause, (*_now(name, chain, rules, network), later), network.name
+    )
+
+
+def _whose(chain: str, rules: str) -> str:
+    if " firewalld " in chain:
+        return FIREWALLD
+    return UFW if "ufw-before-forward" in rules else POLICY
+
+
+def _now(name: str, chain: str, rules: str, network: Network) -> tuple[str, ...]:
+    """Return the commands for what is attached already."""
+    link = wanted.bridge(network)
+    subnets = wanted.subnets(network)
+    if name == FIREWALLD:
+        add = "firewall-cmd --permanent --zone=trusted --add-source={}"
+        return (*(add.format(net) for net in subnets), "firewall-cmd --reload")
+    if not link:
+        return ()
+    if name == UFW:
+        return (f"ufw route allow in on {link}", f"ufw route allow out on {link}")
+    if "FORWARD" in chain:
+        at = "DOCKER-USER" if "DOCKER-USER" in rules else "FORWARD"
+        legacy = "-legacy" if "legacy" in chain else ""
+        command = f"iptables{legacy} -I {at}"
+        return (f"{command} -i {link} -j ACCEPT", f"{command} -o {link} -j ACCEPT")
+    insert = f"nft insert rule {chain}"
+    return (f"{insert} iifname {link} accept", f"{insert} oifname {link} accept")
+
+
+def _begun(node: Examination) -> Iterator[Finding]:
+    """Yield what the plugin firewall has to follow, for the host drops by now."""
+    found: dict[tuple[str, str, str], list[Lack]] = {}
+    for lack in node.lacks:
+        name = _of_lack(lack)
+        if name:
+            found.setdefault((name, lack.held.network, lack.text), []).append(lack)
+    for (name, network, text), lacks in found.items():
+        who = names(lack.held for lack in lacks)
+        yield Finding(name, f"{_WHAT}: {who}", f"{text}{_SINCE[name]}", _CURE, network)
+
+
+def is_told(lack: Lack) -> bool:
+    """Tell whether `find` has a finding of the lack."""
+    return bool(_of_lack(lack))
+
+
+def _of_lack(lack: Lack) -> str:
+    if lack.part.kind() != "allowed":
+        return ""
+    if "zone" in lack.text or "firewalld" in lack.text:
+        return FIREWALLD
+    if _BY_NOW not in lack.text:
+        return ""
+    return UFW if _has_ufw() else POLICY
+
+
+def _has_ufw() -> bool:
+    chains: list[dict[str, Any]] = nft.list_json("list chains")
+    by_nft = any(c.get("chain", {}).get("name", "").startswith("ufw-") for c in chains)
+    return by_nft or os.path.exists("/etc/ufw/ufw.conf")
