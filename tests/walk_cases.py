@@ -219,6 +219,15 @@ CASES = (
         )
         for variant in ("nft", "legacy")
     ),
+    Case(
+        _ISOLATED,
+        "iptables-all-others",
+        before=_BEHIND,
+        earlier=_FIREWALL | _ELSEWHERE | {"iptablesAdminChainName": "EARLIER"},
+        neighbour=True,
+        prepare=_dropping("nft"),
+        needs=lambda: firewall.needs_variant("nft"),
+    ),
     Case(_tuned(**tuning.EVERYTHING), before=_BEHIND),
     Case(
         _tuned(**tuning.EVERYTHING),

@@ -7,15 +7,20 @@ from cni_common import naming
 from cni_common.allowed import iptables, users
 from cni_common.allowed.rules import INET, PORTS, entries, routed
 
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.allowed.users import Own
 
-def recount() -> None:
-    """Know again where the rules of every recorded attachment are.
 
-    Whoever calls holds the lock. Raises Code.INTERNAL.
+def recount(own: Own) -> None:
+    """Know again where the rules of every recorded attachment are, and of `own`.
+
+    Of that no other part, which may be removed already. Whoever calls holds the lock.
+    Raises Code.INTERNAL.
     """
     used = filter(iptables.is_in_use, users.FILTERS)
     owners = {name: iptables.owners(name) for name in used}
-    for attachment, part in users.recorded():
+    for attachment, part in users.recorded(own):
         owner = naming.comment(attachment)
         variants = {name[:-1] for name, found in owners.items() if owner in found}
         # Links are kept apart in both versions of IP, whatever addresses there are.

@@ -101,7 +101,7 @@ class Allowed(Part):
                 if node.record and users.are_lost(attachment, self):
                     from cni_common.allowed import recount  # noqa: PLC0415 - rare
 
-                    errors.attempt(recount.recount)
+                    errors.attempt(recount.recount, (attachment, self))
                 # What lets through has the earlier names, and goes before the rest.
                 for place in users.places():
                     if place not in passed_over:
