@@ -11,6 +11,7 @@ import io
 import os
 import sys
 
+from cni_common.spec.errors import last_words
 from plugins import REGISTER, VERSION, release_of, versions_of
 
 # Importing typing for its constant alone would cost half as much as the interpreter.
@@ -98,6 +99,7 @@ def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:
     # A call ends before garbage gathers; the collector would only walk, again and
     # again, over what imports bring.
     gc.disable()
+    last_words.append(lambda _: os._exit(1))
     status = 1
     try:
         # Not buffered: what stdout refuses is refused once, where the answer is given.

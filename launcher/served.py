@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 
+from cni_common.spec.errors import last_words
 from launcher import peer
 from launcher.client import ACCEPTED, READY
 from launcher.peer import RefusedError
@@ -22,7 +23,7 @@ from launcher.peer import RefusedError
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import BinaryIO, TextIO
+    from typing import BinaryIO, NoReturn, TextIO
 
     Main = Callable[[Sequence[str], Mapping[str, str], BinaryIO, BinaryIO, TextIO], int]
 
@@ -61,10 +62,20 @@ def serve_one(
     os.umask(umask)
     os.environ.clear()
     os.environ.update(env)
+    last_words.append(lambda _: _end(connection))
     status = run(main, argv, env)
+    last_words.clear()
     _leave(lifeline)
     connection.sendall(b"%d" % status)
     return status == 0
+
+
+def _end(connection: socket.socket) -> NoReturn:
+    """End in the midst of a call that has told the caller why."""
+    try:
+        connection.sendall(b"1")
+    finally:
+        os._exit(1)
 
 
 def _leave(lifeline: int) -> None:

@@ -22,7 +22,7 @@ from launcher.loading import Registered
 from plugins import REGISTER, versions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 STRICT = os.environ.get("CNI_TESTS_STRICT") == "1"
@@ -174,6 +174,7 @@ class Cni:
 
     def __init__(self, plugin_path: str) -> None:
         self.plugin_path = plugin_path
+        self.stdout: Callable[[], io.BytesIO] = io.BytesIO
 
     def __call__(
         self,
@@ -201,7 +202,7 @@ class Cni:
             **(env or {}),
         }
         stdin = conf if isinstance(conf, bytes) else json.dumps(conf).encode()
-        stdout, stderr = io.BytesIO(), io.StringIO()
+        stdout, stderr = self.stdout(), io.StringIO()
         status = skel.run(
             plugin,
             lambda: Registered(plugin),

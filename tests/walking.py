@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import signal
 from contextlib import suppress
@@ -17,17 +19,32 @@ from lab import Answer, run
 from walk_cases import Attachment, Case
 from world import World, all_parameters, difference, world
 
+from cni_common.spec.errors import last_words
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from choosing import Errors
     from lab import Cni, Host, Space
+    from system_calls import Call
 
 _MOST = 20_000 if WHOLE else 600
 _EXCEPTION = re.compile(r"^[A-Z]\w*(Error|Exception|Interrupt|Exit|Expired)\b")
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 STRANDED = "return to the host's network namespace"
 _VALID = "cni.dev/valid-attachments"
+
+
+class _Heard(io.BytesIO):
+    """A stdout that is heard in a pipe, too, whatever becomes of the process."""
+
+    def __init__(self, pipe: int) -> None:
+        super().__init__()
+        self.pipe = pipe
+
+    def write(self, data: Any) -> int:
+        os.write(self.pipe, data)
+        return super().write(data)
 
 
 @dataclass
@@ -45,6 +62,12 @@ class Walk:
     where: str = ""
     tried: int = 0
     parameters: set[str] = field(default_factory=set)
+    heard: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_NONBLOCK))
+
+    def end(self) -> None:
+        """Give back what is held."""
+        for each in self.heard:
+            os.close(each)
 
     def call(self, verb: str) -> Answer:
         """Return the answer to a call that nothing befalls."""
@@ -74,8 +97,8 @@ class Walk:
         self.where = "without a failure"
         self.ok("STATUS")
         for verb in ("ADD", "DEL"):
-            ended = supervised.run(partial(self._spoken, verb), lambda *_: None)
-            answer = Answer(*json.loads(ended.output))
+            ended, answer = self._supervised(verb, lambda *_: None)
+            assert answer is not None
             assert answer.status == 0, (verb, answer.stdout, answer.stderr)
             if verb == "ADD":
                 self.it.results.append(answer.document)
@@ -174,28 +197,42 @@ class Walk:
         tried: set[str] = set()
         while len(tried) < _MOST:
             chosen = Chosen(f"{self.case} {verb}", errors, tried)
-            ended = supervised.run(partial(self._spoken, verb), chosen)
+            _, answer = self._supervised(verb, chosen)
             if not chosen.where:
                 return
-            self.where = f"{self.case} {verb}: {chosen}"
-            self.tried += 1
-            yield self._answer(ended)
+            if answer and answer.status:
+                self.check_error(answer)
+            yield answer
         self.find(f"after {_MOST} calls there are still others")
 
+    def _supervised(
+        self, verb: str, decide: Callable[[int, Call], supervised.Verdict]
+    ) -> tuple[supervised.Supervised, Answer | None]:
+        """Make a call in a process of its own; of each system call `decide` decides."""
+        ended = supervised.run(partial(self._spoken, verb), decide)
+        said = ""
+        with suppress(BlockingIOError):
+            said = os.read(self.heard[0], 1 << 16).decode()
+        if isinstance(decide, Chosen) and decide.where:
+            self.where = f"{self.case} {verb}: {decide}"
+            self.tried += 1
+        return ended, self._answer(ended, said)
+
     def _spoken(self, verb: str) -> bytes:
+        last_words.append(lambda _: os._exit(1))  # as launcher/main.py has it
+        self.it.cni.stdout = lambda: _Heard(self.heard[1])
         answer = self.call(verb)
         return json.dumps([answer.status, answer.stdout, answer.stderr]).encode()
 
-    def _answer(self, ended: supervised.Supervised) -> Answer | None:
+    def _answer(self, ended: supervised.Supervised, said: str) -> Answer | None:
         if ended.is_killed and ended.status == -signal.SIGKILL:
             return None
-        if ended.status:
+        if ended.status not in {0, 1}:
             self.find(f"the process ended with {ended.status}")
             return None
-        answer = Answer(*json.loads(ended.output))
-        if answer.status:
-            self.check_error(answer)
-        return answer
+        # libnftables may end it, which then has said why.
+        words = [1, said, ""] if ended.status else json.loads(ended.output)
+        return Answer(*words)
 
     def check_error(self, answer: Answer) -> None:
         """Find what is wrong with how a failure is told."""

@@ -23,7 +23,7 @@ from cni_common.frame.streams import (
     write_document,
 )
 from cni_common.spec import environment, gojson
-from cni_common.spec.errors import CNIError, Code, StrandedError
+from cni_common.spec.errors import CNIError, Code, StrandedError, last_words
 from cni_common.spec.versions import NEWEST, OLDEST, SUPPORTED, introduction
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -89,7 +89,7 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
     if given:
         return 1
     _say_who_may(failure)
-    return _fail(stdout, failure, text)
+    return _fail(stdout, failure, _stated_version(text))
 
 
 def _say_who_may(failure: CNIError) -> None:
@@ -136,6 +136,15 @@ def _serve(
         write_document(stdout, document)
         given.append(result)
 
+    def end(error: CNIError) -> None:
+        """Tell all that can be told from within a library that ends the process."""
+        request.log.error(str(error))
+        if not given:
+            _fail(stdout, error, request.cni_version)
+        _write_log(plugin, request, str(error), stderr)
+
+    if last_words:
+        last_words.append(end)
     try:
         with Rollback() as undo:
             result = plugin.call(request.delivering(deliver))
@@ -152,6 +161,7 @@ def _serve(
         request.log.error(_traceback())
         raise
     finally:
+        del last_words[1:]
         _tell_remarks(request, stderr)
         for text in request.log.aloud():
             tell(stderr, f"{plugin.name}: {text}\n")
@@ -223,10 +233,10 @@ def _version(versions: tuple[str, ...], stdin: BinaryIO) -> dict[str, Any]:
     return {"cniVersion": stated or versions[-1], "supportedVersions": list(versions)}
 
 
-def _fail(stdout: BinaryIO, error: CNIError, text: bytes) -> int:
-    """Print `error` in the version of the configuration in `text`; return 1."""
+def _fail(stdout: BinaryIO, error: CNIError, version: str) -> int:
+    """Print `error` in that version; return 1."""
     try:
-        write_document(stdout, error.document(_stated_version(text)))
+        write_document(stdout, error.document(version))
     except CNIError:
         return 1
     return 1

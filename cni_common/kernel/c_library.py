@@ -18,6 +18,7 @@ from _ctypes import (
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -48,10 +49,37 @@ class CDLL:
         return found
 
 
+def at_exit(act: Callable[[], object]) -> None:
+    """Have `act` called where a library ends this process by exit(3), once.
+
+    For a process that itself ends by _exit(2) alone: after the interpreter's orderly
+    end nothing of Python can be called.
+    """
+    if act in _called_at_exit:
+        return
+    made = {"_flags_": FUNCFLAG_CDECL, "_restype_": None, "_argtypes_": (c_void_p,)}
+    callback = type("Callback", (CFuncPtr,), made)(lambda _: act())
+    _called_at_exit[act] = callback
+    # atexit(3) itself is no symbol of glibc's.
+    CDLL(None).__cxa_atexit(callback, None, None)  # noqa: SLF001 - a name of C
+
+
+_called_at_exit: dict[Callable[[], object], Any] = {}
+
+
 class cdll:  # noqa: N801 - its name in ctypes
     """How the binding of libnftables opens a library."""
 
     LoadLibrary = CDLL
 
 
-__all__ = ["CDLL", "c_char_p", "c_int", "c_uint", "c_void_p", "cdll", "get_errno"]
+__all__ = [
+    "CDLL",
+    "at_exit",
+    "c_char_p",
+    "c_int",
+    "c_uint",
+    "c_void_p",
+    "cdll",
+    "get_errno",
+]

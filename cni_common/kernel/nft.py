@@ -9,7 +9,7 @@ from _socket import NETLINK_ROUTE
 
 from cni_common.kernel import library_door, sockets
 from cni_common.spec import json_text
-from cni_common.spec.errors import CNIError, Code, cause_of
+from cni_common.spec.errors import CNIError, Code, cause_of, last_words
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -147,9 +147,24 @@ def release() -> None:
 # Closing a netlink socket that deleted something waits for an RCU grace period of 8
 # to 20 ms. The contexts live until the process ends, when nobody waits for it.
 _kept: list[Any] = []
+_asked: list[str] = []  # what libnftables was asked for last
+
+
+def _ended() -> None:
+    """Say so where libnftables ends the process; nothing is undone.
+
+    It does without memory, and where it cannot read what the kernel answers
+    (netlink_abi_error() in its src/netlink.c). Nobody can return from there.
+    """
+    msg = "apply nftables transaction: libnftables ended the process"
+    asked = "".join(_asked).strip()
+    details = f"call DEL, then try again; in transaction: {asked}"
+    for tell in reversed(last_words):
+        tell(CNIError(Code.TRY_AGAIN_LATER, msg, details))
 
 
 def _command(text: str, *, as_json: bool = False) -> str:
+    _asked[:] = [text]
     context = _context()
     _kept.append(context)
     if as_json:
@@ -165,6 +180,10 @@ def _command(text: str, *, as_json: bool = False) -> str:
 def _context() -> Any:
     check_openable()
     binding = load()  # without its library it would complain once more when it is freed
+    if last_words:
+        from cni_common.kernel import c_library  # noqa: PLC0415 - loaded by now
+
+        c_library.at_exit(_ended)
     try:
         return binding.Nftables()
     except AttributeError as error:  # the library is older than the binding

@@ -7,6 +7,10 @@ import errno
 
 from cni_common.spec.values import IntEnum
 
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Longer texts hold a value of somebody's that nobody reads to its end.
 _MSG_MAX, _DETAILS_MAX = 600, 4000  # characters
 # What cannot be there, at a path that another kind of thing may have.
@@ -113,6 +117,11 @@ class StrandedError(BaseException):
     So it is no Exception: nothing catches it to go on, nothing is undone, the call
     ends with Code.INTERNAL.
     """
+
+
+# What is called, the last one first, with an error after which this process can do
+# nothing more: a library may end it (kernel/nft.py). The launcher's first one ends it.
+last_words: list[Callable[[CNIError], object]] = []
 
 
 def cause_of(error: OSError) -> str:

@@ -43,9 +43,11 @@ def marked(case: Case) -> ParameterSet:
 def walk(request: pytest.FixtureRequest, host: Host, cni: Cni) -> Iterator[Walk]:
     """A case on a host of its own; at the end all that was found is told."""
     case: Case = request.param
+    found = walking.begin(case, host, cni)
     try:
-        yield walking.begin(case, host, cni)
+        yield found
     finally:
+        found.end()
         for number in dnsname.pids():
             dnsname.kill(number)
         dhcp.rest()
