@@ -65,7 +65,7 @@ def _recall() -> None:
     """Record each attachment that lives as a user of each subnet that has a rule.
 
     The rules do not say who needs them. Too many users keep a rule too long, and too
-    few would take it from the living.
+    few would take it from the living. What is known of a user stays.
     """
     from cni_common.kernel import links  # noqa: PLC0415 - only after a loss
     from cni_common.kernel.netlink import Netlink  # noqa: PLC0415 - likewise
@@ -80,7 +80,8 @@ def _recall() -> None:
             # Behind "except"; of a list that is too long there is but a digest.
             exempted = [ipaddress.ip_network(text) for text in told[3:] if "/" in text]
             for owner in owners:
-                _register(owner, subnet)
+                if not shared.holds(_thing(subnet), owner.digest()):
+                    _register(owner, subnet)
                 exemptions.add(subnet, exempted, owner.digest())
     _apply(_in_use())
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,3 +183,29 @@ def test_other_tables_are_left_alone(cni: Cni, container: Space) -> None:
     cni.ok("bridge", "ADD", conf(ipMasq=True, macspoofchk=True), netns=container)
     cni.ok("bridge", "DEL", conf(ipMasq=True, macspoofchk=True), netns=container)
     assert nft_objects("ruleset") == before
+
+
+def test_known_users_stay_as_they_are_when_others_are_read_back(
+    cni: Cni, host: Host
+) -> None:
+    """With the mark of the table lost, each keeps what was written down about it."""
+    one, two = host.space(), host.space()
+    wanted = conf(ipam=TWO, ipMasq=True)
+    for name, space in (("one", one), ("two", two)):
+        cni.ok("bridge", "ADD", wanted, netns=space, container_id=name)
+    room = Path("/run/cni/cnipy/masquerade")
+    known = {path: path.read_bytes() for path in room.rglob("*") if path.is_file()}
+    lost = min(known)
+    lost.unlink()
+    shutil.rmtree("/run/cni/cnipy/tables")
+    cni.ok("bridge", "ADD", wanted, netns=host.space(), container_id="three")
+    found = {path: path.read_bytes() for path in room.rglob("*") if path.is_file()}
+    assert len(found) == len(known) + 2
+    assert {path: found[path] for path in known if path != lost} == {
+        path: text for path, text in known.items() if path != lost
+    }
+    assert json.loads(found[lost])["container_id"] in {"one", "two"}
+    for name in ("one", "two", "three"):
+        assert masqueraded() == ["subnet 10.1.2.0/24", "subnet 10.1.3.0/24"]
+        cni.ok("bridge", "DEL", wanted, container_id=name)
+    assert masqueraded() == []
