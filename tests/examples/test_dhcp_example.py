@@ -4,39 +4,17 @@
 import pytest
 
 from tests.examples.lab import Lab
+from tests.examples.surroundings import LEASES, serve_leases
 from tests.runtimes import web
-from tests.runtimes.sandbox import need
 from tests.runtimes.sandbox.machine import wait_for
-from tests.runtimes.sandbox.requirements import plugin_directory
 
 NAME = "88-dhcp.conflist"
-SOCKET = "/run/cni/dhcp.sock"
-LEASES = "/run/lab/leases"
 
 
 @pytest.fixture
 def network(lab: Lab) -> Lab:
     """A machine whose network has a server, and a keeper of leases."""
-    need("dnsmasq")
-    sandbox = lab.sandbox
-    sandbox.run("ip", "-n", "client", "addr", "add", "10.88.0.1/24", "dev", "eth0")
-    sandbox.run("mkdir", "-p", "/run/lab", "/run/cni")
-    words = [
-        "--keep-in-foreground",
-        "--conf-file=/dev/null",
-        "--no-ping",
-        "--port=0",
-        "--pid-file=",
-        "--user=root",
-        "--interface=eth0",
-        f"--dhcp-leasefile={LEASES}",
-        "--dhcp-range=10.88.0.100,10.88.0.199,1h",
-        "--dhcp-option=option:router,10.88.0.1",
-    ]
-    web.start(sandbox, "server", "client", 67, ["dnsmasq", *words])
-    sandbox.start("keeper", str(plugin_directory() / "cnipy"), "dhcp")
-    command = ["ss", "-Hlx", "src", SOCKET]
-    wait_for(lambda: bool(sandbox.run(*command).stdout), "keeper")
+    serve_leases(lab)
     return lab
 
 

@@ -6,32 +6,17 @@ import ipaddress
 import pytest
 
 from tests.examples.lab import EXAMPLES, FILES, Lab, conflist
+from tests.examples.surroundings import example
 from tests.runtimes import web
 from tests.runtimes.sandbox.chain import PluginError
 
 PORT = {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}
 VLAN = "41-vlan.conflist"
-# One device for one container; test_host_device_example.py has it.
-LENT = "81-host-device.conflist"
-# A server of addresses, and their keeper, are in test_dhcp_example.py.
+# Not for two containers at once; test_whole_directory.py attaches one.
+SINGLE = {"81-host-device.conflist", "90-vlan.conflist"}
+# Leases go back some time after DEL; test_dhcp_example.py waits for that.
 LEASED = "88-dhcp.conflist"
-# What not every kernel has.
-NEEDS = {
-    VLAN: "vlan_filtering",
-    "89-dummy.conflist": "dummy",
-    "95-tap.conflist": "tap",
-    "91-ipvlan.conflist": "ipvlan",
-    "94-vrf.conflist": "vrf",
-}
-# A VLAN for one container; tests/netns/vlan has it.
-TAGGED = "90-vlan.conflist"
-ATTACHED = [
-    pytest.param(name, marks=pytest.mark.needs_kernel(NEEDS[name]))
-    if name in NEEDS
-    else name
-    for name in FILES
-    if name not in {LENT, LEASED, TAGGED}
-]
+ATTACHED = [example(name) for name in FILES if name not in {*SINGLE, LEASED}]
 
 
 @pytest.mark.parametrize("name", FILES)

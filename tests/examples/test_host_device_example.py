@@ -2,21 +2,10 @@
 """81: a device of the host goes to a container and comes back."""
 
 from tests.examples.lab import Lab
+from tests.examples.surroundings import wire
 from tests.runtimes import web
 
 NAME = "81-host-device.conflist"
-
-
-def wire(lab: Lab) -> None:
-    """The host has a device eth1, at whose other end 10.81.0.1 serves a page."""
-    sandbox = lab.sandbox
-    sandbox.run("ip", "netns", "add", "rack")
-    words = ("type", "veth", "peer", "name", "eth0", "netns", "rack")
-    sandbox.run("ip", "link", "add", "eth1", *words)
-    sandbox.run("ip", "link", "set", "eth1", "up")
-    sandbox.run("ip", "-n", "rack", "addr", "add", "10.81.0.1/24", "dev", "eth0")
-    sandbox.run("ip", "-n", "rack", "link", "set", "eth0", "up")
-    web.serve_page(sandbox, "rack")
 
 
 def test_container_has_the_device_and_gives_it_back(lab: Lab) -> None:
