@@ -181,7 +181,7 @@ read_names() {
 
 # All that the packed file is made of.
 ingredients() {
-    local rooms=(launcher cnipy plugins cni_common conf-examples)
+    local rooms=(launcher cnipy plugins cni_common conf-examples docs/keys.md docs/plugins)
     (cd "$top" &&
         find "${rooms[@]}" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum &&
         sha256sum build.sh pyproject.toml dist/parts/stamp)
@@ -215,7 +215,7 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{gate,rare,extract,bundling,pack,per_cpu,schemas}.py
+    rm -f "$own/launcher/"{gate,rare,extract,bundling,pack,per_cpu,schemas,json_schemas,documented,key_tables}.py
     write_schemas "$own"
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
@@ -230,7 +230,9 @@ pack() {
 
 # Each model's schema goes into the tree, which then builds every model from it.
 write_schemas() {
-    (cd "$top" && PYTHONPATH=$parts/common "$venv/bin/python" -B -m launcher.schemas "$1")
+    (cd "$top" && export PYTHONPATH=$parts/common &&
+        "$venv/bin/python" -B -m launcher.schemas "$1" &&
+        "$venv/bin/python" -B -m launcher.json_schemas "$1/launcher/keys.json")
     "$venv/bin/python" -I -S -B -c 'import sys
 sys.path[:0] = sys.argv[1:]
 from launcher.everything import build_every_model

@@ -6,6 +6,7 @@ from __future__ import annotations
 from cni_common import leased
 from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, invalid_key
+from cni_common.spec.fields import Mtu  # noqa: TC001 - pydantic reads it
 from cni_common.spec.netconf import NetConf
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -20,7 +21,7 @@ class MasterConf(NetConf):
     """The keys that the plugins whose links stand on a master share."""
 
     master: str = ""
-    mtu: int = 0
+    mtu: Mtu = 0
     link_in_container: bool = False
 
     def validate_for(self, request: Request) -> None:

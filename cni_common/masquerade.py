@@ -34,7 +34,7 @@ _ROOM = "masquerade"
 _USER: Table = dict.fromkeys(
     ("network", "container_id", "ifname"), (shapes.text, shapes.REQUIRED)
 )
-_BACKENDS = ("", "nftables", "iptables")
+BACKENDS = ("", "nftables", "iptables")
 _NOBODY: Mapping[IPNetwork, Collection[str]] = MappingProxyType({})
 
 _OPENING = f"""\
@@ -51,7 +51,7 @@ def validate_backend(name: str) -> None:
 
     Whichever is asked for, the rules are those of nftables.
     """
-    if name not in _BACKENDS:
+    if name not in BACKENDS:
         msg = f'parse ipMasqBackend: unknown ipmasq backend "{name}"'
         raise CNIError(Code.INVALID_CONFIG, msg)
 

@@ -47,8 +47,11 @@ class Suite:
     leases that listens at a path, for namespaces below a prefix; unread: keys of a
     configuration of a type that its plugin does not read; doubts: what in it has no
     effect, with the capabilities that it declares; warm: how the server of a build is
-    found; plugin: the one of a name, with what it says of its attachments; recording:
-    the names of those that write records; version: of the suite.
+    found; plugin: the one of a name, with what it says of its attachments; keys: what
+    is known of all keys: `schemas` by plugin, and for `conflist`, `plugin` and `ipam`,
+    with references to `#/$defs/`; `capabilities`, and `environment`, keys of CNI_ARGS
+    with what they mean, by plugin; recording: the names of those that write records;
+    version: of the suite.
     """
 
     names: tuple[str, ...]
@@ -58,6 +61,7 @@ class Suite:
     doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
     warm: Callable[[str], Warm]
     plugin: Callable[[str], Plugin]
+    keys: Callable[[], dict[str, Any]]
     recording: tuple[str, ...] = ()
     uid: int = 0
     version: str = ""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from cni_common.spec import gojson
+import os
+
+from cni_common.spec import gojson, json_text
 from cnipy.suite import Unread
 from launcher.loading import load
 from plugins import REGISTER
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from cni_common.spec.model import GoModel
 
+_WHAT = "network configuration"
+# Written when the suite is packed; in the checkout it is made from its sources.
+_WRITTEN = f"{os.path.dirname(__file__)}/keys.json"
 # What runtimes write, or read, is not the plugin's alone; `ipam` is another's.
 _NOT_ITS_OWN = frozenset(
     {"args", "capabilities", "ipam", "prevresult", "runtimeconfig"}
@@ -43,6 +48,41 @@ def doubts(
 
     conf, _ = parse_leniently(load(kind).conf, dict(document))
     return conf.doubts(declared)
+
+
+def check(kind: str, document: Mapping[str, Any], args: str) -> None:
+    """Raise what the plugin and its IPAM plugin would refuse of the configuration.
+
+    With the capabilities that it declares a runtime may still send what is missing.
+    `args` are CNI_ARGS.
+    """
+    from cni_common.attachment import chained
+    from cni_common.spec.model import parse
+    from cni_common.spec.request import Request
+
+    plugin = load(kind)
+    behind = isinstance(plugin.scheme, chained.Scheme)
+    before: dict[str, Any] = {"prevResult": {}} if behind else {}
+    text = json_text.dumps({**document, **before}).encode()
+    request = Request.read("STATUS", {"CNI_ARGS": args}, text)
+    conf = parse(plugin.conf, request.document, _WHAT)
+    conf.validate_for(request)
+    if isinstance(plugin.scheme, chained.Scheme):
+        plugin.scheme.wished(request, conf)
+    if conf.ipam.type in REGISTER and plugin.scheme is not None:
+        parse(load(conf.ipam.type).conf, request.document, _WHAT).validate_for(request)
+
+
+def known() -> dict[str, Any]:
+    """Return what is known of all keys, as json_schemas.py writes it."""
+    try:
+        with open(_WRITTEN, encoding="utf-8") as file:
+            written: dict[str, Any] = json_text.loads(file.read())
+    except FileNotFoundError:
+        from launcher.json_schemas import everything
+
+        return everything()
+    return written
 
 
 def _of(model: type[GoModel], document: Mapping[str, Any]) -> list[Unread]:

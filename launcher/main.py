@@ -70,6 +70,7 @@ def _suite() -> Suite:
         warm=probe.warm,
         plugin=loading.load,
         recording=tuple(n for n in REGISTER if REGISTER[n].get("records", True)),
+        keys=keys.known,
         uid=os.geteuid(),
         version=VERSION,
     )

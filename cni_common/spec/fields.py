@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from cni_common.spec.characters import HEX, is_hex_groups
 from cni_common.spec.typed import Annotated
@@ -96,3 +96,21 @@ OptionalAddress = Annotated[
 Cidr = Annotated[IPInterface, PlainValidator(cidr), PlainSerializer(str)]
 Subnet = Annotated[IPNetwork, PlainValidator(subnet), PlainSerializer(str)]
 Mac = Annotated[str, BeforeValidator(mac)]
+
+# What models take and verbs refuse, for DEL must pass over it: told to editors only.
+Mtu = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": 65535})]
+MacText = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "pattern": "^([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}"
+            r"|[0-9A-Fa-f]{4}(\.[0-9A-Fa-f]{4}){2})?$"
+        }
+    ),
+]
+CidrText = Field(
+    json_schema_extra={"type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"}
+)
+AddressText = Field(
+    json_schema_extra={"type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}
+)

@@ -13,6 +13,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cni_common.spec.request import Request
+
 
 class Ipam(GoModel):
     """The part of `ipam` that the delegating plugin reads."""
@@ -44,6 +46,13 @@ class NetConf(GoModel):
     # Of any type: what only says how much is told stops no container (skel.py).
     log_file: object = None
     log_level: object = None
+
+    def validate_for(self, request: Request) -> None:
+        """Raise Code.INVALID_CONFIG unless ADD can work with the keys.
+
+        It looks at the configuration alone. Not part of the model: DEL must release
+        what an earlier configuration made, whatever the present one says.
+        """
 
     def doubts(self, declared: Collection[str]) -> list[str]:  # noqa: ARG002 - for models that have any
         """Return what has no effect in this configuration, for the operator's eyes.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REGISTER: dict[str, dict[str, str]] = {
     "look": {
+        "schema": "cnipy.verbs.schema",
         "show": "cnipy.verbs.show",
         "status": "cnipy.verbs.status",
         "version": "cnipy.verbs.version",

@@ -8,9 +8,10 @@ from pydantic import Field
 from cni_common import masquerade, veth_pair
 from cni_common.spec.environment import ALTNAME_MAX, IFNAME_MAX, validate_ifname
 from cni_common.spec.errors import CNIError, invalid_key
-from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
+from cni_common.spec.fields import Mtu, Subnet  # noqa: TC001 - pydantic reads them
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.typed import Annotated
 from cni_common.spec.versions import at_least
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -30,12 +31,17 @@ _USUAL = frozenset(NetConf.model_fields) | {
 }
 
 
+TrunkId = Annotated[
+    int | None, Field(json_schema_extra={"minimum": 1, "maximum": VLAN_MAX})
+]
+
+
 class Trunk(GoModel):
     """VLANs that a port carries tagged: one, a range, or both."""
 
-    min_id: int | None = Field(default=None, alias="minID")
-    max_id: int | None = Field(default=None, alias="maxID")
-    id: int | None = None
+    min_id: TrunkId = Field(default=None, alias="minID")
+    max_id: TrunkId = Field(default=None, alias="maxID")
+    id: TrunkId = None
 
     def vids(self) -> set[int]:
         """Return the VLAN IDs, or raise Code.INVALID_CONFIG for what is no such set."""
@@ -64,19 +70,26 @@ class BridgeConf(NetConf):
     is_default_gateway: bool = False
     force_address: bool = False
     ip_masq: bool = False
-    ip_masq_backend: str = ""
+    ip_masq_backend: Annotated[
+        str, Field(json_schema_extra={"enum": [*masquerade.BACKENDS]})
+    ] = ""
     ip_masq_except: list[Subnet] | None = None
-    mtu: int = 0
+    mtu: Mtu = 0
     hairpin_mode: bool = False
     promisc_mode: bool = False
-    vlan: int = 0
+    vlan: Annotated[
+        int, Field(json_schema_extra={"minimum": 0, "maximum": VLAN_MAX})
+    ] = 0
     vlan_trunk: list[Trunk] | None = None
     preserve_default_vlan: bool = False
     macspoofchk: bool = False
     enabledad: bool = False
     disable_container_interface: bool = False
     port_isolation: bool = False
-    group_fwd_mask: int | None = None
+    group_fwd_mask: Annotated[
+        int | None,
+        Field(json_schema_extra={"minimum": 0, "maximum": 0xFFF8, "multipleOf": 8}),
+    ] = None
 
     @property
     def gateway(self) -> bool:

@@ -14,8 +14,13 @@ from plugins.dhcp import codes
 from plugins.dhcp.terms import Terms
 from plugins.dhcp.wire import SOCKET
 
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
 _TEXT_MAX = 255  # bytes, of an option that a server takes in one part
 _TIMEOUT_MAX = 3600
+_METRIC_MAX = 2**32 - 1
 
 
 def _absolute(path: str) -> str:
@@ -37,7 +42,7 @@ def _seconds(value: int) -> int:
 
 
 def _metric(value: int) -> int:
-    if not 0 <= value < 1 << 32:
+    if not 0 <= value <= _METRIC_MAX:
         raise ValueError(f"{value} is no metric of a route")
     return value
 
@@ -63,14 +68,24 @@ class Requested(GoModel):
 class IpamConf(Ipam):
     """`ipam`."""
 
-    daemon_socket_path: Annotated[str, AfterValidator(_absolute)] = ""
+    daemon_socket_path: Annotated[
+        str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": "^(/|$)"})
+    ] = ""
     provide: list[Provided] = Field(default_factory=list)
     request: list[Requested] = Field(default_factory=list)
-    priority: Annotated[int, AfterValidator(_metric)] = 0
+    priority: Annotated[
+        int,
+        AfterValidator(_metric),
+        Field(json_schema_extra={"minimum": 0, "maximum": _METRIC_MAX}),
+    ] = 0
     broadcast: bool = False
     ipv4: bool = True
     slaac: bool = False
-    timeout: Annotated[int, AfterValidator(_seconds)] = 30
+    timeout: Annotated[
+        int,
+        AfterValidator(_seconds),
+        Field(json_schema_extra={"minimum": 1, "maximum": _TIMEOUT_MAX}),
+    ] = 30
 
 
 class DhcpConf(NetConf):
@@ -82,6 +97,11 @@ class DhcpConf(NetConf):
     def socket(self) -> str:
         """Where the keeper of leases listens."""
         return self.ipam.daemon_socket_path or SOCKET
+
+    def validate_for(self, request: Request) -> None:
+        """Raise Code.INVALID_CONFIG, or Code.INVALID_ENVIRONMENT for CNI_ARGS."""
+        self.terms(request.args)
+        self.require_a_family()
 
     def require_a_family(self) -> None:
         """Raise Code.INVALID_CONFIG unless an address of some family is asked for."""

@@ -29,8 +29,7 @@ _PATIENCE = 10.0
 
 def add(request: Request, conf: DhcpConf) -> Result:
     """The attachment has a lease, which is renewed until DEL, or an IPv6 address."""
-    conf.terms(request.args)
-    conf.require_a_family()
+    conf.validate_for(request)
     until = time.monotonic() + conf.ipam.timeout
     result = Result()
     with Rollback() as undo:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from cni_common import leased, link_conf, requested_mac
+from cni_common.spec.fields import MacText, Mtu  # noqa: TC001 - pydantic reads them
 from cni_common.spec.netconf import NetConf
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 class DummyConf(NetConf):
     """The dummy plugin's configuration; see docs/plugins/dummy.md."""
 
-    mtu: int = 0
-    mac: str = ""
+    mtu: Mtu = 0
+    mac: MacText = ""
 
     def validate_for(self, request: Request) -> None:
         """Raise Code.INVALID_CONFIG unless the keys make sense."""

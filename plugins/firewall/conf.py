@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from cni_common.parts.allowed import ADMIN_CHAIN, FIREWALLD_ZONE
 from cni_common.spec.characters import ALPHANUMERIC, consists_of
@@ -63,8 +63,14 @@ class FirewallConf(NetConf):
     """The configuration of firewall."""
 
     backend: Annotated[Backend, BeforeValidator(_backend)] = Backend.AUTOMATIC
-    ingress_policy: Annotated[Policy, BeforeValidator(_policy)] = Policy.OPEN
-    iptables_admin_chain_name: str = ADMIN_CHAIN
+    ingress_policy: Annotated[
+        Policy,
+        BeforeValidator(_policy),
+        Field(json_schema_extra={"enum": ["", *Policy]}),
+    ] = Policy.OPEN
+    iptables_admin_chain_name: Annotated[
+        str, Field(json_schema_extra={"maxLength": CHAIN_MAX})
+    ] = ADMIN_CHAIN
     firewalld_zone: str = FIREWALLD_ZONE
 
     @property

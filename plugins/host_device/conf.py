@@ -13,6 +13,7 @@ from cni_common.spec.characters import Pattern
 from cni_common.spec.environment import validate_existing
 from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.typed import Annotated
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -35,8 +36,16 @@ class HostDeviceConf(NetConf):
 
     device: str = ""
     hwaddr: str = ""
-    kernelpath: str = ""
-    pci_bus_id: str = Field(default="", alias="pciBusID")
+    kernelpath: Annotated[
+        str, Field(json_schema_extra={"pattern": f"^({DEVICES}|$)"})
+    ] = ""
+    pci_bus_id: str = Field(
+        default="",
+        alias="pciBusID",
+        json_schema_extra={
+            "pattern": r"^([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])?$"
+        },
+    )
 
     @property
     def device_id(self) -> object:

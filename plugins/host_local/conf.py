@@ -8,8 +8,10 @@ import ipaddress
 from pydantic import AfterValidator, Field, PlainValidator
 
 from cni_common import requested_ips
+from cni_common.spec import gojson
 from cni_common.spec.errors import invalid_key
 from cni_common.spec.fields import (
+    AddressText,
     Cidr,
     IPAddress,
     IPNetwork,
@@ -50,9 +52,11 @@ def _absolute(path: str) -> str:
     return path
 
 
-Requested = Annotated[IPAddress, PlainValidator(_with_or_without_prefix)]
-Excluded = Annotated[IPNetwork, PlainValidator(_network_or_address)]
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Requested = Annotated[IPAddress, PlainValidator(_with_or_without_prefix), AddressText]
+Excluded = Annotated[IPNetwork, PlainValidator(_network_or_address), AddressText]
+AbsolutePath = Annotated[
+    str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": "^(/|$)"})
+]
 
 
 class RangeConf(GoModel):
@@ -111,6 +115,21 @@ class HostLocalConf(NetConf):
     ipam: IpamConf = Field(default_factory=IpamConf)
     args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
     runtime_config: RuntimeConf = Field(default_factory=RuntimeConf)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def validate_for(self, request: Request) -> None:
+        """Raise Code.INVALID_CONFIG without ranges, unless the runtime sends some."""
+        self.sets_for(request)
+
+    def sets_for(self, request: Request) -> list[ranges.RangeSet]:
+        """Return the sets as far as they are known before ADD.
+
+        There must be one, unless the runtime sends some; else raises
+        Code.INVALID_CONFIG.
+        """
+        declared = gojson.member(request.document, "capabilities")
+        if isinstance(declared, dict) and gojson.member(declared, "ipRanges") is True:
+            return self.range_sets()
+        return self.required_range_sets()
 
     def range_sets(self) -> list[ranges.RangeSet]:
         """Return the sets that one address each comes from, or raise

@@ -7,7 +7,6 @@ from ipaddress import ip_interface
 
 from cni_common.frame.rollback import Gather, Rollback
 from cni_common.frame.skel import Plugin
-from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Dns, Result
 from plugins.host_local import resolvconf
@@ -101,7 +100,7 @@ def status(request: Request, conf: HostLocalConf) -> None:
     """
     from cni_common.frame import readiness  # noqa: PLC0415 - for STATUS alone
 
-    sets = conf.range_sets() if _gets_ranges(request) else conf.required_range_sets()
+    sets = conf.sets_for(request)
     directory = data_dir(request.document)
     if not readiness.takes_files(directory):
         msg = f"use dataDir {directory}: not a writable directory"
@@ -150,14 +149,6 @@ def _is_stale(content: bytes, valid: frozenset[tuple[str, str]]) -> bool:
     if not owner.ifname:
         return all(owner.container_id != container_id for container_id, _ in valid)
     return (owner.container_id, owner.ifname) not in valid
-
-
-def _gets_ranges(request: Request) -> bool:
-    """Tell whether the runtime adds ranges on ADD, which STATUS does not show."""
-    capabilities = gojson.member(request.document, "capabilities")
-    if not isinstance(capabilities, dict):
-        return False
-    return gojson.member(capabilities, "ipRanges") is True
 
 
 PLUGIN = Plugin(

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from cni_common.link_conf import MasterConf
 from cni_common.spec.errors import invalid_key
+from cni_common.spec.typed import Annotated
 from cni_common.spec.values import StrEnum
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -23,7 +26,7 @@ class Mode(StrEnum):
 class IpvlanConf(MasterConf):
     """The ipvlan plugin's configuration; see docs/plugins/ipvlan.md."""
 
-    mode: str = ""
+    mode: Annotated[str, Field(json_schema_extra={"enum": ["", *Mode]})] = ""
 
     @property
     def kernel_mode(self) -> str:

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from cni_common.link_conf import MasterConf
 from cni_common.spec.errors import invalid_key
+from cni_common.spec.fields import MacText  # noqa: TC001 - pydantic reads it
+from cni_common.spec.typed import Annotated
 from cni_common.spec.values import StrEnum
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -26,9 +30,11 @@ class Mode(StrEnum):
 class MacvlanConf(MasterConf):
     """The macvlan plugin's configuration; see docs/plugins/macvlan.md."""
 
-    mode: str = ""
-    mac: str = ""
-    bcqueuelen: int = 0
+    mode: Annotated[str, Field(json_schema_extra={"enum": ["", *Mode]})] = ""
+    mac: MacText = ""
+    bcqueuelen: Annotated[
+        int, Field(json_schema_extra={"minimum": 0, "maximum": QUEUE_MAX})
+    ] = 0
 
     @property
     def kernel_mode(self) -> str:

@@ -18,6 +18,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cni_common.spec.request import Request
+
 PORT_MAX = 65535
 _EVERY = {"0.0.0.0", "::"}  # noqa: S104 - as addresses of any
 
@@ -35,6 +37,7 @@ def _host_address(value: object) -> IPAddress | None:
 
 
 Protocol = Literal["tcp", "udp", "sctp"]
+_WORDS = ("tcp", "udp", "sctp")
 PortNumber = Annotated[int, Field(ge=1, le=PORT_MAX)]
 
 
@@ -43,7 +46,11 @@ class PortMapping(GoModel):
 
     host_port: PortNumber
     container_port: PortNumber
-    protocol: Annotated[Protocol, BeforeValidator(_protocol)] = "tcp"
+    protocol: Annotated[
+        Protocol,
+        BeforeValidator(_protocol),
+        Field(json_schema_extra={"enum": [*_WORDS, *(w.upper() for w in _WORDS), ""]}),
+    ] = "tcp"
     host_ip: Annotated[Address | None, BeforeValidator(_host_address)] = Field(
         default=None, alias="hostIP"
     )
@@ -95,6 +102,14 @@ class PortmapConf(NetConf):
             4: conditions.match("conditionsV4", 4, self.conditions_v4),
             6: conditions.match("conditionsV6", 6, self.conditions_v6),
         }
+
+    def validate_for(self, request: Request) -> None:
+        """Raise Code.UNSUPPORTED_FIELD or Code.INVALID_CONFIG for what ADD refuses of
+        mappings and conditions, though nothing may be published.
+        """
+        del request
+        self.check()
+        self.conditions()
 
     def without_effect(self) -> list[str]:
         """Return what only iptables has, as far as it is written."""

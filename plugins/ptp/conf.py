@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
+from cni_common.spec.fields import Mtu, Subnet  # noqa: TC001 - pydantic reads them
 from cni_common.spec.netconf import NetConf
+from cni_common.spec.typed import Annotated
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -17,9 +20,11 @@ class PtpConf(NetConf):
     """The ptp plugin's configuration; see docs/plugins/ptp.md."""
 
     ip_masq: bool = False
-    ip_masq_backend: str = ""
+    ip_masq_backend: Annotated[
+        str, Field(json_schema_extra={"enum": [*masquerade.BACKENDS]})
+    ] = ""
     ip_masq_except: list[Subnet] | None = None
-    mtu: int = 0
+    mtu: Mtu = 0
 
     def validate_for(self, request: Request) -> None:
         """Raise Code.INVALID_CONFIG unless ADD can work with the keys.

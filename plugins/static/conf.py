@@ -6,8 +6,10 @@ from __future__ import annotations
 from pydantic import Field, PlainValidator, model_validator
 
 from cni_common import requested_ips
+from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code, invalid_key
 from cni_common.spec.fields import (
+    CidrText,
     IPAddress,
     IPInterface,
     OptionalAddress,
@@ -55,8 +57,8 @@ def _gateway(text: object) -> IPAddress:
         raise ValueError(f"invalid gateway address: {text}") from None
 
 
-Configured = Annotated[IPInterface, PlainValidator(_configured)]
-Requested = Annotated[IPInterface, PlainValidator(_requested)]
+Configured = Annotated[IPInterface, PlainValidator(_configured), CidrText]
+Requested = Annotated[IPInterface, PlainValidator(_requested), CidrText]
 
 
 class AddressConf(GoModel):
@@ -105,6 +107,16 @@ class StaticConf(NetConf):
     ipam: IpamConf = Field(default_factory=IpamConf)
     args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
     runtime_config: Ips = Field(default_factory=Ips)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def validate_for(self, request: Request) -> None:
+        """Raise Code.INVALID_CONFIG for addresses that ADD would not take.
+
+        Where the runtime gives them, it does so on ADD alone.
+        """
+        declared = gojson.member(request.document, "capabilities")
+        if isinstance(declared, dict) and gojson.member(declared, "ips") is True:
+            return
+        self.addresses(request)
 
     def addresses(self, request: Request) -> list[IP]:
         """Return the addresses of the attachment, each once, with their gateways.

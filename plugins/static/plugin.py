@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from cni_common import previous
 from cni_common.frame.skel import Plugin
-from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
 from plugins.static.conf import StaticConf
@@ -54,10 +53,7 @@ def status(request: Request, conf: StaticConf) -> None:
 
     Where the runtime gives the addresses, it does so on ADD alone.
     """
-    capabilities = gojson.member(request.document, "capabilities")
-    if isinstance(capabilities, dict) and gojson.member(capabilities, "ips") is True:
-        return
-    conf.addresses(request)
+    conf.validate_for(request)
 
 
 PLUGIN = Plugin(

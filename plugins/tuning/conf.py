@@ -10,6 +10,7 @@ from cni_common.link_backup import DATA_DIR
 from cni_common.spec import cniargs, json_text
 from cni_common.spec.characters import is_directory
 from cni_common.spec.errors import invalid_key
+from cni_common.spec.fields import MacText
 from cni_common.spec.model import GoModel
 from cni_common.spec.netconf import NetConf
 from cni_common.spec.typed import Annotated, Any
@@ -66,7 +67,7 @@ class Wishes(GoModel):
     """
 
     sysctl: Sysctl = Field(default_factory=dict)
-    mac: str = ""
+    mac: MacText = ""
     mtu: Number | None = None
     tx_q_len: Number | None = None
     promisc: bool | None = None

@@ -16,9 +16,11 @@ from lab import PATIENCE, need, run
 from packed_file import TOP
 from warm_server import served, wait_until
 
+from cnipy import schema
 from cnipy.attachment import container_id_of
 from cnipy.demo import stage
 from cnipy.packed import roots_of
+from launcher import keys
 from plugins import REGISTER
 
 if TYPE_CHECKING:
@@ -342,3 +344,11 @@ def test_demo_from_a_checkout_finds_its_example() -> None:
     assert os.path.samefile(
         stage.example(), TOP / "conf-examples/22-podman-created.conflist"
     )
+
+
+def test_packed_command_knows_the_keys_of_the_pages(packed: Path) -> None:
+    """What the build has written down is what the checkout says, for anybody."""
+    whole = json.dumps(schema.document(keys.known(), None))
+    words = [packed, "schema"]
+    nobody = subprocess.run(words, user=65534, capture_output=True, check=True)
+    assert json.loads(nobody.stdout) == json.loads(whole)

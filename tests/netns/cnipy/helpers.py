@@ -84,6 +84,7 @@ class Desk:
             warm=probe.warm,
             plugin=load,
             recording=tuple(n for n in REGISTER if load(n).keeps_records),
+            keys=keys.known,
             uid=uid,
         )
         status = main(["cnipy", *words], env, stdout, stderr, suite)

@@ -17,6 +17,7 @@ from cnipy.invoke import Invoker
 from cnipy.main import main
 from cnipy.runtime import Runtime
 from cnipy.suite import Suite, Warm
+from launcher import keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,7 @@ class Desk:
             unread=refused,
             doubts=refused,
             plugin=refused,
+            keys=keys.known,
             warm=lambda _: Warm("/nowhere", listening=False, serves=False, builds=()),
         )
     )
