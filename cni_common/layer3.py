@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.node import Node
     from cni_common.kernel.link_answer import Link
-    from cni_common.kernel.netlink import Netlink
+    from cni_common.kernel.netlink import Change, Netlink
     from cni_common.spec.fields import IPAddress, IPInterface
     from cni_common.spec.result import IP, Result, Route
 
@@ -39,28 +39,32 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     The subnets are on the link, unless `prefix_routes` is false. With
     `detect_duplicates` the kernel asks the network first (RFC 4862), after
     `await_carrier` has returned, because a question that nobody can hear is not asked
-    again. Raises Code.INTERNAL.
+    again; else all goes to the kernel at once. Raises Code.INTERNAL, and
+    Code.INVALID_CONFIG as `additions` does.
     """
     ips = result.ips
     link = link or links.existing(side.container, ifname)
-    has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
-    prepare(side, ifname, ips, detect_duplicates=detect_duplicates)
-    links.set_up(side.container, ifname)
-    if detect_duplicates and await_carrier is not None:
-        await_carrier()
-    wanted = [ip.address for ip in ips]
-    addresses.add(
+    up, outside = links.setting_up(ifname), gateways_outside(ips)
+    wanted = addresses.additions(
         side.container,
         link,
-        wanted,
+        [ip.address for ip in ips],
         detect_duplicates=detect_duplicates,
         prefix_routes=prefix_routes,
     )
-    if detect_duplicates and has_ipv6:
+    routed = additions(link, result.routes, ips, on_link=outside)
+    prepare(side, ifname, ips, detect_duplicates=detect_duplicates)
+    if not detect_duplicates:
+        side.container.carry_out(up, *wanted, *routed)
+        return
+    side.container.carry_out(up)
+    if await_carrier is not None:
+        await_carrier()
+    side.container.carry_out(*wanted)
+    if any(ip.address.version == 6 for ip in ips):  # noqa: PLR2004 - the family
         with netns.entered(side.namespace):
             addresses.wait_usable(side.container, link)
-    outside = gateways_outside(ips)
-    add_routes(side.container, link, result.routes, ips, on_link=outside)
+    side.container.carry_out(*routed)
 
 
 def prepare(
@@ -87,7 +91,7 @@ def ensure_subnets(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
         subnet = ip.address.network
         if subnet.num_addresses > 1 and subnet not in present:
             source = ip.address.ip if subnet.version == 4 else None  # noqa: PLR2004 - the family
-            routes.add(inside, link, subnet, source=source)
+            inside.carry_out(routes.addition(link, subnet, source=source))
 
 
 def gateways_outside(ips: Iterable[IP]) -> list[IPAddress]:
@@ -100,28 +104,27 @@ def is_outside(ip: IP) -> bool:
     return ip.gateway is not None and ip.gateway not in ip.address.network
 
 
-def add_routes(
-    inside: Netlink,
+def additions(
     link: Link,
     wanted: Iterable[Route],
     ips: Sequence[IP],
     *,
     on_link: Collection[IPAddress] = (),
-) -> None:
-    """Add the routes `wanted` through `link`, on which the gateways `on_link` are.
+) -> list[Change]:
+    """Return the changes that add the routes `wanted` through `link`.
 
-    Raises Code.INTERNAL, and Code.INVALID_CONFIG for an IPv4 destination with bits
-    behind the prefix length. Those of IPv6 are cut off: in both the kernel would do the
-    same.
+    The gateways `on_link` are neighbours there. Raises Code.INVALID_CONFIG for what no
+    route can have, and for an IPv4 destination with bits behind the prefix length.
+    Those of IPv6 are cut off: in both the kernel would do the same.
     """
+    found = []
     for route in wanted:
         dst = route.dst.network
         if dst.version == 4 and route.dst.ip != dst.network_address:  # noqa: PLR2004 - the family
             msg = f"add route {route.dst}: it has bits behind its prefix length"
             raise CNIError(Code.INVALID_CONFIG, msg, f"the subnet is {dst}")
         hop = next_hop(route, ips)
-        routes.add(
-            inside,
+        change = routes.addition(
             link,
             dst,
             hop,
@@ -132,6 +135,8 @@ def add_routes(
             scope=route.scope,
             on_link=hop in on_link,
         )
+        found.append(change)
+    return found
 
 
 def next_hop(route: Route, ips: Sequence[IP]) -> IPAddress | None:
@@ -168,7 +173,7 @@ def check_addresses(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
 
 
 def check_route(inside: Netlink, link: Link, route: Route, ips: Sequence[IP]) -> None:
-    """Raise Code.INTERNAL unless `link` has `route` as `add_routes` adds it.
+    """Raise Code.INTERNAL unless `link` has `route` as one of `additions` adds it.
 
     Where no table was asked for, a later plugin may have moved it to one (sbr, vrf).
     """

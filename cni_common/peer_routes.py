@@ -90,10 +90,11 @@ def add(
 
     `exclusive` raises TakenError for a destination that has a route already.
     """
-    for route in wanted:
-        routes.add(
-            netlink, link, route.dst, route.gw, source=route.source, exclusive=exclusive
+    for each in wanted:
+        route = routes.addition(
+            link, each.dst, each.gw, source=each.source, exclusive=exclusive
         )
+        netlink.carry_out(route)
 
 
 def check(netlink: Netlink, link: Link, wanted: Iterable[PeerRoute]) -> None:

@@ -234,4 +234,4 @@ def _restore_names(host: Netlink, link: Link, device: SavedDevice) -> None:
 def _add_route(host: Netlink, link: Link, route: dict[str, Any]) -> None:
     gw = ipaddress.ip_address(route["gw"]) if route["gw"] else None
     dst = ipaddress.ip_network(route["dst"])
-    routes.add(host, link, dst, gw, priority=route["priority"])
+    host.carry_out(routes.addition(link, dst, gw, priority=route["priority"]))

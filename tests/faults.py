@@ -70,6 +70,7 @@ def refused() -> Exception:
 
 REQUESTS: tuple[tuple[Any, str], ...] = (
     (Netlink, "outcomes"),
+    (Netlink, "answers"),
     (Netlink, "hand_over"),
     (Netlink, "get"),
     (Netlink, "dump"),

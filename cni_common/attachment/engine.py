@@ -224,12 +224,8 @@ def _leased(request: Request, conf: Any, undo: Rollback) -> Result:
 
 
 def _interfaces(node: Node, plan: Plan) -> list[Interface]:
-    """Return the interfaces of the result, as they are when all is made.
-
-    What is shared is read again, for a part may have changed another one.
-    """
-    shared = {n: node.see(links.existing(node.host, n)) for n in plan.shared_links}
-    outside = [_interface(shared.get(n) or node.link(n)) for n in plan.host_links]
+    """Return the interfaces of the result, as they are when all is made."""
+    outside = [_interface(node.link(n)) for n in plan.host_links]
     path, pci = node.namespace.path, plan.pci_id
     inside = [_interface(node.end(n), path, pci) for n in plan.ends]
     inside += [Interface(name=n, sandbox=path, pci_id=pci) for n in plan.without_link]

@@ -61,6 +61,7 @@ class Node:
         self.whole: set[Part] = beside.whole if beside else set()
         self.known: dict[str, Link] = beside.known if beside else {}
         self.answers: dict[object, Any] = beside.answers if beside else {}
+        self._absent: set[str] = set()
         self._ends: dict[str, Link] = {}
         self._locks: set[str] = set()
         self._host: Netlink | None = None
@@ -176,6 +177,25 @@ class Node:
             found = links.get(self.host, name)
         return self.see(found) if found else None
 
+    def look(self, *names: str) -> list[Link | None]:
+        """Return the links of the host with `names` as they are, asked for together.
+
+        Raises Code.INTERNAL.
+        """
+        from cni_common.kernel import links  # noqa: PLC0415 - see above
+
+        found = links.each(self.host, *names)
+        for name, link in zip(names, found, strict=True):
+            if link is None:
+                self._absent.add(name)
+            else:
+                self.see(link)
+        return found
+
+    def lacks(self, name: str) -> bool:
+        """Tell whether this call has looked, and there was no link `name`."""
+        return name in self._absent
+
     def end(self, name: str) -> Link:
         """Return the link `name` of the container as this call has seen it last.
 
@@ -196,6 +216,7 @@ class Node:
     def see(self, link: Link) -> Link:
         """Remember a link of the host as it is now."""
         self.known[link.name] = link
+        self._absent.discard(link.name)
         return link
 
     def once(self, ask: Callable[..., T], *args: Any) -> T:
@@ -210,6 +231,7 @@ class Node:
         """Forget what was asked, and every link, since some have changed."""
         self.answers.clear()
         self.known.clear()
+        self._absent.clear()
         self._ends.clear()
 
     def lock(self, name: str) -> None:

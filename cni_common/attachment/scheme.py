@@ -25,15 +25,14 @@ class Plan:
     """An attachment before it is made: its parts in order, and its interfaces.
 
     `host_links` and then `ends`, of the container, are what the result lists, with MAC
-    and MTU; `late_links` come behind. `shared_links` are those of the host that others
-    change. Ends `without_link` are told by name; `pci_id` is the device of an end.
+    and MTU; `late_links` come behind. Ends `without_link` are told by name; `pci_id` is
+    the device of an end.
     """
 
     parts: tuple[Part, ...]
     host_links: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
     late_links: tuple[str, ...] = ()
-    shared_links: tuple[str, ...] = ()
     without_link: tuple[str, ...] = ()
     pci_id: str = ""
 

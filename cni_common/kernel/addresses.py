@@ -9,7 +9,7 @@ import select
 import time
 
 from cni_common.kernel.attributes import Attributes, attribute, number
-from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Change, Netlink, NetlinkError
 from cni_common.kernel.requests import (
     IFA_ADDRESS,
     IFA_LOCAL,
@@ -63,30 +63,33 @@ def of_others(netlink: Netlink, link: Link) -> list[tuple[int, Assigned]]:
     return [(index, held) for index, held in _listed(netlink) if index != link.index]
 
 
-def add(
+def additions(
     netlink: Netlink,
     link: Link,
     addresses: Sequence[IPInterface],
     *,
     detect_duplicates: bool = False,
     prefix_routes: bool = True,
-) -> None:
-    """Add `addresses` to `link`, which may hold none of them before.
+) -> list[Change]:
+    """Return the changes that add `addresses` to `link`, which holds none of them.
 
     But for those of router advertisements, which stay as the kernel has them. IPv6
     addresses are usable at once unless `detect_duplicates`. Without `prefix_routes` the
     kernel adds no route to their subnets, now or whenever the link comes up again.
-    Raises Code.INTERNAL.
     """
-    requests = []
-    for address in addresses:
+
+    def addition(address: IPInterface) -> Change:
         flags = _flags(address, detect_duplicates, prefix_routes)
-        message = _message(link, address, flags)
-        requests.append((message, RTM_NEWADDR, CREATE | EXCLUSIVE))
-    for address, error in zip(addresses, netlink.outcomes(requests), strict=True):
-        if error is None or _is_for_a_time(netlink, link, address, error):
-            continue
-        raise refused(f"add address {address} of {link.name}", error)
+        request = _message(link, address, flags), RTM_NEWADDR, CREATE | EXCLUSIVE
+
+        def refusal(error: NetlinkError) -> CNIError | None:
+            if _is_for_a_time(netlink, link, address, error):
+                return None
+            return refused(f"add address {address} of {link.name}", error)
+
+        return Change(request, refusal)
+
+    return [addition(address) for address in addresses]
 
 
 def _is_for_a_time(

@@ -35,9 +35,9 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
     *,
     mtu: int = 0,
     vlan_filtering: bool = False,
-    alias: str = "",
-) -> bool:
-    """Ensure a bridge called `name`, up; tell whether it was made by this call.
+    alias: str,
+) -> Link | None:
+    """Ensure a bridge called `name`, up; return it if it was made by this call.
 
     Its address is given at creation, so that no port and no udev rule changes it.
     Raises Code.INTERNAL when the kernel will not.
@@ -47,13 +47,11 @@ def add(  # noqa: PLR0913 - what a bridge has from the start
         links.add(netlink, name, "bridge", *options, mac=mac, mtu=mtu)
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
-            return False
+            return None
         if error.errno == errno.EOPNOTSUPP and vlan_filtering:
             error.strerror = "no VLAN filtering in this kernel"
         raise refused(f"add bridge {name}", error) from error
-    if alias:
-        links.set_alias(netlink, name, alias)
-    return True
+    return links.mark(netlink, name, alias)[0]
 
 
 def existing(netlink: Netlink, name: str) -> Link:

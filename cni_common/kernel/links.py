@@ -23,7 +23,7 @@ from cni_common.kernel.link_answer import (
     Link,
     LinkAnswer,
 )
-from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Change, Netlink, NetlinkError
 from cni_common.kernel.requests import IFINFOMSG, LinkRequest
 from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code, refused
@@ -47,23 +47,31 @@ def get(netlink: Netlink, name: str) -> Link | None:
 
     The kernel looks among alternative names, too, and takes long ones for those.
     """
+    return each(netlink, name)[0]
+
+
+def each(netlink: Netlink, *names: str) -> list[Link | None]:
+    """Return for each of `names` the link as `get` does; they are asked together."""
+    questions = [(_question(name), RTM_GETLINK, 0) for name in names]
+    answers = netlink.answers(questions, LinkAnswer)
+    return [_found(*pair) for pair in zip(names, answers, strict=True)]
+
+
+def _question(name: str) -> LinkRequest:
     is_long = len(os.fsencode(name)) > IFNAME_MAX
     called = text(_ALT_IFNAME if is_long else IFNAME, name)
-    return _get(netlink, LinkRequest(called, WITHOUT_STATISTICS), name)
+    return LinkRequest(called, WITHOUT_STATISTICS)
 
 
 def by_index(netlink: Netlink, index: int) -> Link | None:
     """Return the link with `index`, or None when there is none."""
-    return _get(netlink, LinkRequest(WITHOUT_STATISTICS, index=index), str(index))
+    question = LinkRequest(WITHOUT_STATISTICS, index=index), RTM_GETLINK, 0
+    return _found(str(index), netlink.answers([question], LinkAnswer)[0])
 
 
 def existing(netlink: Netlink, name: str) -> Link:
     """Return the link called `name`; raises Code.INTERNAL when there is none."""
-    link = get(netlink, name)
-    if link is None:
-        msg = f"find link {name}: no such device"
-        raise CNIError(Code.INTERNAL, msg)
-    return link
+    return _required(name, get(netlink, name))
 
 
 def has_ports(netlink: Netlink, master: Link) -> bool:
@@ -100,7 +108,6 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
     peer_mac: str,
     mtu: int = 0,
     master: Link | None = None,
-    alias: str = "",
     up: bool = True,
 ) -> None:
     """Add a veth pair: `host` here, a port of `master`, and `peer` in `peer_netns`.
@@ -120,8 +127,6 @@ def add_veth(  # noqa: PLR0913 - both ends in one request: that is the point
             error.strerror = "the bridge has no free port"
         what = f"veth {host} to bridge {master.name}" if master else f"veth {host}"
         raise refused(f"add {what}", error) from error
-    if alias:
-        set_alias(netlink, host, alias)
 
 
 def add(  # noqa: PLR0913 - what a link has from the start
@@ -166,28 +171,46 @@ def delete(netlink: Netlink, name: str) -> None:
 
 def set_up(netlink: Netlink, name: str, *, up: bool = True) -> None:
     """Make the link administratively up, or down."""
+    netlink.carry_out(setting_up(name, up=up))
+
+
+def setting_up(name: str, *, up: bool = True) -> Change:
+    """Return the change that makes the link administratively up, or down."""
     flags = IFF_UP if up else 0
     message = LinkRequest(text(IFNAME, name), flags=flags, change=IFF_UP)
-    _change(netlink, message, name, "up" if up else "down")
+    return _setting(message, name, "up" if up else "down")
 
 
 def set_promiscuous(netlink: Netlink, name: str, *, on: bool = True) -> None:
     """Make the link receive every frame, or only its own."""
     flags = IFF_PROMISC if on else 0
     message = LinkRequest(text(IFNAME, name), flags=flags, change=IFF_PROMISC)
-    _change(netlink, message, name, "promiscuous")
+    netlink.carry_out(_setting(message, name, "promiscuous"))
 
 
 def set_mac(netlink: Netlink, name: str, mac: str) -> None:
     """Give the link the hardware address `mac`."""
     message = LinkRequest(text(IFNAME, name), _address(mac))
-    _change(netlink, message, name, f"address {mac}")
+    netlink.carry_out(_setting(message, name, f"address {mac}"))
 
 
 def set_alias(netlink: Netlink, name: str, alias: str) -> None:
     """Give the link a text that ip-link(8) shows (at most 255 bytes)."""
-    message = LinkRequest(text(IFNAME, name), text(IFALIAS, alias[:_ALIAS_MAX]))
-    _change(netlink, message, name, "alias")
+    netlink.carry_out(_setting_alias(name, alias))
+
+
+def mark(netlink: Netlink, name: str, alias: str, *others: str) -> list[Link]:
+    """Give the link an alias; return it and the links `others`, as they are then.
+
+    All in one, for a link that was made just now. Raises Code.INTERNAL.
+    """
+    change, names = _setting_alias(name, alias), (name, *others)
+    questions = [(_question(one), RTM_GETLINK, 0) for one in names]
+    error, *answers = netlink.answers([change.request, *questions], LinkAnswer)
+    if error is not None:
+        raise refused(f"set link {name} alias", error) from error
+    found = zip(names, answers, strict=True)
+    return [_required(one, _found(one, answer)) for one, answer in found]
 
 
 def announce(netlink: Netlink, link: Link) -> None:
@@ -260,18 +283,26 @@ def _address(mac: str) -> bytes:
     return attribute(ADDRESS, bytes.fromhex(mac.replace(":", "")))
 
 
-def _change(netlink: Netlink, message: LinkRequest, name: str, what: str) -> None:
-    try:
-        netlink.act((message, RTM_NEWLINK, 0))
-    except NetlinkError as error:
-        raise refused(f"set link {name} {what}", error) from error
+def _setting_alias(name: str, alias: str) -> Change:
+    message = LinkRequest(text(IFNAME, name), text(IFALIAS, alias[:_ALIAS_MAX]))
+    return _setting(message, name, "alias")
 
 
-def _get(netlink: Netlink, message: LinkRequest, what: str) -> Link | None:
-    try:
-        found: LinkAnswer = netlink.get(message, RTM_GETLINK, LinkAnswer)
-    except NetlinkError as error:
-        if error.errno == errno.ENODEV:
-            return None
-        raise refused(f"find link {what}", error) from error
-    return found.link
+def _setting(message: LinkRequest, name: str, what: str) -> Change:
+    doing = f"set link {name} {what}"
+    return Change((message, RTM_NEWLINK, 0), lambda error: refused(doing, error))
+
+
+def _found(name: str, answer: LinkAnswer | NetlinkError) -> Link | None:
+    if not isinstance(answer, NetlinkError):
+        return answer.link
+    if answer.errno == errno.ENODEV:
+        return None
+    raise refused(f"find link {name}", answer) from answer
+
+
+def _required(name: str, link: Link | None) -> Link:
+    if link is None:
+        msg = f"find link {name}: no such device"
+        raise CNIError(Code.INTERNAL, msg)
+    return link

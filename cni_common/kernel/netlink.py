@@ -15,10 +15,11 @@ from _socket import MSG_TRUNC, NETLINK_ROUTE, SO_RCVTIMEO, SOL_SOCKET
 
 from cni_common.kernel import sockets
 from cni_common.spec.errors import CNIError, Code, cause_of
+from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Self
 
     from cni_common.kernel.errand import Errand
@@ -27,6 +28,7 @@ REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
 
 _ERROR, _DONE = 2, 3
+_GET = 2  # of the four types of each object: new, delete, get, set
 _MULTI, _DUMP_INTERRUPTED, _ACK_TLVS = 0x2, 0x10, 0x200
 _HEADER = struct.Struct("=LHHLL")
 _CAPPED = 0x100
@@ -44,6 +46,15 @@ class NetlinkError(OSError):
 
 class DumpInterruptedError(Exception):
     """The listed objects changed while they were listed; ask again."""
+
+
+class Change(NamedTuple):
+    """A request (message, type, flags), and what is raised where it is refused, if
+    anything is.
+    """
+
+    request: tuple[Any, int, int]
+    refusal: Callable[[NetlinkError], CNIError | None]
 
 
 class Netlink:
@@ -99,6 +110,14 @@ class Netlink:
         if first is not None:
             raise first
 
+    def carry_out(self, *changes: Change) -> None:
+        """Carry out the changes in order, sent together; raises the first refusal."""
+        outcomes = self.outcomes([change.request for change in changes])
+        for change, error in zip(changes, outcomes, strict=True):
+            refusal = change.refusal(error) if error else None
+            if refusal is not None:
+                raise refusal from error
+
     def outcomes(
         self, requests: Sequence[tuple[Any, int, int]]
     ) -> list[NetlinkError | None]:
@@ -115,20 +134,36 @@ class Netlink:
                 found += [error] * len(batch)
         return found
 
+    def answers(
+        self, requests: Sequence[tuple[Any, int, int]], answer: type[Any]
+    ) -> list[Any]:
+        """Return for each request the answer, decoded as `answer`, or the refusal.
+
+        They are few, and sent together. A change has no answer: None.
+        """
+        try:
+            return self._batch(requests, answer)
+        except NetlinkError as error:
+            return [error] * len(requests)
+
     def _batch(
-        self, requests: Sequence[tuple[Any, int, int]]
-    ) -> list[NetlinkError | None]:
+        self, requests: Sequence[tuple[Any, int, int]], answer: type[Any] | None = None
+    ) -> list[Any]:
         start = self._sequence + 1
         data = b"".join(
-            self._encode(message, kind, flags | REQUEST | ACK)
+            self._encode(message, kind, flags | REQUEST | _acknowledged(kind))
             for message, kind, flags in requests
         )
         _send(self._socket, data)
-        outcomes: dict[int, NetlinkError | None] = {}
+        outcomes: dict[int, Any] = {}
         while len(outcomes) < len(requests):
             for kind, flags, sequence, body in self._read():
-                if kind == _ERROR and sequence >= start:
+                if sequence < start:
+                    continue
+                if kind == _ERROR:
                     outcomes[sequence] = _refusal(body, flags)
+                elif answer is not None:
+                    outcomes[sequence] = _decoded(body, answer)
         return [outcomes[sequence] for sequence in sorted(outcomes)]
 
     def hand_over(self, message: Any, kind: int, flags: int) -> Errand:
@@ -160,7 +195,10 @@ class Netlink:
 
     def get(self, message: Any, kind: int, answer: type[Any]) -> Any:
         """Return the one answer, decoded as `answer`; raises NetlinkError."""
-        return self._ask(message, kind, 0, answer)[0]
+        (found,) = self._batch([(message, kind, 0)], answer)
+        if isinstance(found, NetlinkError):
+            raise found
+        return found
 
     def dump(self, message: Any, kind: int, answer: type[Any]) -> list[Any]:
         """Return all answers to a dump, asked again while it gets interrupted.
@@ -169,13 +207,13 @@ class Netlink:
         """
         for _ in range(_DUMP_ATTEMPTS):
             try:
-                return self._ask(message, kind, DUMP, answer)
+                return self._list(message, kind, answer)
             except DumpInterruptedError:
                 continue
         raise NetlinkError(errno.EAGAIN, "the listed objects keep changing")
 
-    def _ask(self, message: Any, kind: int, flags: int, answer: type[Any]) -> list[Any]:
-        _send(self._socket, self._encode(message, kind, flags | REQUEST))
+    def _list(self, message: Any, kind: int, answer: type[Any]) -> list[Any]:
+        _send(self._socket, self._encode(message, kind, DUMP | REQUEST))
         found: list[Any] = []
         interrupted = False
         while True:
@@ -195,9 +233,7 @@ class Netlink:
                     if interrupted:
                         raise DumpInterruptedError
                     return found
-                decoded = answer(body)
-                decoded.decode()
-                found.append(decoded)
+                found.append(_decoded(body, answer))
                 if not flags_ & _MULTI:
                     return found
 
@@ -243,6 +279,17 @@ def _opened(groups: int) -> sockets.Socket:
         opened.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
     opened.bind((0, groups))
     return opened
+
+
+def _acknowledged(kind: int) -> int:
+    """Return the flag that asks for an answer, for a change; others have their own."""
+    return 0 if kind & 3 == _GET else ACK
+
+
+def _decoded(body: bytes, answer: type[Any]) -> Any:
+    decoded = answer(body)
+    decoded.decode()
+    return decoded
 
 
 def _send(sender: sockets.Socket, data: bytes) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 
 from cni_common.kernel.attributes import attribute, number
-from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Netlink, NetlinkError
+from cni_common.kernel.netlink import APPEND, CREATE, EXCLUSIVE, Change, NetlinkError
 from cni_common.kernel.requests import RouteRequest
 from cni_common.kernel.route_answer import (
     ADVMSS,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cni_common.kernel.link_answer import Link
+    from cni_common.kernel.netlink import Netlink
     from cni_common.kernel.route_answer import IPAddress, IPNetwork, KernelRoute
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
@@ -38,11 +39,10 @@ _ON_LINK = 4  # RTNH_F_ONLINK
 
 
 class TakenError(CNIError):
-    """The destination has a route already, which `add` was not to share."""
+    """The destination has a route already, which another was not to share."""
 
 
-def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
-    netlink: Netlink,
+def addition(  # noqa: PLR0913 - the attributes of a route, most of them optional
     link: Link,
     dst: IPNetwork,
     gw: IPAddress | None = None,
@@ -55,13 +55,15 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
     source: IPAddress | None = None,
     exclusive: bool = False,
     on_link: bool = False,
-) -> None:
-    """Add the route through `link`; one that is there in every detail is accepted.
+) -> Change:
+    """Return the change that adds the route through `link`.
+
+    One that is there in every detail is accepted.
 
     With `on_link` the gateway is a neighbour though no route says so. A route to the
     same destination by another gateway becomes another path of it, or raises TakenError
-    when the new one is to be `exclusive`. Raises Code.INTERNAL, and Code.INVALID_CONFIG
-    for what no route can have.
+    when the new one is to be `exclusive`; what else is refused raises Code.INTERNAL.
+    Raises Code.INVALID_CONFIG at once for what no route can have.
     """
     _require_possible(dst, (gw, source), {"mtu": mtu, "advmss": advmss})
     _require_possible(dst, (), {"priority": priority, "table": table or 0})
@@ -86,15 +88,16 @@ def add(  # noqa: PLR0913 - the attributes of a route, most of them optional
         kind=_UNICAST,
         flags=_ON_LINK if on_link else 0,
     )
-    try:
-        shared = EXCLUSIVE if exclusive else APPEND
-        netlink.act((message, RTM_NEWROUTE, CREATE | shared))
-    except NetlinkError as error:
+
+    def refusal(error: NetlinkError) -> CNIError | None:
         exists = error.errno == errno.EEXIST
         if exists and not exclusive:
-            return
+            return None
         msg = f"add route {dst}{f' via {gw}' if gw else ''}: {error.strerror}"
-        raise (TakenError if exists else CNIError)(Code.INTERNAL, msg) from error
+        return (TakenError if exists else CNIError)(Code.INTERNAL, msg)
+
+    shared = EXCLUSIVE if exclusive else APPEND
+    return Change((message, RTM_NEWROUTE, CREATE | shared), refusal)
 
 
 def _require_possible(

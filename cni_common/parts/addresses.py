@@ -88,7 +88,9 @@ class Addresses(Part):
         for route in self.routes:
             if list(differences_of(layer3.check_route, inside, link, route, self.ips)):
                 on_link = layer3.gateways_outside(self.ips)
-                layer3.add_routes(inside, link, [route], self.ips, on_link=on_link)
+                inside.carry_out(
+                    *layer3.additions(link, [route], self.ips, on_link=on_link)
+                )
 
     def _told(self, node: Node) -> AbstractContextManager[None]:
         """Return a block whose error about a MAC in use says who has it."""

@@ -54,7 +54,7 @@ class Bridge(Part):
     def ensure(self, node: Node) -> None:
         """Ensure the bridge is up, made if there is none, and its MAC its own."""
         host = node.host
-        link = links.get(host, self.name)
+        link = None if node.lacks(self.name) else links.get(host, self.name)
         if link is None:
             link = self._make(node)
         elif link.kind != "bridge":
@@ -116,7 +116,7 @@ class Bridge(Part):
         if made:
             uplink.ignore_routers(self.name)
             skip_dad(self.name)
-        link = bridges.existing(node.host, self.name)
+        link = made or bridges.existing(node.host, self.name)
         if made and self.bare and ipv6.is_enabled(link.name):
             # Without a port that has a carrier the kernel gives it none.
             addresses.ensure(node.host, link, addresses.link_local(mac))

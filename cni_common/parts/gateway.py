@@ -127,6 +127,8 @@ class Gateway(Part):
         if made:
             skip_dad(self.link)
             links.set_up(node.host, self.link)
+            # Its other end is a port, which may have changed the MTU of the bridge.
+            node.see(links.existing(node.host, self.bridge))
 
     def _ensure_addresses(self, node: Node, link: Link, changes: _Changes) -> None:
         """Ensure the addresses; any that is in conflict goes, if that is `forced`.
@@ -167,7 +169,7 @@ class Gateway(Part):
                 continue
             overlaps.refuse_subnets(node.host, link, [ip])
             subnet = ip.address.network
-            routes.add(node.host, link, subnet, exclusive=True)
+            node.host.carry_out(routes.addition(link, subnet, exclusive=True))
             held = next(each for each in self.addresses if each.ip == ip.gateway)
             changes.routes.append((subnet, held))
 

@@ -54,9 +54,10 @@ class HostRouted(Part):
             node, self.inside, without_routes, link=inside, prefix_routes=False
         )
         peer_routes.add(node.container, inside, peer_routes.container_routes(self.ips))
-        layer3.add_routes(node.container, inside, self.routes, self.ips)
-        addresses.add(
-            node.host, outside, peer_routes.gateways(self.ips), prefix_routes=False
+        node.container.carry_out(*layer3.additions(inside, self.routes, self.ips))
+        held = peer_routes.gateways(self.ips)
+        node.host.carry_out(
+            *addresses.additions(node.host, outside, held, prefix_routes=False)
         )
         for ip in self.ips:
             self._route_to_container(node, ip)
@@ -97,7 +98,7 @@ class HostRouted(Part):
         for route in self.routes:
             check = (layer3.check_route, container, inside, route, self.ips)
             if list(differences_of(*check)):
-                layer3.add_routes(container, inside, [route], self.ips)
+                container.carry_out(*layer3.additions(inside, [route], self.ips))
         self._repair_host_end(node)
 
     def _repair_host_end(self, node: Node) -> None:

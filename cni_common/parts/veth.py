@@ -63,8 +63,8 @@ class Veth(Part):
             peer_mac=self.mac,
             mtu=self.mtu,
             master=node.link(self.bridge) if self.bridge else None,
-            alias=naming.alias(node.attachment),
         )
+        self._see(node)
         # The other end is down still, so that the kernel has done nothing with IPv6.
         sysctl.set_if_present(f"net/ipv6/conf/{self.host}/accept_ra", "0")
         if self.routed:
@@ -73,6 +73,28 @@ class Veth(Part):
             sysctl.set_if_present(f"net/ipv6/conf/{self.host}/accept_dad", "0")
         if self.routed_ipv6:
             ipv6.enable(self.host)
+
+    def _see(self, node: Node) -> None:
+        """Give the host's end its alias, and remember the links as they are now.
+
+        The bridge is one of them: a new port may have changed its MTU.
+        """
+        others = [self.bridge] if self.bridge else []
+        alias = naming.alias(node.attachment)
+        host, *bridge = links.mark(node.host, self.host, alias, *others)
+        for link in (host, *bridge):
+            node.see(link)
+        end = replace(
+            host,
+            index=host.peer,
+            peer=host.index,
+            name=self.inside,
+            mac=self.mac,
+            is_up=False,
+            alias="",
+            master=0,
+        )
+        node.see_end(end)
 
     def remove(self, node: Node) -> None:
         """Remove the pair, by either end that is still the attachment's."""

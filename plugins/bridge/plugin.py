@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Part
     from cni_common.attachment.scheme import Told
+    from cni_common.kernel.link_answer import Link
     from cni_common.naming import Attachment
     from cni_common.spec.request import Request
 
@@ -59,9 +60,13 @@ def facts(node: Node, request: Request, conf: BridgeConf) -> Facts:
     mac = requested_mac.of_request(request, conf)
     if conf.ip_masq or conf.macspoofchk:
         nft.check_openable()
+    host = naming.host_veth(node.attachment)
+    bridge, taken = node.look(conf.bridge, host)
+    if taken is not None:
+        host = veth_pair.free_name(node.host, node.attachment)
     return Facts(
-        bridge=_own_name(node.host, conf),
-        host=veth_pair.free_name(node.host, node.attachment),
+        bridge=_own_name(bridge, conf),
+        host=host,
         host_mac=naming.random_mac(),
         mac=mac or naming.random_mac(),
         mtu=conf.mtu,
@@ -77,7 +82,7 @@ def _are_likely() -> bool:
 
 def told(known: Told) -> Facts:
     """Return the facts as prevResult and the record tell them."""
-    bridge = _own_name(known.node.host, known.conf)
+    bridge = _own_name(known.node.find(known.conf.bridge), known.conf)
     port = known.host_end(bridge)
     return Facts(
         bridge=bridge,
@@ -132,7 +137,6 @@ def plan(
     return Plan(
         parts=tuple(parts),
         host_links=(known.bridge, known.host),
-        shared_links=(known.bridge,),
         ends=(inside,),
         late_links=(gateway_link,) if conf.vlan and is_gateway else (),
     )
@@ -199,7 +203,7 @@ def ready(request: Request, conf: BridgeConf) -> None:
     """Raise Code.NOT_AVAILABLE unless rules and forwarding can be set."""
     del request
     with Netlink() as host:
-        _own_name(host, conf)
+        _own_name(links.get(host, conf.bridge), conf)
     if conf.ip_masq or conf.macspoofchk:
         nft.check_writable()
     if conf.gateway and not forwarding.can_enable(4):
@@ -207,13 +211,12 @@ def ready(request: Request, conf: BridgeConf) -> None:
         raise CNIError(Code.NOT_AVAILABLE, msg)
 
 
-def _own_name(host: Netlink, conf: BridgeConf) -> str:
-    """Return the own name of a bridge that `conf` may tell by another one.
+def _own_name(link: Link | None, conf: BridgeConf) -> str:
+    """Return the own name of the bridge, a `link` that `conf` may tell by another one.
 
     By its own it is locked, recorded and found in /proc/sys. Raises Code.INVALID_CONFIG
     for a name that no link has, and that a bridge cannot be given.
     """
-    link = links.get(host, conf.bridge)
     return conf.called(link.name if link else conf.bridge).bridge
 
 

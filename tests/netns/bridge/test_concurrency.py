@@ -173,7 +173,7 @@ def test_killed_add_is_deleted(
         if status != KILLED:
             break
     assert status == 0
-    assert n > 30
+    assert n > 25
 
 
 def test_killed_add_is_repeated(

@@ -54,9 +54,9 @@ def test_address_that_the_link_has_already() -> None:
     address = ip_interface("10.0.0.1/24")
     with Netlink() as netlink:
         link = links.existing(netlink, "a0")
-        addresses.add(netlink, link, [address])
+        netlink.carry_out(*addresses.additions(netlink, link, [address]))
         with pytest.raises(CNIError, match=r"^add address 10.0.0.1/24 of a0: "):
-            addresses.add(netlink, link, [address])
+            netlink.carry_out(*addresses.additions(netlink, link, [address]))
         assert not addresses.ensure(netlink, link, address)
         addresses.delete(netlink, link, address)
         addresses.delete(netlink, link, address)
@@ -69,7 +69,7 @@ def test_point_to_point_subnet_has_no_broadcast() -> None:
     with Netlink() as netlink:
         link = links.existing(netlink, "a0")
         wanted = [ip_interface("10.0.0.0/31"), ip_interface("10.0.1.1/24")]
-        addresses.add(netlink, link, wanted)
+        netlink.carry_out(*addresses.additions(netlink, link, wanted))
     shown = ip("addr", "show", "a0")[0]["addr_info"]
     assert [a.get("broadcast") for a in shown] == [None, "10.0.1.255"]
 
@@ -82,7 +82,7 @@ def test_route_that_the_kernel_refuses() -> None:
     with Netlink() as netlink:
         link = links.existing(netlink, "a0")
         with pytest.raises(CNIError) as refused:
-            routes.add(netlink, link, dst, gw)
+            netlink.carry_out(routes.addition(link, dst, gw))
     assert refused.value.msg.startswith("add route fd01::/64 via fd00::1: ")
 
 
@@ -123,8 +123,48 @@ def test_flags_of_what_is_no_port() -> None:
 def test_bridge_of_that_name_is_accepted_once() -> None:
     """A bridge that somebody made in the same moment is not ours."""
     with Netlink() as netlink:
-        assert bridges.add(netlink, "br0", naming.random_mac())
-        assert not bridges.add(netlink, "br0", naming.random_mac())
+        mac = naming.random_mac()
+        made = bridges.add(netlink, "br0", mac, alias="ours")
+        again = bridges.add(netlink, "br0", naming.random_mac(), alias="another's")
+    (shown,) = ip("link", "show", "br0")
+    assert (shown["address"], shown["ifalias"]) == (mac, "ours")
+    assert made is not None
+    assert (made.index, made.mac, made.alias) == (shown["ifindex"], mac, "ours")
+    assert again is None
+
+
+def test_alias_with_the_links_as_they_are_then() -> None:
+    """One request gives the alias and returns several links; none is asked in vain."""
+    pair()
+    numbers = {each["ifname"]: each["ifindex"] for each in ip("link")}
+    with Netlink() as netlink:
+        one, other = links.mark(netlink, "a0", "whose", "lo")
+        assert (one.name, one.alias, one.index) == ("a0", "whose", numbers["a0"])
+        assert (other.name, other.index) == ("lo", numbers["lo"])
+        found = [link and link.name for link in links.each(netlink, "a0", "b", "lo")]
+        assert found == ["a0", None, "lo"]
+        with pytest.raises(CNIError, match=r"^set link b alias: no such device$"):
+            links.mark(netlink, "b", "whose", "lo")
+        with pytest.raises(CNIError, match=r"^find link b: no such device$"):
+            links.mark(netlink, "a0", "whose", "b")
+        assert links.existing(netlink, "lo") == other
+
+
+def test_several_changes_at_once() -> None:
+    """Each is tried, and the error is about the first that was refused."""
+    pair()
+    with Netlink() as netlink:
+        link = links.existing(netlink, "a0")
+        good, bad = ip_interface("10.0.0.1/24"), IPv6Address("fd00::1")
+        held = addresses.additions(netlink, link, [good])
+        routed = [
+            routes.addition(link, ip_network("fd01::/64"), bad),
+            routes.addition(link, ip_network("10.1.0.0/24")),
+        ]
+        with pytest.raises(CNIError, match=r"^add route fd01::/64 via fd00::1: "):
+            netlink.carry_out(links.setting_up("a0"), *held, *routed)
+    assert ip("addr", "show", "a0")[0]["addr_info"][0]["local"] == "10.0.0.1"
+    assert "10.1.0.0/24" in {route["dst"] for route in ip("route")}
 
 
 def test_name_that_is_taken(cni: Cni, container: Space) -> None:

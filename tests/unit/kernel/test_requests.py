@@ -19,6 +19,8 @@ from cni_common.kernel.netlink import NetlinkError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cni_common.kernel.netlink import Change, Netlink
+
 NAMESPACE: Any = SimpleNamespace(fd=7)
 MASTER: Any = SimpleNamespace(index=5, name="master")
 MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -33,6 +35,10 @@ class Sent:
     def act(self, *requests: tuple[Any, int, int]) -> None:
         """Take requests."""
         self.requests += requests
+
+    def carry_out(self, *changes: Change) -> None:
+        """Take changes."""
+        self.requests += [change.request for change in changes]
 
     def get(self, message: Any, kind: int, answer: object) -> None:
         """Take a question, and have no answer."""
@@ -122,11 +128,16 @@ def test_flags_of_a_port() -> None:
     assert found == {"IFLA_IFNAME": "veth1", "IFLA_LINKINFO": port}
 
 
+def add_route(netlink: Netlink, *args: Any, **given: Any) -> None:
+    """Add the route that is described."""
+    netlink.carry_out(routes.addition(*args, **given))
+
+
 def test_route_with_all_that_it_may_have() -> None:
     """Each value is where pyroute2 looks for it."""
     found = sent(
         rtmsg,
-        routes.add,
+        add_route,
         MASTER,
         ip_network("fd00:1::/64"),
         ip_address("fd00::1"),
@@ -164,7 +175,7 @@ def test_route_of_little() -> None:
     same = {"family": socket.AF_INET, "dst_len": 24, "scope": 253}
     same |= {"RTA_DST": "10.1.2.0", "RTA_OIF": 5, "RTA_TABLE": 254}
     dst = ip_network("10.1.2.0/24")
-    added = sent(rtmsg, routes.add, MASTER, dst)
+    added = sent(rtmsg, add_route, MASTER, dst)
     assert added == (NEW_ROUTE, same | {"proto": 3, "type": 1})
     assert sent(rtmsg, routes.delete, MASTER, dst) == (OLD_ROUTE, same)
 
