@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`cnipy status` without a network: what the node has of plugins, server, networks."""
+"""`cnipy status` without a network: what the node has of plugins, servers, networks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cnipy.paper import Paper
-    from cnipy.suite import Suite, Warm
+    from cnipy.suite import Keeper, Suite, Warm
 
 
 class Status(Answer):
-    """Plugin directories with the names by build, the warm server, the networks.
+    """Plugin directories with the names by build, warm server, keepers, networks.
 
     `files` are those with a network, `faults` say why others have none.
     """
@@ -29,6 +29,7 @@ class Status(Answer):
         found = [build for of_build in self.plugins.values() for build in of_build]
         self.build = next(filter(None, found), "")
         self.warm = suite.warm(self.build)
+        self.keepers = suite.keepers()
         self.directory = directory
         self.files = networks.listed(directory)
         self.faults = networks.faults(directory)
@@ -43,6 +44,7 @@ class Status(Answer):
             if not of_build:
                 yield f"{directory}: none of {' '.join(sorted(self.names))}"
         yield in_words(self.warm, self.build)
+        yield from map(kept_in_words, self.keepers)
         yield from self._networks()
 
     def _networks(self) -> Iterator[str]:
@@ -70,6 +72,15 @@ class Status(Answer):
                 "serves": self.warm.serves,
                 "builds": list(self.warm.builds),
             },
+            "keepers": [
+                {
+                    "socket": each.socket,
+                    "listening": not each.fault,
+                    "leases": dict(each.leases),
+                    "nextRenewal": each.renewal,
+                }
+                for each in self.keepers
+            ],
             "networks": [{"name": name, "file": file} for name, file in self.files],
             "faults": self.faults,
         }
@@ -95,3 +106,13 @@ def in_words(found: Warm, build: str) -> str:
         others = " ".join(found.builds)
         return f"warm server: serves build {others} only, calls start cold; restart it"
     return f"warm server: takes no call at {found.socket}, calls start cold"
+
+
+def kept_in_words(found: Keeper) -> str:
+    """Return whether a keeper of leases answers, and how its leases are."""
+    where = found.fault or f"listens at {found.socket}"
+    states = ", ".join(f"{count} {state}" for state, count in found.leases.items())
+    leases = f"leases: {states}" if states else "no leases"
+    if found.renewal is not None:
+        leases += f"; next renewal in {found.renewal:.0f} s"
+    return f"keeper of leases: {where}, {leases}"

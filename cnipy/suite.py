@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common.spec.values import dataclass
+from cni_common.spec.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -39,24 +39,39 @@ class Warm:
 
 
 @dataclass(frozen=True)
+class Keeper:
+    """A keeper of leases as a caller finds it.
+
+    fault: why it does not answer, empty if it does; leases: how many there are in which
+    state; renewal: in how many seconds the first is renewed.
+    """
+
+    socket: str
+    fault: str = ""
+    leases: Mapping[str, int] = field(default_factory=dict)
+    renewal: float | None = None
+
+
+@dataclass(frozen=True)
 class Suite:
     """The plugins' names, and what else only the floor above can say or do.
 
     serve: be the warm server of a packed file, listening at a path, until nobody has
     called for some seconds, and return why it ended; keep_leases: be the keeper of
-    leases that listens at a path, for namespaces below a prefix; unread: keys of a
-    configuration of a type that its plugin does not read; doubts: what in it has no
-    effect, with the capabilities that it declares; warm: how the server of a build is
-    found; plugin: the one of a name, with what it says of its attachments; keys: what
-    is known of all keys: `schemas` by plugin, and for `conflist`, `plugin` and `ipam`,
-    with references to `#/$defs/`; `capabilities`, and `environment`, keys of CNI_ARGS
-    with what they mean, by plugin; recording: the names of those that write records;
-    version: of the suite.
+    leases that listens at a path, for namespaces below a prefix; keepers: who keeps
+    leases, and how those are; unread: keys of a configuration of a type that its plugin
+    does not read; doubts: what in it has no effect, with the capabilities that it
+    declares; warm: how the server of a build is found; plugin: the one of a name, with
+    what it says of its attachments; keys: what is known of all keys: `schemas` by
+    plugin, and for `conflist`, `plugin` and `ipam`, with references to `#/$defs/`;
+    `capabilities`, and `environment`, keys of CNI_ARGS with what they mean, by plugin;
+    recording: the names of those that write records; version: of the suite.
     """
 
     names: tuple[str, ...]
     serve: Callable[[str, str, float | None], str]
     keep_leases: Callable[[str, str, Callable[[str], None]], None]
+    keepers: Callable[[], list[Keeper]]
     unread: Callable[[str, Mapping[str, Any]], list[Unread]]
     doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
     warm: Callable[[str], Warm]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO, NoReturn, TextIO
 
-    from cnipy.suite import Suite
+    from cnipy.suite import Keeper, Suite
 
 COMMAND = "cnipy"
 
@@ -65,6 +65,7 @@ def _suite() -> Suite:
         names=tuple(REGISTER),
         serve=_serve,
         keep_leases=_keep_leases,
+        keepers=_keepers,
         unread=keys.unread,
         doubts=keys.doubts,
         warm=probe.warm,
@@ -87,6 +88,12 @@ def _keep_leases(path: str, prefix: str, tell: Callable[[str], None]) -> None:
     from cnipy.keeper import server
 
     server.serve(path, prefix, tell, own_socket.inherited(os.environ))
+
+
+def _keepers() -> list[Keeper]:
+    from cnipy.keeper.outlook import keepers
+
+    return keepers()
 
 
 def run(argv: Sequence[str], text: bytes = b"") -> NoReturn:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datagrams of a link that has no address yet (packet(7)), of one port of UDP."""
+"""Packets of a link that has no address yet (packet(7)): one port of UDP, or ARP."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.netns import Namespace
 
-_IPV4 = 0x0800  # ETH_P_IP
+    Steps = tuple[tuple[int, int, int, int], ...]  # of a classic filter (BPF)
+
+_IPV4, _ARP = 0x0800, 0x0806  # ETH_P_IP, ETH_P_ARP
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 BROADCAST = bytes.fromhex("ffffffffffff")
 _LENGTH_MAX = 65535
+_EVERYTHING = ((0x06, 0, 0, _LENGTH_MAX),)
 _WITHOUT_WAITING = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 
 
 @dataclass(frozen=True)
 class Wire:
-    """A socket on the link `name` with `mac`, as it was when that was opened."""
+    """A socket for a `protocol` on the link `name`, of a `kind` as iproute2 has it and
+    with `mac`, as it was when that was opened.
+    """
 
     name: str
     mac: bytes
+    kind: str
+    protocol: int
     socket: socket.socket
 
-    def send(self, datagram: bytes, mac: bytes = BROADCAST) -> None:
-        """Send a datagram of IPv4 to `mac`; raises OSError."""
-        self.socket.sendto(datagram, (self.name, _IPV4, 0, 0, mac))
+    def send(self, packet: bytes, mac: bytes = BROADCAST) -> None:
+        """Send a packet to `mac`; raises OSError."""
+        self.socket.sendto(packet, (self.name, self.protocol, 0, 0, mac))
 
     def received(self) -> tuple[bytes, bytes] | None:
-        """Return a datagram and who sent it, or None if none waits; raises OSError."""
+        """Return a packet and who sent it, or None if none waits; raises OSError."""
         try:
             content, sender = self.socket.recvfrom(_LENGTH_MAX)
         except BlockingIOError:
@@ -51,9 +58,18 @@ class Wire:
 def opened(namespace: Namespace, link: str, port: int) -> Wire:
     """Return a socket, which does not wait, on a link of `namespace`, which is up then.
 
-    The socket gets what comes in to the UDP port of any address, and
+    The socket gets datagrams of IPv4 that come in to the UDP port of any address, and
     nothing from before the filter was there. Raises Code.INTERNAL.
     """
+    return _opened(namespace, link, _IPV4, _unfragmented_to(port))
+
+
+def opened_for_arp(namespace: Namespace, link: str) -> Wire:
+    """Return a socket as `opened` does, which gets what comes in of ARP."""
+    return _opened(namespace, link, _ARP, _EVERYTHING)
+
+
+def _opened(namespace: Namespace, link: str, protocol: int, steps: Steps) -> Wire:
     with netns.entered(namespace), Netlink() as netlink:
         found = links.existing(netlink, link)
         if not found.is_up:
@@ -62,18 +78,19 @@ def opened(namespace: Namespace, link: str, port: int) -> Wire:
         try:
             # Of no protocol until the filter is there: it hears nothing so long.
             made = socket.socket(socket.AF_PACKET, _WITHOUT_WAITING, 0)
-            _filter(made, port)
-            made.bind((link, _IPV4))
+            _filter(made, steps)
+            made.bind((link, protocol))
         except OSError as error:
             if made is not None:
                 made.close()
             raise refused(f"open packet socket on {link}", error) from error
-    return Wire(link, bytes.fromhex(found.mac.replace(":", "")), made)
+    mac = bytes.fromhex(found.mac.replace(":", ""))
+    return Wire(link, mac, found.kind, protocol, made)
 
 
-def _filter(made: socket.socket, port: int) -> None:
-    """Have the socket get unfragmented datagrams to the UDP port alone."""
-    steps = (
+def _unfragmented_to(port: int) -> Steps:
+    """Return a filter that has unfragmented datagrams to the UDP port alone."""
+    return (
         (0x30, 0, 0, 9),  # the protocol
         (0x15, 0, 6, 17),  # is UDP
         (0x28, 0, 0, 6),  # flags and offset
@@ -84,6 +101,9 @@ def _filter(made: socket.socket, port: int) -> None:
         (0x06, 0, 0, _LENGTH_MAX),
         (0x06, 0, 0, 0),
     )
+
+
+def _filter(made: socket.socket, steps: Steps) -> None:
     program = b"".join(struct.pack("HBBI", *step) for step in steps)
     held = ctypes.create_string_buffer(program)
     told = struct.pack("HL", len(steps), ctypes.addressof(held))

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 from cni_common.kernel import packets
 from cni_common.spec.errors import CNIError, Code, refused
 from cnipy.keeper import datagram, message, offers
 from cnipy.keeper.datagram import EVERYBODY, NOWHERE
+from cnipy.keeper.hearing import heard, pauses
 from cnipy.keeper.message import Kind, Question
 from cnipy.keeper.offers import Said
 from plugins.dhcp import codes, lease
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from ipaddress import IPv4Address
 
     from cni_common.kernel.packets import Wire
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 
 _SIZE_MAX = 1472  # bytes of a message that an Ethernet carries in one piece
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds between two questions
+# What comes in for an address that is not there yet is taken for the master's.
+_SHARING_A_MAC = ("ipvlan",)
+_PAUSE = 0.5  # seconds before it is all asked anew
 _BETTER_WAIT = 1.0  # seconds that a doubtful answer waits for a better one
 _TROUBLES_MAX = 4
 _LATE_MAX = 64  # answers that are looked at when time is over
+_DECLINES_MAX = 3  # the server sets each of them aside, so not all of its addresses
 _TIMES = 4  # that a server is asked for what it has offered
 
 
@@ -50,20 +53,40 @@ class Exchange:
         self._began = self._loop.time()
 
     async def obtain(
-        self, deadline: float, chosen: Callable[[Grant], None], wanted: IPv4Address
+        self,
+        deadline: float,
+        wanted: IPv4Address,
+        chosen: Callable[[Grant | None], None],
+        holder: Callable[[IPv4Address], Awaitable[str]],
     ) -> Grant:
         """Return what a server gives, `wanted` if it can be (0.0.0.0: no matter).
 
-        `chosen` is called before a server is asked for what it offers. Raises
-        Code.TRY_AGAIN_LATER if that is not so by `deadline`, of the loop.
+        `chosen` is called before a server is asked for what it offers, and when that
+        turns out to be somebody's already, as `holder` tells: the server hears of it.
+        Raises Code.TRY_AGAIN_LATER if there is none by `deadline`, of the loop.
         """
+        declined = 0
         while (offer := await self._discover(deadline, wanted)) is not None:
             chosen(offers.grant(offer))
             said = await self._request(offer, deadline)
             if said is not None and self._confirms(said.answer, offer.answer.yours):
-                return offers.grant(said)
-            await asyncio.sleep(_FIRST_WAIT)
+                who = await holder(offer.answer.yours)
+                if not who:
+                    return offers.grant(said)
+                self._decline(said.answer, who)
+                chosen(None)
+                wanted, declined = NOWHERE, declined + 1
+                if declined == _DECLINES_MAX:
+                    break
+            await asyncio.sleep(_PAUSE)
         raise self._failure()
+
+    def _decline(self, answer: Answer, who: str) -> None:
+        """Tell the server that `who` has the address which it has given."""
+        self._trouble(f"server {answer.server} gave {answer.yours}, which {who} has")
+        self._tell(
+            Kind.DECLINE, answer.server, {message.REQUESTED: answer.yours.packed}
+        )
 
     async def regain(self, seconds: float, wanted: IPv4Address) -> Grant:
         """Return a lease of `wanted`, which is asked for as by a client that has none.
@@ -100,14 +123,19 @@ class Exchange:
     def release(self) -> None:
         """Tell the server that the address is free; nobody answers that."""
         grant = self._grant()
-        given = {
-            message.SERVER_ID: grant.server.packed,
-            codes.CLIENT_ID: self._client_id(),
-        }
-        number = int.from_bytes(os.urandom(4), "big")
-        mine = grant.address.ip
-        question = Question(Kind.RELEASE, number, self._wire.mac, given, mine)
-        self._send(question, alone=True)
+        self._tell(Kind.RELEASE, grant.server, {}, grant.address.ip)
+
+    def _tell(
+        self,
+        kind: Kind,
+        server: IPv4Address,
+        given: dict[int, bytes],
+        mine: IPv4Address = NOWHERE,
+    ) -> None:
+        """Say what is not answered, to the server alone if the link has an address."""
+        own = {message.SERVER_ID: server.packed, codes.CLIENT_ID: self._client_id()}
+        told = Question(kind, message.number(), self._wire.mac, {**own, **given}, mine)
+        self._send(told, alone=mine != NOWHERE)
 
     async def _request(self, offer: Said, deadline: float) -> Said | None:
         """Return what the server says to the choice of its offer, if anything."""
@@ -175,15 +203,18 @@ class Exchange:
     ) -> Said | None:
         """Ask until an answer fits, or None by `deadline` or after so many `times`."""
         asked = lease.now()
-        for number, wait in enumerate(_waits()):
+        for number, wait in enumerate(pauses()):
             if self._loop.time() >= deadline or (times and number == times):
                 return None
             self._send(question, alone=alone)
             until = min(deadline, self._loop.time() + wait)
             late = 0
-            while late < _LATE_MAX and (heard := await self._heard(until)) is not None:
+            while (
+                late < _LATE_MAX
+                and (found := await heard(self._wire, until)) is not None
+            ):
                 late += self._loop.time() > until
-                content, mac = heard
+                content, mac = found
                 try:
                     answer = question.answered(datagram.unpacked(content))
                     if answer is not None and fits(answer):
@@ -191,26 +222,6 @@ class Exchange:
                 except ValueError as error:
                     self._trouble(f"{mac.hex(':')} answered {error}")
         return None
-
-    async def _heard(self, until: float) -> tuple[bytes, bytes] | None:
-        """Return what comes in, or has while this process had other things to do."""
-        while True:
-            await asyncio.sleep(0)  # others have their turn, however much comes in
-            try:
-                found = self._wire.received()
-            except OSError as error:
-                raise refused(f"receive on {self._wire.name}", error) from error
-            if found is not None or self._loop.time() >= until:
-                return found
-            ready = self._loop.create_future()
-            self._loop.add_reader(self._wire.socket, _set, ready)
-            try:
-                async with asyncio.timeout_at(until):
-                    await ready
-            except TimeoutError:
-                pass
-            finally:
-                self._loop.remove_reader(self._wire.socket)
 
     def _send(self, question: Question, *, alone: bool = False) -> None:
         """Send to the server `alone`, at the MAC that was heard of it, or to all."""
@@ -238,11 +249,11 @@ class Exchange:
             options[message.ASKED_FOR] = bytes(terms.requested)
         return Question(
             kind,
-            int.from_bytes(os.urandom(4), "big"),
+            message.number(),
             self._wire.mac,
             options,
             mine,
-            terms.broadcast,
+            terms.broadcast or self._wire.kind in _SHARING_A_MAC,
             int(self._loop.time() - self._began),
         )
 
@@ -282,16 +293,3 @@ class Exchange:
         cause = self.troubles[-1] if self.troubles else "no server answered"
         msg = f"lease address for {self._wire.name}: {cause}"
         return CNIError(Code.TRY_AGAIN_LATER, msg, "; ".join(self.troubles[:-1]))
-
-
-def _set(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-def _waits() -> Iterator[float]:
-    """Yield seconds to wait for an answer; many clients do not ask all at once."""
-    wait = _FIRST_WAIT
-    while True:
-        yield wait * (0.8 + 0.4 * os.urandom(1)[0] / 255)
-        wait = min(wait * 2, _LONGEST_WAIT)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from cni_common.kernel import netns, packets
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
-from cnipy.keeper import datagram, message
+from cnipy.keeper import arp, datagram, message
 from cnipy.keeper.datagram import NOWHERE
 from cnipy.keeper.exchange import Exchange, RefusedError
 from cnipy.keeper.message import Kind, Question
@@ -20,8 +20,11 @@ from plugins.dhcp.lease import FOREVER, Lease, State
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from ipaddress import IPv4Address
     from typing import Any
 
+    from cni_common.kernel.netns import Namespace
+    from cni_common.kernel.packets import Wire
     from cni_common.naming import Attachment
     from plugins.dhcp.lease import Grant
 
@@ -72,12 +75,19 @@ class Keeping:
         self.note()
         wanted = self.lease.grant.address.ip if self.lease.grant else NOWHERE
         async with self._speaking() as said:
-            grant = await said.obtain(deadline, self._chosen, wanted)
+            grant = await said.obtain(deadline, wanted, self._chosen, self._holder)
         self._hold(grant)
         self.keep()
 
-    def _chosen(self, grant: Grant) -> None:
+    def _chosen(self, grant: Grant | None) -> None:
         self.note(grant=grant)
+
+    async def _holder(self, address: IPv4Address) -> str:
+        """Return the MAC of who has `address` on the network, or nothing."""
+        if not self.lease.terms.probe:
+            return ""
+        async with self._opened(packets.opened_for_arp) as wire:
+            return await arp.holder_of(wire, address)
 
     def _hold(self, grant: Grant) -> None:
         self.note(state=State.HELD, grant=grant, cause="")
@@ -86,9 +96,9 @@ class Keeping:
         """Renew the lease from now on."""
         self._begin(self._keep())
 
-    def resume(self, delay: float) -> None:
-        """Go on with what a former keeper held, after so many seconds."""
-        self._begin(self._resume(delay))
+    def resume(self) -> None:
+        """Go on with what a former keeper held."""
+        self._begin(self._resume())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.create_task(work)
@@ -144,22 +154,29 @@ class Keeping:
 
     @asynccontextmanager
     async def _speaking(self) -> AsyncIterator[Exchange]:
-        """Open a socket on the link for the block; its MAC is on record then."""
+        """Speak with servers in the block; the link's MAC is on record then."""
+        async with self._opened(_to_client) as wire:
+            if self.lease.mac != wire.mac.hex(":"):
+                self.note(mac=wire.mac.hex(":"))
+            yield Exchange(wire, self.lease)
+
+    @asynccontextmanager
+    async def _opened(
+        self, opened: Callable[[Namespace, str], Wire]
+    ) -> AsyncIterator[Wire]:
+        """Open a socket on the link for the block."""
         with netns.open_path(self.lease.netns) as namespace:
             if namespace.identity != self.lease.netns_identity:
                 msg = f"enter network namespace {namespace.path!r}: it is another one"
                 raise CNIError(Code.INVALID_NETNS, msg)
-            wire = packets.opened(namespace, self.owner.ifname, datagram.CLIENT)
+            wire = opened(namespace, self.owner.ifname)
         try:
-            if self.lease.mac != wire.mac.hex(":"):
-                self.note(mac=wire.mac.hex(":"))
-            yield Exchange(wire, self.lease)
+            yield wire
         finally:
             # The kernel waits for all processors (synchronize_net): 10 ms and more.
             asyncio.get_running_loop().run_in_executor(None, wire.close)
 
-    async def _resume(self, delay: float) -> None:
-        await asyncio.sleep(delay)
+    async def _resume(self) -> None:
         if self.lease.state == State.HELD:
             try:
                 await self._attempt(_reclaimed)
@@ -240,6 +257,10 @@ class Keeping:
                 return
             await asyncio.sleep(wait)
             wait = min(wait * 2, _RETRY_LAST)
+
+
+def _to_client(namespace: Namespace, link: str) -> Wire:
+    return packets.opened(namespace, link, datagram.CLIENT)
 
 
 async def _reclaimed(said: Exchange) -> Grant | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from ipaddress import IPv4Address
 
@@ -22,6 +23,11 @@ _ETHERNET = 1
 _TO_EVERYBODY = 0x8000
 _OPTION_MAX = 255
 _SMALLEST = 300  # bytes, of BOOTP
+
+
+def number() -> int:
+    """Return a number by which the answer to a question is known."""
+    return int.from_bytes(os.urandom(4), "big")
 
 
 class Kind(IntEnum):

@@ -119,8 +119,8 @@ class Keeper:
 
     def _resume(self) -> None:
         """Go on with what a former keeper has left."""
-        found = lease.of_keeper(self._path)
-        for number, (owner, held) in enumerate(found):
+        going_on = []
+        for owner, held in lease.of_keeper(self._path):
             keeping = self._kept[owner] = self._keeping(owner, held)
             match held.state:
                 case State.ENDING:
@@ -128,7 +128,18 @@ class Keeper:
                 case State.ASKING:
                     self._begin(self._forget_orphan(owner))
                 case _:
-                    keeping.resume(number * _PACE)
+                    going_on.append(keeping)
+        self._begin(self._go_on(going_on))
+
+    async def _go_on(self, going_on: list[Keeping]) -> None:
+        """Have leases confirmed one by one, while who calls has a turn in between.
+
+        Where this process has little time they begin as fast as it can follow.
+        """
+        for keeping in going_on:
+            if keeping.lease.state != State.ENDING:  # by a DEL that came meanwhile
+                keeping.resume()
+            await asyncio.sleep(_PACE)
 
     async def _forget(self, owner: Attachment) -> None:
         async with self._turn(owner):

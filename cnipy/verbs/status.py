@@ -32,7 +32,7 @@ def _is_about_the_node(options: argparse.Namespace) -> bool:
 
 VERB = Verb(
     sentence="tell whether the plugins of NETWORK are ready to add; without NETWORK, "
-    "what the node has: plugins, warm server, networks",
+    "what the node has: plugins, servers, networks",
     run=_run,
     changes=False,
     add_arguments=add_network_unread_netns,

@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
 
 _AGAIN = 0.1  # seconds between two attempts to find a keeper that was there
-_COMING = 2.0  # seconds that a keeper has to come which is not there
 _CODE = " (code "
 _WAY_OUT = "start `cnipy dhcp`, or have systemd do so: build.sh install --dhcp"
 
 
 class AbsentError(CNIError):
-    """Nobody listens."""
+    """Nobody listens; a keeper may take `coming` seconds to do so."""
+
+    coming = 2.0
+
+
+class _DiedError(AbsentError):
+    """Somebody has: a host that has much to do starts the next one slowly."""
+
+    coming = 15.0
 
 
 class _LostError(Exception):
@@ -47,32 +54,35 @@ def call(
         path,
         lambda: _called(path, method, request, deadline),
         deadline,
-        _COMING if patient else 0.0,
+        patient=patient,
     )
 
 
 def listens(path: str, seconds: float) -> None:
     """Raise AbsentError or Code.TRY_AGAIN_LATER unless a keeper answers at `path`."""
     deadline = time.monotonic() + seconds
-    _again(path, lambda: _greeted(path, deadline), deadline, 0.0)
+    _again(path, lambda: _greeted(path, deadline), deadline, patient=False)
 
 
 def _again(
-    path: str, ask: Callable[[], Answer], deadline: float, coming: float
+    path: str, ask: Callable[[], Answer], deadline: float, *, patient: bool
 ) -> Answer:
-    """Return what `ask` does; a keeper that is not there has `coming` seconds."""
-    until = min(time.monotonic() + coming, deadline)
+    """Return what `ask` does, as `call` has it."""
+    began = time.monotonic()
+    lost = False
     while True:
         try:
             return ask()
-        except AbsentError:
-            if time.monotonic() + _AGAIN >= until:
+        except AbsentError as absence:
+            coming = absence.coming if patient else 0.0
+            until = deadline if lost else began + coming
+            if time.monotonic() + _AGAIN >= min(until, deadline):
                 raise
         except _LostError as loss:
             if time.monotonic() + _AGAIN >= deadline:
                 msg = f"call keeper of leases at {path}: it ended"
                 raise CNIError(Code.TRY_AGAIN_LATER, msg) from loss
-            until = deadline
+            lost = True
         time.sleep(_AGAIN)
 
 
@@ -140,7 +150,9 @@ class _Line:
             self._socket.connect(self._path)
         except OSError as error:
             msg = f"call keeper of leases at {self._path}: {cause_of(error)}"
-            if is_absence(error) or isinstance(error, ConnectionRefusedError):
+            if isinstance(error, ConnectionRefusedError):
+                raise _DiedError(Code.TRY_AGAIN_LATER, msg, _WAY_OUT) from error
+            if is_absence(error):
                 raise AbsentError(Code.TRY_AGAIN_LATER, msg, _WAY_OUT) from error
             raise CNIError(Code.TRY_AGAIN_LATER, msg) from error
 

@@ -79,6 +79,7 @@ class IpamConf(Ipam):
         Field(json_schema_extra={"minimum": 0, "maximum": _METRIC_MAX}),
     ] = 0
     broadcast: bool = False
+    probe: bool = True
     ipv4: bool = True
     slaac: bool = False
     timeout: Annotated[
@@ -137,4 +138,5 @@ class DhcpConf(NetConf):
             provided=provided,
             broadcast=self.ipam.broadcast,
             metric=self.ipam.priority,
+            probe=self.ipam.probe,
         )

@@ -110,6 +110,7 @@ _TERMS: Table = {
     "provided": (_OPTIONS, {}),
     "broadcast": (shapes.flag, False),
     "metric": (shapes.bits(32), 0),
+    "probe": (shapes.flag, True),
 }
 
 
@@ -145,6 +146,7 @@ def write(owner: Attachment, lease: Lease) -> None:
             "provided": _hex(terms.provided),
             "broadcast": terms.broadcast,
             "metric": terms.metric,
+            "probe": terms.probe,
         },
         "state": str(lease.state),
         "mac": lease.mac,
@@ -177,9 +179,13 @@ def read(owner: Attachment) -> Lease | None:
 
 def of_keeper(socket: str) -> Iterator[tuple[Attachment, Lease]]:
     """Yield what the keeper that listens at `socket` has on record."""
+    return (each for each in every() if each[1].socket == socket)
+
+
+def every() -> Iterator[tuple[Attachment, Lease]]:
+    """Yield what any keeper has on record."""
     for owner, found in attachments.of_plugin(PLUGIN, _TABLE):
-        if found["socket"] == socket:
-            yield replace(owner, netns=found["netns"]), _lease(found)
+        yield replace(owner, netns=found["netns"]), _lease(found)
 
 
 def _lease(found: dict[str, Any]) -> Lease:

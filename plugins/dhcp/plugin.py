@@ -23,7 +23,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
-_LONGER = 5.0  # seconds that a keeper has to say that it was in vain
+_LONGER = 10.0  # seconds that a keeper has to say that it was in vain
 _PATIENCE = 10.0
 
 

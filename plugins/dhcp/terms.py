@@ -18,13 +18,15 @@ _DIGEST = 32
 class Terms:
     """Options `requested` and `provided`; `metric` is that of the routes, 0 for none.
 
-    With `broadcast` servers answer to everybody on the link.
+    With `broadcast` servers answer to everybody on the link; with `probe` it is asked
+    by ARP whether an address is somebody's already.
     """
 
     requested: tuple[int, ...] = ()
     provided: dict[int, bytes] = field(default_factory=dict)
     broadcast: bool = False
     metric: int = 0
+    probe: bool = True
 
 
 def client_id(attachment: Attachment) -> bytes:

@@ -26,7 +26,7 @@ DOWNWARD: dict[str, set[str]] = {
     "cni_common.frame": GROUND,
     "cni_common": COMMON,
     "plugins": COMMON,
-    "cnipy.keeper": {*COMMON, "plugins"},
+    "cnipy.keeper": {*COMMON, "plugins", "cnipy"},
     "cnipy": COMMON,
     "launcher": {*COMMON, "cni_common.compiled", "plugins", "cnipy", "cnipy.keeper"},
 }

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from cnipy.attachment import container_id_of
+from cnipy.keeper.outlook import keepers
 from cnipy.main import main
 from cnipy.suite import Suite
 from launcher import keys, probe
@@ -79,6 +80,7 @@ class Desk:
             names=tuple(REGISTER),
             serve=refused,
             keep_leases=refused,
+            keepers=keepers,
             unread=keys.unread,
             doubts=keys.doubts,
             warm=probe.warm,

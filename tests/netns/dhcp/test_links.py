@@ -17,7 +17,14 @@ KEYS: dict[str, dict[str, Any]] = {
     "bridge": {"bridge": "br0"},
     "macvlan": {"master": "up0"},
     "host-device": {"device": "up0"},
+    "ipvlan": {"master": "up0"},
 }
+PLUGINS = [
+    pytest.param(plugin, marks=pytest.mark.needs_kernel(plugin))
+    if plugin == "ipvlan"
+    else plugin
+    for plugin in KEYS
+]
 
 
 def uplinked(host: Host, lan: Lan) -> None:
@@ -29,7 +36,7 @@ def uplinked(host: Host, lan: Lan) -> None:
     lan.serve("--dhcp-option=option:router,10.77.0.1")
 
 
-@pytest.mark.parametrize("plugin", KEYS)
+@pytest.mark.parametrize("plugin", PLUGINS)
 def test_address_of_the_network_is_leased_by_the_link(
     host: Host, lan: Lan, keeper: Keeper, cni: Cni, plugin: str
 ) -> None:
@@ -54,7 +61,7 @@ def test_address_of_the_network_is_leased_by_the_link(
     assert [link["ifname"] for link in space.ip("link", "show")] == ["lo"]
 
 
-@pytest.mark.parametrize("plugin", KEYS)
+@pytest.mark.parametrize("plugin", PLUGINS)
 def test_link_goes_again_where_nobody_serves(
     host: Host, lan: Lan, keeper: Keeper, cni: Cni, plugin: str
 ) -> None:
@@ -85,3 +92,25 @@ def test_collected_bridge_gives_its_lease_back(
     cni.ok("bridge", "GC", {**conf, "cni.dev/valid-attachments": []})
     until(lambda: not lan.leased())
     until(lambda: recorded() == [])
+
+
+@pytest.mark.needs_kernel("ipvlan")
+def test_neighbours_with_one_mac_have_an_address_each(
+    host: Host, lan: Lan, keeper: Keeper, cni: Cni
+) -> None:
+    """The server tells them apart by their identifiers, and answers to everybody."""
+    del keeper
+    uplinked(host, lan)
+    conf = {"cniVersion": "1.1.0", "name": "net", "type": "ipvlan", "master": "up0"}
+    conf["ipam"] = {"type": "dhcp"}
+    spaces = [host.space() for _ in range(3)]
+    given = set()
+    for number, space in enumerate(spaces):
+        result = cni.ok("ipvlan", "ADD", conf, netns=space, container_id=f"c{number}")
+        given.add(result["ips"][0]["address"].partition("/")[0])
+    assert set(lan.leased()) == given
+    assert len(given) == 3
+    assert len(set(lan.leased().values())) == 1
+    for number, space in enumerate(spaces):
+        cni.ok("ipvlan", "DEL", conf, netns=space, container_id=f"c{number}")
+    until(lambda: not lan.leased())

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
 from netns.cnipy.helpers import Desk
-from netns.dhcp.helpers import Keeper, Lan, recorded
+from netns.dhcp.helpers import CONF, Keeper, Lan, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,3 +39,25 @@ def test_attachment_is_shown_and_repaired(lan: Lan, keeper: Keeper, desk: Desk) 
     (shown,) = space.ip("addr", "show", "eth0")
     assert address.partition("/")[0] in [a["local"] for a in shown["addr_info"]]
     assert recorded() == before
+
+
+def test_status_of_the_node_tells_of_keeper_and_leases(
+    lan: Lan, keeper: Keeper, desk: Desk, cni: Cni
+) -> None:
+    """Whether it listens, how its leases are, and when the first is renewed."""
+    path = "keeper of leases: listens at /run/cni/dhcp.sock"
+    assert f"{path}, no leases\n" in desk.ok("status")
+    lan.serve("--dhcp-option=58,1000", lease="1h")
+    for number in range(2):
+        options: dict[str, Any] = {
+            "netns": lan.container(),
+            "container_id": f"c{number}",
+        }
+        cni.ok("dhcp", "ADD", CONF, **options)
+    told = desk.ok("status")
+    (seconds,) = re.findall(rf"{path}, leases: 2 held; next renewal in (\d+) s\n", told)
+    assert 900 < int(seconds) <= 1000
+    keeper.kill()
+    cni.ok("dhcp", "DEL", CONF, **options)
+    absent = "keeper of leases: nobody listens at /run/cni/dhcp.sock"
+    assert f"{absent}, leases: 1 held, 1 ending; next renewal" in desk.ok("status")

@@ -16,7 +16,7 @@ from cnipy.cache import Cache
 from cnipy.invoke import Invoker
 from cnipy.main import main
 from cnipy.runtime import Runtime
-from cnipy.suite import Suite, Warm
+from cnipy.suite import Keeper, Suite, Warm
 from launcher import keys
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Desk:
             names=(),
             serve=refused,
             keep_leases=refused,
+            keepers=lambda: [Keeper("/nowhere", "nobody listens at /nowhere")],
             unread=refused,
             doubts=refused,
             plugin=refused,

@@ -276,7 +276,7 @@ def test_status_of_an_older_list_misses_a_plugin(
 
 
 def test_status_of_the_node_says_what_it_has(desk: Desk) -> None:
-    """Without a network: plugins with their build, the warm server, the networks."""
+    """Without a network: plugins with their build, the servers, the networks."""
     desk.conflist("first")
     desk.conflist("first", file="20-n.conflist")
     desk.suite = replace(desk.suite, names=("first", "fourth"), uid=1000)
@@ -287,6 +287,7 @@ def test_status_of_the_node_says_what_it_has(desk: Desk) -> None:
         [
             f"{desk.directory}/bin: not of this suite: first",
             "warm server: nobody listens at /nowhere, calls start cold",
+            "keeper of leases: nobody listens at /nowhere, no leases",
             f"network n: {first}",
             f"network n: {second} (not taken: {first} has the name)",
         ],
