@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from cni_common.kernel.qdiscs import U32_MAX, Bucket
 from cni_common.spec.values import dataclass
 
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.spec.fields import IPNetwork
 
 LATENCY_MS = 25  # how long a packet may wait beyond what the burst allows
 # Ethernet header and a VLAN tag: a frame is longer than the MTU by so many bytes.

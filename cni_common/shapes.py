@@ -9,13 +9,19 @@ value of Python, or raises ValueError saying what it is not.
 
 from __future__ import annotations
 
-import ipaddress
-
 from cni_common.spec.characters import is_directory, is_mac
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from ipaddress import (
+        IPv4Address,
+        IPv4Interface,
+        IPv4Network,
+        IPv6Address,
+        IPv6Interface,
+        IPv6Network,
+    )
     from typing import Any
 
     Shape = Callable[[object], Any]
@@ -116,19 +122,25 @@ def flag(value: object) -> bool:
     raise _unlike("true or false", value)
 
 
-def address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def address(value: object) -> IPv4Address | IPv6Address:
     """Return an IP address."""
-    return ipaddress.ip_address(text(value))
+    from ipaddress import ip_address  # noqa: PLC0415 - many a record has none
+
+    return ip_address(text(value))
 
 
-def interface(value: object) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+def interface(value: object) -> IPv4Interface | IPv6Interface:
     """Return an IP address with its prefix length."""
-    return ipaddress.ip_interface(text(value))
+    from ipaddress import ip_interface  # noqa: PLC0415 - as above
+
+    return ip_interface(text(value))
 
 
-def network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def network(value: object) -> IPv4Network | IPv6Network:
     """Return an IP network."""
-    return ipaddress.ip_network(text(value))
+    from ipaddress import ip_network  # noqa: PLC0415 - as above
+
+    return ip_network(text(value))
 
 
 def same(shape: Shape) -> Shape:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import struct
 
 from cni_common.kernel.attributes import Attributes, attribute
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cni_common.kernel.link_answer import Link
-
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+    from cni_common.spec.fields import IPNetwork
 
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
 _CLASSID, _SEL, _ACT = 1, 5, 7  # TCA_U32_*

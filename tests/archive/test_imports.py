@@ -97,6 +97,13 @@ def test_ports_are_published_and_withdrawn_without_what_is_rarely_needed(
     assert modules & {*rare, "cni_common.kernel.netlink", "threading"} == set()
 
 
+def test_limits_are_taken_away_without_what_addresses_need(imported: Imported) -> None:
+    """DEL of limits without subnets has no address to read."""
+    parts = (f"cni_common.parts.{way}_limit" for way in ("ingress", "egress"))
+    modules = imported("cni_common.attachment.deletion", *parts)
+    assert modules & {"ipaddress", "cni_common.spec.fields"} == set()
+
+
 def test_bus_library_is_not_imported_before_there_is_a_bus(imported: Imported) -> None:
     """A node without firewalld does not pay for D-Bus."""
     modules = imported("cni_common.firewalld")
