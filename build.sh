@@ -290,7 +290,7 @@ run_tests() {
         shellcheck=shellcheck sysctl=procps tcpdump=tcpdump
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
         strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
-        dhcpd=isc-dhcp-server
+        dhcpd=isc-dhcp-server dhcpcd=dhcpcd-base
         dbus-daemon=dbus mke2fs=e2fsprogs
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)

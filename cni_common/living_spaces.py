@@ -12,6 +12,7 @@ from contextlib import suppress
 from os.path import basename
 from typing import TYPE_CHECKING
 
+from cni_common import attachments, shapes
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import NamedTuple
@@ -44,9 +45,12 @@ class Spaces:
         self._mounts: dict[str, list[str]] = {}
         self._processes: dict[str, str] = {}
         looked_at: set[str] = set()
+        kept = _with_a_dhcpcd()
         for process in filter(str.isdecimal, os.listdir("/proc")):
             with suppress(CNIError):  # one that may not be looked at hides itself
-                self._processes[identity_at(f"/proc/{process}/ns/net")] = process
+                identity = identity_at(f"/proc/{process}/ns/net")
+                if identity not in kept or _name(process) != "dhcpcd":
+                    self._processes[identity] = process
             with suppress(OSError):
                 mounts = os.readlink(f"/proc/{process}/ns/mnt")
                 if mounts not in looked_at:
@@ -89,6 +93,21 @@ def identity_at(path: str) -> str:
     identity = netns_identity.at(path)
     device = netns_identity.at(_OWN).partition(":")[0]
     return identity if identity.partition(":")[0] == device else ""
+
+
+def _with_a_dhcpcd() -> set[str]:
+    """Return the namespaces in which we have a dhcpcd keep a lease.
+
+    That is no life of the container's.
+    """
+    found = attachments.of_plugin("dhcpv6", {"netnsIdentity": (shapes.text, "")})
+    return {record["netnsIdentity"] for _, record in found} - {""}
+
+
+def _name(process: str) -> str:
+    with suppress(OSError), open(f"/proc/{process}/comm", encoding="utf-8") as file:
+        return file.read().rstrip("\n")
+    return ""
 
 
 def _mounted(process: str) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import os
-
+from cni_common import programs
 from cni_common.spec.characters import ALPHANUMERIC, consists_of
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import dataclass
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "dnsmasq"
 USER = "dnsmasq"
-# A runtime's PATH may lack the directories of the administrator.
-DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 @dataclass(frozen=True)
@@ -77,13 +74,7 @@ def is_ours(arguments: list[str], path: str) -> bool:
 
 def find(env: Mapping[str, str]) -> str:
     """Return the path of the program; raises Code.INTERNAL without one."""
-    listed = [part for part in env.get("PATH", "").split(":") if part.startswith("/")]
-    for directory in (*listed, *DIRECTORIES):
-        path = os.path.join(directory, PROGRAM)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    msg = "find dnsmasq: not installed"
-    raise CNIError(Code.INTERNAL, msg, "install the package dnsmasq-base, or dnsmasq")
+    return programs.find(PROGRAM, "dnsmasq-base, or dnsmasq", env)
 
 
 def start(executable: str, path: str) -> None:
@@ -118,9 +109,8 @@ def _has_user() -> bool:
 def _run(words: list[str]) -> tuple[int, str]:
     from cni_common.frame.execute import execute  # noqa: PLC0415 - not on every call
 
-    env = {"PATH": ":".join((*DIRECTORIES, "/usr/bin", "/bin"))}
     try:
-        status, output, errors = execute(words, b"", env)
+        status, output, errors = execute(words, b"", programs.ENV)
     except OSError as error:
         cause = cause_of(error)
         msg = f"execute {words[0]}: {cause}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface
 
 from cni_common.spec.result import IP, Dns, Result, Route
+from plugins.dhcp import domains
 from plugins.dhcp.codes import (
     CLASSLESS,
     DOMAIN,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MTU_MIN = 68  # RFC 791
-_POINTER, _DEPTH_MAX, _NAME_MAX = 0xC0, 64, 255
 _LINK_SCOPE = 253
 
 
@@ -39,7 +39,7 @@ def result(address: IPv4Interface, options: Mapping[int, bytes], metric: int) ->
         dns=Dns(
             nameservers=servers or None,
             domain=domain if domain.isprintable() else "",
-            search=names(options.get(SEARCH, b"")) or None,
+            search=domains.listed(options.get(SEARCH, b"")) or None,
         ),
     )
 
@@ -68,42 +68,6 @@ def routes(options: Mapping[int, bytes]) -> list[Route]:
     if gateway is not None:
         found.append(Route(dst=IPv4Interface("0.0.0.0/0"), gw=gateway))
     return found
-
-
-def names(content: bytes) -> list[str]:
-    """Return the domains of RFC 3397; none if the content is no list of them."""
-    found, at = [], 0
-    try:
-        while at < len(content):
-            name, at = _name(content, at, 0)
-            found.append(name)
-    except (IndexError, ValueError):
-        return []
-    return [name for name in found if name]
-
-
-def _name(content: bytes, at: int, depth: int) -> tuple[str, int]:
-    labels: list[str] = []
-    while length := content[at]:
-        if length & _POINTER == _POINTER:
-            if depth > _DEPTH_MAX:
-                raise ValueError("a name that ends nowhere")
-            target = (length & ~_POINTER) << 8 | content[at + 1]
-            rest, _ = _name(content, target, depth + 1)
-            labels.append(rest)
-            at += 2
-            break
-        label = content[at + 1 : at + 1 + length].decode("ascii")
-        if not label.isprintable() or " " in label:
-            raise ValueError("a name that is not printed")
-        labels.append(label)
-        at += 1 + length
-    else:
-        at += 1
-    whole = ".".join(filter(None, labels))
-    if len(whole) > _NAME_MAX:
-        raise ValueError("a name that is too long")
-    return whole, at
 
 
 def _mtu(options: Mapping[int, bytes]) -> int:

@@ -82,6 +82,7 @@ class IpamConf(Ipam):
     probe: bool = True
     ipv4: bool = True
     slaac: bool = False
+    dhcpv6: bool = False
     timeout: Annotated[
         int,
         AfterValidator(_seconds),
@@ -106,8 +107,9 @@ class DhcpConf(NetConf):
 
     def require_a_family(self) -> None:
         """Raise Code.INVALID_CONFIG unless an address of some family is asked for."""
-        if not (self.ipam.ipv4 or self.ipam.slaac):
-            raise invalid_key("ipam", "neither ipv4 nor slaac is asked for")
+        if not (self.ipam.ipv4 or self.ipam.slaac or self.ipam.dhcpv6):
+            cause = "neither ipv4, slaac nor dhcpv6 is asked for"
+            raise invalid_key("ipam", cause)
 
     def terms(self, args: str) -> Terms:
         """Return what a server is told and asked for, with `args` as CNI_ARGS.

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DEL: the lease is given back, or will be when a keeper is there again."""
+"""DEL: leases are given back, or will be when a keeper is there again."""
 
 from __future__ import annotations
 
+from cni_common import attachments
+from cni_common.frame.rollback import Gather
 from cni_common.naming import Attachment
 from cni_common.spec import gojson
 from cni_common.spec.values import replace
@@ -18,13 +20,25 @@ _PATIENCE = 30.0  # seconds
 
 
 def detach(request: Request) -> bool:
-    """Give the lease back; true, since nothing is left to do then.
+    """Give the leases back; true, since nothing is left to do then.
 
     The keeper that has it is asked, whatever the configuration says by now. One that is
     away will give it back when it comes.
     """
     owner = Attachment.of(request)
+    with Gather() as errors:
+        if attachments.exists(lease.PLUGIN_IPV6, owner):
+            from plugins.dhcp import dhcpv6  # noqa: PLC0415 - processes are expensive
+
+            errors.attempt(dhcpv6.end, owner)
+        errors.attempt(_release, request, owner)
+    return True
+
+
+def _release(request: Request, owner: Attachment) -> None:
     held = lease.read(owner)
+    if held is None and _key(request, "ipv4") is False:
+        return
     path = held.socket if held else configured(request)
     try:
         call(path, wire.RELEASE, request, _PATIENCE)
@@ -32,17 +46,21 @@ def detach(request: Request) -> bool:
         held = lease.read(owner)  # one that ended meanwhile may have done it
         if held is None:
             request.log.warning(str(absence))
-            return True
+            return
         lease.write(replace(owner, netns=""), replace(held, state=State.ENDING))
         try:  # one that came meanwhile may have read what was there before
             call(path, wire.RELEASE, request, _PATIENCE)
         except AbsentError:
             request.log.warning(f"{absence.msg}: it will release the lease later")
-    return True
 
 
 def configured(request: Request) -> str:
     """Return where the configuration says that the keeper listens."""
-    ipam = gojson.member(request.document, "ipam")
-    found = gojson.member(ipam, "daemonSocketPath") if isinstance(ipam, dict) else None
+    found = _key(request, "daemonSocketPath")
     return found if isinstance(found, str) and found.startswith("/") else wire.SOCKET
+
+
+def _key(request: Request, name: str) -> object:
+    """Return what the configuration has of a key of `ipam`, whatever that is."""
+    ipam = gojson.member(request.document, "ipam")
+    return gojson.member(ipam, name) if isinstance(ipam, dict) else None

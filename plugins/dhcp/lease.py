@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.shapes import Table
 
-PLUGIN = "dhcp"
+PLUGIN, PLUGIN_IPV6 = "dhcp", "dhcpv6"  # whose records they are
 FOREVER = 0xFFFFFFFF
 
 

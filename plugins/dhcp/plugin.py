@@ -12,9 +12,9 @@ from cni_common import attachments, previous
 from cni_common.frame.plugin import Plugin
 from cni_common.frame.rollback import Gather, Rollback
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.result import Result
+from cni_common.spec.result import Dns, Result
 from cni_common.spec.values import replace
-from plugins.dhcp import rpc, wire
+from plugins.dhcp import lease, rpc, wire
 from plugins.dhcp.call import call, listens
 from plugins.dhcp.conf import DhcpConf
 from plugins.dhcp.detach import detach
@@ -33,8 +33,9 @@ def add(request: Request, conf: DhcpConf) -> Result:
     until = time.monotonic() + conf.ipam.timeout
     result = Result()
     with Rollback() as undo:
-        if conf.ipam.ipv4:
+        if conf.ipam.ipv4 or conf.ipam.dhcpv6:
             undo(detach, request.as_verb("DEL"))
+        if conf.ipam.ipv4:
             seconds = conf.ipam.timeout + _LONGER
             reply = call(conf.socket, wire.ALLOCATE, request, seconds, patient=True)
             result = _result(conf, reply)
@@ -43,6 +44,12 @@ def add(request: Request, conf: DhcpConf) -> Result:
 
             left = until - time.monotonic()
             result.ips.append(slaac.awaited(request.netns, request.ifname, left))
+        if conf.ipam.dhcpv6:
+            from plugins.dhcp import dhcpv6  # noqa: PLC0415 - as above
+
+            ip, dns = dhcpv6.leased(request, until - time.monotonic())
+            result.ips.append(ip)
+            result = result.model_copy(update={"dns": _joined(result.dns, dns)})
         return request.delivered(result)
 
 
@@ -58,6 +65,10 @@ def check(request: Request, conf: DhcpConf) -> None:
     Whether the kernel has an IPv6 address still, the delegating plugin looks itself.
     """
     listed = previous.required(request).ips
+    if conf.ipam.dhcpv6:
+        from plugins.dhcp import dhcpv6  # noqa: PLC0415 - netlink is expensive
+
+        dhcpv6.check(request, [each.address for each in listed])
     if not conf.ipam.ipv4:
         return
     try:
@@ -80,7 +91,12 @@ def gc(request: Request, conf: DhcpConf) -> None:
     if valid is None:
         return
     with Gather() as errors:
-        for owner in attachments.stale("dhcp", request.network, valid, errors):
+        stale = [
+            owner
+            for records in (lease.PLUGIN, lease.PLUGIN_IPV6)
+            for owner in attachments.stale(records, request.network, valid, errors)
+        ]
+        for owner in dict.fromkeys(stale):
             env = {
                 **request.env,
                 "CNI_CONTAINERID": owner.container_id,
@@ -90,15 +106,25 @@ def gc(request: Request, conf: DhcpConf) -> None:
 
 
 def status(request: Request, conf: DhcpConf) -> None:
-    """Raise Code.NOT_AVAILABLE unless a keeper of leases answers, if it is needed."""
-    del request
+    """Raise Code.NOT_AVAILABLE unless who keeps leases of the families is there."""
     conf.require_a_family()
-    if not conf.ipam.ipv4:
-        return
     try:
-        listens(conf.socket, _PATIENCE)
+        if conf.ipam.ipv4:
+            listens(conf.socket, _PATIENCE)
+        if conf.ipam.dhcpv6:
+            from plugins.dhcp import dhcpcd  # noqa: PLC0415 - rarely asked for
+
+            dhcpcd.find(request.env)
     except CNIError as error:
         raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
+
+
+def _joined(first: Dns, second: Dns) -> Dns:
+    """Return the name servers and domains of both, those of `first` first."""
+    servers = [*(first.nameservers or ()), *(second.nameservers or ())]
+    search = dict.fromkeys([*(first.search or ()), *(second.search or ())])
+    update = {"nameservers": servers or None, "search": list(search) or None}
+    return first.model_copy(update=update)
 
 
 def _result(conf: DhcpConf, reply: dict[str, object]) -> Result:

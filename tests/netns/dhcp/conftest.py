@@ -6,13 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from netns.cnipy.helpers import Desk
 from netns.dhcp.helpers import Keeper, Lan, keeper_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lab import Host
+    from lab import Cni, Host
 
 
 @pytest.fixture
@@ -29,3 +30,9 @@ def keeper(host: Host, tmp_path: Path) -> Iterator[Keeper]:
     del host
     with keeper_at(tmp_path / "keeper.log") as found:
         yield found
+
+
+@pytest.fixture
+def desk(host: Host, cni: Cni, tmp_path: Path) -> Desk:
+    """An operator's place."""
+    return Desk(host, cni, tmp_path)

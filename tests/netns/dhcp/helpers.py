@@ -182,7 +182,8 @@ class Lan:
         """Return address -> MAC as the server has them on record."""
         path = self.directory / "leases"
         lines = path.read_text().splitlines() if path.exists() else []
-        return {line.split()[2]: line.split()[1] for line in lines}
+        found = [line.split() for line in lines]  # and one with dnsmasq's own DUID
+        return {words[2]: words[1] for words in found if words[0] != "duid"}
 
     def log(self) -> str:
         """Return what the server has logged."""

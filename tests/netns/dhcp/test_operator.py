@@ -6,21 +6,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from lab import run
-from netns.cnipy.helpers import Desk
 from netns.dhcp.helpers import CONF, Keeper, Lan, recorded
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab import Cni, Host
-
-
-@pytest.fixture
-def desk(host: Host, cni: Cni, tmp_path: Path) -> Desk:
-    """An operator's place."""
-    return Desk(host, cni, tmp_path)
+    from lab import Cni
+    from netns.cnipy.helpers import Desk
 
 
 def test_attachment_is_shown_and_repaired(lan: Lan, keeper: Keeper, desk: Desk) -> None:

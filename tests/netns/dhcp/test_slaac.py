@@ -73,5 +73,5 @@ def test_no_family_is_an_error(lan: Lan, cni: Cni) -> None:
     error = cni.refused("dhcp", "ADD", conf(ipv4=False), netns=lan.container())
     assert (error["code"], error["msg"]) == (
         7,
-        "parse ipam: neither ipv4 nor slaac is asked for",
+        "parse ipam: neither ipv4, slaac nor dhcpv6 is asked for",
     )

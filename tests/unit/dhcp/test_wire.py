@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cni_common.spec.result import Result
 from cnipy.keeper import datagram, options
 from cnipy.keeper.message import Kind, Question
-from plugins.dhcp import codes, gob, rpc, wire
+from plugins.dhcp import codes, domains, gob, rpc, wire
 
 ASKED = Question(Kind.DISCOVER, 0x01020304, bytes(6), {codes.CLIENT_ID: b"\0web"})
 # The heads of two calls as Go 1.19 encodes them, behind the type of the first.
@@ -135,4 +135,4 @@ def test_no_options_are_worse_than_wrong(given_: dict[int, bytes]) -> None:
 @given(st.binary(max_size=300))
 def test_any_lists_of_domains_end(content: bytes) -> None:
     """Pointers that lead round in a circle included."""
-    options.names(content)
+    domains.listed(content)
