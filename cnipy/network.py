@@ -14,7 +14,7 @@ from cni_common.spec.values import dataclass
 from cni_common.spec.versions import NEWEST, OLDEST
 
 FLAGS = {"true": True, "false": False}
-_LISTS, _SINGLE = (".conflist",), (".conf", ".json")
+LISTS, SINGLE = (".conflist",), (".conf", ".json")
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ def load(directory: str, name: str) -> Network:
     NotFoundError, or Code.DECODE_FAILURE or Code.INVALID_CONFIG for a malformed file
     that comes before it.
     """
-    for file in _files(directory, _LISTS):
+    for file in _files(directory, LISTS):
         network = read(file)
         if network.name == name:
             return network
-    for file in _files(directory, _SINGLE):
+    for file in _files(directory, SINGLE):
         single = _single(file)
         if gojson.member(single, "name") == name:
             return _upconverted(single, file)
@@ -62,15 +62,20 @@ def read(file: str) -> Network:
 
     Raises Code.IO_FAILURE, Code.DECODE_FAILURE or Code.INVALID_CONFIG naming the file.
     """
-    return parse(_content(file), file)
+    return parse(content(file), file)
+
+
+def read_single(file: str) -> Network:
+    """Return the network of a file that holds one plugin; raises as `read` does."""
+    return _upconverted(_single(file), file)
 
 
 def faults(directory: str) -> list[str]:
     """Return why files of a directory hold no network, for each that holds none."""
     found = []
-    for file in (*_files(directory, _LISTS), *_files(directory, _SINGLE)):
+    for file in (*_files(directory, LISTS), *_files(directory, SINGLE)):
         try:
-            if file.endswith(_LISTS):
+            if file.endswith(LISTS):
                 read(file)
             else:
                 _single(file)
@@ -80,7 +85,7 @@ def faults(directory: str) -> list[str]:
 
 
 def _single(file: str) -> dict[str, Any]:
-    single = gojson.load_object(_content(file), file)
+    single = gojson.load_object(content(file), file)
     if gojson.member(single, "type") is None:
         msg = f"read {file}: missing type"
         raise CNIError(Code.INVALID_CONFIG, msg, _hint(single, file))
@@ -93,9 +98,9 @@ def listed(directory: str) -> list[tuple[str, str]]:
     A malformed file is passed over: whoever loads what comes after it is told.
     """
     found = []
-    for file in (*_files(directory, _LISTS), *_files(directory, _SINGLE)):
+    for file in (*_files(directory, LISTS), *_files(directory, SINGLE)):
         with suppress(CNIError):
-            name = gojson.member(gojson.load_object(_content(file), file), "name")
+            name = gojson.member(gojson.load_object(content(file), file), "name")
             if isinstance(name, str) and name:
                 found.append((name, file))
     return found
@@ -169,7 +174,7 @@ def _beside(source: str, name: str) -> list[dict[str, Any]]:
     directory = os.path.join(os.path.dirname(source), name)
     found = []
     for file in _files(directory, (".conf",)) if "/" not in name else []:
-        plugin = gojson.load_object(_content(file), file)
+        plugin = gojson.load_object(content(file), file)
         _check_plugin(plugin, file)
         found.append(plugin)
     return found
@@ -227,7 +232,8 @@ def _files(directory: str, endings: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _content(file: str) -> bytes:
+def content(file: str) -> bytes:
+    """Return what is in a file; raises Code.IO_FAILURE."""
     try:
         with open(file, "rb") as opened:
             return opened.read()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from cni_common.spec.values import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from cni_common.frame.plugin import Plugin
+    from cni_common.spec.netconf import NetConf
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,16 @@ class Unread:
     `known` are those that it reads in the same object.
     """
 
-    path: str
+    path: tuple[str | int, ...]
     known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a plugin would refuse, and the path of the value, as far as it is known."""
+
+    path: tuple[str | int, ...]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -59,13 +68,18 @@ class Suite:
     serve: be the warm server of a packed file, listening at a path, until nobody has
     called for some seconds, and return why it ended; keep_leases: be the keeper of
     leases that listens at a path, for namespaces below a prefix; keepers: who keeps
-    leases, and how those are; unread: keys of a configuration of a type that its plugin
-    does not read; doubts: what in it has no effect, with the capabilities that it
-    declares; warm: how the server of a build is found; plugin: the one of a name, with
-    what it says of its attachments; keys: what is known of all keys: `schemas` by
-    plugin, and for `conflist`, `plugin` and `ipam`, with references to `#/$defs/`;
-    `capabilities`, and `environment`, keys of CNI_ARGS with what they mean, by plugin;
-    recording: the names of those that write records; version: of the suite.
+    leases, and how those are.
+
+    Of a configuration of a type: unread, keys that its plugin does not read; refused,
+    what it would refuse on ADD; read, what it reads, without what is invalid, of a type
+    of others what any plugin reads.
+
+    warm: how the server of a build is found; plugin: the one of a name, with what it
+    says of its attachments; keys: what is known of all keys: `schemas` by plugin, and
+    for `conflist`, `plugin` and `ipam`, with references to `#/$defs/`; by plugin its
+    `capabilities`, `environment`, keys of CNI_ARGS with what they mean, and `ours`,
+    keys that the reference does not read; recording: the names of those that write
+    records; version: of the suite.
     """
 
     names: tuple[str, ...]
@@ -73,7 +87,8 @@ class Suite:
     keep_leases: Callable[[str, str, Callable[[str], None]], None]
     keepers: Callable[[], list[Keeper]]
     unread: Callable[[str, Mapping[str, Any]], list[Unread]]
-    doubts: Callable[[str, Mapping[str, Any], Collection[str]], list[str]]
+    refused: Callable[[str, Mapping[str, Any]], list[Refused]]
+    read: Callable[[str, Mapping[str, Any]], NetConf]
     warm: Callable[[str], Warm]
     plugin: Callable[[str], Plugin]
     keys: Callable[[], dict[str, Any]]

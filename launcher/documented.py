@@ -91,16 +91,32 @@ class Joined:
         self.own = own
         self.common = common
         self.rows: Table = {}
-        self.environment: Table = {}
+        self._environment: Table = {}
         for key, row in own.tables.get("", {}).items():
             where, _, rest = key.partition(".")
             if where == "CNI_ARGS":
-                self.environment[rest] = row
+                self._environment[rest] = row
             elif is_ipam and where not in _FREE_FORM:
                 self.rows[f"ipam.{key}"] = row
             else:
                 self.rows[key] = row
         self._used: set[str] = set()
+
+    def environment(self) -> dict[str, str]:
+        """Return the keys of CNI_ARGS, and what they mean."""
+        return {key: row.description() for key, row in self._environment.items()}
+
+    def ours(self) -> list[str]:
+        """Return the keys, by their paths in lists too, that the reference has not."""
+        main = [key for key, row in self.rows.items() if row.is_ours]
+        inner = [
+            f"{parent.key}.{key}"
+            for label, table in self.own.tables.items()
+            for key, row in table.items()
+            for parent in self.own.tables[""].values()
+            if label and row.is_ours and self._label(parent) == label
+        ]
+        return [key.removeprefix("ipam.") for key in (*main, *inner)]
 
     def whole(self, node: Node) -> Node:
         """Return the schema of a configuration with all that the page says of it.

@@ -109,21 +109,19 @@ def _list(common: Page) -> Node:
 
 def everything() -> dict[str, Any]:
     """Return all schemas by name, and by plugin the capabilities and keys of CNI_ARGS
-    that it reads.
+    that it reads, and those of its keys that the reference has not.
 
     Raises WrittenError for what is in models and not in docs, or the other way round.
     """
     common = page(DOCS / "keys.md")
     found: dict[str, Node] = {}
-    environment: dict[str, Node] = {}
+    joined: dict[str, Joined] = {}
     ipam = {name for name in REGISTER if load(name).is_ipam}
     for name in REGISTER:
         own = page(DOCS / f"plugins/{name}.md")
-        joined = Joined(own, common, is_ipam=name in ipam)
-        found[name] = joined.whole(of_model(load(name).conf))
+        joined[name] = Joined(own, common, is_ipam=name in ipam)
+        found[name] = joined[name].whole(of_model(load(name).conf))
         found[name]["description"] = own.summary
-        rows = joined.environment.items()
-        environment[name] = {key: row.description() for key, row in rows}
     capabilities = {
         name: sorted(whole["properties"]["runtimeConfig"].get("properties", ()))
         for name, whole in found.items()
@@ -144,7 +142,8 @@ def everything() -> dict[str, Any]:
     return {
         "schemas": schemas,
         "capabilities": capabilities,
-        "environment": environment,
+        "environment": {name: joined[name].environment() for name in REGISTER},
+        "ours": {name: joined[name].ours() for name in REGISTER},
     }
 
 

@@ -19,6 +19,7 @@ _HEAD = "| key | type | default |"
 _LABEL = re.compile(r"(?:An? )?`?([\w ]+?)`?:")
 _CELL = re.compile(r"(?<!\\)\|")
 _WORD = re.compile(r"`([^`]*)`")
+_OURS = "Not of the reference"
 _ENVIRONMENT = " in `CNI_ARGS`"
 _ON_THE_PAGE = re.compile(
     r"[,;]? ?(?:see )?\(?\[(?:below|table)\]\([^)]*\)\)?|[,;] see below"
@@ -43,6 +44,11 @@ class Row:
     def required(self) -> bool:
         """Whether the key must be there."""
         return self.default == "required"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the reference has no such key."""
+        return self.text.endswith(_OURS)
 
     def words(self) -> set[str]:
         """Return the words that the key may be, if the type is nothing else."""

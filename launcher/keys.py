@@ -6,16 +6,18 @@ from __future__ import annotations
 import os
 
 from cni_common.spec import gojson, json_text
-from cnipy.suite import Unread
+from cni_common.spec.errors import CNIError
+from cnipy.suite import Refused, Unread
 from launcher.loading import load
 from plugins import REGISTER
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from cni_common.spec.model import GoModel
+    from cni_common.spec.netconf import NetConf
 
 _WHAT = "network configuration"
 # Written when the suite is packed; in the checkout it is made from its sources.
@@ -40,14 +42,39 @@ def unread(kind: str, document: Mapping[str, Any]) -> list[Unread]:
     return found
 
 
-def doubts(
-    kind: str, document: Mapping[str, Any], declared: Collection[str]
-) -> list[str]:
-    """Return what in the configuration has no effect, as its plugin's model sees it."""
-    from cni_common.spec.model import parse_leniently
+def read(kind: str, document: Mapping[str, Any]) -> NetConf:
+    """Return what the plugin reads of the configuration, without what is invalid.
 
-    conf, _ = parse_leniently(load(kind).conf, dict(document))
-    return conf.doubts(declared)
+    Of a type of others it is what any plugin reads.
+    """
+    from cni_common.spec.model import parse_leniently
+    from cni_common.spec.netconf import NetConf
+
+    model = load(kind).conf if kind in REGISTER else NetConf
+    return parse_leniently(model, dict(document))[0]
+
+
+def refused(kind: str, document: Mapping[str, Any]) -> list[Refused]:
+    """Return what the plugin and its IPAM plugin would refuse of the configuration."""
+    from pydantic import ValidationError
+
+    try:
+        check(kind, document, "")
+    except CNIError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            return [_invalid(each["loc"], each["msg"]) for each in cause.errors()]
+        # As invalid_key of spec/errors.py has it, and those who use a value.
+        verb, _, rest = error.msg.partition(" ")
+        key = rest.split(":")[0].split(" ")[0] if verb in {"parse", "use"} else ""
+        return [Refused(tuple(filter(None, key.split("."))), str(error))]
+    return []
+
+
+def _invalid(path: tuple[str | int, ...], cause: str) -> Refused:
+    where = ".".join(map(str, path))
+    text = cause.removeprefix("Value error, ")
+    return Refused(path, f"{where}: {text}" if where else text)
 
 
 def check(kind: str, document: Mapping[str, Any], args: str) -> None:

@@ -90,7 +90,7 @@ class GoModel(BaseModel):
     @classmethod
     def unread(
         cls, document: Mapping[str, Any]
-    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+    ) -> Iterator[tuple[tuple[str | int, ...], tuple[str, ...]]]:
         """Yield the path of each key that no field reads, in objects and lists too.
 
         With it come the keys that are read in its place.
@@ -99,12 +99,12 @@ class GoModel(BaseModel):
         for name, value in document.items():
             alias = known.get(name.casefold())
             if alias is None:
-                yield name, tuple(known.values())
+                yield (name,), tuple(known.values())
                 continue
             inner = _model_in(cls._annotation(alias))
-            for item in _objects(value) if inner else ():
+            for where, item in _objects(value) if inner else ():
                 for path, keys in inner.unread(item) if inner else ():
-                    yield f"{name}.{path}", keys
+                    yield (name, *where, *path), keys
 
     @classmethod
     def _annotation(cls, alias: str) -> Any:
@@ -125,11 +125,12 @@ def _model_in(annotation: Any) -> type[GoModel] | None:
     return next((model for model in found if model), None)
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def _objects(value: Any) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Yield the objects in a value, each with the indexes of the lists around it."""
     if isinstance(value, dict):
-        yield value
-    for item in value if isinstance(value, list) else ():
-        yield from _objects(item)
+        yield (), value
+    for number, item in enumerate(value if isinstance(value, list) else ()):
+        yield from (((number, *where), inner) for where, inner in _objects(item))
 
 
 def build_all() -> None:

@@ -11,9 +11,13 @@ from cni_common.spec.typed import Annotated, Any
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from cni_common.spec.fields import IPAddress, IPNetwork
     from cni_common.spec.request import Request
+
+    # A subnet, its first and last address that is given, the gateway if it is known.
+    Pool = tuple[IPNetwork, IPAddress, IPAddress, IPAddress | None]
 
 
 class Ipam(GoModel):
@@ -28,6 +32,11 @@ def _as_object(value: object) -> object:
         raise ValueError(msg)
     return value
 
+
+# Types whose interface has no end on the host.
+WITHOUT_HOST_END = frozenset(
+    {"macvlan", "ipvlan", "vlan", "dummy", "host-device", "tap"}
+)
 
 Document = Annotated[dict[str, Any], BeforeValidator(_as_object)]
 
@@ -54,9 +63,18 @@ class NetConf(GoModel):
         what an earlier configuration made, whatever the present one says.
         """
 
-    def doubts(self, declared: Collection[str]) -> list[str]:  # noqa: ARG002 - for models that have any
+    def doubts(
+        self,
+        declared: Collection[str],  # noqa: ARG002 - for models that have any
+        before: Sequence[NetConf],  # noqa: ARG002 - the same
+    ) -> list[str]:
         """Return what has no effect in this configuration, for the operator's eyes.
 
-        `declared` are the capabilities that its entry in the list asks for.
+        `declared` are the capabilities that its entry in the list asks for, `before`
+        the configurations of the plugins before it.
         """
+        return []
+
+    def pools(self) -> list[Pool]:
+        """Return where addresses of an IPAM plugin are from, as far as is known."""
         return []

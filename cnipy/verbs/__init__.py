@@ -24,6 +24,7 @@ REGISTER: dict[str, dict[str, str]] = {
         "check": "cnipy.verbs.check",
         "explain": "cnipy.verbs.explain",
         "doctor": "cnipy.verbs.doctor",
+        "validate": "cnipy.verbs.validate",
     },
     "change": {
         "add": "cnipy.verbs.add",

@@ -9,8 +9,12 @@ from cni_common.limits import Limit, Limits
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.fields import Subnet
 from cni_common.spec.model import GoModel
-from cni_common.spec.netconf import NetConf
+from cni_common.spec.netconf import WITHOUT_HOST_END, NetConf
 from cni_common.spec.typed import Annotated
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 Bits = Annotated[int, Field(ge=0, lt=1 << 64)]
 RATE_MIN = 8  # bits a second; the kernel counts whole bytes
@@ -70,6 +74,14 @@ class BandwidthConf(Bandwidth, NetConf):
     """The configuration of bandwidth."""
 
     runtime_config: RuntimeConfig = Field(default_factory=RuntimeConfig)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def doubts(self, declared: Collection[str], before: Sequence[NetConf]) -> list[str]:
+        """Return that nothing is limited, or that there is no end to limit it at."""
+        asks = "bandwidth" in declared or self.runtime_config.bandwidth.has_rates()
+        if not (self.has_rates() or asks):
+            return ['nothing is limited without rates or "capabilities"']
+        found = [each.type for each in before if each.type in WITHOUT_HOST_END]
+        return [f"{kind} has no end on the host to limit it at" for kind in found[:1]]
 
     def validated(self) -> Limits | None:
         """Return what is to be limited, or None.

@@ -16,7 +16,7 @@ from cni_common.spec.versions import at_least
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from cni_common.spec.request import Request
 
@@ -101,7 +101,11 @@ class BridgeConf(NetConf):
         """Whether the bridge has to tell VLANs apart."""
         return self.vlan != 0 or self.vlan_trunk is not None
 
-    def doubts(self, declared: Collection[str]) -> list[str]:  # noqa: ARG002 - as the base's
+    def doubts(
+        self,
+        declared: Collection[str],  # noqa: ARG002 - as the base's
+        before: Sequence[NetConf],  # noqa: ARG002 - the same
+    ) -> list[str]:
         """Return the keys that do nothing without addresses."""
         if self.ipam.type or self.disable_container_interface:
             return []

@@ -8,9 +8,13 @@ from pydantic import BeforeValidator, Field
 from cni_common.parts.allowed import ADMIN_CHAIN, FIREWALLD_ZONE
 from cni_common.spec.characters import ALPHANUMERIC, consists_of
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.netconf import NetConf
+from cni_common.spec.netconf import WITHOUT_HOST_END, NetConf
 from cni_common.spec.typed import Annotated
 from cni_common.spec.values import StrEnum
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 _WORD = f"{ALPHANUMERIC}_"
 ZONE_MAX = 17
@@ -82,6 +86,17 @@ class FirewallConf(NetConf):
     def zone(self) -> str:
         """The zone of firewalld that gets the addresses."""
         return self.firewalld_zone or FIREWALLD_ZONE
+
+    def doubts(
+        self,
+        declared: Collection[str],  # noqa: ARG002 - as the base's
+        before: Sequence[NetConf],
+    ) -> list[str]:
+        """Return that there is no link of the host to guard."""
+        found = [each.type for each in before if each.type in WITHOUT_HOST_END]
+        if self.ingress_policy == Policy.OPEN:
+            return []
+        return [f"ingressPolicy finds no link of {kind} to guard" for kind in found[:1]]
 
     def check_names(self) -> None:
         """Raise Code.INVALID_CONFIG for a chain or zone that cannot be called so."""

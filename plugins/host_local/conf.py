@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 
 from cni_common import requested_ips
 from cni_common.spec import gojson
-from cni_common.spec.errors import invalid_key
+from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.fields import (
     AddressText,
     Cidr,
@@ -30,6 +30,7 @@ from plugins.host_local.directory import DATA_DIR
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from cni_common.spec.netconf import Pool
     from cni_common.spec.request import Request
 
 
@@ -115,6 +116,15 @@ class HostLocalConf(NetConf):
     ipam: IpamConf = Field(default_factory=IpamConf)
     args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
     runtime_config: RuntimeConf = Field(default_factory=RuntimeConf)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def pools(self) -> list[Pool]:
+        """Return the ranges; none where they are no sets."""
+        try:
+            sets = self.range_sets()
+        except CNIError:
+            return []
+        every = [each for one in sets for each in one.ranges]
+        return [(each.subnet, each.start, each.end, each.gateway) for each in every]
 
     def validate_for(self, request: Request) -> None:
         """Raise Code.INVALID_CONFIG without ranges, unless the runtime sends some."""

@@ -16,7 +16,7 @@ from plugins.portmap import conditions
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from cni_common.spec.request import Request
 
@@ -86,7 +86,11 @@ class PortmapConf(NetConf):
         asked = self.runtime_config.port_mappings
         return list(dict.fromkeys(each.mapping() for each in asked))
 
-    def doubts(self, declared: Collection[str]) -> list[str]:
+    def doubts(
+        self,
+        declared: Collection[str],
+        before: Sequence[NetConf],  # noqa: ARG002 - as the base's
+    ) -> list[str]:
         """Return that no runtime sends ports, if none will."""
         if "portMappings" in declared or self.mappings:
             return []

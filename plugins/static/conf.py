@@ -24,9 +24,10 @@ from cni_common.spec.versions import at_least
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
+    from cni_common.spec.netconf import Pool
     from cni_common.spec.request import Request
 
 
@@ -107,6 +108,26 @@ class StaticConf(NetConf):
     ipam: IpamConf = Field(default_factory=IpamConf)
     args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
     runtime_config: Ips = Field(default_factory=Ips)  # type: ignore[assignment]  # narrower than the base's plain object
+
+    def doubts(
+        self,
+        declared: Collection[str],
+        before: Sequence[NetConf],  # noqa: ARG002 - as the base's
+    ) -> list[str]:
+        """Return that there is no address, if the runtime is not asked for one."""
+        given = (self.ipam.addresses, self.args.cni.ips, self.runtime_config.ips)
+        if any(given) or "ips" in declared:
+            return []
+        return ['static gives no address without "addresses" or the capability "ips"']
+
+    def pools(self) -> list[Pool]:
+        """Return each address by itself."""
+        listed = [(each.address, each.gateway) for each in self.ipam.addresses]
+        return [
+            (held.network, held.ip, held.ip, gateway)
+            for held, gateway in listed
+            if held is not None
+        ]
 
     def validate_for(self, request: Request) -> None:
         """Raise Code.INVALID_CONFIG for addresses that ADD would not take.

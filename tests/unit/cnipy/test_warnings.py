@@ -13,6 +13,7 @@ import pytest
 from cnipy import network as networks
 from cnipy.doubts import doubts
 from launcher import keys
+from launcher.loading import load
 from plugins import REGISTER
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def warnings(desk: Desk, *plugins: object, **env: str) -> list[str]:
         desk.suite,
         names=("bridge", "host-local", "portmap"),
         unread=keys.unread,
-        doubts=keys.doubts,
+        plugin=load,
     )
     for name in desk.suite.names:
         (desk.directory / "bin" / name).symlink_to("first")
@@ -135,7 +136,7 @@ def test_examples_are_warned_of_nothing(path: Path, desk: Desk) -> None:
         desk.suite,
         names=tuple(REGISTER),
         unread=keys.unread,
-        doubts=keys.doubts,
+        plugin=load,
     )
     found = networks.parse(path.read_bytes(), str(path))
     assert list(doubts(suite, found, [], {})) == []
