@@ -12,7 +12,6 @@ import stat
 from contextlib import ExitStack, contextmanager, suppress
 
 from cni_common import shapes, trusted_path
-from cni_common.frame import readiness
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, is_absence, of_os
 
@@ -96,6 +95,8 @@ def delete(directory: str, owner: Attachment) -> None:
 
 def check_ready(directory: str) -> None:
     """Raise Code.IO_FAILURE unless `directory` could take a backup."""
+    from cni_common.frame import readiness  # noqa: PLC0415 - for STATUS alone
+
     try:
         if os.path.lexists(directory):
             with _opened(directory):

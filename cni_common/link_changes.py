@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from cni_common import duplicates, spoofcheck
 from cni_common.kernel import link_settings, links
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -51,6 +50,8 @@ def follow(node: Node, end: Link, mac: str) -> None:
     """
     if end.kind != "veth":
         return
+    from cni_common import duplicates, spoofcheck  # noqa: PLC0415 - for another MAC
+
     port = links.by_index(node.host, end.peer)
     if port is not None and port.kind == "veth" and port.peer == end.index:
         spoofcheck.rebind(port.name, mac, node.attachment)

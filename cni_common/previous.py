@@ -28,12 +28,6 @@ def interfaces(request: Request) -> list[Interface]:
     return []
 
 
-def mac_inside(request: Request) -> str:
-    """Return the MAC of CNI_IFNAME by prevResult of a DEL; "" if that is unknown."""
-    found = (i for i in interfaces(request) if i.sandbox and i.name == request.ifname)
-    return next((interface.mac.lower() for interface in found), "")
-
-
 def container_end(request: Request, result: Result) -> tuple[Interface, int]:
     """Return the interface that is CNI_IFNAME in the container, and its index.
 

@@ -7,7 +7,7 @@ that is no gateway may be the host's own way to its network: then it goes on lis
 
 from __future__ import annotations
 
-from cni_common.kernel import addresses, default_route, sysctl
+from cni_common.kernel import addresses, sysctl
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def keeps_routers(netlink: Netlink, bridge: Link, *, is_gateway: bool) -> bool:
     """
     if is_gateway or accepted(bridge) in {None, _OFF}:
         return False
+    from cni_common.kernel import default_route  # noqa: PLC0415 - seldom asked
+
     if default_route.leads_through(netlink, bridge):
         return True
     held = addresses.of_link(netlink, bridge)

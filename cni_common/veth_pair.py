@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cni_common import naming
-from cni_common.kernel import link_removal, links, netns
+from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError, Code, invalid_key
 
@@ -47,6 +47,8 @@ def delete_host_end(owner: Attachment, name: str, mac: str = "") -> None:
         link = links.get(host, name) if name else None
         if link is None:
             return
+        from cni_common.kernel import link_removal  # noqa: PLC0415 - not for ADD
+
         nobodys = not naming.is_ours(link.alias)
         if link.alias == naming.alias(owner) or (nobodys and mac and link.mac == mac):
             link_removal.delete(link)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common import layer3, previous, state
-from cni_common.attachment import condition, deletion, record
+from cni_common import layer3, state
+from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.occupied import refuse_elsewhere, refuse_existing
 from cni_common.attachment.record import Record
@@ -49,9 +49,7 @@ def plugin(scheme: Scheme, conf: type[NetConf]) -> Plugin:
         add=lambda request, conf: add(scheme, request, conf),
         delete=lambda request, conf: delete(scheme, request, conf),
         check=lambda request, conf: check(scheme, request, conf),
-        gc=lambda request, conf: deletion.collect(
-            scheme.name, request, scheme.kinds, conf.ipam.type
-        ),
+        gc=lambda request, conf: _collect(scheme, request, conf),
         status=status,
         scheme=scheme,
     )
@@ -96,10 +94,18 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
 
 def delete(scheme: Scheme, request: Request, conf: Any) -> None:
     """Delete the attachment of `request`: rules, link, lease."""
+    from cni_common.attachment import deletion  # noqa: PLC0415 - not for ADD
+
     if not deletion.delete_recorded(scheme.name, request):
         remains, ipam = scheme.remains, conf.ipam.type
         also = (lambda node: remains(node, conf)) if remains else None
         deletion.delete_unrecorded(scheme.name, request, scheme.kinds, ipam, also)
+
+
+def _collect(scheme: Scheme, request: Request, conf: Any) -> None:
+    from cni_common.attachment import deletion  # noqa: PLC0415 - not for ADD
+
+    deletion.collect(scheme.name, request, scheme.kinds, conf.ipam.type)
 
 
 def check(scheme: Scheme, request: Request, conf: Any) -> None:
@@ -108,6 +114,9 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
     What later plugins of a chain may change is accepted: another MTU, another MAC if
     prevResult says so, further addresses and routes.
     """
+    from cni_common import previous  # noqa: PLC0415 - not for ADD
+    from cni_common.attachment import condition  # noqa: PLC0415 - not for a first ADD
+
     conf.validate_for(request)
     if conf.ipam.type:
         delegate.check(conf.ipam.type, request)
@@ -177,6 +186,8 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     if found.complete and there and found.netns_identity == node.namespace.identity:
         if found.asked != _digest(request) or found.result is None:
             refuse_existing(node, request)
+        from cni_common.attachment import condition  # noqa: PLC0415 - not for a first ADD
+
         for each in condition.repair(node, found.parts):
             if each.failure:
                 msg = f"repair: {each.text}"

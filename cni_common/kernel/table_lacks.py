@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 
 from cni_common.kernel import nft_questions
-from cni_common.kernel.element_bytes import decoded, encoded
 from cni_common.kernel.nft_questions import Rule
 from cni_common.kernel.own_table import Lack
 
@@ -77,6 +76,10 @@ def _comment(line: str) -> str:
 def _missing_elements(
     ask: Questions, blocks: Iterable[Block], expected: Elements
 ) -> Iterator[Lack]:
+    if not expected:
+        return
+    from cni_common.kernel.element_bytes import decoded, encoded  # noqa: PLC0415 - for elements alone
+
     types = {name: lines[0] for kind, name, lines in blocks if kind != "chain"}
     for (name, key), content in expected.items():
         keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common import naming, veth_pair
 from cni_common.attachment.part import Difference, Part
 from cni_common.frame.rollback import Gather
-from cni_common.kernel import ipv6, link_settings, links, sysctl
+from cni_common.kernel import ipv6, links, sysctl
 from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -174,6 +174,8 @@ class Veth(Part):
 
     def repair(self, node: Node) -> None:
         """Set the pair up, and put it in its place."""
+        from cni_common.kernel import link_settings  # noqa: PLC0415 - only here
+
         port = links.existing(node.host, self.host)
         if self.host_mac and port.mac != self.host_mac:
             links.set_mac(node.host, port.name, self.host_mac)
