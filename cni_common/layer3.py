@@ -39,7 +39,7 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     The subnets are on the link, unless `prefix_routes` is false. With
     `detect_duplicates` the kernel asks the network first (RFC 4862), after
     `await_carrier` has returned, because a question that nobody can hear is not asked
-    again; else all goes to the kernel at once. Raises Code.INTERNAL, and
+    again; else all goes to the kernel at once, but for IPv6. Raises Code.INTERNAL, and
     Code.INVALID_CONFIG as `additions` does.
     """
     ips = result.ips
@@ -54,14 +54,17 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     )
     routed = additions(link, result.routes, ips, on_link=outside)
     prepare(side, ifname, ips, detect_duplicates=detect_duplicates)
-    if not detect_duplicates:
+    has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
+    if not detect_duplicates and not has_ipv6:
         side.container.carry_out(up, *wanted, *routed)
         return
+    # An IPv6 address works when a work queue has done its part, which has more to do
+    # while the link is just coming up: a first packet would be lost.
     side.container.carry_out(up)
-    if await_carrier is not None:
+    if detect_duplicates and await_carrier is not None:
         await_carrier()
     side.container.carry_out(*wanted)
-    if any(ip.address.version == 6 for ip in ips):  # noqa: PLR2004 - the family
+    if detect_duplicates and has_ipv6:
         with netns.entered(side.namespace):
             addresses.wait_usable(side.container, link)
     side.container.carry_out(*routed)

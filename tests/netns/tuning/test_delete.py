@@ -207,10 +207,10 @@ def test_delete_that_cannot_look_at_the_link_is_told(
     cni.ok("tuning", "ADD", wanted, netns=tuned)
     with monkeypatch.context() as patch:
 
-        def get(*_: Any) -> Any:
-            raise NetlinkError(number, os.strerror(number))
+        def answers(_: Netlink, requests: list[Any], __: Any) -> list[Any]:
+            return [NetlinkError(number, os.strerror(number)) for _ in requests]
 
-        patch.setattr(Netlink, "get", get)
+        patch.setattr(Netlink, "answers", answers)
         cni.refused("tuning", "DEL", wanted, netns=tuned)
     cni.ok("tuning", "DEL", wanted, netns=tuned)
     assert (everything(tuned), notes()) == (before, {})
@@ -232,10 +232,10 @@ def test_delete_is_to_be_repeated_where_the_kernel_is_short_of_something(
     cni.ok("tuning", "ADD", wanted, netns=tuned)
     with monkeypatch.context() as patch:
 
-        def act(*_: Any) -> None:
-            raise NetlinkError(number, os.strerror(number))
+        def outcomes(_: Netlink, requests: list[Any]) -> list[Any]:
+            return [NetlinkError(number, os.strerror(number)) for _ in requests]
 
-        patch.setattr(Netlink, "act", act)
+        patch.setattr(Netlink, "outcomes", outcomes)
         answer = cni("tuning", "DEL", wanted, netns=tuned)
     assert answer.status == is_told, answer.stdout
     assert bool(notes()) == is_told
