@@ -134,13 +134,6 @@ class Case:
         return f"{self.plugin}-{self.label}" if self.label else self.plugin
 
 
-def _chain(plugin: str, number: int = 1) -> tuple[Document, ...]:
-    """Return what is called before `plugin` in a chain."""
-    return tuple(
-        chains.conf(each, number) for each in chains.CHAIN[: chains.CHAIN.index(plugin)]
-    )
-
-
 def _limited(**keys: Any) -> Document:
     conf = chains.conf("bandwidth", 1)
     return {"cniVersion": "1.1.0", "name": conf["name"], "type": "bandwidth", **keys}
@@ -162,6 +155,13 @@ def _used_loopback(host: Host) -> None:
     """Have the loopback of the container keep its address, as once it was up."""
     for state in ("up", "down"):
         run("ip", "-n", host.spaces[0].name, "link", "set", "lo", state)
+
+
+def _used_vrf(host: Host) -> None:
+    """Have the rule of the container that its first VRF brings, and that stays."""
+    name = host.spaces[0].name
+    run("ip", "-n", name, "link", "add", "first", "type", "vrf", "table", "9")
+    run("ip", "-n", name, "link", "delete", "first")
 
 
 def _bridge_of_the_administrator(_: object = None) -> None:
@@ -296,7 +296,15 @@ CASES = (
     ),
     Case(_sbr(addSourceHints=True), before=_BEHIND),
     Case(_sbr(), "other-values", before=_BEHIND, earlier=_sbr(table=300)),
-    Case(vrf.NAME, before=_BEHIND, kernel="vrf"),
+    Case(vrf.NAME, before=_BEHIND, prepare=_used_vrf, kernel="vrf"),
+    Case(
+        vrf.NAME,
+        "other-values",
+        before=_BEHIND,
+        earlier=vrf.NAME | {"vrfname": "red", "table": 7},
+        prepare=_used_vrf,
+        kernel="vrf",
+    ),
     Case(_alone("host-local", bridge.DUAL), repeatable=False),
     Case(
         _alone("host-local", bridge.DUAL),

@@ -33,6 +33,11 @@ def _nothing() -> None:
     """Leave all as it is."""
 
 
+def _as_it_was(_node: Node, _wished: Any, _parts: Parts, result: Result) -> Result:
+    """Return prevResult."""
+    return result
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
     """How the chained plugin `name` makes a plan of a configuration.
@@ -42,19 +47,19 @@ class Scheme:
     container, before anything is changed, and has the parts that an earlier ADD made,
     if it is the same attachment; with those CHECK is served too. `plan` makes parts of
     wish and facts: it knows nothing of the host. `told` returns prevResult with what
-    the parts have changed. `ready` raises Code.NOT_AVAILABLE unless ADD could do its
-    work. `kinds` are the modules of the parts that are looked for without a record,
-    `refusal` is said where prevResult is missing. `idle` is called by an ADD that
-    neither finds nor makes a part.
+    the parts have changed, if they do. `ready` raises Code.NOT_AVAILABLE unless ADD
+    could do its work. `kinds` are the modules of the parts that are looked for without
+    a record, `refusal` is said where prevResult is missing. `idle` is called by an ADD
+    that neither finds nor makes a part.
     """
 
     name: str
     wished: Callable[[Request, Any], Any]
     facts: Callable[[Node, Request, Any, Parts], Any]
     plan: Callable[[Attachment, Any, Any], Parts]
-    told: Callable[[Node, Any, Parts, Result], Result]
     ready: Callable[[Request, Any], None]
     kinds: tuple[str, ...]
+    told: Callable[[Node, Any, Parts, Result], Result] = _as_it_was
     refusal: str = "required prevResult missing"
     idle: Callable[[], object] = _nothing
 

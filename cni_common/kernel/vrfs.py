@@ -55,16 +55,23 @@ def tables(netlink: Netlink) -> set[int]:
     return {answer.table for answer in found if answer.table}
 
 
-def add(netlink: Netlink, name: str, table: int) -> None:
-    """Add a VRF that is up, with a mark of ours. Raises Code.INTERNAL."""
-    described = links.described(KIND, number(_TABLE, table))
-    named = text(IFNAME, name)
-    message = LinkRequest(named, described, flags=IFF_UP, change=IFF_UP)
+def add(netlink: Netlink, name: str, table: int, *, passing: str) -> None:
+    """Add a VRF that is up, with a mark of ours. Raises Code.INTERNAL.
+
+    It is called `passing` until it has the mark, which the kernel takes no earlier, so
+    that none called `name` is ever without.
+    """
+    named = text(IFNAME, passing), links.described(KIND, number(_TABLE, table))
     try:
-        netlink.act((message, links.RTM_NEWLINK, CREATE | EXCLUSIVE))
+        netlink.act((LinkRequest(*named), links.RTM_NEWLINK, CREATE | EXCLUSIVE))
+        links.set_alias(netlink, passing, ALIAS)
+        link = links.existing(netlink, passing)
+        ready = LinkRequest(
+            text(IFNAME, name), index=link.index, flags=IFF_UP, change=IFF_UP
+        )
+        netlink.act((ready, links.RTM_NEWLINK, 0))
     except NetlinkError as error:
         raise refused(f"add vrf {name} with table {table}", error) from error
-    links.set_alias(netlink, name, ALIAS)
 
 
 def table_of(netlink: Netlink, name: str) -> int | None:

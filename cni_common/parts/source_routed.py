@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from cni_common import routing_tables
-from cni_common.attachment.part import Difference, Part
+from cni_common.attachment.part import Difference
+from cni_common.attachment.rerouted import Rerouted
 from cni_common.frame.rollback import Gather
 from cni_common.kernel import addresses, links, rules, saved_routes
 from cni_common.kernel.routes import MAIN_TABLE
-from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cni_common.attachment.node import Node
-    from cni_common.attachment.part import Bits32, LinkName
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.route_answer import IPAddress
     from cni_common.kernel.rules import Rule
@@ -24,20 +23,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceRouted(Part):
+class SourceRouted(Rerouted):
     """Each of `sources` has a rule to that of `tables` in its place.
 
-    `inside`, of that `index`, has `routes`, in the tables and in the main one, for the
-    ones `before`, all of which the main one had. Tables that are not its own are filled
-    by others.
+    The interface has `routes`, in the tables and in the main one, for those `before`,
+    all of which the main one had. Tables that are not its own are filled by others.
     """
 
-    inside: LinkName
-    index: Bits32
     sources: tuple[IPAddress, ...]
     tables: tuple[int, ...]
     own_tables: bool = True
-    before: tuple[SavedRoute, ...] = ()
     routes: tuple[SavedRoute, ...] = ()
 
     def __str__(self) -> str:
@@ -58,34 +53,18 @@ class SourceRouted(Part):
 
         So there is a way at every moment. Raises Code.INTERNAL.
         """
-        link = node.end(self.inside)
-        if link.index != self.index:
-            cause = "it is another one by now"
-            raise CNIError(Code.INTERNAL, f"set routes of {self.inside}: {cause}")
+        self.link(node)
         inside = node.container
-        node.undo(self._revert, node, link)
+        node.undo(self.revert, node)
         in_main = [route for route in self.routes if route.table == MAIN_TABLE]
         saved_routes.put(inside, [r for r in self.routes if r not in in_main])
         rules.add(inside, self.rules)
         saved_routes.drop(inside, [r for r in self.before if r not in in_main])
         saved_routes.put(inside, in_main)
 
-    def remove(self, node: Node) -> None:
-        """Restore the routes, where the namespace lives, and the link does.
-
-        What the kernel refuses is a warning: the namespace is about to go, and a failed
-        DEL would keep the plugins that come after it from theirs.
-        """
-        if not node.finds_namespace():
-            return
-        errors = Gather()
-        errors.attempt(self._revert, node, _end(node, self.inside, self.index))
-        errors.retry()
-        for cause in dict.fromkeys(map(str, errors.raised)):
-            node.warn(f"put back: {cause}")
-
-    def _revert(self, node: Node, link: Link | None) -> None:
-        inside = node.container
+    def revert(self, node: Node) -> None:
+        """Restore rules and routes; raises Code.INTERNAL."""
+        inside, link = node.container, _end(node, self.inside, self.index)
         errors = Gather()
         with errors:
             errors.attempt(rules.delete, inside, self.rules)
@@ -98,27 +77,18 @@ class SourceRouted(Part):
                 errors.attempt(saved_routes.put, inside, self.before)
                 errors.attempt(saved_routes.drop, inside, placed)
 
-    def loss(self, node: Node) -> str:
-        """Tell whether the link is gone."""
-        is_there = node.end(self.inside).index == self.index
-        return "" if is_there else f"link {self.inside} is gone"
-
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what rules and routes are missing, and what main has again."""
-        link = node.end(self.inside)
         held = rules.listed(node.container)
         for rule in self.rules:
             if rule not in held:
                 text = f"check rule from {rule.source}: missing, to table {rule.table}"
                 yield Difference(text)
-        present = {r.key for r in saved_routes.of_link(node.container, link)}
-        for route in self.routes:
-            if route.key not in present:
-                text = f"check route {route}: missing in table {route.table}"
-                yield Difference(text)
-        wanted = {route.key for route in self.routes}
+        present = self.present(node)
+        yield from self.missing(self.routes, present)
+        again = present - {route.key for route in self.routes}
         for route in self.before:
-            if route.key in present - wanted:
+            if route.key in again:
                 yield Difference(f"check route {route}: in table {route.table} again")
 
     @classmethod

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from cni_common import routing_tables
-from cni_common.attachment.part import Difference, Part
+from cni_common import naming, routing_tables
+from cni_common.attachment.part import Difference
+from cni_common.attachment.rerouted import Rerouted
 from cni_common.frame.rollback import Gather
 from cni_common.kernel import addresses, links, netns, saved_routes, vrfs
 from cni_common.kernel.routes import MAIN_TABLE
-from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -22,18 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VrfMember(Part):
-    """`inside`, of that `index`, is in `vrf`, whose `vrf_table` has its routes.
+class VrfMember(Rerouted):
+    """The interface is in `vrf`, whose `vrf_table` has its routes.
 
     `before` are all that it had, in the main table or in others, which have
     them again.
     """
 
-    inside: LinkName
-    index: Bits32
     vrf: LinkName
     vrf_table: Bits32
-    before: tuple[SavedRoute, ...] = ()
 
     def __str__(self) -> str:
         """Return the sentence."""
@@ -54,34 +51,22 @@ class VrfMember(Part):
     def ensure(self, node: Node) -> None:
         """Make the VRF with its first interface; raises Code.INTERNAL."""
         routing_tables.take_turn(node)
-        inside, link = node.container, node.end(self.inside)
-        if link.index != self.index:
-            cause = "it is another one by now"
-            raise CNIError(Code.INTERNAL, f"move link {self.inside}: {cause}")
-        node.undo(self._revert, node)
+        inside, link = node.container, self.link(node)
+        node.undo(self.revert, node)
         if vrfs.table_of(inside, self.vrf) is None:
-            vrfs.add(inside, self.vrf, self.vrf_table)
+            passing = naming.passing(node.attachment)
+            vrfs.add(inside, self.vrf, self.vrf_table, passing=passing)
         vrf = links.existing(inside, self.vrf)
         if link.master != vrf.index:
             _set_master(node, link, vrf)
         if link.is_up:
             saved_routes.put(inside, self.routes)
 
-    def remove(self, node: Node) -> None:
-        """Have the interface in no VRF, with its routes; no VRF without an interface.
+    def revert(self, node: Node) -> None:
+        """Have the interface in no VRF, with its routes, and none without an interface.
 
-        Where the namespace lives. What the kernel refuses is a warning, for a failed
-        DEL would keep the plugins that come after it from theirs.
+        Raises Code.INTERNAL.
         """
-        if not node.finds_namespace():
-            return
-        errors = Gather()
-        errors.attempt(self._revert, node)
-        errors.retry()
-        for cause in dict.fromkeys(map(str, errors.raised)):
-            node.warn(f"put back: {cause}")
-
-    def _revert(self, node: Node) -> None:
         routing_tables.take_turn(node)
         inside = node.container
         vrf, link = links.get(inside, self.vrf), links.get(inside, self.inside)
@@ -93,11 +78,10 @@ class VrfMember(Part):
                     errors.attempt(saved_routes.put, inside, self.before)
             if vrf is not None and vrf.alias == vrfs.ALIAS:
                 errors.attempt(_delete_empty, node, vrf)
-
-    def loss(self, node: Node) -> str:
-        """Tell whether the link is gone."""
-        is_there = node.end(self.inside).index == self.index
-        return "" if is_there else f"link {self.inside} is gone"
+            # An ADD may have been killed before the VRF had its name.
+            unfinished = links.get(inside, naming.passing(node.attachment))
+            if unfinished is not None and unfinished.kind == vrfs.KIND:
+                errors.attempt(links.delete, inside, unfinished.name)
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is not as wanted of VRF and routes."""
@@ -109,11 +93,7 @@ class VrfMember(Part):
             yield Difference(f"check vrf {self.vrf}: {shown}, not {self.vrf_table}")
         elif link.master != vrf.index:
             yield Difference(f"check link {self.inside}: it is not in vrf {self.vrf}")
-        present = {route.key for route in saved_routes.of_link(inside, link)}
-        for route in self.routes:
-            if route.key not in present:
-                text = f"check route {route}: missing in table {route.table}"
-                yield Difference(text)
+        yield from self.missing(self.routes, self.present(node))
 
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:

@@ -89,12 +89,6 @@ def plan(attachment: Attachment, conf: FirewallConf, known: Facts) -> Parts:
     )
 
 
-def told(node: Node, conf: FirewallConf, parts: Parts, result: Result) -> Result:
-    """Return the result as it is."""
-    del node, conf, parts
-    return result
-
-
 def ready(request: Request, conf: FirewallConf) -> None:
     """Raise Code.INTERNAL unless ADD could write its rules."""
     del request
@@ -162,7 +156,6 @@ PLUGIN = chained.plugin(
         wished=wished,
         facts=facts,
         plan=plan,
-        told=told,
         ready=ready,
         kinds=REGISTER[NAME]["kinds"],
         refusal="missing prevResult from earlier plugin",

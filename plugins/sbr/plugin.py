@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.spec.fields import IPAddress, IPNetwork
     from cni_common.spec.request import Request
-    from cni_common.spec.result import IP, Result
+    from cni_common.spec.result import IP
 
 NAME = "sbr"
 _FIRST_TABLE = 100
@@ -70,15 +70,14 @@ def facts(node: Node, request: Request, wanted: Wanted, made: Parts) -> Facts:
             request.log.warning("gateways and addSourceHints are not for a given table")
         return Facts(link.index, ips, (), ())
     routing_tables.take_turn(node)
-    for part in made:
-        if isinstance(part, SourceRouted) and part.own_tables:
-            tables = tuple(dict.fromkeys(part.tables))
-            if part.index == link.index:
-                return Facts(
-                    link.index, ips, part.before, _enough(node, ips, wanted, tables)
-                )
-    found = [r for r in saved_routes.of_link(node.container, link) if _is_moved(r)]
-    return Facts(link.index, ips, tuple(found), _enough(node, ips, wanted))
+    own = [p for p in made if isinstance(p, SourceRouted) and p.index == link.index]
+    if own and own[0].own_tables:
+        chosen = tuple(dict.fromkeys(own[0].tables))
+        return Facts(link.index, ips, own[0].before, _enough(node, ips, wanted, chosen))
+    found = saved_routes.of_link(node.container, link)
+    # The main table keeps what is a matter of the link itself.
+    moved = [r for r in found if r.table == MAIN_TABLE and not r.is_link_local]
+    return Facts(link.index, ips, tuple(moved), _enough(node, ips, wanted))
 
 
 def plan(attachment: Attachment, wanted: Wanted, known: Facts) -> Parts:
@@ -107,12 +106,6 @@ def plan(attachment: Attachment, wanted: Wanted, known: Facts) -> Parts:
     return (part,)
 
 
-def told(node: Node, wanted: Wanted, parts: Parts, result: Result) -> Result:
-    """Return the result as it was, as the reference does."""
-    del node, wanted, parts
-    return result
-
-
 def ready(request: Request, conf: SbrConf) -> None:
     """Raise Code.NOT_AVAILABLE unless the kernel has rules."""
     del request
@@ -121,11 +114,6 @@ def ready(request: Request, conf: SbrConf) -> None:
         if not rules.listed(host):
             msg = "add rule: this kernel has none (CONFIG_IP_MULTIPLE_TABLES)"
             raise CNIError(Code.NOT_AVAILABLE, msg)
-
-
-def _is_moved(route: SavedRoute) -> bool:
-    """Tell whether it is no matter of the link itself, which the main table keeps."""
-    return route.table == MAIN_TABLE and not route.is_link_local
 
 
 def _way(ip: IP, wanted: Wanted) -> tuple[int, IPAddress | None]:
@@ -203,7 +191,6 @@ PLUGIN = chained.plugin(
         wished=wished,
         facts=facts,
         plan=plan,
-        told=told,
         ready=ready,
         kinds=REGISTER[NAME]["kinds"],
         refusal="must be called as chained plugin",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from cni_common.kernel.saved_routes import SavedRoute
     from cni_common.naming import Attachment
     from cni_common.spec.request import Request
-    from cni_common.spec.result import Result
 
 NAME = "vrf"
 _REFUSAL = "missing prevResult from earlier plugin"
@@ -88,19 +87,13 @@ def plan(attachment: Attachment, wanted: VrfConf, known: Facts) -> Parts:
     return (part,)
 
 
-def told(node: Node, wanted: VrfConf, parts: Parts, result: Result) -> Result:
-    """Return the result as it was, as the reference does."""
-    del node, wanted, parts
-    return result
-
-
 def ready(request: Request, conf: VrfConf) -> None:
     """Raise Code.NOT_AVAILABLE unless the kernel has VRFs, tried where nobody is."""
     del request
     conf.require_name()
     with netns.entered_new(), Netlink() as netlink:
         try:
-            vrfs.add(netlink, "trial", 1)
+            vrfs.add(netlink, "trial", 1, passing="passing")
         except CNIError as error:
             raise CNIError(Code.NOT_AVAILABLE, error.msg, error.details) from error
 
@@ -111,7 +104,6 @@ PLUGIN = chained.plugin(
         wished=wished,
         facts=facts,
         plan=plan,
-        told=told,
         ready=ready,
         kinds=REGISTER[NAME]["kinds"],
         refusal=_REFUSAL,

@@ -31,7 +31,10 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PATIENT = "no_timer_check tsc=reliable panic=-1"
 # Not loaded by the kernel when they are first needed.
 _LOADED = ("br_netfilter", "sctp")
-_KEPT = ("CNI_TESTS_STRICT", "CNIPY_PYTHON", "LANG")
+_KEPT = (
+    *("CNI_TESTS_STRICT", "CNI_TESTS_STRIDE", "CNI_TESTS_WALK"),
+    *("CNIPY_PYTHON", "LANG"),
+)
 
 
 def run(image: Image, command: Sequence[str], directory: Path) -> int:

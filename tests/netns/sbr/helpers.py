@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
+
+from lab import need, run
 
 if TYPE_CHECKING:
     from lab import Cni, Space
@@ -96,3 +99,18 @@ def everything(space: Space) -> list[str]:
 def records() -> list[str]:
     """Return the files of records."""
     return [f"{d}/{name}" for d, _, names in os.walk(RECORDS) for name in names]
+
+
+def reference(space: Space, command: str, document: dict[str, Any]) -> None:
+    """Call the Go plugin of the document's type, in the newest version it speaks."""
+    found = json.loads(json.dumps(document).replace('"1.1.0"', '"1.0.0"'))
+    for each in found["prevResult"]["interfaces"]:
+        each.pop("mtu", None)
+    env = {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": "c1",
+        "CNI_NETNS": space.path,
+        "CNI_IFNAME": "net1",
+        "CNI_PATH": "/usr/lib/cni",
+    }
+    run(need(found["type"]), env=env, input=json.dumps(found))

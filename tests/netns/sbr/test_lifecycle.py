@@ -8,7 +8,6 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import need, run
 from netns.cnipy.helpers import Desk
 from netns.sbr.helpers import (
     NAME,
@@ -19,6 +18,7 @@ from netns.sbr.helpers import (
     everything,
     of,
     records,
+    reference,
     routes,
     rules,
 )
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab import Cni, Host, Space
-
-REFERENCE = "/usr/lib/cni"
 
 
 @pytest.fixture
@@ -186,33 +184,13 @@ def test_repair(cni: Cni, host: Host, tmp_path: Path) -> None:
     assert desk.ok("repair") == ""
 
 
-def reference(space: Space, command: str, document: dict[str, Any]) -> None:
-    """Call the Go plugin as a runtime does."""
-    env = {
-        "CNI_COMMAND": command,
-        "CNI_CONTAINERID": "c1",
-        "CNI_NETNS": space.path,
-        "CNI_IFNAME": "net1",
-        "CNI_PATH": REFERENCE,
-    }
-    run(need("sbr"), env=env, input=json.dumps(document))
-
-
-def old(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration in a version that the packaged reference speaks."""
-    found = json.loads(json.dumps(document).replace('"1.1.0"', '"1.0.0"'))
-    for each in found["prevResult"]["interfaces"]:
-        each.pop("mtu", None)
-    return dict(found)
-
-
 def test_what_the_reference_made_is_deleted(cni: Cni, container: Space) -> None:
     """Its rules have no mark; the addresses of the interface tell."""
     other = attached(cni, container, 2)
     cni.ok("sbr", "ADD", conf(other), **of(container, 2))
     ours = rules(container)
     result = attached(cni, container, 1)
-    reference(container, "ADD", old(conf(result)))
+    reference(container, "ADD", conf(result))
     assert len(rules(container)) == 4
     cni.ok("sbr", "DEL", conf(result), **of(container, 1))
     assert rules(container) == ours
@@ -222,7 +200,7 @@ def test_reference_deletes_what_we_made(
     cni: Cni, container: Space, routed: dict[str, Any]
 ) -> None:
     """Its DEL finds our rules by the addresses, and ours finishes what it left."""
-    reference(container, "DEL", old(conf(routed)))
+    reference(container, "DEL", conf(routed))
     assert rules(container) == []
     cni.ok("sbr", "DEL", conf(routed), **of(container, 1))
     assert records() == []

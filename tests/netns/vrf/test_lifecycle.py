@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import need, run
-from netns.sbr.helpers import attached, everything, of, routes
+from lab import need
+from netns.cnipy.helpers import Desk
+from netns.sbr.helpers import attached, bridge, everything, of, reference, routes
 from netns.vrf.helpers import NAME, RECORDS, conf, records, vrfs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab import Cni, Host, Space
 
 pytestmark = pytest.mark.needs_kernel("vrf")
@@ -152,6 +154,40 @@ def test_check_and_the_same_add(
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "ip link set eth0 nomaster",
+        "ip link delete blue",
+        "ip route del default table 1; ip -6 route del default table 1",
+    ],
+)
+def test_repair(cni: Cni, host: Host, tmp_path: Path, harm: str) -> None:
+    """`cnipy repair` puts back what was lost, and then finds nothing to do."""
+    desk = Desk(host, cni, tmp_path)
+    desk.network("n", bridge(1), {"type": "vrf", "vrfname": "blue"})
+    space = host.space()
+    desk.attach("n", space)
+    before = ways(space)
+    space.run("sh", "-c", harm)
+    assert ways(space) != before
+    desk.ok("repair")
+    assert (vrfs(space), ways(space)) == ({"blue": (1, ["eth0"])}, before)
+    assert desk.ok("repair") == ""
+
+
+@pytest.mark.thorough
+def test_another_name_of_the_vrf(cni: Cni, container: Space) -> None:
+    """ADD with another vrfname has the interface in that one; the first goes."""
+    result = moved(cni, container, 1)
+    cni.ok("vrf", "ADD", conf(result, vrfname="red"), **of(container, 1))
+    ((name, (table, ports)),) = vrfs(container).items()
+    assert (name, ports, ways(container, table)) == ("red", ["net1"], TABLE)
+    cni.ok("vrf", "DEL", conf(result), **of(container, 1))
+    assert (vrfs(container), routes(container)) == ({}, TABLE)
+
+
+@pytest.mark.thorough
 def test_gc_status_and_a_namespace_that_is_gone(cni: Cni, host: Host) -> None:
     """What is not in the list goes; without the namespace DEL succeeds."""
     spaces = [host.space() for _ in range(2)]
@@ -163,21 +199,6 @@ def test_gc_status_and_a_namespace_that_is_gone(cni: Cni, host: Host) -> None:
     spaces[1].delete()
     cni.ok("vrf", "DEL", conf(results[1]), **of(spaces[1], 2))
     assert records() == []
-
-
-def reference(space: Space, command: str, document: dict[str, Any]) -> None:
-    """Call the Go plugin as a runtime does."""
-    env = {
-        "CNI_COMMAND": command,
-        "CNI_CONTAINERID": "c1",
-        "CNI_NETNS": space.path,
-        "CNI_IFNAME": "net1",
-        "CNI_PATH": "/usr/lib/cni",
-    }
-    found = json.loads(json.dumps(document).replace('"1.1.0"', '"1.0.0"'))
-    for each in found["prevResult"]["interfaces"]:
-        each.pop("mtu", None)
-    run(need("vrf"), env=env, input=json.dumps(found))
 
 
 @pytest.mark.thorough
