@@ -1,32 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers attached by every plugin: a chain of six, and four that stand alone."""
+"""Containers attached by every plugin: a chain of six, and others beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import kernel_features
+import pytest
 from netns.bridge import helpers as bridge
+from netns.dummy import helpers as dummy
 from netns.host_device import helpers as host_device
+from netns.ipvlan import helpers as ipvlan
 from netns.macvlan import helpers as macvlan
 from netns.ptp import helpers as ptp
+from netns.sbr import helpers as sbr
 from netns.tap import helpers as tap
+from netns.vlan import helpers as vlan
+from netns.vrf import helpers as vrf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _pytest.mark.structures import ParameterSet
     from lab import Answer, Cni, Host, Space
 
     Document = dict[str, Any]
 
 CHAIN = ("bridge", "portmap", "firewall", "tuning", "bandwidth", "dnsname")
+# Each with an interface of its own.
 ALONE = ("ptp", "macvlan", "host-device", "tap")
+# Not every kernel has their links; what a test of them needs (kernel_features.py).
+ELSEWHERE = {"dummy": "dummy", "ipvlan": "ipvlan", "vlan": "802.1q", "vrf": "vrf"}
+# Behind another one, whose interface they share.
+BEHIND = {"sbr": "ptp", "vrf": "macvlan"}
+# In an order in which they can be called.
+ALL = (*CHAIN, *ALONE, "sbr", *ELSEWHERE)
+# All that this kernel can have at once.
+EVERY = tuple(
+    name
+    for name in ALL
+    if name not in ELSEWHERE or kernel_features.has(ELSEWHERE[name])
+)
 _POINTED = {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]}
 VALID = "cni.dev/valid-attachments"
 
 
+def earlier(plugin: str) -> tuple[str, ...]:
+    """Return the plugins that are called before `plugin` for its interface."""
+    if plugin in CHAIN:
+        return CHAIN[: CHAIN.index(plugin)]
+    return (BEHIND[plugin],) if plugin in BEHIND else ()
+
+
+def cases(*plugins: str) -> list[ParameterSet]:
+    """Return `plugins` or all of them, each marked with what it needs of the kernel."""
+    return [pytest.param(name, marks=_needed(name)) for name in plugins or ALL]
+
+
+def _needed(plugin: str) -> Iterable[pytest.MarkDecorator]:
+    if plugin not in ELSEWHERE:
+        return ()
+    return pytest.mark.needs_kernel(ELSEWHERE[plugin]), pytest.mark.thorough
+
+
 def prepare(host: Host) -> None:
-    """Have on the host what the plugins of ALONE attach to."""
+    """Have on the host what the plugins attach to; ens3 is for ipvlan alone."""
     host.outside("203.0.113", "2001:db8:77")
-    for number, name in ((1, "ens1"), (2, "ens2")):
+    for number, name in ((1, "ens1"), (2, "ens2"), (3, "ens3")):
         host_device.wired(host, name, number + 1)
 
 
@@ -50,6 +91,11 @@ def conf(plugin: str, number: int) -> Document:
         "macvlan": macvlan.conf(name="shared", ipam=host_device.IPV4),
         "host-device": host_device.conf(name="lent", device=f"ens{number}"),
         "tap": tap.conf(name="machines"),
+        "sbr": sbr.NAME,
+        "dummy": dummy.conf(name="service", ipam=dummy.LEASE),
+        "ipvlan": ipvlan.conf(name="wired", master="ens3", ipam=host_device.IPV4),
+        "vlan": vlan.conf(name="tagged", vlanId=number),
+        "vrf": vrf.NAME,
     }
     return {**name, **own[plugin]}
 
@@ -104,10 +150,12 @@ class Container:
 
     def ifname(self, plugin: str) -> str:
         """Return CNI_IFNAME: the chain's plugins share an interface."""
-        return "eth0" if plugin in CHAIN else f"eth{ALONE.index(plugin) + 1}"
+        if plugin in CHAIN:
+            return "eth0"
+        apart = (*ALONE, *ELSEWHERE)
+        return f"eth{apart.index(BEHIND.get(plugin, plugin)) + 1}"
 
     @staticmethod
     def before(plugin: str) -> str:
         """Return the plugin that is called before `plugin`, or nothing."""
-        place = CHAIN.index(plugin) if plugin in CHAIN else 0
-        return CHAIN[place - 1] if place else ""
+        return (earlier(plugin) or ("",))[-1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import chains
 import pytest
 import walking
 from choosing import kill, refuse, refuse_onwards
@@ -18,6 +19,7 @@ from netns.dnsname import helpers as dnsname
 from walk_cases import CASES, Case
 from walking import Walk
 
+from cni_common import parts
 from plugins import REGISTER
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 def test_every_plugin_has_a_case() -> None:
     """A plugin of the register is walked, or this fails."""
     assert {case.plugin for case in CASES} == set(REGISTER)
+
+
+def test_every_plugin_of_parts_is_attached_beside_the_others() -> None:
+    """What holds of all records is tried with those of a new plugin, or this fails."""
+    assert set(chains.ALL) == set(parts.OF)
 
 
 def marked(case: Case) -> ParameterSet:

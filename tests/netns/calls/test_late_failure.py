@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import chains
 import pytest
-from chains import ALONE, CHAIN, Container
+from chains import CHAIN, Container
 from lab import in_suite, need, run
 from pictures import picture
 
@@ -113,13 +113,12 @@ def node(host: Host, cni: Cni) -> Iterator[Container]:
 
 
 @pytest.mark.parametrize("stream", [full, unread, lost])
-@pytest.mark.parametrize("plugin", [*CHAIN, *ALONE])
+@pytest.mark.parametrize("plugin", chains.cases())
 def test_first_add_that_nobody_hears_of_leaves_nothing(
     node: Container, plugin: str, stream: Any
 ) -> None:
     """The host and the container are as before, bridge and forwarding included."""
-    if plugin in CHAIN:
-        node.add(*CHAIN[: CHAIN.index(plugin)])
+    node.add(*chains.earlier(plugin))
     before = world(node)
     with stream() as stdout:
         assert answer(node, plugin, stdout) == 1

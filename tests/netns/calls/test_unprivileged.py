@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import chains
 import pytest
-from chains import ALONE, CHAIN, Container
+from chains import EVERY, Container
 from lab import need
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ HINT = "run as root: plugins need CAP_NET_ADMIN and CAP_SYS_ADMIN"
 @pytest.mark.parametrize(
     ("plugin", "uid"),
     # dnsname needs no capability: its files are root's, and dnsmasq does without.
-    [(name, 65534) for name in (*CHAIN, *ALONE)]
-    + [(name, 0) for name in (*CHAIN[:-1], *ALONE)],
+    [(name, 65534) for name in EVERY]
+    + [(name, 0) for name in EVERY if name != "dnsname"],
 )
 def test_refusal_says_who_may(
     host: Host, cni: Cni, tmp_path: Path, plugin: str, uid: int
@@ -34,7 +34,7 @@ def test_refusal_says_who_may(
     need("dnsmasq")
     chains.prepare(host)
     it = Container(cni, host.space(), 1)
-    it.add(*CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ())
+    it.add(*chains.earlier(plugin))
     with open(tmp_path / "answer", "w", encoding="utf-8") as file:
         child = os.fork()
         if child == 0:

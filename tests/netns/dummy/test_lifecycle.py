@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import run
 from netns.bridge.helpers import with_result
 from netns.dummy.helpers import LEASE, conf
 from netns.macvlan.helpers import names, shown
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
 pytestmark = pytest.mark.needs_kernel("dummy")
-VALID = "cni.dev/valid-attachments"
 LEASES = "/var/lib/cni/networks/net"
 MAC = "02:00:00:00:00:05"
 
@@ -55,16 +53,6 @@ def test_host_may_have_a_link_called_so(cni: Cni, host: Host, container: Space) 
     assert names(container) == ["lo", "eth0"]
     cni.ok("dummy", "DEL", conf(), netns=container)
     assert picture(outside) == before
-
-
-@pytest.mark.thorough
-def test_link_that_exists_is_refused_and_stays(cni: Cni, container: Space) -> None:
-    """An interface of that name is an error that says so; nothing is made."""
-    container.run("ip", "link", "add", "eth0", "type", "dummy")
-    before = picture(container)
-    error = cni.refused("dummy", "ADD", conf(), netns=container)
-    assert error["msg"] == "add interface eth0: it already exists"
-    assert picture(container) == before
 
 
 @pytest.mark.thorough
@@ -135,18 +123,6 @@ def test_bad_values_change_nothing(
 
 
 @pytest.mark.thorough
-def test_gc_removes_what_is_not_valid(cni: Cni, host: Host) -> None:
-    """GC leaves the valid attachment, and nothing of the other."""
-    one, two = host.space(), host.space()
-    cni.ok("dummy", "ADD", conf(ipam=LEASE), netns=one, container_id="one")
-    cni.ok("dummy", "ADD", conf(ipam=LEASE), netns=two, container_id="two")
-    valid = [{"containerID": "one", "ifname": "eth0"}]
-    cni.ok("dummy", "GC", conf(ipam=LEASE, **{VALID: valid}))
-    assert (names(one), names(two)) == (["lo", "eth0"], ["lo"])
-    assert "10.5.0.3" not in os.listdir(LEASES)
-
-
-@pytest.mark.thorough
 def test_repeated_add_mends(cni: Cni, container: Space) -> None:
     """The same ADD puts back what is missing, and answers the same."""
     result = cni.ok("dummy", "ADD", conf(), netns=container)
@@ -164,31 +140,6 @@ def test_delete_takes_what_the_reference_left(cni: Cni, container: Space) -> Non
     cni.ok("dummy", "ADD", conf(), netns=container, container_id="new")
     cni.ok("dummy", "DEL", conf(), netns=container, container_id="old")
     assert names(container) == ["lo", "eth0"]
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("version", ["0.1.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
-def test_result_has_the_shape_of_its_version(
-    cni: Cni, container: Space, version: str
-) -> None:
-    """Each version of the specification gets its own shape of the result."""
-    result = cni.ok("dummy", "ADD", conf(cniVersion=version), netns=container)
-    assert result["cniVersion"] == version
-    if version == "0.1.0":
-        assert result["ip4"]["ip"] == "192.0.2.10/32"
-    else:
-        assert ("mtu" in result["interfaces"][0]) == (version == "1.1.0")
-
-
-@pytest.mark.thorough
-def test_delete_of_a_namespace_that_is_gone(cni: Cni, container: Space) -> None:
-    """The lease and the record go though nothing of the link can."""
-    cni.ok("dummy", "ADD", conf(ipam=LEASE), netns=container)
-    path = container.path
-    container.delete()
-    cni.ok("dummy", "DEL", conf(ipam=LEASE), netns=path)
-    assert "10.5.0.2" not in os.listdir(LEASES)
-    assert run("find", "/run/cni/cnipy/dummy", "-type", "f") == ""
 
 
 @pytest.mark.thorough

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lab import ip, run
 from netns.bridge.helpers import held, with_result
-from netns.host_device.helpers import IPV4, MAC, conf, device, on_host, wired
+from netns.host_device.helpers import MAC, conf, device, on_host, wired
 from netns.macvlan.helpers import names, shown
 from pictures import files, picture
 
-from cni_common import state
-
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
-
-VALID = "cni.dev/valid-attachments"
 
 
 @pytest.fixture
@@ -78,28 +74,6 @@ def test_device_that_is_down_stays_down(
     assert "UP" in shown(container)["flags"]
     cni.ok("host-device", "DEL", conf(), netns=container)
     assert picture(container, wire) == before
-
-
-@pytest.mark.parametrize("recorded", [True, False])
-@pytest.mark.parametrize("netns", ["", "/run/netns/never", "plain file", "gone"])
-def test_delete_without_the_namespace_releases_the_lease(
-    cni: Cni, wire: Space, container: Space, netns: str, *, recorded: bool
-) -> None:
-    """A namespace that died took a virtual device along; DEL frees the address."""
-    del wire
-    cni.ok("host-device", "ADD", conf(), netns=container)
-    if not recorded:
-        os.unlink(f"{state.ROOT}/host-device/net/c1@eth0")
-    path = netns if netns[:1] in {"", "/"} else container.path
-    if netns in {"gone", "plain file"}:
-        container.delete()
-    if netns == "plain file":
-        with open(path, "w", encoding="ascii"):
-            pass
-    cni.ok("host-device", "DEL", conf(), netns=path)
-    assert files() == {}
-    if netns == "plain file":
-        os.unlink(path)
 
 
 @pytest.mark.parametrize("netns", ["", "/run/netns/never"])
@@ -240,25 +214,6 @@ def test_delete_without_a_record_leaves_what_no_loan_is(
     assert picture(container, wire) == before
 
 
-def test_late_delete_leaves_the_device_of_another(
-    cni: Cni, wire: Space, container: Space
-) -> None:
-    """DEL of a forgotten attachment does not touch the new container at its path."""
-    cni.ok("host-device", "ADD", conf(), netns=container, container_id="new")
-    before = picture(container, wire)
-    cni.ok("host-device", "DEL", conf(), netns=container, container_id="old")
-    assert picture(container, wire) == before
-
-
-def test_check_passes_after_add(cni: Cni, wire: Space, container: Space) -> None:
-    """CHECK accepts what ADD did, and what later plugins of a chain may add."""
-    del wire
-    result = cni.ok("host-device", "ADD", conf(), netns=container)
-    container.run("ip", "link", "set", "eth0", "mtu", "1400")
-    container.run("ip", "addr", "add", "10.9.9.9/24", "dev", "eth0")
-    cni.ok("host-device", "CHECK", with_result(conf(), result), netns=container)
-
-
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
@@ -283,25 +238,6 @@ def test_check_names_what_is_missing(
     assert words in error["msg"]
 
 
-def test_gc_brings_back_what_is_not_valid(cni: Cni, host: Host) -> None:
-    """GC leaves valid attachments and other networks, and brings back the rest."""
-    for number, name in enumerate(("ens5", "ens6", "ens7"), start=2):
-        wired(host, name, number)
-    one, two, three = host.space(), host.space(), host.space()
-    seven = conf(device="ens7", name="other")
-    cni.ok("host-device", "ADD", conf(), netns=one, container_id="one")
-    cni.ok("host-device", "ADD", seven, netns=three, container_id="three")
-    before = picture(one, three)
-    six = conf(device="ens6")
-    cni.ok("host-device", "ADD", six, netns=two, container_id="two")
-    cni.ok("host-device", "GC", conf())
-    assert names(two) == ["lo", "eth0"]
-    valid = [{"containerID": "one", "ifname": "eth0"}]
-    cni.ok("host-device", "GC", conf(**{VALID: valid}))
-    assert names(two) == ["lo"]
-    assert picture(one, three) == before
-
-
 def test_status_wants_the_device_on_the_host(
     cni: Cni, wire: Space, container: Space
 ) -> None:
@@ -322,43 +258,6 @@ def test_status_does_not_ask_which_device_a_runtime_will_name(
     cni.ok("host-device", "STATUS", wanted)
     error = cni.refused("host-device", "STATUS", conf(device=None))
     assert error["code"] == 7
-
-
-@pytest.mark.parametrize(
-    "version", ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
-)
-def test_result_has_the_shape_of_its_version(
-    cni: Cni, wire: Space, container: Space, version: str
-) -> None:
-    """Each version of the specification gets its own shape of the result."""
-    del wire
-    wanted = conf(cniVersion=version)
-    result = cni.ok("host-device", "ADD", wanted, netns=container)
-    assert result["cniVersion"] == version
-    if version in {"0.1.0", "0.2.0"}:
-        assert result["ip4"]["ip"] == "198.51.100.100/24"
-    else:
-        assert result["interfaces"][0]["mac"] == MAC
-        assert ("version" in result["ips"][0]) == (version < "1.0.0")
-        assert ("mtu" in result["interfaces"][0]) == (version == "1.1.0")
-    cni.ok("host-device", "DEL", wanted, netns=container)
-    assert on_host() == ["lo", "ens5"]
-
-
-def test_dns_of_the_ipam_plugin_is_kept(
-    cni: Cni, wire: Space, container: Space, tmp_path: Any
-) -> None:
-    """The configuration's dns counts; without one it is the IPAM plugin's."""
-    del wire
-    resolv = tmp_path / "resolv.conf"
-    resolv.write_text("nameserver 192.0.2.53\n")
-    ipam = {**IPV4, "resolvConf": str(resolv)}
-    result = cni.ok("host-device", "ADD", conf(ipam=ipam), netns=container)
-    assert result["dns"] == {"nameservers": ["192.0.2.53"]}
-    cni.ok("host-device", "DEL", conf(ipam=ipam), netns=container)
-    both = conf(ipam=ipam, dns={"search": ["a.test"]})
-    result = cni.ok("host-device", "ADD", both, netns=container)
-    assert result["dns"] == {"search": ["a.test"]}
 
 
 @pytest.mark.parametrize("hwaddr", [MAC, MAC.upper(), MAC.replace(":", "-")])

@@ -24,30 +24,6 @@ def wire(host: Host) -> Space:
     return in_use(host)
 
 
-def test_interface_that_exists_is_untouched(
-    cni: Cni, wire: Space, container: Space
-) -> None:
-    """A link called CNI_IFNAME in the container is an error, and all stays."""
-    container.run("ip", "link", "add", "eth0", "type", "bridge")
-    before = picture(container, wire)
-    error = cni.refused("host-device", "ADD", conf(), netns=container)
-    assert error["msg"] == "add interface eth0: it already exists"
-    assert picture(container, wire) == before
-
-
-def test_repeated_add_keeps_the_attachment(
-    cni: Cni, wire: Space, container: Space
-) -> None:
-    """A second ADD of a living attachment answers the same and changes nothing."""
-    result = cni.ok("host-device", "ADD", conf(), netns=container)
-    before = picture(container, wire)
-    assert cni.ok("host-device", "ADD", conf(), netns=container) == result
-    assert picture(container, wire) == before
-    error = cni.refused("host-device", "ADD", conf(dns={}), netns=container)
-    assert error["msg"] == "add interface eth0: it already exists"
-    assert picture(container, wire) == before
-
-
 def test_device_that_is_lent_cannot_be_lent_again(
     cni: Cni, wire: Space, host: Host
 ) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
 pytestmark = pytest.mark.needs_kernel("ipvlan")
-VALID = "cni.dev/valid-attachments"
 
 
 @pytest.fixture
@@ -198,33 +197,6 @@ def test_repeated_add_mends(cni: Cni, container: Space) -> None:
     assert cni.ok("ipvlan", "ADD", conf(), netns=container) == result
     assert options(container)["mode"] == "l2"
     assert answers(container, "198.51.100.2")
-
-
-@pytest.mark.thorough
-@pytest.mark.usefixtures("outside")
-def test_gc_removes_what_is_not_valid(cni: Cni, host: Host) -> None:
-    """GC leaves the valid attachment, and nothing of the other."""
-    one, two = host.space(), host.space()
-    cni.ok("ipvlan", "ADD", conf(), netns=one, container_id="one")
-    cni.ok("ipvlan", "ADD", conf(), netns=two, container_id="two")
-    valid = [{"containerID": "one", "ifname": "eth0"}]
-    cni.ok("ipvlan", "GC", conf(**{VALID: valid}))
-    assert (names(one), names(two)) == (["lo", "eth0"], ["lo"])
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("version", ["0.1.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
-@pytest.mark.usefixtures("outside")
-def test_result_has_the_shape_of_its_version(
-    cni: Cni, container: Space, version: str
-) -> None:
-    """Each version of the specification gets its own shape of the result."""
-    result = cni.ok("ipvlan", "ADD", conf(cniVersion=version), netns=container)
-    assert result["cniVersion"] == version
-    if version == "0.1.0":
-        assert result["ip4"]["ip"] == "198.51.100.100/24"
-    else:
-        assert ("mtu" in result["interfaces"][0]) == (version == "1.1.0")
 
 
 @pytest.mark.thorough

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import chains
 import pytest
-from chains import ALONE, CHAIN, Container
+from chains import ALONE, ELSEWHERE, Container
 from faults import REQUESTS
 from lab import need
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lab import Cni, Host, Space
 
-SINGLE = ("bridge", "tuning", *ALONE)
+SINGLE = chains.cases("bridge", "tuning", "sbr", *ALONE, *ELSEWHERE)
 
 
 @pytest.fixture
@@ -81,8 +81,7 @@ def test_nothing_is_done_in_the_wrong_namespace(
     node: Container, tmp_path: Path, plugin: str, verb: str
 ) -> None:
     """One error document, status 1, and no further request of any kind."""
-    earlier = CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ()
-    node.add(*earlier)
+    node.add(*chains.earlier(plugin))
     n, report = 0, tmp_path / "report"
     while True:
         n += 1

@@ -20,30 +20,6 @@ def outside(host: Host) -> Space:
     return host.outside()
 
 
-def test_interface_that_exists_is_untouched(
-    cni: Cni, outside: Space, container: Space
-) -> None:
-    """A link called CNI_IFNAME in the container is an error, and it stays as it is."""
-    container.run("ip", "link", "add", "eth0", "type", "bridge")
-    before = picture(container, outside)
-    error = cni.refused("macvlan", "ADD", conf(), netns=container)
-    assert error["msg"] == "add interface eth0: it already exists"
-    assert picture(container, outside) == before
-
-
-def test_repeated_add_keeps_the_attachment(
-    cni: Cni, outside: Space, container: Space
-) -> None:
-    """A second ADD of a living attachment answers the same and changes nothing."""
-    result = cni.ok("macvlan", "ADD", conf(), netns=container)
-    before = picture(container, outside)
-    assert cni.ok("macvlan", "ADD", conf(), netns=container) == result
-    assert picture(container, outside) == before
-    error = cni.refused("macvlan", "ADD", conf(mtu=1400), netns=container)
-    assert error["msg"] == "add interface eth0: it already exists"
-    assert picture(container, outside) == before
-
-
 def test_repeated_add_puts_back_what_is_missing(
     cni: Cni, outside: Space, container: Space
 ) -> None:

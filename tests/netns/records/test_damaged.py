@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import chains
 import pytest
-from chains import ALONE, CHAIN, VALID, Container
+from chains import ALONE, ELSEWHERE, EVERY, VALID, Container
 from choosing import WHOLE as WHOLE_WALK
 from lab import need
 from netns.cnipy.helpers import Desk
@@ -165,7 +165,7 @@ def gc(plugin: str, *valid: Container) -> Answer:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plugin", [*CHAIN, *ALONE])
+@pytest.mark.parametrize("plugin", chains.cases())
 def test_no_call_breaks_over_a_damaged_record(
     pair: tuple[Container, Container], plugin: str
 ) -> None:
@@ -174,7 +174,7 @@ def test_no_call_breaks_over_a_damaged_record(
     What is damaged is told, and goes with DEL.
     """
     one, other = pair
-    earlier = CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ()
+    earlier = chains.earlier(plugin)
     other.add(*earlier, plugin)
     one.add(*earlier)
     before = set(files())
@@ -197,22 +197,23 @@ def test_no_call_breaks_over_a_damaged_record(
                 written(content)(path) if os.path.isdir(os.path.dirname(path)) else None
                 one.delete(plugin)
             assert not os.path.lexists(path), (path, number)
-            if plugin == "bandwidth":
-                # GC knows no namespace: limits without a record go with the link.
+            if plugin in {"bandwidth", "sbr", "vrf"}:
+                # GC knows no namespace: limits without a record go with the link, and
+                # so do routes that no record tells of.
                 one.delete(*earlier)
                 one.add(*earlier)
             one.add(plugin)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plugin", [*CHAIN, *ALONE])
+@pytest.mark.parametrize("plugin", chains.cases())
 def test_no_call_breaks_over_another_record(
     pair: tuple[Container, Container], host: Host, cni: Cni, tmp_path: Path, plugin: str
 ) -> None:
     """CHECK, GC, DEL, `cnipy show` and `repair` answer with one error, or do it."""
     one, other = pair
     desk = Desk(host, cni, tmp_path)
-    earlier = CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ()
+    earlier = chains.earlier(plugin)
     one.add(*earlier, plugin)
     network = chains.conf(plugin, 1)["name"]
     path = f"{ROOM}{plugin}/{network}/c1@{one.ifname(plugin)}"
@@ -251,7 +252,7 @@ def released(plugin: str) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("plugin", [one for one in [*CHAIN, *ALONE] if released(one)])
+@pytest.mark.parametrize("plugin", [one for one in EVERY if released(one)])
 def test_no_call_breaks_over_another_record_of_a_release(
     host: Host, cni: Cni, tmp_path: Path, plugin: str
 ) -> None:
@@ -271,17 +272,18 @@ def test_no_call_breaks_over_another_record_of_a_release(
         whole(cni(plugin, verb, document, **options))
 
 
+SINGLE = ("bridge", "tuning", "bandwidth", "sbr", *ALONE, *ELSEWHERE)
 DELETED = ("format", "parts", "ipam", "netns", "netnsIdentity", "complete", "removed")
 
 
 @pytest.mark.parametrize("key", DELETED)
-@pytest.mark.parametrize("plugin", ["bridge", "tuning", "bandwidth", *ALONE])
+@pytest.mark.parametrize("plugin", chains.cases(*SINGLE))
 def test_record_that_lacks_a_key_is_told_and_nothing_stays(
     pair: tuple[Container, Container], plugin: str, key: str
 ) -> None:
     """It is no empty one; nor do parts stay that say of themselves that they do."""
     one, _ = pair
-    earlier = CHAIN[: CHAIN.index(plugin)] if plugin in CHAIN else ()
+    earlier = chains.earlier(plugin)
     one.add(*earlier, plugin)
     one.delete(plugin)  # a bridge, and forwarding, stay
     before = picture(one.space)
@@ -298,7 +300,8 @@ def test_record_that_lacks_a_key_is_told_and_nothing_stays(
     answer = one.call("DEL", plugin)
     assert answer.status == 0, answer.stdout
     assert ("it is missing" in answer.stderr) == (key != "removed"), answer.stderr
-    if key == "removed" or plugin not in {"tuning", "host-device"}:
+    # What was before, the record alone tells of these.
+    if key == "removed" or plugin not in {"tuning", "host-device", "sbr", "vrf"}:
         assert picture(one.space) == before
     assert not os.path.lexists(path)
 
@@ -309,7 +312,7 @@ def test_stray_names_are_passed_over(
 ) -> None:
     """What somebody puts among our files keeps nobody from ADD, CHECK, GC and DEL."""
     one, other = pair
-    one.add(*CHAIN, *ALONE)
+    one.add(*EVERY)
     make: dict[str, Damage] = {
         "file": lambda path: open(path, "w").close(),
         "directory": os.mkdir,
@@ -320,14 +323,13 @@ def test_stray_names_are_passed_over(
     for directory, names, _ in os.walk(ROOM):
         names[:] = [name for name in names if name not in {"locks", "stray"}]
         make[kind](os.path.join(directory, "stray"))
-    every = (*CHAIN, *ALONE)
-    other.add(*every)
-    for plugin in every:
+    other.add(*EVERY)
+    for plugin in EVERY:
         answer = one.call("CHECK", plugin)
         assert answer.status == 0, (plugin, answer.stdout, answer.stderr)
         assert gc(plugin, one, other).status == 0
-    one.delete(*every)
-    for plugin in every:
+    one.delete(*EVERY)
+    for plugin in EVERY:
         answer = other.call("CHECK", plugin)
         assert answer.status == 0, (plugin, answer.stdout, answer.stderr)
-    other.delete(*every)
+    other.delete(*EVERY)

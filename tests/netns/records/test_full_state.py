@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import chains
 import pytest
-from chains import ALONE, CHAIN, Container
+from chains import BEHIND, CHAIN, EVERY, Container
 from lab import need, run
 from pictures import files
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from lab import Answer, Cni, Host
 
-PLUGINS = (*CHAIN, *ALONE)
 FRESH = "/run/fresh"
 
 
@@ -62,7 +61,7 @@ def node(host: Host, cni: Cni) -> Container:
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-@pytest.mark.parametrize("plugin", PLUGINS)
+@pytest.mark.parametrize("plugin", EVERY)
 def test_delete_of_nothing_succeeds(node: Container, plugin: str, how: str) -> None:
     """Where nothing is recorded there is nothing to do, whatever the disk takes."""
     with unwritable("/run/cni", how), unwritable("/var/lib/cni", how):
@@ -73,20 +72,21 @@ def test_delete_of_nothing_succeeds(node: Container, plugin: str, how: str) -> N
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_delete_of_another_container_succeeds(node: Container, how: str) -> None:
     """Nor where others are recorded."""
-    node.add(*PLUGINS)
+    node.add(*EVERY)
     other = Container(node.cni, node.space, 2)
     with unwritable("/run/cni", how), unwritable("/var/lib/cni", how):
-        for plugin in PLUGINS:
+        for plugin in EVERY:
             answer = other.call("DEL", plugin)
             assert (answer.status, answer.stdout) == (0, ""), (plugin, answer.stdout)
-    node.delete(*PLUGINS)
+    node.delete(*EVERY)
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_add_is_refused_and_status_says_so(node: Container, how: str) -> None:
     """ADD is code 5 and leaves nothing, STATUS is code 50, for each plugin."""
-    earlier: tuple[str, ...] = ()
-    for plugin in PLUGINS:
+    for plugin in EVERY:
+        if plugin in BEHIND:
+            node.add(BEHIND[plugin])
         links = node.space.ip("link", "show")
         with unwritable("/run/cni", how):
             assert refused_or_done(node.call("STATUS", plugin), 50), plugin
@@ -96,8 +96,7 @@ def test_add_is_refused_and_status_says_so(node: Container, how: str) -> None:
         ]
         if plugin in CHAIN:
             node.add(plugin)
-            earlier = (*earlier, plugin)
-    node.delete(*earlier)
+    node.delete(*CHAIN, *BEHIND.values())
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
@@ -106,11 +105,11 @@ def test_recorded_delete_is_finished_later(node: Container, how: str) -> None:
 
     The records are there again: what had been removed was a copy's.
     """
-    node.add(*PLUGINS)
+    node.add(*EVERY)
     with unwritable("/run/cni", how), unwritable("/var/lib/cni", how):
-        refused = [p for p in PLUGINS[::-1] if refused_or_done(node.call("DEL", p), 5)]
-    assert how == "full" or refused == list(PLUGINS[::-1])
-    node.delete(*PLUGINS)
+        refused = [p for p in EVERY[::-1] if refused_or_done(node.call("DEL", p), 5)]
+    assert how == "full" or refused == list(EVERY[::-1])
+    node.delete(*EVERY)
     assert files() == {}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import chains
 import pytest
-from chains import ALONE, Container
+from chains import ALONE, ELSEWHERE, Container
 from lab import need, run
 from netns.dnsname import helpers as dnsname
 from netns.firewall import helpers as firewall
@@ -112,7 +112,15 @@ def left(before: World, one: Container, lost: str) -> list[str]:
         ("bridge", "tuning", "bandwidth"),
         ("bridge", "portmap"),
         ("bridge", "dnsname"),
+        ("ptp", "sbr"),
         *((each,) for each in ALONE),
+        *(
+            pytest.param(
+                (*chains.earlier(each), each),
+                marks=[pytest.mark.needs_kernel(feature), pytest.mark.thorough],
+            )
+            for each, feature in ELSEWHERE.items()
+        ),
     ],
     ids="-".join,
 )

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import run
 from netns.bridge.helpers import held, with_result
-from netns.macvlan.helpers import answers, names
+from netns.macvlan.helpers import answers
 from netns.tap.answering import attach
 from netns.tap.helpers import (
     GUEST,
@@ -21,15 +20,12 @@ from netns.tap.helpers import (
     guest,
     settled,
 )
-from pictures import files, picture
-
-from cni_common import state
+from pictures import picture
 
 if TYPE_CHECKING:
-    from lab import Cni, Host, Space
+    from lab import Cni, Space
 
 pytestmark = pytest.mark.needs_kernel("tap")
-VALID = "cni.dev/valid-attachments"
 
 
 def test_add_gives_the_container_a_tap(cni: Cni, container: Space) -> None:
@@ -89,36 +85,6 @@ def test_delete_takes_a_tap_that_is_open(cni: Cni, container: Space) -> None:
         assert picture(container) == before
 
 
-@pytest.mark.parametrize("recorded", [True, False])
-@pytest.mark.parametrize("netns", ["", "gone", "/run/netns/never"])
-def test_delete_without_the_namespace_releases_the_lease(
-    cni: Cni, container: Space, netns: str, *, recorded: bool
-) -> None:
-    """DEL without a namespace, with or without a record, frees the address."""
-    cni.ok("tap", "ADD", conf(), netns=container)
-    if not recorded:
-        os.unlink(f"{state.ROOT}/tap/net/c1@eth0")
-    path = container.path if netns == "gone" else netns
-    if netns == "gone":
-        container.delete()
-    cni.ok("tap", "DEL", conf(), netns=path)
-    assert files() == {}
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [{"ipam": None}, {"owner": "root", "mtu": -1}, {"ipam": {"type": "absent"}}],
-)
-def test_delete_works_with_another_configuration(
-    cni: Cni, container: Space, changed: dict[str, Any]
-) -> None:
-    """Whatever the configuration says by now, DEL takes back what ADD did."""
-    before = picture(container)
-    cni.ok("tap", "ADD", conf(), netns=container)
-    cni.ok("tap", "DEL", conf(**changed), netns=container)
-    assert picture(container) == before
-
-
 def test_delete_without_a_record_removes_what_the_reference_left(
     cni: Cni, container: Space
 ) -> None:
@@ -126,14 +92,6 @@ def test_delete_without_a_record_removes_what_the_reference_left(
     before = picture(container)
     container.run("ip", "tuntap", "add", "eth0", "mode", "tap")
     cni.ok("tap", "DEL", conf(), netns=container)
-    assert picture(container) == before
-
-
-def test_late_delete_leaves_the_link_of_another(cni: Cni, container: Space) -> None:
-    """DEL of a forgotten attachment does not touch the new container at its path."""
-    cni.ok("tap", "ADD", conf(), netns=container, container_id="new")
-    before = picture(container)
-    cni.ok("tap", "DEL", conf(), netns=container, container_id="old")
     assert picture(container) == before
 
 
@@ -206,19 +164,6 @@ def test_check_names_another_owner(cni: Cni, container: Space) -> None:
     assert error["msg"] == f"check interface eth0: {words}"
 
 
-def test_gc_removes_what_is_not_valid(cni: Cni, host: Host) -> None:
-    """GC leaves valid attachments and other networks, and nothing of the rest."""
-    one, two, three = host.space(), host.space(), host.space()
-    cni.ok("tap", "ADD", conf(), netns=one, container_id="one")
-    cni.ok("tap", "ADD", conf(name="other"), netns=three, container_id="three")
-    before = picture(one, three)
-    cni.ok("tap", "ADD", conf(), netns=two, container_id="two")
-    valid = [{"containerID": "one", "ifname": "eth0"}]
-    cni.ok("tap", "GC", conf(**{VALID: valid}))
-    assert names(two) == ["lo"]
-    assert picture(one, three) == before
-
-
 def test_status_goes_by_the_device(
     cni: Cni, container: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,25 +179,6 @@ def test_status_goes_by_the_device(
     error = cni.refused("tap", "ADD", conf(), netns=container)
     assert (error["code"], error["msg"]) == (999, missing)
     assert picture(container) == before
-
-
-@pytest.mark.parametrize(
-    "version", ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
-)
-def test_result_has_the_shape_of_its_version(
-    cni: Cni, container: Space, version: str
-) -> None:
-    """Each version of the specification gets its own shape of the result."""
-    wanted = conf(cniVersion=version)
-    result = cni.ok("tap", "ADD", wanted, netns=container)
-    assert result["cniVersion"] == version
-    if version in {"0.1.0", "0.2.0"}:
-        assert result["ip4"]["ip"] == "10.90.0.2/24"
-        assert "interfaces" not in result
-    else:
-        assert [ip["interface"] for ip in result["ips"]] == [0, 0]
-        assert ("mtu" in result["interfaces"][0]) == (version == "1.1.0")
-    cni.ok("tap", "DEL", wanted, netns=container)
 
 
 def test_host_has_a_link_of_that_name(cni: Cni, container: Space) -> None:

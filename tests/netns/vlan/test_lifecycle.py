@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
 pytestmark = pytest.mark.needs_kernel("802.1q")
-VALID = "cni.dev/valid-attachments"
 
 
 @pytest.fixture
@@ -200,18 +199,6 @@ def test_check_notices_another_vlan(cni: Cni, container: Space) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("neighbour")
-def test_gc_removes_what_is_not_valid(cni: Cni, host: Host) -> None:
-    """GC leaves the valid attachment, and nothing of the other."""
-    one, two = host.space(), host.space()
-    cni.ok("vlan", "ADD", conf(), netns=one, container_id="one")
-    cni.ok("vlan", "ADD", conf(vlanId=101), netns=two, container_id="two")
-    valid = [{"containerID": "one", "ifname": "eth0"}]
-    cni.ok("vlan", "GC", conf(**{VALID: valid}))
-    assert (names(one), names(two)) == (["lo", "eth0"], ["lo"])
-
-
-@pytest.mark.thorough
 def test_delete_needs_no_master(cni: Cni, neighbour: Space, container: Space) -> None:
     """The lease goes though the master, and the link with it, is gone."""
     del neighbour
@@ -219,21 +206,6 @@ def test_delete_needs_no_master(cni: Cni, neighbour: Space, container: Space) ->
     run("ip", "link", "del", "eth0")
     cni.ok("vlan", "DEL", conf(), netns=container)
     assert files() == {}
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("version", ["0.1.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
-@pytest.mark.usefixtures("neighbour")
-def test_result_has_the_shape_of_its_version(
-    cni: Cni, container: Space, version: str
-) -> None:
-    """Each version of the specification gets its own shape of the result."""
-    result = cni.ok("vlan", "ADD", conf(cniVersion=version), netns=container)
-    assert result["cniVersion"] == version
-    if version == "0.1.0":
-        assert result["ip4"]["ip"] == "203.0.113.100/24"
-    else:
-        assert ("mtu" in result["interfaces"][0]) == (version == "1.1.0")
 
 
 @pytest.mark.thorough
