@@ -41,7 +41,7 @@ options of test, before those of pytest:
 
 options of bench:
   --quick         three minutes, to see that all of it runs
-  --only NAME...  instructions, calls, status, chain, at-once, growth, memory, traffic
+  --only NAME...  instructions, calls, directory, status, chain, at-once, growth, memory, traffic
 
 options of install:
   --force         keep files of others beside ours as NAME.reference

@@ -21,6 +21,7 @@ from benchmarks.steps import (
     at_once,
     calls,
     chain,
+    directory,
     growth,
     instructions,
     memory,
@@ -31,6 +32,7 @@ from benchmarks.steps import (
 STEPS = {
     "instructions": instructions,
     "calls": calls,
+    "directory": directory,
     "status": status,
     "chain": chain,
     "at-once": at_once,

@@ -12,6 +12,7 @@ from benchmarks.steps import (
     at_once,
     calls,
     chain,
+    directory,
     growth,
     instructions,
     memory,
@@ -67,6 +68,7 @@ def figures(found: Measurements) -> list[Figure]:
     """Return all figures, as far as they were measured."""
     return [
         *_beside(found),
+        *_directory(found),
         *_instructions(found),
         *_at_once(found),
         _status(found),
@@ -90,6 +92,13 @@ def _beside(found: Measurements) -> Iterable[Figure]:
             names = [Name(chain.SECTION, verb, each) for each in (who, peer)]
             measured = ratio(found, *names, cpu=kind == _CPU)
             yield Figure(f"chain {verb} {who}, {kind}, to {peer}", limit, measured)
+
+
+def _directory(found: Measurements) -> Iterable[Figure]:
+    for plugin in directory.PLUGINS:
+        names = [Name(directory.SECTION, f"{plugin} ADD", w) for w in (COLD, REFERENCE)]
+        measured = ratio(found, *names, cpu=False)
+        yield Figure(f"{plugin} ADD cold, wall, to reference", 1.5, measured)
 
 
 def _instructions(found: Measurements) -> Iterable[Figure]:

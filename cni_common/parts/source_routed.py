@@ -7,7 +7,7 @@ from cni_common import routing_tables
 from cni_common.attachment.part import Difference
 from cni_common.attachment.rerouted import Rerouted
 from cni_common.frame.rollback import Gather
-from cni_common.kernel import addresses, links, rules, saved_routes
+from cni_common.kernel import links, rules, saved_routes
 from cni_common.kernel.routes import MAIN_TABLE
 from cni_common.spec.values import dataclass
 
@@ -98,6 +98,8 @@ class SourceRouted(Rerouted):
         And what the reference plugin made: rules from the addresses of the link. GC,
         which knows no namespace, leaves that to DEL.
         """
+        from cni_common.kernel import addresses  # noqa: PLC0415 - rare
+
         is_del = node.request is not None and node.request.command == "DEL"
         if not is_del or not node.finds_namespace():
             return
