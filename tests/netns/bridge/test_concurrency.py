@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bridge: many calls at once, and calls that are killed."""
+"""bridge: many calls at once."""
 
 from __future__ import annotations
 
-import json
 import os
-import random
-import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faults import KILLED, Death, die_at_request
+from at_once import Calls
 from lab import ip, nft_objects
 from netns.bridge.helpers import conf
 from pictures import files
@@ -23,42 +19,6 @@ if TYPE_CHECKING:
 
 WANTED = conf(ipMasq=True, macspoofchk=True, isDefaultGateway=True)
 MANY = 50
-
-
-class Calls:
-    """Calls of bridge, each in a process of its own."""
-
-    def __init__(self, cni: Cni, directory: Path) -> None:
-        self.cni = cni
-        self.directory = directory
-        self.running: dict[int, str] = {}
-
-    def start(self, verb: str, space: Space, name: str) -> int:
-        """Start a call and return the number of its process."""
-        child = os.fork()
-        if child == 0:
-            status = 99
-            try:
-                answer = self.cni(
-                    "bridge", verb, WANTED, netns=space, container_id=name
-                )
-                (self.directory / f"{verb}-{name}").write_text(answer.stdout)
-                status = answer.status
-            finally:
-                os._exit(status)
-        self.running[child] = f"{verb}-{name}"
-        return child
-
-    def wait(self) -> dict[str, Any]:
-        """Wait for all and return what they printed; each must have succeeded."""
-        printed = {}
-        for child, call in self.running.items():
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            text = (self.directory / call).read_text()
-            assert status == 0, (call, text)
-            printed[call] = json.loads(text) if text else None
-        self.running = {}
-        return printed
 
 
 def left(*spaces: Space) -> dict[str, Any]:
@@ -79,7 +39,7 @@ NOTHING: dict[str, Any] = {"links": [], "leases": [], "rules": [], "files": {}}
 @pytest.fixture
 def calls(cni: Cni, tmp_path: Path) -> Calls:
     """A way to call bridge many times at once."""
-    return Calls(cni, tmp_path)
+    return Calls(cni, "bridge", WANTED, tmp_path)
 
 
 def ports() -> list[str]:
@@ -152,57 +112,3 @@ def test_failing_adds_spare_those_that_succeed(calls: Calls, host: Host) -> None
     calls.wait()
     assert len(ports()) == len(leases()) == len(good)
     assert all(space.reaches("10.1.2.1") for space in good)
-
-
-def test_killed_add_is_deleted(
-    calls: Calls, cni: Cni, container: Space, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An ADD that dies before any of its requests is undone by DEL, netns or not."""
-    cni.ok("bridge", "ADD", WANTED, netns=container)
-    cni.ok("bridge", "DEL", WANTED, netns=container)
-    n = 0
-    while True:
-        n += 1
-        death = Death(n)
-        with monkeypatch.context() as patch:
-            die_at_request(patch, death)
-            child = calls.start("ADD", container, "c1")
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        cni.ok("bridge", "DEL", WANTED, netns=container if n % 2 else "")
-        assert left(container) == NOTHING, n
-        if status != KILLED:
-            break
-    assert status == 0
-    assert n > 25
-
-
-def test_killed_add_is_repeated(
-    calls: Calls, cni: Cni, container: Space, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An ADD after one that died, without a DEL between them, succeeds."""
-    for n in range(3, 40, 4):
-        with monkeypatch.context() as patch:
-            die_at_request(patch, Death(n))
-            child = calls.start("ADD", container, "c1")
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status != KILLED:
-            cni.ok("bridge", "DEL", WANTED, netns=container)
-        cni.ok("bridge", "ADD", WANTED, netns=container)
-        assert (len(ports()), len(leases())) == (1, 1)
-        cni.ok("bridge", "DEL", WANTED, netns=container)
-    assert left(container) == NOTHING
-
-
-def test_add_that_is_killed_at_any_time(calls: Calls, cni: Cni, host: Host) -> None:
-    """SIGKILL at random moments, then DEL: nothing is left."""
-    chance = random.Random(7)
-    cni.ok("bridge", "ADD", WANTED, netns=host.space())
-    cni.ok("bridge", "DEL", WANTED)
-    for number in range(40):
-        space = host.space()
-        child = calls.start("ADD", space, f"c{number}")
-        time.sleep(chance.uniform(0, 0.06))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        cni.ok("bridge", "DEL", WANTED, netns=space, container_id=f"c{number}")
-    assert left(*host.spaces) == NOTHING
