@@ -8,6 +8,7 @@ venv=$top/.venv
 bin=$top/dist/bin
 parts=$top/dist/parts
 zig=$top/dist/zig
+manual=$top/dist/manual
 python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
 names=()
@@ -52,6 +53,7 @@ options of install:
 options of install and uninstall:
   --bin-dir DIR   the plugin directory (/opt/cni/bin)
   --unit-dir DIR  units of systemd (/etc/systemd/system, where systemd runs)
+  --share-dir DIR man page and completions (/usr/local/share with /opt/cni/bin, else none)
 END
 }
 
@@ -129,9 +131,10 @@ ensure_venv() {
     fi
 }
 
-# Exact versions of everything but the compiler of the small client.
+# Exact versions of all that the packed file and the tests depend on: neither the compiler
+# of the small client, nor what writes the man page.
 versions() {
-    grep -v '^ziglang==' "$top/constraints.txt"
+    grep -vE '^(ziglang|shtab|argparse-manpage)==' "$top/constraints.txt"
 }
 
 # pip install, a line for each package: it takes minutes where the network is slow.
@@ -171,6 +174,19 @@ ensure_zig() {
     printf '%s' "$wanted" >"$zig/stamp"
 }
 
+# What writes the man page and the completions out of the command's parsers.
+ensure_writers() {
+    local wanted=()
+    mapfile -t wanted < <(grep -E '^(shtab|argparse-manpage)==' "$top/constraints.txt")
+    if [[ -f $manual/writers/stamp && ${wanted[*]} == "$(<"$manual/writers/stamp")" ]]; then
+        return
+    fi
+    rm -rf "$manual"
+    mkdir -p "$manual/writers"
+    fetch --no-deps --target "$manual/writers" "${wanted[@]}"
+    printf '%s' "${wanted[*]}" >"$manual/writers/stamp"
+}
+
 # Which plugins there are, the register alone says.
 read_names() {
     local listed
@@ -203,6 +219,7 @@ build() {
         printf '%s' "$made" >"$top/dist/made"
     fi
     link_names
+    write_manual "$made"
     build_clients "$made"
     exec 9<&-
     say "dist/bin: cnipy ${names[*]} (build $(<"$top/dist/build"))"
@@ -215,7 +232,7 @@ pack() {
     for room in launcher cnipy plugins cni_common; do
         (cd "$top" && find "$room" -name '*.py' -exec cp --parents -t "$own" {} +)
     done
-    rm -f "$own/launcher/"{gate,rare,extract,bundling,pack,per_cpu,schemas,json_schemas,documented,key_tables}.py
+    rm -f "$own/launcher/"{gate,rare,extract,bundling,pack,per_cpu,schemas,json_schemas,documented,key_tables,manual}.py
     write_schemas "$own"
     if [[ -d $top/conf-examples ]]; then
         mkdir "$own/cnipy/examples"
@@ -257,6 +274,15 @@ build_clients() {
     done
 }
 
+# write_manual MADE: dist/manual/share, as it lies below a share directory.
+write_manual() {
+    ensure_writers
+    if [[ -f $manual/made && $1 == "$(<"$manual/made")" ]]; then return; fi
+    (cd "$top" && PYTHONPATH=$parts/common:$manual/writers \
+        "$venv/bin/python" -B -m launcher.manual "$manual/share")
+    printf '%s' "$1" >"$manual/made"
+}
+
 link_names() {
     local name
     for name in "${names[@]}"; do
@@ -287,7 +313,7 @@ run_tests() {
     done
     [[ ! $beside || (! $kernel && $# == 0) ]] || die "test: --beside runs all tests"
     wanted=(nft=nftables ip=iproute2 iptables=iptables conntrack=conntrack curl=curl
-        shellcheck=shellcheck sysctl=procps tcpdump=tcpdump
+        shellcheck=shellcheck sysctl=procps tcpdump=tcpdump man=man-db groff=groff-base
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
         strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
         dhcpd=isc-dhcp-server dhcpcd=dhcpcd-base
@@ -485,6 +511,29 @@ install_keeper() {
     systemctl try-restart cnipy-dhcp.service
 }
 
+# install_manual DIRECTORY SHARE: the man page, and what bash and zsh complete. A trial in
+# another directory leaves the rest of the system alone, unless SHARE is named.
+install_manual() {
+    local directory=$1 share=$2 file there
+    if [[ ! $share && $directory == /opt/cni/bin ]]; then share=/usr/local/share; fi
+    [[ $share ]] || return 0
+    while read -r file; do
+        there=$share/$file
+        if [[ -e $there || -L $there ]] && ! grep -aqsF "$(manual_mark)" "$there"; then
+            say "left $there, which is another's"
+            continue
+        fi
+        install -d -m 0755 "${there%/*}"
+        install -m 0644 "$manual/share/$file" "$there.$$"
+        mv -fT "$there.$$" "$there"
+    done < <(cd "$manual/share" && find . -type f -printf '%P\n' | sort)
+    say "installed the man page and completions in $share"
+}
+
+manual_mark() {
+    sed -n 's/^MARK = "\(.*\)"$/\1/p' "$top/cnipy/manual.py"
+}
+
 # start_warm STATE: the socket is enabled, unless it was disabled before (STATE).
 start_warm() {
     systemctl daemon-reload
@@ -507,13 +556,14 @@ start_warm() {
 
 install_plugins() {
     local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=1
-    local dhcp=''
+    local dhcp='' share=''
     local name before='' now file
     while (($#)); do
         case $1 in
             --bin-dir) directory=${2:?--bin-dir needs a directory}; shift 2 ;;
             --conf-dir) configurations=${2:?--conf-dir needs a directory}; shift 2 ;;
             --unit-dir) units=${2:?--unit-dir needs a directory}; shift 2 ;;
+            --share-dir) share=${2:?--share-dir needs a directory}; shift 2 ;;
             --force) force=1; shift ;;
             --no-warm) warm=''; shift ;;
             --dhcp) dhcp=1; shift ;;
@@ -547,6 +597,7 @@ install_plugins() {
     say "installed cnipy ${names[*]} in $directory, extracted to $found"
     install_units "$directory" "$units"
     install_keeper "$directory" "$units"
+    install_manual "$directory" "$share"
     [[ -d $configurations ]] || install -d -m 0755 "$configurations"
     what_next "$directory" "$configurations"
 }
@@ -567,11 +618,12 @@ what_next() {
 
 # The command does it, so that a node without a checkout can; here from the sources.
 uninstall_plugins() {
-    local directory=/opt/cni/bin units=()
+    local directory=/opt/cni/bin others=()
     while (($#)); do
         case $1 in
             --bin-dir) directory=${2:?--bin-dir needs a directory}; shift 2 ;;
-            --unit-dir) units=("$1" "${2:?--unit-dir needs a directory}"); shift 2 ;;
+            --unit-dir | --share-dir)
+                others+=("$1" "${2:?$1 needs a directory}"); shift 2 ;;
             *) usage >&2; die "uninstall: unknown option $1" ;;
         esac
     done
@@ -579,7 +631,7 @@ uninstall_plugins() {
     "$python" -I -S -B -c 'import sys
 sys.path.insert(0, sys.argv.pop(1))
 from launcher.main import run
-run(sys.argv[1:])' "$top" cnipy uninstall --bin-dir "$directory" "${units[@]}"
+run(sys.argv[1:])' "$top" cnipy uninstall --bin-dir "$directory" "${others[@]}"
 }
 
 main() {

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BIN = Path(__file__).parents[1] / "dist" / "bin"
 _INSIDE = "--inside"
-_START = """\
+START = """\
 mkdir -p /var/lib/cni && mount -t tmpfs tmpfs /var/lib/cni &&
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock && ip link set lo up || exit
 exec "$@"
@@ -43,7 +43,7 @@ def main() -> None:
     if _INSIDE not in arguments:
         own = [sys.executable, "-m", "benchmarks.repair", _INSIDE, *arguments]
         words = ["unshare", "-n", "-m", "--propagation", "private"]
-        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", _START, "sh", *own]))
+        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", START, "sh", *own]))
     count = int(arguments[1]) if len(arguments) > 1 else 1000
     attach(count)
     gc.collect()

@@ -68,6 +68,15 @@ def exists(plugin: str, attachment: Attachment) -> bool:
     return os.path.lexists(os.path.join(directory, _file(attachment)))
 
 
+def written(plugin: str, attachment: Attachment) -> float:
+    """Return when the record was written, in seconds since 1970; 0 without one."""
+    directory = _directory(plugin, attachment.network)
+    try:
+        return os.lstat(os.path.join(directory, _file(attachment))).st_mtime
+    except OSError:
+        return 0.0
+
+
 def held(
     plugin: str, attachment: Attachment, *, wait: bool = True
 ) -> AbstractContextManager[bool]:

@@ -52,7 +52,11 @@ class Bundle(NamedTuple):
         found = [*self.beside, *(told.get(key) for key in _NAMES)]
         for namespace, pod in _PODS:
             found += pod_names(told.get(namespace), told.get(pod))
-        return tuple(dict.fromkeys(n for n in found if isinstance(n, str) and n))
+        return tuple(
+            dict.fromkeys(
+                n for n in found if isinstance(n, str) and n and n.isprintable()
+            )
+        )
 
     @property
     def identity(self) -> str:
@@ -77,8 +81,11 @@ class Bundle(NamedTuple):
 
 
 def pod_names(namespace: object, pod: object) -> list[str]:
-    """Return by what a pod is called: its name, alone and behind its namespace."""
-    if not isinstance(pod, str) or not pod:
+    """Return by what a pod is called: its name, alone and behind its namespace.
+
+    Nothing that a terminal would act on.
+    """
+    if not isinstance(pod, str) or not pod or not f"{namespace}{pod}".isprintable():
         return []
     return [pod, f"{namespace}/{pod}"] if namespace else [pod]
 

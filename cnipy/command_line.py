@@ -55,9 +55,26 @@ def parser_of(name: str, verb: Verb) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"cnipy {name}", description=_as_sentence(verb.sentence)
     )
+    _fill(parser, verb)
+    return parser
+
+
+def _fill(parser: argparse.ArgumentParser, verb: Verb) -> None:
     verb.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON document")
-    return parser
+
+
+def whole(version: str) -> argparse.ArgumentParser:
+    """Return one parser of all verbs, for the man page and what shells complete."""
+    command = _Command(version)
+    command.description, command.epilog = DESCRIPTION, ENVIRONMENT
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    kind = argparse.ArgumentParser
+    listed = command.add_subparsers(metavar="VERB", dest="verb", parser_class=kind)
+    for name in verbs.MODULES:
+        verb = verbs.load(name)
+        _fill(listed.add_parser(name, help=verb.sentence), verb)
+    return command
 
 
 def _as_sentence(text: str) -> str:
@@ -99,7 +116,12 @@ class _Command(argparse.ArgumentParser):
 
     def __init__(self, version: str) -> None:
         super().__init__(prog="cnipy")
-        self.add_argument("--cache-dir", metavar="DIR", default=CACHE_DIRECTORY)
+        self.add_argument(
+            "--cache-dir",
+            metavar="DIR",
+            default=CACHE_DIRECTORY,
+            help=f"where results are kept ({CACHE_DIRECTORY})",
+        )
         self.add_argument("--version", action="version", version=f"cnipy {version}")
 
     def format_help(self) -> str:

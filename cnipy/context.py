@@ -74,6 +74,11 @@ class Context:
         """Return the network `name`; raises CNIError as `load` does."""
         return networks.load(self.conf_directory, name)
 
+    def files(self) -> dict[str, str]:
+        """Return the file of each network by its name: of several the one taken."""
+        listed = networks.listed(self.conf_directory)
+        return dict(reversed(listed))
+
     def kept_network(self, name: str, attachment: Attachment) -> Network:
         """Return the network, or where its file is gone, as it was when added."""
         try:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from cni_common.spec.values import NamedTuple
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -36,6 +38,30 @@ def unknown(known: Collection[Attachment]) -> Iterator[str]:
             )
 
 
+class Lease(NamedTuple):
+    """An address, whose it is, and when the lease was written, in seconds since 1970.
+
+    One as releases before 0.7 wrote it says nothing of the interface.
+    """
+
+    address: str
+    container_id: str
+    ifname: str
+    since: float
+
+
+def of_network(directory: str, network: str) -> Iterator[Lease]:
+    """Yield the leases of a network below `directory`; what is none is passed over."""
+    place = os.path.join(directory, network)
+    for name in _names(place) if network and "/" not in network else ():
+        with suppress(ValueError, OSError):
+            ip_address(name)
+            path = os.path.join(place, name)
+            container_id, _, ifname = _content(path).partition("\r\n")
+            since = os.lstat(path).st_mtime
+            yield Lease(name, container_id.strip(), ifname.strip(), since)
+
+
 def _held() -> dict[str, dict[str, str]]:
     """Return network -> address -> container ID."""
     found: dict[str, dict[str, str]] = {}
@@ -49,10 +75,13 @@ def _held() -> dict[str, dict[str, str]]:
 
 
 def _owner(path: str) -> str:
+    return _content(path).partition("\r\n")[0].strip()
+
+
+def _content(path: str) -> str:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(path, flags), "rb") as file:
-        text = file.read(_CONTENT_MAX).decode(errors="replace")
-    return text.partition("\r\n")[0].strip()
+        return file.read(_CONTENT_MAX).decode(errors="replace")
 
 
 def _names(leases: str) -> list[str]:

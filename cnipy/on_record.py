@@ -73,12 +73,39 @@ def chosen(
     if word is None and network not in known and (meant := containers.find(network)):
         return [each for each in found.values() if each.is_of(meant)]
     items = recorded.of_network(found, network, names)
-    if word is None:
-        return items
+    return items if word is None else _of(containers, word, network, items)
+
+
+def of_network(context: Context, network: str, errors: Gather) -> list[Recorded]:
+    """Return the attachments to a network; raises Code.INVALID_CONFIG as `chosen`."""
+    names = {name for name, _ in networks.listed(context.conf_directory)}
+    return recorded.of_network(recorded.recorded(context.suite, errors), network, names)
+
+
+def of_container(
+    context: Context, word: str, network: str | None, errors: Gather
+) -> list[Recorded]:
+    """Return the attachments of a container, to `network` alone if one is named.
+
+    Raises Code.UNKNOWN_CONTAINER or Code.INVALID_CONFIG for a name that nothing has.
+    """
+    found = recorded.recorded(context.suite, errors)
+    containers = Containers(context, found.values())
+    if network is None:
+        return _of(containers, word, "", list(found.values()))
+    names = {name for name, _ in networks.listed(context.conf_directory)}
+    items = recorded.of_network(found, network, names)
+    return _of(containers, word, network, items)
+
+
+def _of(
+    containers: Containers, word: str, network: str, items: list[Recorded]
+) -> list[Recorded]:
     meant = containers.find(word, network)
     chosen = [each for each in items if meant and each.is_of(meant)]
     if not chosen:
-        msg = f"find container {word} on {network}: it has no attachment"
+        where = f" on {network}" if network else ""
+        msg = f"find container {word}{where}: it has no attachment"
         there = sorted({each.attachment.container_id for each in items})
         hint = f"there are: {' '.join(there) or 'none'}"
         raise CNIError(Code.UNKNOWN_CONTAINER, msg, hint)

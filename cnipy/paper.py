@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _CODES = {"bold": 1, "faint": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
@@ -31,6 +31,13 @@ class Paper(NamedTuple):
         if self.width is None or len(line) <= self.width:
             return line
         return line[: max(self.width - 1, 0)] + "…"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    pairs = (zip(row, widths, strict=True) for row in rows)
+    return ["  ".join(cell.ljust(width) for cell, width in p).rstrip() for p in pairs]
 
 
 def of(stream: BinaryIO, env: Mapping[str, str]) -> Paper:

@@ -6,4 +6,5 @@ from __future__ import annotations
 CACHE_DIRECTORY = "/var/lib/cni"
 CONF_DIRECTORY = "/etc/cni/net.d"
 PLUGIN_DIRECTORY = "/opt/cni/bin"
+SHARE_DIRECTORY = "/usr/local/share"
 UNIT_DIRECTORY = "/etc/systemd/system"

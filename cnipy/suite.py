@@ -79,7 +79,7 @@ class Suite:
     for `conflist`, `plugin` and `ipam`, with references to `#/$defs/`; by plugin its
     `capabilities`, `environment`, keys of CNI_ARGS with what they mean, and `ours`,
     keys that the reference does not read; recording: the names of those that write
-    records; version: of the suite.
+    records; versions: which a plugin speaks; version: of the suite.
     """
 
     names: tuple[str, ...]
@@ -93,5 +93,6 @@ class Suite:
     plugin: Callable[[str], Plugin]
     keys: Callable[[], dict[str, Any]]
     recording: tuple[str, ...] = ()
+    versions: Callable[[str], tuple[str, ...]] = lambda _: ()
     uid: int = 0
     version: str = ""

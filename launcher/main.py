@@ -74,6 +74,7 @@ def _suite() -> Suite:
         recording=tuple(n for n in REGISTER if REGISTER[n].get("records", True)),
         keys=keys.known,
         uid=os.geteuid(),
+        versions=versions_of,
         version=VERSION,
     )
 

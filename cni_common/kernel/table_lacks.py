@@ -7,6 +7,7 @@ Apart from `own_table`, for DEL does not ask.
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 from cni_common.kernel import nft_questions
 from cni_common.kernel.nft_questions import Rule
@@ -34,14 +35,14 @@ def of_table(table: OwnTable, expected: Elements, *, thorough: bool) -> Iterator
         if thorough:
             yield from _missing_bases(ask, blocks)
         yield from _missing_rules(present, blocks)
-        yield from _missing_elements(ask, blocks, expected)
+        yield from _missing_elements(ask, table, expected)
 
 
 def of_elements(table: OwnTable, expected: Elements) -> Iterator[Lack]:
     """Yield what is missing of `expected`, if there is the table; raises as above."""
     with nft_questions.about(table.name) as ask:
         if ask.exists():
-            yield from _missing_elements(ask, table.blocks(), expected)
+            yield from _missing_elements(ask, table, expected)
 
 
 def _missing_bases(ask: Questions, blocks: Iterable[Block]) -> Iterator[Lack]:
@@ -74,13 +75,13 @@ def _comment(line: str) -> str:
 
 
 def _missing_elements(
-    ask: Questions, blocks: Iterable[Block], expected: Elements
+    ask: Questions, table: OwnTable, expected: Elements
 ) -> Iterator[Lack]:
     if not expected:
         return
     from cni_common.kernel.element_bytes import decoded, encoded  # noqa: PLC0415 - for elements alone
 
-    types = {name: lines[0] for kind, name, lines in blocks if kind != "chain"}
+    types = _types(table)
     for (name, key), content in expected.items():
         keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")
         found = ask.value(name, encoded(keys, key)) if keys else None
@@ -89,3 +90,12 @@ def _missing_elements(
         elif content.value and found != encoded(values, content.value):
             leads = f"it leads to {decoded(found)}, not to {content.value}"
             yield Lack(f"element {key} of {name}: {leads}", content.comment)
+
+
+@cache
+def _types(table: OwnTable) -> dict[str, str]:
+    """Return the line that says of which type it is, by the name of a set or map.
+
+    Asked for each of many attachments, when a node is looked at.
+    """
+    return {name: lines[0] for kind, name, lines in table.blocks() if kind != "chain"}

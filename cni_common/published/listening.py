@@ -7,6 +7,7 @@ A runtime may have reasons; Podman and Docker have processes that only hold a po
 from __future__ import annotations
 
 from cni_common.kernel import listeners
+from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -17,15 +18,23 @@ if TYPE_CHECKING:
     from cni_common.published.ledger import Claims
 
 
-def find_losers(claims: Claims, container_id: str) -> list[str]:
-    """Return a sentence on each socket of the host past which `claims` lead."""
-    found = []
+class Loser(NamedTuple):
+    """A socket of the host past which a port leads, and whose it is, in words."""
+
+    port: Port
+    who: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.port} leads past {self.who}, which listens at {self.address}"
+
+
+def losers(claims: Claims) -> Iterator[Loser]:
+    """Yield the sockets of the host past which `claims` lead."""
     for port, listener in _listeners(claims):
-        who = _process(listener.inode, container_id)
+        who = _process(listener.inode, {c.container_id for c in claims[port]})
         if who:
-            at = listener.addresses[0]
-            found.append(f"{port} leads past {who}, which listens at {at}")
-    return found
+            yield Loser(port, who, str(listener.addresses[0]))
 
 
 def _listeners(claims: Claims) -> Iterator[tuple[Port, Listener]]:
@@ -46,7 +55,7 @@ def _takes_from(listener: Listener, claim: Claim) -> bool:
     )
 
 
-def _process(inode: int, container_id: str) -> str:
+def _process(inode: int, container_ids: set[str]) -> str:
     """Return who has a socket, "" if it is there for this very container.
 
     Podman's monitor of a container keeps the ports of it bound; its command line has
@@ -58,7 +67,7 @@ def _process(inode: int, container_id: str) -> str:
         with processes.opened(number) as process:
             if process is None or not process.has_socket(inode):
                 continue
-            if container_id in process.arguments():
+            if container_ids.intersection(process.arguments()):
                 return ""
             return f"process {number} ({process.name()})"
     return "a process that cannot be seen"

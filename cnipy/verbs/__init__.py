@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 REGISTER: dict[str, dict[str, str]] = {
     "look": {
+        "ls": "cnipy.verbs.ls",
         "schema": "cnipy.verbs.schema",
         "show": "cnipy.verbs.show",
+        "ports": "cnipy.verbs.ports",
+        "rules": "cnipy.verbs.rules",
+        "addresses": "cnipy.verbs.addresses",
         "status": "cnipy.verbs.status",
         "version": "cnipy.verbs.version",
     },

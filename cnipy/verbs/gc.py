@@ -51,7 +51,7 @@ def _of_node(context: Context, options: argparse.Namespace) -> list[str]:
     return dead.collect(
         context.runtime,
         context.conf_directory,
-        context.suite.names,
+        context.suite.recording,
         context.tell,
         dry_run=options.dry_run,
     )

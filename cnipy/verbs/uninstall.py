@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnipy.places import UNIT_DIRECTORY
+from cnipy.places import PLUGIN_DIRECTORY, SHARE_DIRECTORY, UNIT_DIRECTORY
 from cnipy.verb import Answer, Lines, Verb
 
 if TYPE_CHECKING:
@@ -24,11 +24,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=UNIT_DIRECTORY,
         help=f"where install put units for systemd ({UNIT_DIRECTORY})",
     )
+    parser.add_argument(
+        "--share-dir",
+        metavar="DIR",
+        help=f"where install put man page and completions ({SHARE_DIRECTORY} with "
+        f"{PLUGIN_DIRECTORY}, else none)",
+    )
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     import os  # noqa: PLC0415 - the parser needs none
 
+    from cnipy import manual  # noqa: PLC0415 - the same
     from cnipy.uninstall import uninstall  # noqa: PLC0415 - the same
 
     done: list[str] = []
@@ -38,6 +45,11 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         context.tell(line)
 
     directory = os.path.realpath(options.bin_dir or context.own_directory)
+    share = options.share_dir
+    if share is None and directory == os.path.realpath(PLUGIN_DIRECTORY):
+        share = SHARE_DIRECTORY
+    if share:
+        manual.remove(share, tell)
     uninstall(directory, options.unit_dir, context.suite.names, tell)
     return Lines(done)
 

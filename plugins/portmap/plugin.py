@@ -89,11 +89,9 @@ def told(node: Node, conf: PortmapConf, parts: Parts, result: Result) -> Result:
     del conf
     for part in parts:
         assert isinstance(part, PublishedPorts)
-        claims, container_id = part.claims(node), node.attachment.container_id
-        for words in listening.find_losers(claims, container_id):
-            request = node.request
-            if request is not None:
-                request.log.warning_aloud(words)
+        for loser in listening.losers(part.claims(node)):
+            if node.request is not None:
+                node.request.log.warning_aloud(str(loser))
     return result
 
 

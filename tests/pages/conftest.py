@@ -13,8 +13,9 @@ from tests.runtimes.sandbox.requirements import plugin_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Beside what is private in every sandbox: where pages put links, and extracted trees.
-PRIVATE = ("/usr/local/sbin", "/var/cache/cnipy")
+# Beside what is private in every sandbox: where pages put links, install the man page,
+# and extracted trees lie.
+PRIVATE = ("/usr/local/sbin", "/usr/local/share", "/var/cache/cnipy")
 
 
 @pytest.fixture

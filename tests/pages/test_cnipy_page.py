@@ -38,9 +38,16 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     assert f"network containerd-net: {CONF}/{EXAMPLE}" in node
     assert "calls start cold" in node
     assert "host-local gives 10.22.0." in reader.next("cnipy explain containerd-net")
+    assert "containerd-net  1.0.0" in reader.next("cnipy ls")
     shown = reader.next("cnipy add containerd-net web")
-    assert "\n    bridge cni0 is up\n" in shown
-    assert "!" not in shown.partition("\ncontainerd-net cnitool-")[2]
+    assert "\n└─ bridge cni0, 10.22.0.1/16, " in shown
+    assert "!" not in shown.partition("\n└─ bridge cni0")[2]
+    assert "\n    bridge cni0 is up\n" in reader.next("cnipy show --parts")
+    reader.next("cnipy show --svg")
+    assert "cni0" in machine.path("/run/network.svg").read_text()
+    assert "no port is published" in reader.next("cnipy ports")
+    assert "what leaves 10.22.0.0/16 is seen as the host" in reader.next("cnipy rules")
+    assert "(10.22.0.1-10.22.255.254): 1 used" in reader.next("cnipy addresses")
     repaired = reader.next("nft flush ruleset")
     assert "inet cnipy_masquerade" in machine.run("nft", "list", "tables").stdout
     assert repaired.count("; would be put back") == repaired.count("; put back") > 0

@@ -79,6 +79,23 @@ def test_identity_is_an_alias(podman: Podman, server: str) -> None:
         assert podman.fetch("client", f"http://{identity}/") == web.PAGE
 
 
+def test_cnipy_knows_containers_by_podmans_names(
+    podman: Podman, plugins: Plugins, server: str
+) -> None:
+    """By name, ID and beginning; who joined the server's namespace is the server."""
+    identity = podman.inspect(server)["Id"]
+
+    def show(word: str) -> str:
+        command = f"{plugins.directory}/cnipy"
+        return podman.sandbox.run(command, "show", "named", word, env=podman.env).stdout
+
+    with podman.container("side", "--network", f"container:{server}"):
+        beside = podman.inspect("side")["Id"]
+        shown = {show(n) for n in (server, identity, identity[:12], "side", beside[:9])}
+    (text,) = shown
+    assert f"named {identity}/eth0, " in text
+
+
 def test_restarted_container_is_found_again(podman: Podman, server: str) -> None:
     """Between stop and start the name is gone; afterwards it leads to the new place."""
     with podman.container("client", "--network", "named"):

@@ -22,7 +22,7 @@ def find(node: Examination) -> Iterator[Finding]:
             continue
         attachment = held.item.attachment
         own = {port: c for port, c in ledger.own(every, attachment).items() if c}
-        for text in listening.find_losers(own, attachment.container_id):
+        for loser in listening.losers(own):
             what = f"a process of the host is not reached: {held.item} has its port"
             cure = ("have the process listen at another port, or publish another",)
-            yield Finding("port-held", what, text, cure, held.network)
+            yield Finding("port-held", what, str(loser), cure, held.network)

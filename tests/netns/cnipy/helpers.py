@@ -14,7 +14,7 @@ from cnipy.main import main
 from cnipy.suite import Suite
 from launcher import keys, probe
 from launcher.loading import load
-from plugins import REGISTER
+from plugins import REGISTER, versions_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,7 @@ class Desk:
             plugin=load,
             recording=tuple(n for n in REGISTER if load(n).keeps_records),
             keys=keys.known,
+            versions=versions_of,
             uid=uid,
         )
         status = main(["cnipy", *words], env, stdout, stderr, suite)

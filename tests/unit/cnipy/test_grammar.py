@@ -27,7 +27,8 @@ VERBS = sorted(verbs.MODULES)
 # What a verb cannot do without.
 WORDS = {
     **dict.fromkeys(("add", "del", "check"), ("n", "/run/netns/web")),
-    **dict.fromkeys(("version", "explain"), ("n",)),
+    **dict.fromkeys(("version", "explain", "addresses"), ("n",)),
+    "rules": ("web",),
 }
 HEAVY = {"pydantic", "pyroute2", "nftables", "ctypes", "subprocess", "hashlib"}
 

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What looking at a node costs: `cnipy ls`, `show`, `ports`, each a cold start.
+
+    python -m benchmarks.verbs [COUNT]
+
+On a node of its own COUNT (1000) containers are attached by bridge, portmap with a
+port each, and firewall. Printed are CPU and wall time of each verb, the best of five,
+as text and as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import conf
+from benchmarks.repair import BIN, START, attach
+
+_INSIDE = "--inside"
+_VERBS = (["ls"], ["show"], ["show", conf.NETWORK], ["ports"])
+_REPEATED = 5
+
+
+def main() -> None:
+    """Have a node, and measure there."""
+    arguments = sys.argv[1:]
+    if _INSIDE not in arguments:
+        own = [sys.executable, "-m", "benchmarks.verbs", _INSIDE, *arguments]
+        words = ["unshare", "-n", "-m", "--propagation", "private"]
+        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", START, "sh", *own]))
+    count = int(arguments[1]) if len(arguments) > 1 else 1000
+    lists = Path("/run/net.d")
+    lists.mkdir()
+    document = json.dumps(conf.chain())
+    (lists / "bench.conflist").write_text(document)
+    attach(count)
+    for words in _VERBS:
+        for form in ((), ("--json",)):
+            measured(*words, *form)
+
+
+def measured(*words: str) -> None:
+    """Print what a verb costs that is started cold."""
+    walls, costs, lines = [], [], 0
+    env = {**os.environ, "NETCONFPATH": "/run/net.d", "CNI_PATH": str(BIN)}
+    for _ in range(_REPEATED):
+        started, before = time.monotonic(), os.times()
+        done = subprocess.run(
+            [str(BIN / "cnipy"), *words], stdout=subprocess.PIPE, env=env, check=True
+        )
+        walls.append(time.monotonic() - started)
+        costs.append(sum(os.times()[2:4]) - sum(before[2:4]))
+        lines = done.stdout.count(b"\n")
+    cost = f"{min(costs):.2f} s of CPU, {min(walls):.2f} s"
+    print(f"cnipy {' '.join(words)}: {cost}, {lines} lines", flush=True)
+
+
+if __name__ == "__main__":
+    main()
