@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import chains
 import pytest
 from lab import Answer, Space, need
+from netns.dhcp import helpers as dhcp
 
 from plugins import REGISTER, module_of
 
@@ -242,3 +243,23 @@ def test_calls_import_only_what_they_need(
     assert {call: names for call, names in beyond.items() if names} == {}
     absent = {*chains.ELSEWHERE} - {*chains.EVERY}
     assert {call for call in ALLOWED if call[0] not in absent} == set(watched.seen)
+
+
+def test_calls_of_dhcp_import_only_what_they_need(
+    host: Host, tree: Path, plugin_dir: Path
+) -> None:
+    """It speaks gob, waits and reads a record with what every call has anyway."""
+    watched = Watched(tree, plugin_dir, plugin_dir / "report")
+    space = host.space()
+    ipam = {"type": "dhcp", "daemonSocketPath": dhcp.APART}
+    conf = {"cniVersion": "1.1.0", "name": "n", "type": "dhcp", "ipam": ipam}
+    dhcp.work(host)
+    try:
+        for verb in ("STATUS", "ADD", "DEL"):
+            answer = watched("dhcp", verb, conf, netns=space)
+            assert answer.status == 0, (verb, answer)
+    finally:
+        dhcp.rest()
+    allowed = {"ADD": {"pydantic"}, "STATUS": {"pydantic"}, "DEL": set[str]()}
+    for verb, more in allowed.items():
+        assert watched.seen["dhcp", verb] <= EVERY | more, verb
