@@ -163,6 +163,23 @@ def _ended() -> None:
         tell(CNIError(Code.TRY_AGAIN_LATER, msg, details))
 
 
+def opened() -> Any:
+    """Return a context of libnftables of its own, with its own netlink socket.
+
+    It stays with the calling thread's namespace. What the socket owns in the kernel
+    goes when the context is freed. Raises Code.INTERNAL.
+    """
+    return _context()
+
+
+def command(context: Any, text: str) -> str:
+    """Run `text` in a context and return what is printed; raises RefusedError."""
+    status, output, cause = context.cmd(text)
+    if status != 0:
+        raise RefusedError(text, cause or "")
+    return str(output or "")
+
+
 def _command(text: str, *, as_json: bool = False) -> str:
     _asked[:] = [text]
     context = _context()
@@ -171,10 +188,7 @@ def _command(text: str, *, as_json: bool = False) -> str:
         context.set_json_output(True)
         context.set_stateless_output(True)
         context.set_numeric_proto_output(True)
-    status, output, cause = context.cmd(text)
-    if status != 0:
-        raise RefusedError(text, cause or "")
-    return str(output or "")
+    return command(context, text)
 
 
 def _context() -> Any:

@@ -36,6 +36,11 @@ def netfilter_message(kind: int, flags: int, family: int, attributes: bytes) -> 
     return _message(kind, flags, GENERIC.pack(family, 0, 0) + attributes)
 
 
+def request(kind: int, body: bytes) -> bytes:
+    """Return a message that asks for one thing."""
+    return _message(kind, REQUEST, body)
+
+
 def dump(protocol: int, kind: int, body: bytes) -> Iterator[bytes]:
     """Yield what the calling thread's namespace lists, as `answers` does."""
     with sockets.netlink(protocol) as link:

@@ -29,6 +29,7 @@ REGISTER: dict[str, dict[str, str]] = {
         "explain": "cnipy.verbs.explain",
         "doctor": "cnipy.verbs.doctor",
         "validate": "cnipy.verbs.validate",
+        "why": "cnipy.verbs.why",
     },
     "change": {
         "add": "cnipy.verbs.add",

@@ -48,13 +48,18 @@ class Desk:
         (self.conf_dir / f"{name}.conflist").write_text(json.dumps(document))
 
     def attach(
-        self, network: str, space: Space, *, ports: list[int] | None = None
+        self,
+        network: str,
+        space: Space,
+        *,
+        ports: list[int] | None = None,
+        host_ip: str = "",
     ) -> Any:
         """Have the container attached as a runtime would; return the last result."""
         result = None
         mappings = [
-            {"hostPort": port, "containerPort": 80, "protocol": "tcp"}
-            for port in ports or []
+            {"hostPort": p, "containerPort": 80, "protocol": "tcp", "hostIP": host_ip}
+            for p in ports or []
         ]
         for conf in self.lists[network]:
             whole = {"cniVersion": "1.1.0", "name": network, **conf}

@@ -21,7 +21,6 @@ from netns.firewall.helpers import needs_variant
 from warm_server import SOCKET, end, wait_until
 
 from cni_common import firewalld, system_bus
-from cni_common.frame import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -400,9 +399,6 @@ def test_stale_leases(desk: Desk, host: Host) -> None:
     assert found["name"] == "stale-leases"
     assert "nobody has called DEL" in found["cause"]
     assert found["cure"] == ["cnipy gc"]
-    wait_until(lambda: "deleted" in desk.both("gc")[0])
-    log.remarks()  # of gc
-    assert findings(desk) == []
 
 
 def test_full_range(desk: Desk, host: Host) -> None:

@@ -26,7 +26,7 @@ TOP = Path(__file__).parents[3]
 VERBS = sorted(verbs.MODULES)
 # What a verb cannot do without.
 WORDS = {
-    **dict.fromkeys(("add", "del", "check"), ("n", "/run/netns/web")),
+    **dict.fromkeys(("add", "del", "check", "why"), ("n", "/run/netns/web")),
     **dict.fromkeys(("version", "explain", "addresses"), ("n",)),
     "rules": ("web",),
 }

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy why`: does a packet get through, and if not, where does it end?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnipy.verb import Answer, Verb
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cnipy.context import Context
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a container, or `host`")
+    parser.add_argument(
+        "target",
+        metavar="TARGET[:PORT][/PROTOCOL]",
+        help="a container, `host`, or an address; tcp with a port, else an echo",
+    )
+    version = parser.add_mutually_exclusive_group()
+    for number in (4, 6):
+        version.add_argument(
+            f"-{number}",
+            dest="version",
+            action="store_const",
+            const=number,
+            default=0,
+            help=f"the target's address of IPv{number}",
+        )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="of the packet, which is not to be fragmented (udp and icmp)",
+    )
+
+
+def _run(context: Context, options: argparse.Namespace) -> Answer:
+    from contextlib import ExitStack  # noqa: PLC0415 - for the work alone
+
+    from cnipy.why import ends, inquiry, verdict  # noqa: PLC0415 - netlink is expensive
+
+    words = ends.read_target(options.target)
+    with ExitStack() as opened:
+        found = ends.Ends(context, opened)
+        source = found.source(options.source)
+        goal = found.goal(words, source, options.version, options.size)
+        told = inquiry.inquire(source, found.host, goal, found.holder)
+        return verdict.Verdict(options.source, *told)
+
+
+VERB = Verb(
+    sentence="send one packet from SOURCE to TARGET, and tell whether it gets through; "
+    "if not where it ends, why, and what would change that",
+    run=_run,
+    changes=False,
+    add_arguments=_add_arguments,
+)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy why`: does a packet get through, and if not, where does it end, and why?"""

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom SOURCE and TARGET[:PORT][/PROTOCOL] of the command line mean."""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cni_common.kernel import netns_identity
+from cni_common.spec.characters import is_port
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import NamedTuple
+from cnipy.containers import Containers
+from cnipy.why.flow import ICMP, TCP, UDP, Goal
+from cnipy.why.place import HOST, Place
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from cni_common.spec.fields import IPAddress
+    from cnipy.containers import Container
+    from cnipy.context import Context
+
+_HOST_WORD = "host"
+_LAST_PORT = 65535
+
+
+class Words(NamedTuple):
+    """A target as it is written: host, port and protocol, 0 and icmp for none."""
+
+    who: str
+    port: int
+    protocol: str
+
+
+def read_target(text: str) -> Words:
+    """Return what a target's words are; raises Code.INVALID_ENVIRONMENT."""
+    who, slash, protocol = text.rpartition("/")
+    if not slash or protocol not in {TCP, UDP, ICMP}:
+        who, protocol = text, ""
+    name, colon, number = who.rpartition(":")
+    is_bracketed = who.startswith("[") and who.endswith("]")
+    if not colon or is_bracketed or (":" in name and not name.startswith("[")):
+        name, number = who, ""
+    if number and not (is_port(number) and int(number) <= _LAST_PORT):
+        msg = f"parse target {text!r}: {number!r} is no port"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    if protocol and bool(number) == (protocol == ICMP):
+        msg = f"parse target {text!r}: tcp and udp have a port, icmp has none"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    name = name.removeprefix("[").removesuffix("]")
+    return Words(name, int(number or 0), protocol or (TCP if number else ICMP))
+
+
+class Ends:
+    """Finds the places of a question; those that it opens are closed by `opened`."""
+
+    def __init__(self, context: Context, opened: ExitStack) -> None:
+        self._containers, self._opened = Containers(context), opened
+        self.host = opened.enter_context(Place(HOST))
+        self._places = {self.host.identity: self.host}
+
+    def source(self, word: str) -> Place:
+        """Return where a packet is sent from; raises CNIError."""
+        if word == _HOST_WORD:
+            return self.host
+        return self._place(self._container(word))
+
+    def goal(self, words: Words, source: Place, version: int, size: int) -> Goal:
+        """Return where the packet goes: of a container its first address.
+
+        Of IP `version`, or 0 for the first that the source has, too. Raises CNIError.
+        """
+        with suppress(ValueError):
+            address = ipaddress.ip_address(words.who)
+            if version not in {0, address.version}:
+                msg = f"ask for IPv{version}: {address} is none"
+                raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+            return Goal(address, words.port, words.protocol, size)
+        if words.who == _HOST_WORD:
+            place = self.host
+            found = self._of_host(source)
+        else:
+            place = self._place(self._container(words.who))
+            found = place.addresses()
+        fit = [a for a in found if version in {0, a.version}]
+        if not fit:
+            of = f"IPv{version} " if version else ""
+            msg = f"find address of {words.who}: {place.name} has no {of}address"
+            raise CNIError(Code.UNKNOWN_CONTAINER, msg)
+        own = {address.version for address in source.addresses()}
+        address = next((a for a in fit if a.version in own), fit[0])
+        return Goal(address, words.port, words.protocol, size)
+
+    def _of_host(self, source: Place) -> list[IPAddress]:
+        """Return the host's addresses, that towards the source first."""
+        found = self.host.addresses()
+        near = {
+            self.host.route(a).source for a in source.addresses() if not source.is_host
+        }
+        return sorted(found, key=lambda address: address not in near)
+
+    def holder(self, address: IPAddress) -> Place | None:
+        """Return the container that has an address, None where none on record has.
+
+        It is not looked for where the host has it itself.
+        """
+        if self.host.has(address):
+            return None
+        for place in self._places.values():
+            if not place.is_host and address in place.addresses():
+                return place
+        seen = set(self._places)
+        for known in self._containers.known:
+            if not known.netns:
+                continue
+            identity = netns_identity.at(known.netns)
+            if identity in seen or known.identity not in {"", identity}:
+                continue
+            seen.add(identity)
+            name = known.container_id
+            with suppress(CNIError):  # it ended just now
+                place = Place(name, known.netns)
+                if address in place.addresses():
+                    return self._kept(place)
+                place.__exit__()
+        return None
+
+    def _container(self, word: str) -> Container:
+        found = self._containers.find(word)
+        if found is None or not found.identity:
+            what = "its network namespace is gone" if found else "unknown"
+            msg = f"find container {word}: {what}"
+            hint = f"an address, {_HOST_WORD}, or a container: name as in `ip netns`, "
+            raise CNIError(
+                Code.UNKNOWN_CONTAINER, msg, f"{hint}process ID, path, ID, name"
+            )
+        return found
+
+    def _place(self, container: Container) -> Place:
+        place = Place(container.word, container.netns)
+        return self._kept(place)
+
+    def _kept(self, place: Place) -> Place:
+        """Return the place, or the one of the same namespace that is open already."""
+        known = self._places.get(place.identity)
+        if known is not None:
+            place.__exit__()
+            return known
+        self._opened.enter_context(place)
+        self._places[place.identity] = place
+        return place
