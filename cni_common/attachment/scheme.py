@@ -84,9 +84,10 @@ class Scheme:
     `facts` looks at the host, before anything is changed; `told` has the same facts
     from a prevResult, for CHECK. `settled` completes what the IPAM plugin gave; `plan`
     makes the plan: both know nothing of the host. `ready` raises Code.NOT_AVAILABLE
-    unless ADD could do its work. `kinds` are the parts, by module, that are looked for
-    without a record; `remains` looks for what only the configuration tells of. With
-    `link_first` an IPAM plugin that asks by it finds the link.
+    unless ADD could do its work. `unrecorded` are the parts, by module, that are looked
+    for without a record, where it is not the one that is called as the plugin;
+    `remains` looks for what only the configuration tells of. With `link_first` an IPAM
+    plugin that asks by it finds the link.
     """
 
     name: str
@@ -95,6 +96,11 @@ class Scheme:
     settled: Callable[[Any, Result], Result]
     plan: Callable[[Attachment, Any, Result, Any], Plan]
     ready: Callable[[Request, Any], None]
-    kinds: tuple[str, ...]
+    unrecorded: tuple[str, ...] = ()
     remains: Callable[[Node, Any], None] | None = None
-    link_first: bool = False
+    link_first: bool = True
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The parts, by module, that are looked for without a record."""
+        return self.unrecorded or (self.name,)

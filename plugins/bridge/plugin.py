@@ -228,8 +228,7 @@ PLUGIN = engine.plugin(
         settled=settled,
         plan=plan,
         ready=ready,
-        kinds=("veth", "spoof_guard", "single_copies", "masqueraded"),
-        link_first=True,
+        unrecorded=("veth", "spoof_guard", "single_copies", "masqueraded"),
     ),
     BridgeConf,
 )

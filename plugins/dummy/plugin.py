@@ -61,7 +61,6 @@ PLUGIN = engine.plugin(
         settled=leased.settled,
         plan=plan,
         ready=ready,
-        kinds=("dummy",),
     ),
     DummyConf,
 )

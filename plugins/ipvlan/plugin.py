@@ -63,8 +63,6 @@ PLUGIN = engine.plugin(
         settled=leased.settled_or_previous,
         plan=plan,
         ready=masters.ready_if_named,
-        kinds=("ipvlan",),
-        link_first=True,
     ),
     IpvlanConf,
 )

@@ -78,8 +78,6 @@ PLUGIN = engine.plugin(
         settled=leased.settled,
         plan=plan,
         ready=masters.ready,
-        kinds=("macvlan",),
-        link_first=True,
     ),
     MacvlanConf,
 )

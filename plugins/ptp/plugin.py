@@ -116,7 +116,8 @@ PLUGIN = engine.plugin(
         settled=settled,
         plan=plan,
         ready=ready,
-        kinds=("veth", "masqueraded"),
+        unrecorded=("veth", "masqueraded"),
+        link_first=False,
     ),
     PtpConf,
 )

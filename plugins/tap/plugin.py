@@ -68,8 +68,6 @@ PLUGIN = engine.plugin(
         settled=leased.settled,
         plan=plan,
         ready=ready,
-        kinds=("tap",),
-        link_first=True,
     ),
     TapConf,
 )

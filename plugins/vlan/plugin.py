@@ -68,8 +68,6 @@ PLUGIN = engine.plugin(
         settled=leased.settled_or_previous,
         plan=plan,
         ready=masters.ready_if_named,
-        kinds=("vlan",),
-        link_first=True,
     ),
     VlanConf,
 )
