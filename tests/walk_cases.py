@@ -281,7 +281,18 @@ CASES = (
         dummy.conf(mac="02:00:00:00:00:01", mtu=1400, ipam=_THREE),
         kernel="dummy",
     ),
-    Case(ipvlan.conf(mtu=1400), prepare=lambda host: host.outside(), kernel="ipvlan"),
+    Case(
+        ipvlan.conf(mtu=1400, hostReach=True),
+        prepare=lambda host: host.outside(),
+        kernel="ipvlan",
+    ),
+    Case(
+        ipvlan.conf(hostReach=True),
+        "with-neighbour",
+        prepare=lambda host: host.outside(),
+        neighbour=True,
+        kernel="ipvlan",
+    ),
     Case(vlan.conf(mtu=1400), prepare=vlan.outside, kernel="802.1q"),
     Case(
         tap.conf(

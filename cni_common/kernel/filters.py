@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import struct
 
-from cni_common.kernel.attributes import Attributes, attribute
+from cni_common.kernel.attributes import Attributes, attribute, text
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Netlink, NetlinkError
 from cni_common.kernel.tc_message import (
     RTM_DELTFILTER,
@@ -30,10 +30,12 @@ _CLASSID, _SEL, _ACT = 1, 5, 7  # TCA_U32_*
 _FIRST_ACTION = 1
 _ACT_KIND, _ACT_OPTIONS, _MIRRED_PARMS = 1, 2, 2
 _STOLEN, _EGRESS_REDIRECT = 4, 1  # TC_ACT_STOLEN, TCA_EGRESS_REDIR
+_GACT_PARMS, _SHOT = 2, 2  # TCA_GACT_PARMS, TC_ACT_SHOT
 _TERMINAL = 1  # TC_U32_TERMINAL
 _SELECTOR = struct.Struct("=BBBxHHhhI")
 _KEY = struct.Struct("=4s4sii")
 _MIRRED = struct.Struct("=IIiiiiI")
+_GACT = struct.Struct("=IIiii")
 _WORD = 4
 _ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
 _NUMBER = struct.Struct("=I")
@@ -46,8 +48,9 @@ EVERYTHING = (_KEY.pack(bytes(_WORD), bytes(_WORD), 0, 0),)
 class Filter:
     """A u32 filter: packets with `keys` go to `flow`, or to the link `redirect`.
 
-    The latter is an index. With neither the search ends: the packet goes its usual
-    way. A lower `priority` is tried first; one priority has one `protocol`.
+    The latter is an index; or they are no more if it `drops`. With none of these the
+    search ends: the packet goes its usual way. A lower `priority` is tried first; one
+    priority has one `protocol`.
     """
 
     priority: int
@@ -55,6 +58,7 @@ class Filter:
     keys: tuple[bytes, ...] = EVERYTHING
     flow: int = 0
     redirect: int = 0
+    drops: bool = False
 
 
 def keys(network: IPNetwork, *, source: bool) -> tuple[bytes, ...]:
@@ -137,17 +141,17 @@ def _options(wanted: Filter) -> bytes:
     if wanted.flow:
         options += attribute(_CLASSID, _NUMBER.pack(wanted.flow))
     if wanted.redirect:
-        options += attribute(_ACT, _redirection(wanted.redirect))
+        parms = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, wanted.redirect)
+        options += _action("mirred", attribute(_MIRRED_PARMS, parms))
+    if wanted.drops:
+        parms = _GACT.pack(0, 0, _SHOT, 0, 0)
+        options += _action("gact", attribute(_GACT_PARMS, parms))
     return options
 
 
-def _redirection(index: int) -> bytes:
-    parms = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, index)
-    return attribute(
-        _FIRST_ACTION,
-        attribute(_ACT_KIND, b"mirred\0"),
-        attribute(_ACT_OPTIONS, attribute(_MIRRED_PARMS, parms)),
-    )
+def _action(kind: str, parms: bytes) -> bytes:
+    named = text(_ACT_KIND, kind) + attribute(_ACT_OPTIONS, parms)
+    return attribute(_ACT, attribute(_FIRST_ACTION, named))
 
 
 def _filter(answer: TcAnswer) -> Filter:
@@ -159,6 +163,7 @@ def _filter(answer: TcAnswer) -> Filter:
         tuple(raw[at : at + _KEY.size] for at in starts),
         answer.options.number(_CLASSID),
         _redirected_to(answer.options),
+        _is_dropped(answer.options),
     )
 
 
@@ -169,3 +174,13 @@ def _redirected_to(options: Attributes) -> int:
     parms = action.nested(_ACT_OPTIONS).raw(_MIRRED_PARMS)
     *_, kind, index = _MIRRED.unpack_from(parms)
     return index if kind == _EGRESS_REDIRECT else 0
+
+
+def _is_dropped(options: Attributes) -> bool:
+    action = options.nested(_ACT).nested(_FIRST_ACTION)
+    if action.text(_ACT_KIND) != "gact":
+        return False
+    _, _, verdict, _, _ = _GACT.unpack_from(
+        action.nested(_ACT_OPTIONS).raw(_GACT_PARMS)
+    )
+    return bool(verdict == _SHOT)

@@ -8,6 +8,7 @@ import struct
 
 from cni_common.kernel import links, upper_links
 from cni_common.kernel.attributes import attribute
+from cni_common.kernel.link_answer import IFF_NOARP
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import refused
@@ -60,6 +61,15 @@ def change(netlink: Netlink, link: Link, mode: str) -> None:
         netlink.act((request, links.RTM_NEWLINK, 0))
     except NetlinkError as error:
         raise refused(f"change ipvlan {link.name}", error) from error
+
+
+def set_without_arp(netlink: Netlink, link: Link) -> None:
+    """Have nobody asked for a MAC on `link`: each is its own. Raises Code.INTERNAL."""
+    request = LinkRequest(index=link.index, flags=IFF_NOARP, change=IFF_NOARP)
+    try:
+        netlink.act((request, links.RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        raise refused(f"set link {link.name} arp off", error) from error
 
 
 def mode_of(netlink: Netlink, name: str) -> str:

@@ -7,7 +7,7 @@ from cni_common.kernel.attributes import Attributes
 from cni_common.kernel.requests import IFINFOMSG, NETLINK_HEADER
 from cni_common.spec.values import dataclass
 
-IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
+IFF_UP, IFF_NOARP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x80, 0x100, 0x200
 BODY = NETLINK_HEADER.size + IFINFOMSG.size  # where the attributes of a link begin
 ADDRESS, IFNAME, MTU, LINK, MASTER = 1, 3, 4, 5, 10  # IFLA_*
 TXQLEN, _OPERSTATE, LINKINFO, IFALIAS = 13, 16, 18, 20
@@ -33,6 +33,8 @@ class Link:
     `is_promiscuous` and `is_all_multicast` tell what was set, not what a socket asked
     for in the meantime (packet(7), PACKET_ADD_MEMBERSHIP).
 
+    Unless it `has_arp`, whatever is on the link is sent to the link's own MAC.
+
     For a port of a bridge `hairpin` and `isolated` tell its flags, and `port_enabled`
     whether it takes part in the bridge.
     """
@@ -42,6 +44,7 @@ class Link:
     mac: str
     mtu: int
     is_up: bool
+    has_arp: bool
     is_promiscuous: bool
     is_all_multicast: bool
     tx_queue_length: int
@@ -80,6 +83,7 @@ class LinkAnswer:
             mac=link.raw(ADDRESS).hex(":"),
             mtu=link.number(MTU),
             is_up=bool(flags & IFF_UP),
+            has_arp=not flags & IFF_NOARP,
             is_promiscuous=bool(flags & IFF_PROMISC),
             is_all_multicast=bool(flags & IFF_ALLMULTI),
             tx_queue_length=link.number(TXQLEN),

@@ -36,6 +36,7 @@ class KernelRoute:
     priority: int
     table: int
     scope: int
+    source: IPAddress | None = None
 
 
 class RouteAnswer:
@@ -55,6 +56,7 @@ class RouteAnswer:
         nowhere = bytes(4 if family == AF_INET else 16)
         dst = ipaddress.ip_network((told.raw(DST) or nowhere, length))
         metrics = told.nested(METRICS)
+        source = told.raw(PREFSRC)
         self.routes = [
             KernelRoute(
                 dst=dst,
@@ -65,6 +67,7 @@ class RouteAnswer:
                 priority=told.number(PRIORITY),
                 table=told.number(TABLE) or table,
                 scope=scope,
+                source=ipaddress.ip_address(source) if source else None,
             )
             for index, gw in _paths(told)
         ]

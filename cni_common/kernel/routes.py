@@ -116,11 +116,17 @@ def _require_possible(
             raise CNIError(Code.INVALID_CONFIG, f"{msg} {(1 << bits) - 1}")
 
 
-def delete(netlink: Netlink, link: Link, dst: IPNetwork) -> None:
-    """Delete the route to `dst` on `link` itself. Raises Code.INTERNAL."""
+def delete(netlink: Netlink, link: Link, dst: IPNetwork, *, priority: int = 0) -> None:
+    """Delete the route to `dst` on `link` itself, of that `priority` if one is given.
+
+    Raises Code.INTERNAL.
+    """
+    attributes = _where(link, dst, MAIN_TABLE)
+    if priority:
+        attributes += number(PRIORITY, priority)
     message = RouteRequest(
         FAMILY[dst.version],
-        _where(link, dst, MAIN_TABLE),
+        attributes,
         length=dst.prefixlen,
         scope=_scope(dst, None),
     )

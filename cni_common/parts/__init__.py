@@ -47,7 +47,7 @@ OF = {
     "dummy": ("addresses", "dummy"),
     "firewall": ("allowed",),
     "host-device": ("addresses", "announced", "moved_device"),
-    "ipvlan": ("addresses", "ipvlan"),
+    "ipvlan": ("addresses", "announced", "host_reach", "ipvlan"),
     "macvlan": ("addresses", "announced", "macvlan"),
     "portmap": ("published_ports",),
     "ptp": ("forwarded", "host_routed", "masqueraded", "not_the_hosts", "veth"),

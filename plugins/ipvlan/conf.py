@@ -27,6 +27,7 @@ class IpvlanConf(MasterConf):
     """The ipvlan plugin's configuration; see docs/plugins/ipvlan.md."""
 
     mode: Annotated[str, Field(json_schema_extra={"enum": ["", *Mode]})] = ""
+    host_reach: bool = False
 
     @property
     def kernel_mode(self) -> str:
@@ -37,4 +38,6 @@ class IpvlanConf(MasterConf):
         """Raise Code.INVALID_CONFIG unless the keys make sense."""
         if self.kernel_mode not in set(Mode):
             raise invalid_key("mode", f'unknown ipvlan mode: "{self.mode}"')
+        if self.host_reach and self.link_in_container:
+            raise invalid_key("hostReach", "the host is not on a link of the container")
         super().validate_for(request)

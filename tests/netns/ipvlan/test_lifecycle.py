@@ -69,6 +69,20 @@ def test_ipv6_reaches_the_outside(cni: Cni, outside: Space, container: Space) ->
     assert answers(outside, "2001:db8:99::100")
 
 
+def test_neighbours_learn_who_has_the_addresses_now(
+    cni: Cni, outside: Space, container: Space
+) -> None:
+    """They had another MAC for them a moment ago, and take the master's at once."""
+    held = ("198.51.100.100", "2001:db8:99::100")
+    for address in held:
+        stale = ("lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "reachable")
+        outside.run("ip", "neigh", "replace", address, *stale)
+    cni.ok("ipvlan", "ADD", conf(), netns=container)
+    master = ip("link", "show", "eth0")[0]["address"]
+    known = {each["dst"]: each["lladdr"] for each in outside.ip("neigh", "show")}
+    assert [known[address] for address in held] == [master, master]
+
+
 @pytest.mark.thorough
 @pytest.mark.usefixtures("outside")
 def test_master_is_the_link_of_the_default_route(cni: Cni, container: Space) -> None:

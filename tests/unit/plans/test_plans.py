@@ -75,7 +75,9 @@ FACTS: dict[str, Callable[[Any], object]] = {
     "host-device": lambda conf: host_device.Facts(
         device=saved_device.read({"name": conf.device or "ens5"})
     ),
-    "ipvlan": lambda conf: ipvlan.Facts(master=conf.master),
+    "ipvlan": lambda conf: ipvlan.Facts(
+        master=conf.master, reach="cnih1" if conf.host_reach else ""
+    ),
     "macvlan": lambda conf: macvlan.Facts(
         master=conf.master or "eth1", mac=conf.mac or MAC, asked=bool(conf.mac)
     ),
