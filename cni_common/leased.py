@@ -27,10 +27,13 @@ def settled(conf: NetConf, given: Result) -> Result:
 def settled_or_previous(conf: NetConf, given: Result) -> Result:
     """Return the result as `settled` does; without an IPAM plugin that of prevResult.
 
-    Raises Code.INVALID_CONFIG when that is malformed.
+    But for what a link of the container holds already. Raises Code.INVALID_CONFIG when
+    prevResult is malformed.
     """
     if not conf.ipam.type and conf.prev_result is not None:
         given = Result.read(conf.prev_result, conf.cni_version)
+        if any(given.is_held(ip) for ip in given.ips):
+            given = Result(dns=given.dns)
     return settled(conf, given)
 
 

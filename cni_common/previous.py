@@ -28,19 +28,22 @@ def interfaces(request: Request) -> list[Interface]:
     return []
 
 
-def container_end(request: Request, result: Result) -> tuple[Interface, int]:
-    """Return the interface that is CNI_IFNAME in the container, and its index.
+def container_end(
+    request: Request, result: Result, name: str = ""
+) -> tuple[Interface, int]:
+    """Return the interface `name`, else CNI_IFNAME, of the container, and its index.
 
     Raises Code.INTERNAL when `result` has none, or has it in another namespace.
     """
+    name = name or request.ifname
     for index, interface in enumerate(result.interfaces):
-        if interface.name == request.ifname and interface.sandbox:
+        if interface.name == name and interface.sandbox:
             if interface.sandbox != request.netns:
                 msg = f"check interface {interface.name}: sandbox in prevResult"
                 cause = f"{interface.sandbox} doesn't match configured netns"
                 raise CNIError(Code.INTERNAL, f"{msg} {cause}: {request.netns}")
             return interface, index
-    msg = f"check interface {request.ifname}: not in prevResult"
+    msg = f"check interface {name}: not in prevResult"
     raise CNIError(Code.INTERNAL, msg)
 
 

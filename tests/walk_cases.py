@@ -294,6 +294,7 @@ CASES = (
         kernel="ipvlan",
     ),
     Case(vlan.conf(mtu=1400), prepare=vlan.outside, kernel="802.1q"),
+    Case(vlan.beside(), "beside", before=_BEHIND, kernel="802.1q"),
     Case(
         tap.conf(
             multiQueue=True, mac="02:00:00:00:00:01", mtu=1400, owner=1000, group=7

@@ -8,7 +8,11 @@ from contextlib import ExitStack
 from cni_common import layer3, state
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
-from cni_common.attachment.occupied import refuse_elsewhere, refuse_existing
+from cni_common.attachment.occupied import (
+    refuse_another,
+    refuse_elsewhere,
+    refuse_existing,
+)
 from cni_common.attachment.record import Record
 from cni_common.attachment.scheme import Told
 from cni_common.frame import delegate
@@ -65,7 +69,7 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     with _turn(attachment), Node(attachment, scheme.name) as node, Rollback() as undo:
         again = _earlier(scheme, node, request, conf)
         if again is not None:
-            return request.delivered(again)
+            return request.delivered(_behind_earlier(scheme, request, conf, again))
         node.undo = undo
         facts = scheme.facts(node, request, conf)
         made = Record(
@@ -89,7 +93,7 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
         parts = tuple(part.made(node) for part in plan.parts)
         made = replace(made, parts=parts, complete=True, result=result)
         record.write(scheme.name, attachment, made)
-        return request.delivered(result)
+        return request.delivered(_behind_earlier(scheme, request, conf, result))
 
 
 def delete(scheme: Scheme, request: Request, conf: Any) -> None:
@@ -121,16 +125,17 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
     if conf.ipam.type:
         delegate.check(conf.ipam.type, request)
     result = previous.required(request)
-    end, index = previous.container_end(request, result)
+    name = scheme.beside(request, conf) or request.ifname
+    end, index = previous.container_end(request, result, name)
     attachment = Attachment.of(request)
     with Node(attachment, scheme.name) as node:
         found = record.read(scheme.name, attachment)
         facts = scheme.told(Told(node, conf, result, end, found))
         known = found.result.routes if found and found.result else ()
-        result = Result(
-            ips=previous.ips_of(result, index),
-            routes=layer3.completed(result.routes, known),
-        )
+        routes = layer3.completed(result.routes, known)
+        if found and any(i.sandbox and i != end for i in result.interfaces):
+            routes = [route for route in routes if route in known]  # not another's
+        result = Result(ips=previous.ips_of(result, index), routes=routes)
         plan = scheme.plan(attachment, conf, result, facts)
         condition.require(node, plan.parts)
 
@@ -153,7 +158,19 @@ def explain(
     ends = (*plan.ends, *plan.without_link)
     shown += [Interface(name=name, sandbox=request.netns) for name in ends]
     shown += [Interface(name=name) for name in plan.late_links]
-    return plan, result.model_copy(update={"interfaces": shown})
+    result = result.model_copy(update={"interfaces": shown})
+    return plan, _behind_earlier(scheme, request, conf, result)
+
+
+def _behind_earlier(
+    scheme: Scheme, request: Request, conf: Any, result: Result
+) -> Result:
+    """Return the result, behind prevResult if the link is beside what that has."""
+    if scheme.beside(request, conf):
+        from cni_common import previous  # noqa: PLC0415 - behind another plugin alone
+
+        return previous.required(request).joined(result)
+    return result
 
 
 def make(node: Node, request: Request, parts: Iterable[Part]) -> None:
@@ -178,14 +195,17 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     attachment that lives in another namespace.
     """
     found = record.read(scheme.name, node.attachment)
+    name = scheme.beside(request, conf) or request.ifname
     if found is None:
-        refuse_existing(node, request)
+        refuse_existing(node, name)
         return None
     refuse_elsewhere(node, request, found.netns, found.netns_identity)
-    there = links.get(node.container, request.ifname) is not None
-    if found.complete and there and found.netns_identity == node.namespace.identity:
+    is_here = found.complete and found.netns_identity == node.namespace.identity
+    if is_here:
+        refuse_another(node, name, found)
+    if is_here and links.get(node.container, name) is not None:
         if found.asked != _digest(request) or found.result is None:
-            refuse_existing(node, request)
+            refuse_existing(node, name)
         from cni_common.attachment import condition  # noqa: PLC0415 - not for a first ADD
 
         for each in condition.repair(node, found.parts):
@@ -194,7 +214,7 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
                 raise CNIError(Code.INTERNAL, msg, each.failure)
         return found.result
     delete(scheme, request.as_verb("DEL"), conf)
-    refuse_existing(node, request)
+    refuse_existing(node, name)
     return None
 
 

@@ -74,7 +74,7 @@ class OwnLink(Part):
         from cni_common.kernel import link_moves  # noqa: PLC0415 - not for DEL
 
         inside, passing = node.container, naming.passing(node.attachment)
-        node.undo(_remove, inside, node.attachment, self.link_kind)
+        node.undo(_remove, inside, node.attachment, self.link_kind, name=self.inside)
         self.add(node, passing)
         link = links.existing(inside, passing)
         alias = naming.alias(node.attachment)
@@ -92,7 +92,7 @@ class OwnLink(Part):
     def remove(self, node: Node) -> None:
         """Remove the link, wherever its namespace lives."""
         path, kind = node.living(), self.link_kind
-        _remove_at(path, node.attachment, kind, self.index)
+        _remove_at(path, node.attachment, kind, self.index, name=self.inside)
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what is not as wanted of the link."""
@@ -121,13 +121,16 @@ class OwnLink(Part):
 
     @classmethod
     def remove_unrecorded(cls, node: Node) -> None:
-        """Remove the link that is called so, and is not told to be another's."""
+        """Remove the link that is called so, and is not told to be another's.
+
+        And those of other names that say they are the attachment's.
+        """
         name = node.attachment.ifname
         mac = next(
             (i.mac.lower() for i in node.made if i.sandbox and i.name == name), ""
         )
         path = node.attachment.netns
-        _remove_at(path, node.attachment, cls.link_kind, mac=mac)
+        _remove_at(path, node.attachment, cls.link_kind, mac=mac, by_alias=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +175,15 @@ class UpperLink(OwnLink):
         return GONE
 
 
-def _remove_at(
-    path: str, attachment: Attachment, kind: str, index: int = 0, *, mac: str = ""
+def _remove_at(  # noqa: PLR0913 - by what a link is known
+    path: str,
+    attachment: Attachment,
+    kind: str,
+    index: int = 0,
+    *,
+    name: str = "",
+    mac: str = "",
+    by_alias: bool = False,
 ) -> None:
     """Remove the link of the attachment in the namespace at `path`, if that lives.
 
@@ -184,17 +194,27 @@ def _remove_at(
     if container is None:
         return
     with container, netns.entered(container), Netlink() as inside:
-        _remove(inside, attachment, kind, index, mac)
+        _remove(inside, attachment, kind, index, name=name, mac=mac)
+        if by_alias:
+            for each in links.of_kind(inside, kind):
+                if each.alias == naming.alias(attachment):
+                    links.delete(inside, each.name)
 
 
-def _remove(
-    inside: Netlink, attachment: Attachment, kind: str, index: int = 0, mac: str = ""
+def _remove(  # noqa: PLR0913 - by what a link is known
+    inside: Netlink,
+    attachment: Attachment,
+    kind: str,
+    index: int = 0,
+    *,
+    name: str = "",
+    mac: str = "",
 ) -> None:
     found = links.by_index(inside, index) if index else None
     # An ADD may have been killed before it had its name.
-    for name in (attachment.ifname, naming.passing(attachment)):
+    for each in (name or attachment.ifname, naming.passing(attachment)):
         if found is None or not _is_of(attachment, found, kind, mac):
-            found = links.get(inside, name)
+            found = links.get(inside, each)
     if found is not None and _is_of(attachment, found, kind, mac):
         links.delete(inside, found.name)
 

@@ -77,6 +77,12 @@ class Told:
         return next(found, Interface(name=name))
 
 
+def _nowhere(request: Request, conf: Any) -> str:
+    """Return no name: the link is CNI_IFNAME."""
+    del request, conf
+    return ""
+
+
 @dataclass(frozen=True)
 class Scheme:
     """How the plugin `name` makes a plan of a configuration.
@@ -87,7 +93,8 @@ class Scheme:
     unless ADD could do its work. `unrecorded` are the parts, by module, that are looked
     for without a record, where it is not the one that is called as the plugin;
     `remains` looks for what only the configuration tells of. With `link_first` an IPAM
-    plugin that asks by it finds the link.
+    plugin that asks by it finds the link. `beside` names the container's link where it
+    is not to be CNI_IFNAME, but one more beside that of an earlier plugin.
     """
 
     name: str
@@ -99,6 +106,7 @@ class Scheme:
     unrecorded: tuple[str, ...] = ()
     remains: Callable[[Node, Any], None] | None = None
     link_first: bool = True
+    beside: Callable[[Request, Any], str] = _nowhere
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -108,6 +108,29 @@ class Result(GoModel):
         index = ip.interface
         return index if index in range(len(self.interfaces)) else None
 
+    def is_held(self, ip: IP) -> bool:
+        """Tell whether `ip` is an address of an interface in a container."""
+        index = self.index_of(ip)
+        return index is not None and bool(self.interfaces[index].sandbox)
+
+    def joined(self, other: Result) -> Result:
+        """Return the result with what `other` has behind it; its DNS if it has any."""
+        count = len(self.interfaces)
+        ips = [
+            IP(
+                address=ip.address,
+                gateway=ip.gateway,
+                interface=None if ip.interface is None else ip.interface + count,
+            )
+            for ip in other.ips
+        ]
+        return Result(
+            interfaces=[*self.interfaces, *other.interfaces],
+            ips=[*self.ips, *ips],
+            routes=[*self.routes, *other.routes],
+            dns=other.dns if other.dns.is_given() else self.dns,
+        )
+
     @classmethod
     def read(cls, document: object, version: str, what: str = "prevResult") -> Result:
         """Return `document`, which must be a result in `version`; else

@@ -45,7 +45,7 @@ def told(known: Told) -> Facts:
 
 def plan(attachment: Attachment, conf: VlanConf, result: Result, known: Facts) -> Plan:
     """Return what the attachment consists of."""
-    inside = attachment.ifname
+    inside = conf.name_on(known.master, attachment.ifname)
     vlan = Vlan(
         inside=inside,
         master=known.master,
@@ -60,6 +60,21 @@ def plan(attachment: Attachment, conf: VlanConf, result: Result, known: Facts) -
     return Plan((vlan, addresses, Announced(inside=inside)), ends=(inside,))
 
 
+def beside(request: Request, conf: VlanConf) -> str:
+    """Return what the VLAN is called beside its master, where that is CNI_IFNAME.
+
+    Without `master` that is CNI_IFNAME if an earlier plugin has made it, and on CHECK
+    if the VLAN is beside it.
+    """
+    result, own = request.prev_result, request.ifname
+    name = conf.name_on(conf.master or own, own)
+    if name == own or conf.master:
+        return "" if name == own else name
+    told = {i.name for i in result.interfaces if i.sandbox} if result else set()
+    is_made = own in told and (request.command == "ADD" or name in told)
+    return name if is_made else ""
+
+
 PLUGIN = engine.plugin(
     Scheme(
         "vlan",
@@ -68,6 +83,7 @@ PLUGIN = engine.plugin(
         settled=leased.settled_or_previous,
         plan=plan,
         ready=masters.ready_if_named,
+        beside=beside,
     ),
     VlanConf,
 )

@@ -20,6 +20,11 @@ IPAM = {
     ],
     "routes": [{"dst": "192.0.2.0/24", "gw": NEIGHBOUR, "mtu": 1300}],
 }
+STATIC = {
+    "type": "static",
+    "addresses": [{"address": "203.0.113.9/24"}],
+    "routes": [{"dst": "192.0.2.0/24", "gw": "203.0.113.1"}],
+}
 
 
 def conf(**keys: Any) -> dict[str, Any]:
@@ -34,6 +39,12 @@ def conf(**keys: Any) -> dict[str, Any]:
         **keys,
     }
     return {key: value for key, value in whole.items() if value is not None}
+
+
+def beside(**keys: Any) -> dict[str, Any]:
+    """Return VLAN 100 of what an earlier plugin of the list has made as eth0."""
+    whole = {"master": "eth0", "linkInContainer": True, "ipam": STATIC, **keys}
+    return conf(**whole)
 
 
 def outside(host: Host, vlan: int = 100) -> Space:
