@@ -149,9 +149,13 @@ class Netlink:
     def _batch(
         self, requests: Sequence[tuple[Any, int, int]], answer: type[Any] | None = None
     ) -> list[Any]:
+        def acknowledged(kind: int) -> int:
+            answers_itself = answer is not None and kind & 3 == _GET
+            return 0 if answers_itself else ACK
+
         start = self._sequence + 1
         data = b"".join(
-            self._encode(message, kind, flags | REQUEST | _acknowledged(kind))
+            self._encode(message, kind, flags | REQUEST | acknowledged(kind))
             for message, kind, flags in requests
         )
         _send(self._socket, data)
@@ -279,11 +283,6 @@ def _opened(groups: int) -> sockets.Socket:
         opened.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
     opened.bind((0, groups))
     return opened
-
-
-def _acknowledged(kind: int) -> int:
-    """Return the flag that asks for an answer, for a change; others have their own."""
-    return 0 if kind & 3 == _GET else ACK
 
 
 def _decoded(body: bytes, answer: type[Any]) -> Any:
