@@ -15,7 +15,8 @@ import errno
 import select
 import struct
 
-from cni_common.kernel.links import GROUP_LINK, RTM_DELLINK
+from cni_common.kernel.link_waits import GROUP_LINK
+from cni_common.kernel.links import RTM_DELLINK
 from cni_common.kernel.netlink import Netlink, NetlinkError
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec.errors import refused

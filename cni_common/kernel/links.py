@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
-import time
 
 from cni_common.kernel.attributes import attribute, number, text
 from cni_common.kernel.link_answer import (
@@ -30,12 +28,9 @@ from cni_common.spec.errors import CNIError, Code, refused
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cni_common.kernel.netns import Namespace
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
-GROUP_LINK = 1  # RTMGRP_LINK
 _ALIAS_MAX = 200
 _NET_NS_FD, _EXT_MASK, _ALT_IFNAME = 28, 29, 53  # IFLA_*
 _VETH_INFO_PEER = 1
@@ -220,52 +215,6 @@ def announce(netlink: Netlink, link: Link) -> None:
     an unsolicited neighbour advertisement when the MAC is set, be it to the same.
     """
     set_mac(netlink, link.name, link.mac)
-
-
-def wait_port_enabled(netlink: Netlink, name: str, seconds: float = 10.0) -> Link:
-    """Return the bridge port `name` when it is enabled; raises Code.INTERNAL after
-    `seconds`.
-
-    The kernel enables a port when it has seen the carrier, which it does in a work
-    queue, so that the first frames of a container would be lost without waiting.
-    With STP an enabled port does not forward yet, for half a minute: that is the
-    administrator's wish. The calling thread must be in the namespace of `netlink`.
-    """
-    link, in_time = _wait(netlink, name, seconds, lambda link: link.port_enabled)
-    if not in_time:
-        msg = f"bring up bridge port {name}: it stays disabled"
-        raise CNIError(Code.INTERNAL, msg, f"its link is {link.operstate}")
-    return link
-
-
-def wait_operational(netlink: Netlink, name: str, seconds: float = 10.0) -> Link:
-    """Return the link `name` when it sends what it is given; raises Code.INTERNAL after
-    `seconds`.
-
-    The kernel starts the queue of a link whose carrier came after it was up in a
-    work queue, and drops what is sent before. The calling thread must be in the
-    namespace of `netlink`.
-    """
-    link, in_time = _wait(netlink, name, seconds, lambda link: link.operstate == "up")
-    if not in_time:
-        msg = f"bring up link {name}: it stays {link.operstate}"
-        raise CNIError(Code.INTERNAL, msg)
-    return link
-
-
-def _wait(
-    netlink: Netlink, name: str, seconds: float, holds: Callable[[Link], bool]
-) -> tuple[Link, bool]:
-    """Return the link when it `holds`, or as it is after `seconds`, and which it is."""
-    with Netlink(groups=GROUP_LINK) as events:
-        until = time.monotonic() + seconds
-        while True:
-            link = existing(netlink, name)
-            left = until - time.monotonic()
-            if holds(link) or left <= 0:
-                return link, holds(link)
-            if select.select([events], [], [], left)[0]:
-                events.receive()
 
 
 def warm_up() -> None:

@@ -9,11 +9,10 @@ event loop in threads, which a short-lived process pays at each start.
 from __future__ import annotations
 
 import errno
-import os
 import struct
 from _socket import MSG_TRUNC, NETLINK_ROUTE, SO_RCVTIMEO, SOL_SOCKET
 
-from cni_common.kernel import sockets
+from cni_common.kernel import replies, sockets
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import NamedTuple
 
@@ -29,9 +28,7 @@ REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
 
 _ERROR, _DONE = 2, 3
 _GET = 2  # of the four types of each object: new, delete, get, set
-_MULTI, _DUMP_INTERRUPTED, _ACK_TLVS = 0x2, 0x10, 0x200
-_HEADER = struct.Struct("=LHHLL")
-_CAPPED = 0x100
+_MULTI, _DUMP_INTERRUPTED = 0x2, 0x10
 _SOL_NETLINK, _NO_ENOBUFS, _EXT_ACK, _STRICT_CHECK = 270, 5, 11, 12
 _BUFFER = 1 << 16
 # The answers to one batch must fit into the socket's receive buffer.
@@ -231,9 +228,9 @@ class Netlink:
                         raise error
                     return found
                 if kind_ == _DONE:
-                    error = _failure_of_dump(body, flags_)
-                    if error is not None:
-                        raise error
+                    told = replies.failure_of_dump(body, flags_)
+                    if told is not None:
+                        raise NetlinkError(*told)
                     if interrupted:
                         raise DumpInterruptedError
                     return found
@@ -261,15 +258,9 @@ class Netlink:
             raise _refused_here(error) from error
         if flags & MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE, "the kernel's answer was cut off")
-        messages: list[tuple[int, int, int, bytes]] = []
         if sender[0] != 0:  # not the kernel: somebody else wrote to our port
-            return messages
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-            messages.append((kind, flags, sequence, data[offset : offset + length]))
-            offset += (length + 3) & ~3
-        return messages
+            return []
+        return replies.messages(data)
 
 
 def _opened(groups: int) -> sockets.Socket:
@@ -304,37 +295,5 @@ def _refused_here(error: OSError) -> NetlinkError:
 
 
 def _refusal(body: bytes, flags: int) -> NetlinkError | None:
-    (number,) = struct.unpack_from("=i", body, _HEADER.size)
-    if number == 0:
-        return None
-    offset = _HEADER.size + 4
-    (echoed,) = struct.unpack_from("=L", body, offset)
-    offset += _HEADER.size if flags & _CAPPED else (echoed + 3) & ~3
-    return _error(-number, body, flags, offset)
-
-
-def _failure_of_dump(body: bytes, flags: int) -> NetlinkError | None:
-    """Return why a dump ended early: its last message carries an error number too."""
-    offset = _HEADER.size + 4
-    if len(body) < offset:
-        return None
-    (number,) = struct.unpack_from("=i", body, _HEADER.size)
-    return _error(-number, body, flags, offset) if number < 0 else None
-
-
-def _error(number: int, body: bytes, flags: int, offset: int) -> NetlinkError:
-    words = _extended_words(body, offset) if flags & _ACK_TLVS else ""
-    return NetlinkError(number, words or os.strerror(number).lower())
-
-
-def _extended_words(body: bytes, offset: int) -> str:
-    """Return the message of the extended acknowledgement (NLMSGERR_ATTR_MSG)."""
-    while offset + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, offset)
-        if kind == 1:
-            text = body[offset + 4 : offset + length]
-            return text.rstrip(b"\0").decode("utf-8", "replace").rstrip(".")
-        if length < 4:  # noqa: PLR2004 - the size of an attribute's own header
-            break
-        offset += (length + 3) & ~3
-    return ""
+    told = replies.refusal(body, flags)
+    return NetlinkError(*told) if told else None

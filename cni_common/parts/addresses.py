@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from cni_common import layer3
 from cni_common.attachment.part import Difference, Part, differences_of
-from cni_common.kernel import addresses, links
+from cni_common.kernel import addresses, link_waits, links
 from cni_common.spec.result import Result
 from cni_common.spec.values import dataclass
 
@@ -53,7 +53,7 @@ class Addresses(Part):
                 Result(ips=list(self.ips), routes=list(self.routes)),
                 link=node.end(self.inside),
                 detect_duplicates=self.detects_duplicates,
-                await_carrier=lambda: links.wait_port_enabled(node.host, self.port),
+                await_carrier=lambda: link_waits.port_enabled(node.host, self.port),
             )
 
     def differences(self, node: Node) -> Iterator[Difference]:
@@ -79,7 +79,7 @@ class Addresses(Part):
             with self._told(node):
                 links.set_up(inside, link.name)
         if self.port:
-            links.wait_port_enabled(node.host, self.port)
+            link_waits.port_enabled(node.host, self.port)
         detect = self.detects_duplicates
         layer3.prepare(node, link.name, self.ips, detect_duplicates=detect)
         for ip in self.ips:

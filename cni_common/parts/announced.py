@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import nullcontext, suppress
 
 from cni_common.attachment.part import Part
-from cni_common.kernel import links
+from cni_common.kernel import link_waits, links
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
 
@@ -42,7 +42,7 @@ class Announced(Part):
     def ensure(self, node: Node) -> None:
         """Wait for the port, then tell the neighbours; raises Code.INTERNAL."""
         if self.port:
-            node.see(links.wait_port_enabled(node.host, self.port))
+            node.see(link_waits.port_enabled(node.host, self.port))
         if self.ips:
             self._tell_each(node)
             return

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common import layer3, peer_routes
 from cni_common.attachment import deletion, record
 from cni_common.attachment.part import Difference, Part, differences_of
-from cni_common.kernel import addresses, ipv6, links, netns, route_get
+from cni_common.kernel import addresses, ipv6, link_waits, links, netns, route_get
 from cni_common.kernel.routes import TakenError
 from cni_common.parts.veth import Veth
 from cni_common.spec.result import Result
@@ -61,7 +61,7 @@ class HostRouted(Part):
         )
         for ip in self.ips:
             self._route_to_container(node, ip)
-        node.see(links.wait_operational(node.host, self.host))
+        node.see(link_waits.operational(node.host, self.host))
 
     def differences(self, node: Node) -> Iterator[Difference]:
         """Yield what either end lacks."""

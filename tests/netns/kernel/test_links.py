@@ -10,7 +10,7 @@ import pytest
 from lab import ip, run
 
 from cni_common import naming
-from cni_common.kernel import addresses, bridges, links, netns, routes
+from cni_common.kernel import addresses, bridges, link_waits, links, netns, routes
 from cni_common.kernel.netlink import Netlink
 from cni_common.spec.errors import CNIError
 
@@ -32,7 +32,7 @@ def test_port_that_never_gets_a_carrier() -> None:
     pair()
     run("ip", "link", "set", "a0", "master", "br0", "up")
     with Netlink() as netlink, pytest.raises(CNIError) as refused:
-        links.wait_port_enabled(netlink, "a0", seconds=0.05)
+        link_waits.port_enabled(netlink, "a0", seconds=0.05)
     assert refused.value.msg == "bring up bridge port a0: it stays disabled"
     assert refused.value.details == "its link is lowerlayerdown"
 
