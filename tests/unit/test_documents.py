@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cni_common import parts
+from launcher import json_schemas
 from launcher.loading import load
 from plugins import REGISTER
 
@@ -61,6 +62,11 @@ def test_list_on_a_page_is_whole(name: str) -> None:
     named += [p["ipam"]["type"] for p in plugins if "ipam" in p]
     assert name in named
     assert set(named) <= set(REGISTER)
+
+
+def test_pages_have_the_keys_that_models_have() -> None:
+    """A key without its row, or with another type or default there, ends the build."""
+    assert set(json_schemas.everything()["schemas"]) >= set(REGISTER)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
