@@ -14,7 +14,7 @@ from cni_common.spec.versions import OLDEST
 from cnipy import doubts
 from cnipy import network as networks
 from cnipy.doubts import between
-from cnipy.doubts.doubt import ERROR, NOTE, WARNING, Doubt, dotted
+from cnipy.doubts.doubt import ERROR, NOTE, WARNING, Doubt, dotted, near
 from cnipy.doubts.entries import entries
 from cnipy.positions import Positions
 
@@ -95,7 +95,8 @@ class Plugins:
             try:
                 self.versions[kind] = self._versions(kind)
             except CNIError as error:
-                yield Doubt(ERROR, str(error), path)
+                meant = near(kind, self.suite.names)
+                yield Doubt(ERROR, f"{error}{meant}", path)
                 return
         known, version = self.versions[kind], network.version or OLDEST
         if known and version not in known:
@@ -115,7 +116,7 @@ def validate(suite: Suite, named: Iterable[str], invoker: Invoker | None) -> Rep
     Plugins are looked for, and asked for their versions, by `invoker` if there is one.
     Raises Code.IO_FAILURE for a file that cannot be read.
     """
-    files = [file for name in named for file in _files(name)]
+    files = list(dict.fromkeys(file for name in named for file in _files(name)))
     plugins = Plugins(suite, invoker)
     found: list[Found] = []
     before: list[between.Member] = []

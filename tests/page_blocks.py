@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).parents[1]
 # Pages whose blocks tests/pages runs, each from its first block to its last.
-PAGES = ("cnipy", "runtimes", "switching", "warm")
-LANGUAGES = ("sh", "text", "toml", "json")
+PAGES = ("cnipy", "editor", "runtimes", "switching", "warm")
+LANGUAGES = ("sh", "text", "toml", "json", "lua")
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?"
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$",

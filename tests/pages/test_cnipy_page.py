@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
+from jsonschema import Draft202012Validator
 from page_blocks import TOP, Reader
 
 from tests.runtimes.sandbox import remains
@@ -37,6 +40,10 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     node = reader.next("cnipy status")
     assert f"network containerd-net: {CONF}/{EXAMPLE}" in node
     assert "calls start cold" in node
+    validated = reader.next("cnipy validate")
+    assert validated.count("1 file: 1 note\n") == 2
+    schemas = reader.next("cnipy schema")
+    assert '"title": "the CNI plugin host-local"' in schemas
     assert "host-local gives 10.22.0." in reader.next("cnipy explain containerd-net")
     assert "containerd-net  1.0.0" in reader.next("cnipy ls")
     shown = reader.next("cnipy add containerd-net web")
@@ -67,6 +74,20 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     reader.next("cnipy uninstall")
     reader.assert_at_end()
     assert list(machine.path("/opt/cni/bin").iterdir()) == []
+
+
+def test_page_of_editors(machine: Sandbox) -> None:
+    """Each schema is whole: what its references name is in it."""
+    install(machine)
+    machine.run("ln", "-s", "/opt/cni/bin/cnipy", "/usr/local/sbin/cnipy")
+    reader = Reader("editor", machine)
+    reader.next("cnipy schema")
+    for name in ("cni", "conflist", "bridge"):
+        schema = json.loads(machine.path(f"/tmp/{name}.schema.json").read_text())
+        Draft202012Validator.check_schema(schema)
+        named = set(re.findall(r'"\$ref": "#/\$defs/([^"]*)"', json.dumps(schema)))
+        assert named <= schema["$defs"].keys()
+    reader.assert_at_end()
 
 
 def test_page_of_the_runtimes(machine: Sandbox) -> None:

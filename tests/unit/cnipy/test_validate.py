@@ -293,7 +293,7 @@ def test_name_of_another_file_is_told_in_the_order_of_runtimes(office: Desk) -> 
 
 def test_plugin_that_is_missing_or_of_another_version_is_told(office: Desk) -> None:
     """The plugins of the host are looked for, those of IPAM too, and asked."""
-    plugin = {"type": "first", "ipam": {"type": "nobody"}}
+    plugin = {"type": "first", "ipam": {"type": "hostlocal"}}
     write(office, "10-n.conflist", plugin, {"type": "second"})
     office.env["SPEAKS_first"] = "1.0.0"
     office.env["SPEAKS_second"] = "1.1.0"
@@ -301,9 +301,10 @@ def test_plugin_that_is_missing_or_of_another_version_is_told(office: Desk) -> N
     assert status == 1
     path = office.directory / "bin"
     file = office.conf_dir / "10-n.conflist"
+    lacking = f"find plugin 'hostlocal': not in CNI_PATH [{path}]"
     assert stdout.splitlines() == [
         f"{file}:1:16: error: first: it does not speak version 1.1.0, but 1.0.0",
-        f"{file}:2:36: error: find plugin 'nobody': not in CNI_PATH [{path}]",
+        f"{file}:2:36: error: {lacking}, is 'host-local' meant?",
         "1 file: 2 errors",
     ]
     assert {call["verb"] for call in office.calls} == {"VERSION"}
@@ -348,6 +349,15 @@ def test_examples_have_nothing_wrong(path: Path, office: Desk) -> None:
     """What one starts from has no error and no warning."""
     status, stdout, _ = office.cnipy("validate", "--no-plugins", str(path))
     assert status == 0, stdout
+
+
+def test_examples_can_lie_side_by_side_but_for_one_bridge(office: Desk) -> None:
+    """Of all examples only the two of Kubernetes have something in common: cni0."""
+    words = ("--no-plugins", str(TOP / "conf-examples"))
+    _, stdout, _ = office.cnipy("validate", *words)
+    (found,) = (line for line in stdout.splitlines() if ": warning: " in line)
+    assert "11-crio-bridge.conflist" in found
+    assert "takes no gateway 10.85.0.1 beside 10.22.0.1 of network containerd" in found
 
 
 JSON = st.recursive(
