@@ -39,10 +39,10 @@ _PODS = (
 
 
 class Bundle(NamedTuple):
-    """A container's ID, the directory with its config.json, names from beside it."""
+    """A container's ID, where its config.json and its pid are, names from beside."""
 
     container_id: str
-    directory: str
+    directories: tuple[str, ...]
     beside: tuple[str, ...] = ()
 
     @property
@@ -71,13 +71,17 @@ class Bundle(NamedTuple):
             if _mapping(space).get("type") == "network" and space.get("path"):
                 return str(space["path"])
         for file in ("init.pid", "pidfile"):
-            process = _text(os.path.join(self.directory, file)).strip()
+            process = self._text(file).strip()
             if process.isdecimal():
                 return f"/proc/{process}/ns/net"
         return ""
 
     def _config(self) -> dict[str, Any]:
-        return _mapping(_document(os.path.join(self.directory, "config.json")))
+        return _mapping(_parsed(self._text("config.json")))
+
+    def _text(self, file: str) -> str:
+        texts = (_text(os.path.join(each, file)) for each in self.directories)
+        return next(filter(None, texts), "")
 
 
 def pod_names(namespace: object, pod: object) -> list[str]:
@@ -98,14 +102,16 @@ def bundles(env: Mapping[str, str]) -> Iterator[Bundle]:
             for container in _names(f"{tasks}/{namespace}"):
                 directory = f"{tasks}/{namespace}/{container}"
                 name = named.get((namespace, container))
-                yield Bundle(container, directory, (name,) if name else ())
+                yield Bundle(container, (directory,), (name,) if name else ())
     run_root, graph_root = _storage(env)
     for room in _names(run_root):
         if room.endswith("-containers"):
             beside = _of_podman(f"{graph_root}/{room}", f"{run_root}/{room}")
             for container in _names(f"{run_root}/{room}"):
-                directory = f"{run_root}/{room}/{container}/userdata"
-                yield Bundle(container, directory, beside.get(container, ()))
+                # CRI-O has the bundle where it runs, Podman where the container lies.
+                roots = (run_root, graph_root)
+                places = tuple(f"{root}/{room}/{container}/userdata" for root in roots)
+                yield Bundle(container, places, beside.get(container, ()))
 
 
 def _of_nerdctl() -> Iterator[tuple[tuple[str, str], str]]:
@@ -122,7 +128,7 @@ def _of_podman(*directories: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for directory in directories:
         for file in ("containers.json", "volatile-containers.json"):
-            listed = _document(os.path.join(directory, file))
+            listed = _parsed(_text(os.path.join(directory, file)))
             for each in map(_mapping, listed if isinstance(listed, list) else ()):
                 names = each.get("names")
                 if isinstance(names, list):
@@ -147,9 +153,9 @@ def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _document(path: str) -> object:
+def _parsed(text: str) -> object:
     with suppress(ValueError, RecursionError):
-        return json.loads(_text(path))
+        return json.loads(text)
     return None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`cnipy rules`: what nftables has for one container, and what each is for."""
+"""`cnipy rules`: what a container has in nftables and iptables, and what for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cnipy.verb import Answer, Verb
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cnipy.context import Context
     from cnipy.paper import Paper
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 class OfContainer(Answer):
     """The entries of each attachment: its own, and those that hold for others, too."""
 
-    def __init__(self, found: Iterable[Attached], rules: Rules) -> None:
-        self.found = [(one, rules.own(one), rules.shared(one)) for one in found]
+    def __init__(
+        self,
+        found: Iterable[Attached],
+        rules: Rules,
+        filtered: Callable[[Attached], Iterable[Entry]],
+    ) -> None:
+        """`filtered` returns what an attachment has in iptables."""
+        self.found = [
+            (one, [*rules.own(one), *filtered(one)], rules.shared(one)) for one in found
+        ]
 
     def lines(self, paper: Paper) -> Iterator[str]:
         """Yield them by table, each with its purpose."""
@@ -70,14 +78,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cni_common.frame.rollback import Gather  # noqa: PLC0415 - for the work alone
-    from cnipy import on_record, ruleset, tree  # noqa: PLC0415 - the same
+    from cnipy import filter_rules, on_record, ruleset, tree  # noqa: PLC0415 - the same
     from cnipy.containers import Containers  # noqa: PLC0415 - the same
 
     errors = Gather()
     chosen = on_record.of_container(context, options.container, options.network, errors)
     called = Containers(context, chosen).names()
     found = tree.attached(chosen, called, compared=False)
-    answer = OfContainer(found, ruleset.listed())
+    answer = OfContainer(found, ruleset.listed(), filter_rules.of)
     on_record.tell_doubts(errors, context.tell)
     return answer
 

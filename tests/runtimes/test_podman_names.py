@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from page_blocks import TOP
 
 from tests.runtimes import web
 from tests.runtimes.podman import IMAGE, Podman
@@ -79,21 +80,20 @@ def test_identity_is_an_alias(podman: Podman, server: str) -> None:
         assert podman.fetch("client", f"http://{identity}/") == web.PAGE
 
 
-def test_cnipy_knows_containers_by_podmans_names(
-    podman: Podman, plugins: Plugins, server: str
-) -> None:
+def test_cnipy_knows_containers_by_podmans_names(podman: Podman, server: str) -> None:
     """By name, ID and beginning; who joined the server's namespace is the server."""
     identity = podman.inspect(server)["Id"]
 
-    def show(word: str) -> str:
-        command = f"{plugins.directory}/cnipy"
-        return podman.sandbox.run(command, "show", "named", word, env=podman.env).stdout
+    def container_of(word: str) -> str:
+        words = (f"{TOP}/dist/bin/cnipy", "show", "--json", "named", word)
+        (shown,) = json.loads(podman.sandbox.run(*words, env=podman.env).stdout)
+        return str(shown["containerID"])
 
     with podman.container("side", "--network", f"container:{server}"):
         beside = podman.inspect("side")["Id"]
-        shown = {show(n) for n in (server, identity, identity[:12], "side", beside[:9])}
-    (text,) = shown
-    assert f"named {identity}/eth0, " in text
+        names = (server, identity, identity[:12], "side", beside[:9])
+        found = {container_of(name) for name in names}
+    assert found == {identity}
 
 
 def test_restarted_container_is_found_again(podman: Podman, server: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import run
+from lab import need, run
 from netns.cnipy.helpers import Desk
 
 from cnipy.attachment import container_id_of
@@ -126,6 +126,23 @@ def test_rules_are_of_one_container_alone(desk: Desk, host: Host) -> None:
     assert "it has no attachment" in desk.refused("rules", "nobody")
     assert "find container " in desk.refused("rules", first.name, "p")
     assert desk.refused("rules", first.name, "q").startswith("cnipy: find network q")
+
+
+def test_rules_in_iptables_are_told(desk: Desk, host: Host) -> None:
+    """Where firewall uses iptables, its rules stand there with their purposes."""
+    need("iptables")
+    need("ip6tables")
+    desk.network("i", BRIDGE, {"type": "firewall", "backend": "iptables"})
+    space = host.space()
+    desk.attach("i", space)
+    (told,) = document(desk, "rules", space.name)
+    there = [each for each in told["rules"] if "iptables" in each["table"]]
+    for version, command in ((4, "iptables"), (6, "ip6tables")):
+        listed = run(command, "-S", "CNI-FORWARD").splitlines()
+        own = [line for line in listed if container_id_of(space.path) in line]
+        told_of = [e for e in there if e["table"].endswith(f"IPv{version}")]
+        assert len(told_of) == len(own) == 2
+        assert all(each["purpose"].endswith("forwarded") for each in told_of)
 
 
 def test_ports_lead_where_the_map_of_the_kernel_says(desk: Desk, host: Host) -> None:

@@ -109,11 +109,10 @@ def test_containers_of_runtimes_are_found_by_their_names(
 ) -> None:
     """Podman's, CRI's and nerdctl's containers, in the namespace that they run in."""
     where = container.path
-    podman = runtimes / f"run/overlay-containers/{FIRST}/userdata"
-    bundle(podman, where)
+    (runtimes / f"run/overlay-containers/{FIRST}/userdata").mkdir(parents=True)
+    bundle(runtimes / f"graph/overlay-containers/{FIRST}/userdata", where)
     names = [{"id": FIRST, "names": ["web"]}, {"id": 5}, None]
     listed = runtimes / "graph/overlay-containers/containers.json"
-    listed.parent.mkdir(parents=True)
     listed.write_text(json.dumps(names))
     cri = {
         "io.kubernetes.cri.container-name": "app",
