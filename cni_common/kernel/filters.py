@@ -29,7 +29,8 @@ ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
 _CLASSID, _SEL, _ACT = 1, 5, 7  # TCA_U32_*
 _FIRST_ACTION = 1
 _ACT_KIND, _ACT_OPTIONS, _MIRRED_PARMS = 1, 2, 2
-_STOLEN, _EGRESS_REDIRECT = 4, 1  # TC_ACT_STOLEN, TCA_EGRESS_REDIR
+_STOLEN = 4  # TC_ACT_STOLEN
+_EGRESS_REDIRECT, _INGRESS_REDIRECT = 1, 3  # TCA_*_REDIR
 _GACT_PARMS, _SHOT = 2, 2  # TCA_GACT_PARMS, TC_ACT_SHOT
 _TERMINAL = 1  # TC_U32_TERMINAL
 _SELECTOR = struct.Struct("=BBBxHHhhI")
@@ -48,9 +49,10 @@ EVERYTHING = (_KEY.pack(bytes(_WORD), bytes(_WORD), 0, 0),)
 class Filter:
     """A u32 filter: packets with `keys` go to `flow`, or to the link `redirect`.
 
-    The latter is an index; or they are no more if it `drops`. With none of these the
-    search ends: the packet goes its usual way. A lower `priority` is tried first; one
-    priority has one `protocol`.
+    The latter is an index, as is `received_by`: that link has them as if they had come
+    in by it; or they are no more if it `drops`. With none of these the search ends: the
+    packet goes its usual way. A lower `priority` is tried first; one priority has one
+    `protocol`.
     """
 
     priority: int
@@ -59,6 +61,7 @@ class Filter:
     flow: int = 0
     redirect: int = 0
     drops: bool = False
+    received_by: int = 0
 
 
 def keys(network: IPNetwork, *, source: bool) -> tuple[bytes, ...]:
@@ -141,12 +144,18 @@ def _options(wanted: Filter) -> bytes:
     if wanted.flow:
         options += attribute(_CLASSID, _NUMBER.pack(wanted.flow))
     if wanted.redirect:
-        parms = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, wanted.redirect)
-        options += _action("mirred", attribute(_MIRRED_PARMS, parms))
+        options += _redirection(wanted.redirect, _EGRESS_REDIRECT)
+    if wanted.received_by:
+        options += _redirection(wanted.received_by, _INGRESS_REDIRECT)
     if wanted.drops:
         parms = _GACT.pack(0, 0, _SHOT, 0, 0)
         options += _action("gact", attribute(_GACT_PARMS, parms))
     return options
+
+
+def _redirection(index: int, kind: int) -> bytes:
+    parms = _MIRRED.pack(0, 0, _STOLEN, 0, 0, kind, index)
+    return _action("mirred", attribute(_MIRRED_PARMS, parms))
 
 
 def _action(kind: str, parms: bytes) -> bytes:

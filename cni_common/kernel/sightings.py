@@ -24,11 +24,15 @@ _LENGTH_MAX = 65535
 _IPV4 = 4
 _V6_HEADER = 40
 _PORTS = struct.Struct("!HH")
-ICMP, ICMPV6 = 1, 58
+ICMP, TCP, ICMPV6 = 1, 6, 58
+_FLAGS, _RST = 13, 0x04  # of a segment
+_SHORTEST = 8  # a datagram, or an echo
 
 
 class Sighting(NamedTuple):
     """A packet that a link had: on its way `out`, or in, perhaps for `others`.
+
+    is_error: it is of ICMP, and about another packet; is_reset: it ends a connection.
 
     `others` tells that the frame's destination is not the link's own MAC.
     """
@@ -41,6 +45,7 @@ class Sighting(NamedTuple):
     sport: int
     dport: int
     is_error: bool = False
+    is_reset: bool = False
 
 
 def opened(protocol: int, number: int) -> socket.socket:
@@ -76,13 +81,13 @@ def seen(watching: socket.socket) -> Iterator[Sighting]:
 
 def _read(
     content: bytes,
-) -> tuple[IPAddress, IPAddress, int, int, bool] | None:
+) -> tuple[IPAddress, IPAddress, int, int, bool, bool] | None:
     if content[0] >> 4 == _IPV4:
         size = (content[0] & 15) * 4
         pair, protocol = (content[12:16], content[16:20]), content[9]
     else:
         size, pair, protocol = _V6_HEADER, (content[8:24], content[24:40]), content[6]
-    if len(content) < size + 8:
+    if len(content) < size + (_FLAGS + 1 if protocol == TCP else _SHORTEST):
         return None
     source, destination = map(ipaddress.ip_address, pair)
     if protocol in {ICMP, ICMPV6}:
@@ -91,8 +96,9 @@ def _read(
         (number,) = struct.unpack_from("!H", content, size + 4)
         is_request = kind in {8, 128}
         ports = (number, 0) if is_request else (0, number)
-        return source, destination, *ports, not is_echo
-    return source, destination, *_PORTS.unpack_from(content, size), False
+        return source, destination, *ports, not is_echo, False
+    is_reset = protocol == TCP and bool(content[size + _FLAGS] & _RST)
+    return source, destination, *_PORTS.unpack_from(content, size), False, is_reset
 
 
 def _filter(made: socket.socket, protocol: int, number: int) -> None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="a container, or `host`")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a container, `host`, `outside`, or an address"
+    )
     parser.add_argument(
         "target",
         metavar="TARGET[:PORT][/PROTOCOL]",
@@ -49,7 +51,9 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         found = ends.Ends(context, opened)
         source = found.source(options.source)
         goal = found.goal(words, source, options.version, options.size)
-        told = inquiry.inquire(source, found.host, goal, found.holder)
+        version = goal.address.version
+        sender = source or found.outside(options.source, version)
+        told = inquiry.inquire(sender, found.host, goal, found.holder)
         return verdict.Verdict(options.source, *told)
 
 

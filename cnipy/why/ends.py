@@ -13,6 +13,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
 from cnipy.containers import Containers
 from cnipy.why.flow import ICMP, TCP, UDP, Goal
+from cnipy.why.outside import Outside
 from cnipy.why.place import HOST, Place
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from cnipy.containers import Container
     from cnipy.context import Context
 
-_HOST_WORD = "host"
+_HOST_WORD, _OUTSIDE_WORD = "host", "outside"
+# Of nobody (RFC 5737, RFC 3849): whoever comes by the default route.
+_ANYBODY = {4: "203.0.113.77", 6: "2001:db8:ffff::77"}
 _LAST_PORT = 65535
 
 
@@ -61,13 +64,38 @@ class Ends:
         self.host = opened.enter_context(Place(HOST))
         self._places = {self.host.identity: self.host}
 
-    def source(self, word: str) -> Place:
-        """Return where a packet is sent from; raises CNIError."""
+    def source(self, word: str) -> Place | None:
+        """Return where a packet is sent from, None for outside; raises CNIError."""
         if word == _HOST_WORD:
             return self.host
+        if word == _OUTSIDE_WORD:
+            return None
+        with suppress(ValueError):
+            address = ipaddress.ip_address(word)
+            return self.host if self.host.has(address) else self.holder(address)
         return self._place(self._container(word))
 
-    def goal(self, words: Words, source: Place, version: int, size: int) -> Goal:
+    def outside(self, word: str, version: int) -> Outside:
+        """Return who is outside: the address that is named, or anybody's.
+
+        Beyond the link by which the host routes to it. Raises CNIError.
+        """
+        named = _ANYBODY[version] if word == _OUTSIDE_WORD else word
+        address = ipaddress.ip_address(named)
+        if address.version != version:
+            msg = f"send from {word}: the target is asked by IPv{version}"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+        route = self.host.route(address)
+        link = None if route.error else self.host.by_index(route.link)
+        if link is None:
+            msg = f"send from {word}: the host has no route to {address}"
+            hint = (
+                "so that nobody can tell by which link it would come; name an address"
+            )
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg, hint)
+        return Outside(address, link)
+
+    def goal(self, words: Words, source: Place | None, version: int, size: int) -> Goal:
         """Return where the packet goes: of a container its first address.
 
         Of IP `version`, or 0 for the first that the source has, too. Raises CNIError.
@@ -89,16 +117,17 @@ class Ends:
             of = f"IPv{version} " if version else ""
             msg = f"find address of {words.who}: {place.name} has no {of}address"
             raise CNIError(Code.UNKNOWN_CONTAINER, msg)
-        own = {address.version for address in source.addresses()}
+        own = {address.version for address in (source or self.host).addresses()}
         address = next((a for a in fit if a.version in own), fit[0])
         return Goal(address, words.port, words.protocol, size)
 
-    def _of_host(self, source: Place) -> list[IPAddress]:
+    def _of_host(self, source: Place | None) -> list[IPAddress]:
         """Return the host's addresses, that towards the source first."""
         found = self.host.addresses()
-        near = {
-            self.host.route(a).source for a in source.addresses() if not source.is_host
-        }
+        asking = [ipaddress.ip_address(each) for each in _ANYBODY.values()]
+        if source is not None:
+            asking = [] if source.is_host else source.addresses()
+        near = {self.host.route(address).source for address in asking}
         return sorted(found, key=lambda address: address not in near)
 
     def holder(self, address: IPAddress) -> Place | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cni_common.kernel import injection
 from cni_common.kernel.stations import FIRST, LAST, PREFIX
 from cni_common.spec.values import dataclass
 
@@ -120,6 +121,8 @@ def trail(place: Place, flow: Flow, *, request: bool) -> Trail:
     seen = [
         each
         for each in place.sightings
-        if not each.is_error and flow.is_request(each) == request
+        if not each.is_error
+        and flow.is_request(each) == request
+        and not injection.is_own(each.link)
     ]
     return Trail(place, tuple(events), tuple(seen))

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from cni_common.spec.errors import refused
 from cni_common.spec.values import NamedTuple
 from cnipy.why.flow import ICMP, TCP, UDP, Flow
+from cnipy.why.packet import ECHO, REQUEST, checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from cnipy.why.flow import Goal
@@ -27,8 +29,7 @@ _IP_RECVERR, _IPV6_RECVERR, _MSG_ERRQUEUE = 11, 25, 0x2000
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _DO = 10, 23, 2
 _EXTENDED = struct.Struct("=IBBBBII")  # struct sock_extended_err
 _BY_ICMP = {2, 3}  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
-_ECHO = struct.Struct("!BBHHH")
-_REQUEST, _REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
+_REPLY = {4: 0, 6: 129}
 _HEADERS = {4: 28, 6: 48}  # of IP, with that of UDP or of an echo
 _IPV4 = 4
 
@@ -87,8 +88,12 @@ class Probe:
             return Flow(self._goal, self._identifier)
         return Flow(self._goal, self._socket.getsockname()[1])
 
-    def send(self) -> Outcome:
-        """Send the packet, and return what is heard of it in a few seconds."""
+    def send(self, collect: Callable[[], None]) -> Outcome:
+        """Send the packet, and return what is heard of it in a few seconds.
+
+        What the places have seen, which `collect` takes, waits until then.
+        """
+        del collect
         until = time.monotonic() + PATIENCE
         try:
             refusal = self._start()
@@ -113,10 +118,10 @@ class Probe:
             self._socket.send(data)
             return 0
         self._socket.connect((to[0], 0))
-        head = _ECHO.pack(_REQUEST[version], 0, 0, self._identifier, 1)
+        head = ECHO.pack(REQUEST[version], 0, 0, self._identifier, 1)
         if version == _IPV4:  # for IPv6 the kernel writes it
-            checksum = _checksum(head + data)
-            head = _ECHO.pack(_REQUEST[version], 0, checksum, self._identifier, 1)
+            told = checksum(head + data)
+            head = ECHO.pack(REQUEST[version], 0, told, self._identifier, 1)
         self._socket.send(head + data)
         return 0
 
@@ -142,9 +147,9 @@ class Probe:
     def _is_reply(self, content: bytes) -> bool:
         version = self._goal.address.version
         start = (content[0] & 15) * 4 if version == _IPV4 else 0
-        if len(content) < start + _ECHO.size:
+        if len(content) < start + ECHO.size:
             return False
-        kind, _, _, identifier, _ = _ECHO.unpack_from(content, start)
+        kind, _, _, identifier, _ = ECHO.unpack_from(content, start)
         return bool(kind == _REPLY[version] and identifier == self._identifier)
 
     def _failed(self, number: int) -> Outcome:
@@ -179,12 +184,3 @@ def _offender(address: bytes) -> str:
     if family == socket.AF_INET6:
         return socket.inet_ntop(socket.AF_INET6, address[8:24])
     return ""
-
-
-def _checksum(data: bytes) -> int:
-    """Return the checksum of RFC 1071."""
-    data += b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cnipy.paper import Paper
     from cnipy.why.cause import Cause
-    from cnipy.why.inquiry import Evidence
+    from cnipy.why.evidence import Evidence
     from cnipy.why.leg import Trail
     from cnipy.why.place import Place
 
