@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from cni_common.spec import gojson, json_text
-from cni_common.spec.errors import CNIError
+from cni_common.spec.errors import CNIError, Code
 from cnipy.suite import Refused, Unread
 from launcher.loading import load
 from plugins import REGISTER
@@ -55,13 +55,18 @@ def read(kind: str, document: Mapping[str, Any]) -> NetConf:
 
 
 def refused(kind: str, document: Mapping[str, Any]) -> list[Refused]:
-    """Return what the plugin and its IPAM plugin would refuse of the configuration."""
+    """Return what the plugin and its IPAM plugin would refuse of the configuration.
+
+    Nothing of a version that it does not speak, in which keys have no meaning.
+    """
     from pydantic import ValidationError
 
     try:
         check(kind, document, "")
     except CNIError as error:
         cause = error.__cause__
+        if error.code == Code.INCOMPATIBLE_VERSION:
+            return []
         if isinstance(cause, ValidationError):
             return [_invalid(each["loc"], each["msg"]) for each in cause.errors()]
         # As invalid_key of spec/errors.py has it, and those who use a value.
@@ -80,9 +85,10 @@ def _invalid(path: tuple[str | int, ...], cause: str) -> Refused:
 def check(kind: str, document: Mapping[str, Any], args: str) -> None:
     """Raise what the plugin and its IPAM plugin would refuse of the configuration.
 
-    With the capabilities that it declares a runtime may still send what is missing.
-    `args` are CNI_ARGS.
+    A version that it does not speak comes first. With the capabilities that it declares
+    a runtime may still send what is missing. `args` are CNI_ARGS.
     """
+    from cni_common import requested_mac
     from cni_common.attachment import chained
     from cni_common.spec.model import parse
     from cni_common.spec.request import Request
@@ -92,8 +98,12 @@ def check(kind: str, document: Mapping[str, Any], args: str) -> None:
     before: dict[str, Any] = {"prevResult": {}} if behind else {}
     text = json_text.dumps({**document, **before}).encode()
     request = Request.read("STATUS", {"CNI_ARGS": args}, text)
+    if request.cni_version not in plugin.versions:
+        raise CNIError(Code.INCOMPATIBLE_VERSION, "incompatible CNI versions")
     conf = parse(plugin.conf, request.document, _WHAT)
     conf.validate_for(request)
+    # ADD looks at it unless there is one that comes before it.
+    requested_mac.first([("mac", getattr(conf, "mac", ""))])
     if isinstance(plugin.scheme, chained.Scheme):
         plugin.scheme.wished(request, conf)
     if conf.ipam.type in REGISTER and plugin.scheme is not None:

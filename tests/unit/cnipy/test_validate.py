@@ -98,6 +98,11 @@ SENT = {"mac": "02:00:00:00:00:01"}
             "error: bridge: ipam.ranges.0.0.subnet: '10.9.0.1' is not an address in",
         ),
         (
+            [{**MACVLAN, "mac": "01:00:5e:00:00:01"}],
+            '"01:00:5e:00:00:01"',
+            "error: macvlan: parse mac: 01:00:5e:00:00:01 is not a unicast address",
+        ),
+        (
             [with_keys(groupFwdMask=8)],
             '"groupFwdMask"',
             "note: bridge: the reference's bridge does not know 'groupFwdMask'",
@@ -194,6 +199,10 @@ def test_doubt_is_told_with_its_place(
         (
             '{"name": "n", "plugins": [{"type": "x",\n "Mtu": 1, "mtu": 2}]}',
             "2:12: warning: 'mtu' is written twice",
+        ),
+        (
+            '{"name": "n", "cniVersion": "1.x", "plugins": [{"type": "bridge"}]}',
+            "1:29: error: bridge: it does not speak version 1.x, but 0.1.0 0.2.0",
         ),
         (
             '{"name": "n", "disableChek": true, "plugins": [{"type": "x"}]}',

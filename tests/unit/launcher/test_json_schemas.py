@@ -258,6 +258,63 @@ def test_bounds_are_those_of_the_plugins() -> None:
     assert tried >= 20
 
 
+POOL: list[Any] = [
+    *(0, 1, -1, 31, 32, 4094, 4095, 65535, 65536, 2**31, 2**32 - 1, 2**32, 2**64),
+    *(1.5, True, False, "", "a", "eth0", "/a", "a/b", "../a", "1500"),
+    *(
+        "10.1.2.3",
+        "10.1.2.3/24",
+        "10.1.2.0/24",
+        "fd00::1",
+        "fd00::/64",
+        "::ffff:1.2.3.4",
+    ),
+    *("02:00:00:00:00:01", "0200.0000.0001", "02-00-00-00-00-01", "01:00:5e:00:00:01"),
+    *("nftables", "iptables", "firewalld", "bridge", "l2", "l3s", "vepa", "isolated"),
+    *("same-bridge", "ready", "0000:00:1f.6", "/sys/devices/pci0", "host-name", "12"),
+    *([], ["a"], [1], [[]], ["10.1.2.0/24"], ["10.1.2.3"], [{"id": 5}], [{"id": 0}]),
+    *([{"minID": 1, "maxID": 2}], [{"dst": "0.0.0.0/0"}], [{"dst": "::/0", "gw": ""}]),
+    *([{"address": "10.1.2.3/24"}], [{"option": "fqdn"}], [{"option": "x"}]),
+    *([[{"subnet": "10.1.2.0/24"}]], [[{"subnet": "10.1.2.0/24", "gateway": ""}]]),
+    *(
+        {},
+        {"a": "b"},
+        {"a": 1},
+        {"nameservers": ["1.1.1.1"]},
+        {"net.core.somaxconn": "9"},
+    ),
+]
+# Of any type here: no container is to fail over its log, the others runtimes write.
+UNREAD = {
+    *("logFile", "logLevel", "cni.dev/valid-attachments", "cni.dev/attachments"),
+    *("capabilities", "prevResult"),
+}
+
+
+@pytest.mark.parametrize("name", REGISTER)
+def test_schema_refuses_nothing_that_the_plugin_takes(name: str) -> None:
+    """Whatever a plugin takes for one of its keys an editor takes as well."""
+    is_ipam = load(name).is_ipam
+    beyond = []
+    for key in set(KNOWN["schemas"][name]["properties"]) - UNREAD - {"type", "name"}:
+        for value in POOL:
+            if is_ipam:
+                ipam = {"subnet": "10.9.0.0/24", "type": name, key: value}
+                conf = {"type": "bridge", "ipam": ipam}
+                if name != "host-local" and key != "subnet":
+                    del ipam["subnet"]
+            else:
+                conf = {"type": name, **NEEDED.get(name, {}), key: value}
+            kind = conf["type"]
+            try:
+                keys.check(kind, {"cniVersion": "1.1.0", "name": "n", **conf}, "")
+            except CNIError:
+                continue
+            if faults(kind, conf) and not keys.unread(kind, conf):
+                beyond.append((key, value))
+    assert beyond == []
+
+
 def joined(tmp_path: Path, text: str) -> None:
     """Join the keys of bridge with a page of other words."""
     other = tmp_path / "bridge.md"
