@@ -3,7 +3,7 @@
 
     python -m launcher.manual DIRECTORY
 
-Both are made of the parsers that the command itself has (docs/decisions/0052).
+Both are made of the parsers that the command itself has (docs/decisions/0054).
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ def of_table(table: OwnTable, expected: Elements, *, thorough: bool) -> Iterator
 def of_elements(table: OwnTable, expected: Elements) -> Iterator[Lack]:
     """Yield what is missing of `expected`, if there is the table; raises as above."""
     with nft_questions.about(table.name) as ask:
-        if ask.exists():
-            yield from _missing_elements(ask, table, expected)
+        missing = list(_missing_elements(ask, table, expected))
+        if missing and ask.exists():
+            yield from missing
 
 
 def _missing_bases(ask: Questions, blocks: Iterable[Block]) -> Iterator[Lack]:

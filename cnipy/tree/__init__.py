@@ -18,7 +18,7 @@ from cnipy.tree import comparing, reading
 from cnipy.tree.comparing import Helpers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import Difference
@@ -113,16 +113,19 @@ class Attached:
 def attached(
     found: Iterable[Recorded],
     called: Mapping[str, tuple[str, ...]],
-    rules: Rules | None = None,
+    look: Callable[[], Rules | None] = lambda: None,
     *,
     compared: bool = True,
 ) -> list[Attached]:
     """Return what the records tell of attachments; `called` has runtimes' names.
 
+    `look` returns our rules, for counting them, while children look at the rest.
+
     Unless they are `compared` the kernel is not asked for what differs.
     """
     items = list(found)
     helpers = Helpers(items if compared else [])
+    rules = look()
     made = []
     with comparing.nowhere() as host:
         for number, item in enumerate(items):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MANY = 64  # below that a child costs more than it saves
 _MOST_CHILDREN = 7
 # What the caller does besides, in the time that a child needs for one attachment.
-_OWN_SHARE = 0.8
+_OWN_SHARE = 0.6
 
 
 def nowhere() -> Node:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.link_answer import Link
     from cnipy.context import Context
+    from cnipy.ruleset import Rules
     from cnipy.tree import Attached
 
 
@@ -91,9 +92,13 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
 
     errors = Gather()
     chosen = on_record.chosen(context, options, errors)
-    rules = errors.attempt(ruleset.listed) if chosen and not options.parts else None
-    called = Containers(context, chosen).names()
-    found = tree.attached(chosen, called, rules)
+
+    def look() -> Rules | None:
+        wanted = chosen and not options.parts
+        rules: Rules | None = errors.attempt(ruleset.listed) if wanted else None
+        return rules
+
+    found = tree.attached(chosen, Containers(context, chosen).names(), look)
     masters = errors.attempt(tree.masters, found) or {}
     on_record.tell_doubts(errors, context.tell)
     given = (found, context.files(), masters)
