@@ -18,12 +18,12 @@ from argparse_manpage.manpage import Manpage
 
 from cnipy import command_line
 from cnipy.manual import COMPLETIONS, MAN_PAGE, MARK
-from plugins import VERSION
+from plugins import REGISTER, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What stands for a network or a container on the command line, without asking cnipy.
+# What stands for a network, a container, a plugin: told without asking cnipy.
 _LISTS = {
     "networks": (
         'grep -ohm1 \'"name" *: *"[^"]*"\' '
@@ -33,6 +33,7 @@ _LISTS = {
         "{ ls /run/netns; find /run/cni/cnipy -mindepth 3 -name '*@*' "
         "-printf '%f\\n' | cut -d@ -f1; } 2>/dev/null | sort -u"
     ),
+    "plugins": f"printf '%s\\n' conflist {' '.join(REGISTER)}",
 }
 _OF_BASH = """_cnipy_{0}() {{ compgen -W "$({1})" -- "$1"; }}"""
 _OF_ZSH = """_cnipy_{0}() {{ compadd -- ${{(f)"$({1})"}} }}"""
@@ -40,6 +41,7 @@ _COMPLETED = {
     "NETWORK": "networks",
     "NETNS": "containers",
     "CONTAINER": "containers",
+    "PLUGIN": "plugins",
 }
 _FILES = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 

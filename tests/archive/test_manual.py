@@ -66,6 +66,15 @@ def test_networks_are_completed_from_their_files(share: Path, tmp_path: Path) ->
     assert found == ["fresh", "front"]
 
 
+def test_plugins_and_files_are_completed(share: Path, tmp_path: Path) -> None:
+    """schema is asked about a plugin or a list, validate about files."""
+    assert completed(share, "schema", "host-") == ["host-device", "host-local"]
+    assert completed(share, "schema", "conf") == ["conflist"]
+    (tmp_path / "10-n.conflist").touch()
+    found = completed(share, "validate", f"{tmp_path}/10")
+    assert found == [f"{tmp_path}/10-n.conflist"]
+
+
 def test_man_page_has_each_verb(share: Path) -> None:
     """man(1) formats it without a warning, and it tells of each verb."""
     need("man")
