@@ -43,7 +43,7 @@ class Stations:
         self._context.set_handle_output(True)
         self._context.set_stateless_output(True)
         self.name = f"{PREFIX}{os.getpid()}"
-        self._owned = True
+        self._listed: dict[str, dict[str, str]] = {}
         self._remove_leftovers()
         told = {"inet": matches, "bridge": matches + bridged}
         try:
@@ -51,7 +51,6 @@ class Stations:
         except nft.RefusedError as error:
             if not error.is_certain:
                 raise
-            self._owned = False
             self._make(told, "")
 
     def __enter__(self) -> Self:
@@ -68,14 +67,18 @@ class Stations:
         self._context = None
 
     def rule(self, family: str, table: str, chain: str, handle: int) -> str:
-        """Return a rule as nft prints it, or nothing when it is gone."""
-        with suppress(nft.RefusedError):
-            listed = nft.command(self._context, f"list chain {family} {table} {chain}")
-            for line in listed.splitlines():
-                text, _, number = line.rpartition(" # handle ")
-                if number == str(handle):
-                    return text.strip()
-        return ""
+        """Return a rule as nft prints it, or nothing when it is gone.
+
+        A chain is listed once.
+        """
+        at = f"{family} {table} {chain}"
+        if at not in self._listed:
+            self._listed[at] = {}
+            with suppress(nft.RefusedError):
+                for line in nft.command(self._context, f"list chain {at}").splitlines():
+                    text, _, number = line.rpartition(" # handle ")
+                    self._listed[at][number] = text.strip()
+        return self._listed[at].get(str(handle), "")
 
     def _make(self, matches: dict[str, tuple[str, ...]], flags: str) -> None:
         nft.command(self._context, "\n".join(self._tables(matches, flags)))

@@ -44,6 +44,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     from contextlib import ExitStack  # noqa: PLC0415 - for the work alone
 
+    from cni_common.frame.log import remarks  # noqa: PLC0415 - the same
     from cnipy.why import ends, inquiry, verdict  # noqa: PLC0415 - netlink is expensive
 
     words = ends.read_target(options.target)
@@ -54,7 +55,10 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         version = goal.address.version
         sender = source or found.outside(options.source, version)
         told = inquiry.inquire(sender, found.host, goal, found.holder)
-        return verdict.Verdict(options.source, *told)
+        answer = verdict.Verdict(options.source, *told)
+    for text in remarks():
+        context.tell(text)
+    return answer
 
 
 VERB = Verb(

@@ -27,6 +27,8 @@ def of_sender(trail: Trail, to: IPAddress, others: Sequence[Place]) -> Cause | N
     """
     if trail.drop is not None:
         return dropped.by(trail, trail.drop)
+    if (untraced := dropped.untraced(trail, "output", "postrouting")) is not None:
+        return untraced
     if trail.went_out:
         return hop.wrong(trail.place, trail.place.route(to), to, others)
     return routing.unsent(trail.place, to, others)
@@ -62,9 +64,15 @@ def of_forwarder(trail: Trail, others: Sequence[Place]) -> Cause | None:
         return _of_port(trail)
     if not trail.passed("prerouting"):
         return _tracking(trail)
-    if not _went_on(trail):
-        return _of_bridged(trail) or routing.not_routed(trail)
-    return routing.unsent_on(trail, others)
+    return _unsent(trail, others)
+
+
+def _unsent(trail: Trail, others: Sequence[Place]) -> Cause | None:
+    """Return why what passed prerouting was not sent on."""
+    found = dropped.untraced(trail, "forward", "postrouting")
+    if found is None and not _went_on(trail):
+        found = _of_bridged(trail) or routing.not_routed(trail)
+    return found or routing.unsent_on(trail, others)
 
 
 def _of_bridged(trail: Trail) -> Cause | None:
@@ -145,9 +153,13 @@ def _tracking(trail: Trail) -> Cause:
         text = f"connection tracking is full: {count} of {most} connections"
         change = (f"sysctl -w net.netfilter.nf_conntrack_max={int(most) * 2}",)
         return Cause("conntrack-full", place.name, text, change)
-    text = "it ended between raw and dstnat, and no rule tells of it: a fragment, or "
-    text += "what connection tracking does not take"
-    return Cause("conntrack", place.name, text)
+    untraced = dropped.untraced(trail, "prerouting")
+    if untraced is not None:
+        return untraced
+    text = "it ended before routing, and no rule tells of it: a fragment, or what "
+    text += "connection tracking does not take"
+    change = ("conntrack -S; conntrack -L   # what is counted, and known",)
+    return Cause("conntrack", place.name, text, change)
 
 
 def of_receiver(trail: Trail, to: IPAddress) -> Cause | None:
@@ -155,7 +167,7 @@ def of_receiver(trail: Trail, to: IPAddress) -> Cause | None:
     if trail.drop is not None:
         return dropped.by(trail, trail.drop)
     if trail.reached("input"):
-        return None
+        return dropped.untraced(trail, "input")
     if _is_for_another(trail):
         return routing.wrong_mac(trail)
     if trail.reached("prerouting") and not trail.passed("prerouting"):

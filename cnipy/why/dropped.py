@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cni_common.kernel import iptables
 from cnipy.why.cause import Cause
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from cnipy.why.leg import Trail
 
 _OWN = "cnipy_"
+_IPV4 = 4
+_LEGACY = ("filter", "mangle", "raw")
+_COMMANDS = {4: "iptables", 6: "ip6tables"}
 # Beginning of a table of ours -> what it is for, and what would change it.
 _PURPOSES = {
     "cnipy_spoofcheck": (
@@ -69,3 +73,24 @@ def _firewall(event: Event) -> tuple[str, ...]:
     if event.table.startswith(_OWN) or "forward" not in event.chain.lower():
         return ()
     return ('write {"type": "firewall"} into the list, or `cnipy repair` if it is',)
+
+
+def untraced(trail: Trail, *hooks: str) -> Cause | None:
+    """Return that the packet ended at a hook where iptables-legacy has rules, if so.
+
+    Those are not traced: it came to the first station there, and not to the last.
+    """
+    ended = [h for h in hooks if trail.reached(h) and not trail.passed(h)]
+    ends = trail.arrived or trail.ends
+    version = ends[0].version if ends else _IPV4
+    with trail.place.inside():
+        tables = [t for t in _LEGACY if iptables.has_legacy(version, t)]
+    if not ended or not tables:
+        return None
+    command = f"{_COMMANDS[version]}-legacy"
+    text = (
+        f"it ended at the hook {ended[0]}, and no rule of nftables tells of it: "
+        f"{command} has rules there"
+    )
+    look = "; ".join(f"{command} -t {table} -S {ended[0].upper()}" for table in tables)
+    return Cause("dropped-untraced", trail.place.name, text, (look,))

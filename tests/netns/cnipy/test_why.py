@@ -533,6 +533,21 @@ def forward_policy_for_somebody_outside(stage: Stage) -> None:
     run("iptables-nft", "-P", "FORWARD", "DROP")
 
 
+@case("app", "198.51.100.2", "dropped-untraced", "hook forward", "iptables-legacy")
+def policy_of_the_other_iptables(stage: Stage) -> None:
+    stage.pair()
+    needs_variant("legacy")
+    run("iptables-legacy", "-P", "FORWARD", "DROP")
+
+
+@case("app", "host:22", "dropped-untraced", "hook input", "iptables-legacy")
+def rule_of_the_other_iptables(stage: Stage) -> None:
+    stage.pair()
+    needs_variant("legacy")
+    stage.serve(None, 22)
+    run("iptables-legacy", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "DROP")
+
+
 @case("outside", f"{NODE}:8081", "nobody-listens", ":8081", where="the host")
 def unpublished_port(stage: Stage) -> None:
     stage.pair()
