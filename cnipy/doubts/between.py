@@ -11,6 +11,7 @@ from cnipy.doubts.doubt import WARNING, Doubt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cni_common.spec.fields import IPNetwork
     from cni_common.spec.netconf import Pool
     from cnipy.doubts.entries import Entry
     from cnipy.suite import Suite
@@ -41,6 +42,10 @@ class _Segment:
     pools: Sequence[Pool]
     routed: bool  # by the host
 
+    def is_one_with(self, other: _Segment) -> bool:
+        """Tell whether containers of both are neighbours."""
+        return self.link == other.link and self.link[0] != ""
+
 
 def of_files(suite: Suite, one: Member, before: Sequence[Member]) -> Iterator[Doubt]:
     """Yield what `one` takes from a network `before` it, in the order of files."""
@@ -52,6 +57,18 @@ def of_files(suite: Suite, one: Member, before: Sequence[Member]) -> Iterator[Do
         for mine in _segments(suite, one):
             for theirs in _segments(suite, other):
                 yield from _shared(mine, theirs)
+
+
+def routed_twice(
+    suite: Suite, one: Member, other: Member
+) -> Iterator[tuple[IPNetwork, IPNetwork]]:
+    """Yield subnets that the host routes to `one`, with those of `other` beside."""
+    for mine in _segments(suite, one):
+        for theirs in _segments(suite, other):
+            for pool in mine.pools:
+                for taken in theirs.pools:
+                    if _contend(mine, theirs, pool, taken):
+                        yield pool[0], taken[0]
 
 
 def _segments(suite: Suite, network: Member) -> Iterator[_Segment]:
@@ -72,7 +89,7 @@ def _segments(suite: Suite, network: Member) -> Iterator[_Segment]:
 
 
 def _shared(mine: _Segment, theirs: _Segment) -> Iterator[Doubt]:
-    same = mine.link == theirs.link and mine.link[0] != ""
+    same = mine.is_one_with(theirs)
     if same and mine.entry.kind == theirs.entry.kind == "vlan":
         text = f"VLAN {mine.link[1]} of a link is there once, and is that of"
         yield _doubt(mine, theirs, text, "vlanId")
@@ -83,7 +100,7 @@ def _shared(mine: _Segment, theirs: _Segment) -> Iterator[Doubt]:
             if same and _meet(pool, other):
                 text = f"addresses {pool[1]} to {pool[2]} are given on the same link by"
                 yield _doubt(mine, theirs, text, "ipam")
-            elif not same and mine.routed and theirs.routed and _overlap(pool, other):
+            elif _contend(mine, theirs, pool, other):
                 text = f"subnet {pool[0]} overlaps with {other[0]} of"
                 yield _doubt(mine, theirs, text, "ipam")
             if same and _quarrel(mine, theirs, pool, other):
@@ -98,7 +115,13 @@ def _doubt(mine: _Segment, theirs: _Segment, text: str, key: str) -> Doubt:
 
 
 def _overlap(one: Pool, other: Pool) -> bool:
-    return one[0].overlaps(other[0])
+    return one[0].version == other[0].version and one[0].overlaps(other[0])
+
+
+def _contend(mine: _Segment, theirs: _Segment, pool: Pool, other: Pool) -> bool:
+    """Tell whether the host has one subnet on two links."""
+    apart = not mine.is_one_with(theirs)
+    return apart and mine.routed and theirs.routed and _overlap(pool, other)
 
 
 def _meet(one: Pool, other: Pool) -> bool:

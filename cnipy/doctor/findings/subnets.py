@@ -9,6 +9,8 @@ from cni_common import naming
 from cni_common.kernel import routes
 from cnipy.doctor import wanted
 from cnipy.doctor.finding import Finding
+from cnipy.doubts import between
+from cnipy.doubts.entries import entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +39,18 @@ def _others(node: Examination, network: Network, subnet: IPNetwork) -> Iterator[
         if _overlap(subnet, of_link) and of_link.num_addresses > 1:
             yield f"also on {link.name}: the host has {held.address} there"
     yield from _routed_elsewhere(node, network, subnet)
+    one = _member(node, network)
     for other in node.all_networks:
-        same = wanted.bridge(other) == wanted.bridge(network) != ""
-        found = [net for net in wanted.subnets(other) if _overlap(subnet, net)]
-        if found and not same and other.name != network.name:
-            yield f"also of network {other.name}: {found[0]}"
+        if other.name == network.name:
+            continue
+        for mine, theirs in between.routed_twice(node.suite, one, _member(node, other)):
+            if mine == subnet:
+                yield f"also of network {other.name}: {theirs}"
+
+
+def _member(node: Examination, network: Network) -> between.Member:
+    listed = entries(node.suite, network)
+    return between.Member(network.name, node.files[network.name], listed)
 
 
 def _routed_elsewhere(

@@ -329,6 +329,22 @@ def test_subnet_of_the_host(desk: Desk, host: Host) -> None:
     assert "lan" in found["cause"]
 
 
+def test_subnet_of_another_network(desk: Desk) -> None:
+    """A network whose subnet the host has on another bridge is named, with it."""
+    desk.network("n", BRIDGE)
+    ipam = {"type": "host-local", "subnet": "10.9.0.0/16"}
+    desk.network("wide", {**BRIDGE, "bridge": "br1", "ipam": ipam})
+    lan = {"type": "macvlan", "master": "eth0", "ipam": ipam}
+    desk.network("lan", lan)  # whose subnet the host does not route
+    status, told, _ = desk("doctor", "--json")
+    assert status == 1
+    causes = {f["cause"] for f in json.loads(told) if f["name"] == "subnet-overlap"}
+    assert causes == {
+        "10.9.0.0/24 is also of network wide: 10.9.0.0/16",
+        "10.9.0.0/16 is also of network n: 10.9.0.0/24",
+    }
+
+
 def test_subnet_that_is_routed_elsewhere(desk: Desk, host: Host) -> None:
     """A VPN's route to a part of the subnet is named."""
     desk.network("n", BRIDGE)
