@@ -127,7 +127,7 @@ def faults(host: Netlink, link: Link) -> Iterator[str]:
 def _set_up(host: Netlink, link: Link) -> None:
     from cni_common.kernel import filters, ipvlans, qdiscs, sysctl  # noqa: PLC0415 - not for DEL
 
-    if not any(each.kind == "ingress" for each in qdiscs.of_link(host, link)):
+    if not qdiscs.has_ingress(host, link):
         qdiscs.add_ingress(host, link)
     if _nothing() not in filters.of_link(host, link, qdiscs.INGRESS):
         filters.add(host, link, qdiscs.INGRESS, [_nothing()])
