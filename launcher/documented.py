@@ -108,7 +108,11 @@ class Joined:
 
     def ours(self) -> list[str]:
         """Return the keys, by their paths in lists too, that the reference has not."""
-        main = [key for key, row in self.rows.items() if row.is_ours]
+        main = [
+            key
+            for key, row in self.rows.items()
+            if row.is_ours or any(meant.is_ours for meant in self._meant(row))
+        ]
         inner = [
             f"{parent.key}.{key}"
             for label, table in self.own.tables.items()
@@ -162,7 +166,7 @@ class Joined:
 
     def _said(self, path: str, inner: Node, row: Row) -> Node:
         """Return the schema of a key, with type and default as in its row."""
-        made = {"description": self._description(path, row), **inner}
+        made = {"description": self._description(row), **inner}
         default, value = made.pop("default", None), row.value()
         kind = _type(row)
         words = {word.lower() for word in made.get("enum", ())}
@@ -176,12 +180,14 @@ class Joined:
             raise self._refused(f"{path} is {default!r} by default, not {value!r}")
         return made if value is None else {**made, "default": value}
 
-    def _description(self, path: str, row: Row) -> str:
+    def _description(self, row: Row) -> str:
+        texts = [row.description(), *(m.description() for m in self._meant(row))]
+        return ": ".join(texts)
+
+    def _meant(self, row: Row) -> list[Row]:
+        """Return the row of the same key in another table that stands for it, too."""
         said, _, label = row.type.partition(" in a ")
-        if said != "as":
-            return row.description()
-        meant = self.own.tables[label][path.rpartition(".")[2]]
-        return f"{row.description()}: {meant.description()}"
+        return [self.own.tables[label][row.key]] if said == "as" else []
 
     def _row(self, path: str, key: str, label: str) -> Row:
         if path in self.rows:
