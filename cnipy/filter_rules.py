@@ -10,6 +10,7 @@ from cni_common import naming
 from cni_common.allowed import users
 from cni_common.allowed.filter_table import FilterTable
 from cni_common.allowed.iptables import ADMITTED
+from cni_common.attachment import record
 from cni_common.parts.allowed import Allowed
 from cnipy.ruleset import Entry
 
@@ -29,9 +30,9 @@ def of(one: Attached) -> Iterator[Entry]:
 
     Raises Code.INTERNAL where iptables does not tell.
     """
-    parts = [p for told in one.plugins if told.record for p in told.record.parts]
     comment = naming.comment(one.attachment)
-    for part in parts:
+    found = record.read_parts(users.NAME, one.attachment)
+    for part in found.parts if found else ():
         if isinstance(part, Allowed):
             for name in users.filters(one.attachment, part):
                 for rule in FilterTable.open(name).rules(ADMITTED):

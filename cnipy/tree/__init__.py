@@ -10,24 +10,24 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from cni_common import parts
-from cni_common.attachment import record
+from cni_common.attachment import condition, record
+from cni_common.attachment.node import Node
 from cni_common.kernel import links
 from cni_common.kernel.netlink import Netlink
+from cni_common.naming import Attachment
 from cni_common.spec.values import NamedTuple, dataclass, field
-from cnipy.tree import comparing, reading
-from cnipy.tree.comparing import Helpers
+from cnipy.tree import reading
+from cnipy.tree.children import Children
+from cnipy.tree.reading import Published
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from cni_common.attachment.node import Node
     from cni_common.attachment.part import Difference
     from cni_common.attachment.record import Record
     from cni_common.kernel.link_answer import Link
-    from cni_common.naming import Attachment
     from cnipy.recorded import Recorded
     from cnipy.ruleset import Rules
-    from cnipy.tree.reading import Published
 
 GONE = "its network namespace is gone; `cnipy gc` removes what is left"
 UNFINISHED = "its ADD did not come to an end"
@@ -35,11 +35,42 @@ NO_PARTS = "it keeps an account of its own"
 
 
 class Told(NamedTuple):
-    """What a plugin wrote down, if it is parts, and what of it is not so."""
+    """What a plugin wrote down, and what of it is not so, each as JSON values.
+
+    complete: whether its ADD came to an end, None where it has no record of parts;
+    parts: those, if they were asked for.
+    """
 
     plugin: str
-    record: Record | None
-    differences: list[Difference]
+    complete: bool | None = None
+    ipam: str = ""
+    parts: tuple[dict[str, Any], ...] = ()
+    differences: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Told:
+        """Return what `document` made JSON values of."""
+        if "complete" not in document:
+            return cls(document["type"])
+        return cls(
+            document["type"],
+            document["complete"],
+            document["ipam"],
+            tuple(document["parts"]),
+            tuple(document["differences"]),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        if self.complete is None:
+            return {"type": self.plugin}
+        return {
+            "type": self.plugin,
+            "complete": self.complete,
+            "ipam": self.ipam,
+            "parts": list(self.parts),
+            "differences": list(self.differences),
+        }
 
 
 @dataclass
@@ -78,9 +109,9 @@ class Attached:
         """What is not as it should be, each in words."""
         found = [] if self.lives else [GONE]
         for told in self.plugins:
-            if told.record is not None and not told.record.is_made:
+            if told.complete is False:
                 found.append(f"{told.plugin}: {UNFINISHED}")
-            found += [each.text for each in told.differences]
+            found += [each["text"] for each in told.differences]
         return list(dict.fromkeys(found))
 
     def document(self) -> dict[str, Any]:
@@ -106,8 +137,31 @@ class Attached:
             "published": [each.document() for each in self.published],
             "limits": self.limits,
             "rules": self.rules,
-            "plugins": [_document(told) for told in self.plugins],
+            "plugins": [told.document() for told in self.plugins],
         }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Attached:
+        """Return what `document` made JSON values of."""
+        who = (document[key] for key in ("network", "containerID", "ifname", "netns"))
+        link = document["link"]
+        return cls(
+            attachment=Attachment(*who),
+            lives=document["lives"],
+            plugins=[Told.of_document(each) for each in document["plugins"]],
+            called=tuple(document["called"]),
+            kind=link["kind"],
+            inside=link["inside"],
+            port=link["host"],
+            master=link["master"],
+            mac=link["mac"],
+            addresses=document["addresses"],
+            names=document["names"],
+            published=[Published.of_document(each) for each in document["published"]],
+            limits=document["limits"],
+            gateways=document["gateways"],
+            rules=document["rules"],
+        )
 
 
 def attached(
@@ -116,50 +170,75 @@ def attached(
     look: Callable[[], Rules | None] = lambda: None,
     *,
     compared: bool = True,
+    with_parts: bool = False,
 ) -> list[Attached]:
     """Return what the records tell of attachments; `called` has runtimes' names.
 
-    `look` returns our rules, for counting them, while children look at the rest.
-
+    `look` returns our rules, for counting them, while children look at other things.
     Unless they are `compared` the kernel is not asked for what differs.
     """
+
+    def read(share: Sequence[Recorded]) -> list[Attached]:
+        with Node(Attachment("", "", ""), "") as host:
+            beside = host if compared else None
+            return [_read(item, called, beside, with_parts) for item in share]
+
     items = list(found)
-    helpers = Helpers(items if compared else [])
+    children = Children(items, lambda share: [one.document() for one in read(share)])
     rules = look()
-    made = []
-    with comparing.nowhere() as host:
-        for number, item in enumerate(items):
-            lives = item.lives
-            own = compared and lives and number < helpers.first
-            plugins = [_told(item, p, host if own else None) for p in item.plugins]
-            names = called.get(item.attachment.container_id, ())
-            one = Attached(item.attachment, lives, plugins, names)
-            for told in plugins:
-                for part in told.record.parts if told.record else ():
-                    reading.read(one, part)
-            if rules is not None:
-                one.rules = len(rules.own(one))
-            made.append(one)
-        if compared:
-            _complete(items, made, helpers, host)
+    made = read(items[: children.first])
+    told = children.told()
+    made += map(Attached.of_document, told.values())
+    made += read([items[n] for n in range(children.first, len(items)) if n not in told])
+    if rules is not None:
+        for one in made:
+            one.rules = len(rules.own(one))
     return sorted(made, key=_order)
 
 
-def _complete(
-    items: list[Recorded], made: list[Attached], helpers: Helpers, host: Node
-) -> None:
-    """Have what differs of the attachments that were left to the helpers."""
-    differing = helpers.differences()
-    for number in range(helpers.first, len(items)):
-        item, one = items[number], made[number]
-        if number in differing:
-            found = differing[number]
-            one.plugins = [
-                each._replace(differences=found.get(each.plugin, []))
-                for each in one.plugins
-            ]
-        elif one.lives:
-            one.plugins = [_told(item, each.plugin, host) for each in one.plugins]
+def _read(
+    item: Recorded,
+    called: Mapping[str, tuple[str, ...]],
+    beside: Node | None,
+    with_parts: bool,  # noqa: FBT001 - as `attached` has it
+) -> Attached:
+    lives = item.lives
+    names = called.get(item.attachment.container_id, ())
+    one = Attached(item.attachment, lives, [], names)
+    for plugin in item.plugins:
+        found = None
+        if plugin in parts.OF:
+            found = record.read_parts(plugin, item.attachment)
+        if found is None:
+            one.plugins.append(Told(plugin))
+            continue
+        for part in found.parts:
+            reading.read(one, part)
+        lacking = _differences(item, plugin, found, beside) if lives else ()
+        made = found.parts if with_parts else ()
+        one.plugins.append(
+            Told(
+                plugin,
+                found.is_made,
+                found.ipam,
+                tuple({"sentence": str(part), **part.document()} for part in made),
+                tuple({"text": d.text, "details": d.details} for d in lacking),
+            )
+        )
+    return one
+
+
+def _differences(
+    item: Recorded, plugin: str, found: Record, beside: Node | None
+) -> list[Difference]:
+    """Return what is not as a plugin recorded.
+
+    What was found whole of the host `beside` is not looked at again.
+    """
+    if beside is None:
+        return []
+    with Node(item.attachment, plugin, record=found, beside=beside) as node:
+        return list(condition.differences(node, condition.lasting(found.parts)))
 
 
 def _order(one: Attached) -> tuple[Any, ...]:
@@ -174,26 +253,3 @@ def masters(found: Iterable[Attached]) -> dict[str, Link | None]:
     names = dict.fromkeys(one.master for one in found if one.master)
     with Netlink() as host:
         return {name: links.get(host, name) for name in names}
-
-
-def _told(item: Recorded, plugin: str, beside: Node | None) -> Told:
-    """Return what the record of a plugin tells; with a node, what differs there."""
-    found = record.read_parts(plugin, item.attachment) if plugin in parts.OF else None
-    if found is None or beside is None:
-        return Told(plugin, found, [])
-    return Told(plugin, found, comparing.of_record(item, plugin, found, beside))
-
-
-def _document(told: Told) -> dict[str, Any]:
-    if told.record is None:
-        return {"type": told.plugin}
-    made = told.record.parts
-    return {
-        "type": told.plugin,
-        "complete": told.record.is_made,
-        "ipam": told.record.ipam,
-        "parts": [{"sentence": str(part), **part.document()} for part in made],
-        "differences": [
-            {"text": each.text, "details": each.details} for each in told.differences
-        ],
-    }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cni_common.attachment.part import Part
     from cnipy.tree import Attached
@@ -25,6 +25,12 @@ class Published(NamedTuple):
     host_ip: str
     address: str
     container_port: int
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Published:
+        """Return what `document` made JSON values of."""
+        keys = ("protocol", "hostPort", "hostIP", "address", "containerPort")
+        return cls(*(document[key] for key in keys))
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON values."""

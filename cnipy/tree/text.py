@@ -81,7 +81,7 @@ def details(one: Attached) -> Iterator[str]:
     if one.rules:
         yield f"{one.rules} rules and elements of its own"
     for told in one.plugins:
-        if told.record is None:
+        if told.complete is None:
             yield f"{told.plugin}: {NO_PARTS}"
 
 
@@ -94,11 +94,11 @@ def sentences(found: Iterable[Attached]) -> Iterator[str]:
         if not one.lives:
             yield f"  ! {one.faults[0]}"
         for told in one.plugins:
-            if told.record is None:
+            if told.complete is None:
                 yield f"  {told.plugin}: {NO_PARTS}"
                 continue
             yield f"  {told.plugin}"
-            if not told.record.is_made:
+            if not told.complete:
                 yield f"    ! {UNFINISHED}"
-            yield from (f"    {part}" for part in told.record.parts)
-            yield from (f"    ! {each.text}" for each in told.differences)
+            yield from (f"    {part['sentence']}" for part in told.parts)
+            yield from (f"    ! {each['text']}" for each in told.differences)

@@ -98,7 +98,9 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         rules: Rules | None = errors.attempt(ruleset.listed) if wanted else None
         return rules
 
-    found = tree.attached(chosen, Containers(context, chosen).names(), look)
+    called = Containers(context, chosen).names()
+    whole = options.parts or context.json
+    found = tree.attached(chosen, called, look, with_parts=whole)
     masters = errors.attempt(tree.masters, found) or {}
     on_record.tell_doubts(errors, context.tell)
     given = (found, context.files(), masters)

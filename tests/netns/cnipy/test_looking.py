@@ -14,7 +14,7 @@ from lab import need, run
 from netns.cnipy.helpers import Desk
 
 from cnipy.attachment import container_id_of
-from cnipy.tree import comparing
+from cnipy.tree import children as of_tree
 
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
@@ -268,7 +268,7 @@ def test_many_are_looked_at_by_children(
     """Whoever looks finds the same, and what a child does not tell its parent does."""
     spaces = [host.space() for _ in range(5)]
     for space in spaces:
-        desk.attach("n", space)
+        desk.attach("n", space, ports=[8080] if space is spaces[-1] else None)
         space.run("ip", "address", "flush", "dev", "eth0")
     children: list[int] = []
 
@@ -278,15 +278,16 @@ def test_many_are_looked_at_by_children(
         return pid
 
     real = os.fork
-    monkeypatch.setattr(comparing.os, "fork", fork)
-    monkeypatch.setattr(comparing.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(of_tree.os, "fork", fork)
+    monkeypatch.setattr(of_tree.os, "sched_getaffinity", lambda _: {0, 1, 2})
     if helped != "by nobody":
-        monkeypatch.setattr(comparing, "_MANY", 2)
+        monkeypatch.setattr(of_tree, "_MANY", 2)
     if helped == "by children that die":
-        monkeypatch.setattr(comparing, "parts", None)
+        monkeypatch.setattr(of_tree, "json", None)
     text = desk.ok("show", "n")
     assert text.count("! check interface eth0: it lacks 10.9.0.") == len(spaces)
     assert len(children) == (0 if helped == "by nobody" else 2)
+    assert text.count("publishes tcp 8080 → 80\n") == 1
     for pid in children:
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
