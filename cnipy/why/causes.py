@@ -37,15 +37,13 @@ def of_sender(trail: Trail, to: IPAddress, others: Sequence[Place]) -> Cause | N
 def of_crossing(sender: Trail, receiver: Trail) -> Cause | None:
     """Return why a packet that left one place did not come into the next.
 
-    The ends of a veth are each other's.
+    The ends of a veth are each other's; what another link sends goes elsewhere.
     """
-    if receiver.came_in:
-        return None
     link = sender.last_link
-    if link is None:
+    if receiver.came_in or link is None or link.kind != "veth":
         return None
     place = receiver.place
-    peer = place.by_index(link.peer) if link.kind == "veth" else None
+    peer = place.by_index(link.peer)
     if peer is not None and not peer.is_up:
         text = f"{link.name} of {sender.place.name} ends at {peer.name}, which is down"
         change = (f"ip link set {peer.name} up   # in {place.name}",)
@@ -71,21 +69,41 @@ def _unsent(trail: Trail, others: Sequence[Place]) -> Cause | None:
     """Return why what passed prerouting was not sent on."""
     found = dropped.untraced(trail, "forward", "postrouting")
     if found is None and not _went_on(trail):
-        found = _of_bridged(trail) or routing.not_routed(trail)
+        found = _of_bridged(trail, others) or routing.not_routed(trail)
     return found or routing.unsent_on(trail, others)
 
 
-def _of_bridged(trail: Trail) -> Cause | None:
-    """Return that what br_netfilter has translated was to go to an isolated port."""
+def _of_bridged(trail: Trail, others: Sequence[Place]) -> Cause | None:
+    """Return why what br_netfilter has translated cannot leave its bridge.
+
+    It was to go to an isolated port, or back by the one that it came in by.
+    """
     place, ends = trail.place, trail.arrived
     if place.parameter("net/bridge/bridge-nf-call-iptables") != "1" or ends is None:
         return None
+    final = _final(trail) or ends[1]
     links = map(place.link, dict.fromkeys(seen.link for seen in trail.came_in))
+    holders = [held for other in others if (held := other.holder(final)) is not None]
     for port in links:
-        back = place.route(_final(trail) or ends[1])
-        if port is not None and port.isolated and port.master == back.link:
-            return hop.isolated(place, port, _final(trail))
+        if port is None or port.master != place.route(final).link:
+            continue
+        if any(held.peer == port.index for held in holders) and not port.hairpin:
+            return _hairpin(place, port, final)
+        if port.isolated:
+            return hop.isolated(place, port, final)
     return None
+
+
+def _hairpin(place: Place, port: Link, final: IPAddress) -> Cause:
+    """Return that a bridge does not send back what is for where it came from."""
+    text = f"{final} is where it came from, by {port.name}: with br_netfilter the "
+    text += "translated packet stays on the bridge, which sends nothing back by a port"
+    change = (
+        '"hairpinMode": true for bridge in the list, for containers to come',
+        f"bridge link set dev {port.name} hairpin on   # for now",
+        "or sysctl -w net.bridge.bridge-nf-call-iptables=0",
+    )
+    return Cause("hairpin", place.name, text, change)
 
 
 def _final(trail: Trail) -> IPAddress | None:

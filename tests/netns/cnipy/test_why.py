@@ -388,6 +388,14 @@ def hairpin_without_masquerading(stage: Stage) -> None:
     stage.pair(BRIDGE, {**PORTMAP, "snat": False})
 
 
+@case("web", f"{NODE}:8080", "hairpin", "10.9.0.2 is where it came from", "hairpinMode")
+def hairpin_on_a_bridge(stage: Stage) -> None:
+    if not Path("/proc/sys/net/bridge").exists():
+        lacking("the kernel has no br_netfilter")
+    stage.pair()
+    run("sysctl", "-w", "net.bridge.bridge-nf-call-iptables=1")
+
+
 @case("app", "[2001:db8:99::2]:80", "no-address", "no IPv6 address")
 def another_family(stage: Stage) -> None:
     stage.network("n", OTHER, PORTMAP)
@@ -628,33 +636,41 @@ def gets_through(stage: Stage, source: str, told: dict[str, Any]) -> bool:
             return True
 
 
-@pytest.mark.parametrize(
-    ("source", "target"),
-    [
-        ("app", "web:80"),
-        ("app", "[fd09::2]:80"),
-        ("app", "web"),
-        ("app", "fd09::2"),
-        ("host", "web:80"),
-        ("host", "web"),
-        ("app", f"{NODE}:8080"),
-        ("web", f"{NODE}:8080"),
-        ("beyond", f"{NODE}:8080"),
-        ("outside", f"{NODE}:8080"),
-        (OUTSIDE, f"{NODE}:8080"),
-        ("outside", "host:22"),
-        ("outside", "host"),
-        ("outside", "[2001:db8:99::1]:8080"),
-        ("outside", "2001:db8:99::1"),
-        ("host", "127.0.0.1:8080"),
-        ("app", OUTSIDE),
-        ("app", "host:22"),
-        ("beyond", "host:22"),
-    ],
+ALL_IS_WELL = (
+    ("app", "web:80"),
+    ("app", "[fd09::2]:80"),
+    ("app", "web"),
+    ("app", "fd09::2"),
+    ("host", "web:80"),
+    ("host", "web"),
+    ("app", f"{NODE}:8080"),
+    ("web", f"{NODE}:8080"),
+    ("beyond", f"{NODE}:8080"),
+    ("outside", f"{NODE}:8080"),
+    (OUTSIDE, f"{NODE}:8080"),
+    ("outside", "host:22"),
+    ("outside", "host"),
+    ("outside", "[2001:db8:99::1]:8080"),
+    ("outside", "2001:db8:99::1"),
+    ("host", "127.0.0.1:8080"),
+    ("app", OUTSIDE),
+    ("app", "host:22"),
+    ("beyond", "host:22"),
 )
-def test_what_gets_through(stage: Stage, source: str, target: str) -> None:
-    """What is well is said to be, whoever asks; the way is told."""
-    stage.pair()
+
+
+@pytest.mark.parametrize("filtered", ["0", "1"])
+@pytest.mark.parametrize(("source", "target"), ALL_IS_WELL)
+def test_what_gets_through(
+    stage: Stage, source: str, target: str, filtered: str
+) -> None:
+    """What is well is said to be, whoever asks, with br_netfilter or without."""
+    if not Path("/proc/sys/net/bridge").exists():
+        lacking("the kernel has no br_netfilter")
+    for family in ("ip", "ip6"):
+        run("sysctl", "-w", f"net.bridge.bridge-nf-call-{family}tables={filtered}")
+    # With br_netfilter a container reaches itself by its own port in hairpin mode.
+    stage.pair({**BRIDGE, "hairpinMode": True}, PORTMAP)
     stage.serve(None, 22)
     told = stage.why(source, target_of(stage, target))
     assert told["cause"] is None, told
@@ -679,6 +695,26 @@ def test_reject_of_firewalld(
         assert cause["name"] == "dropped"
         assert "inet firewalld" in cause["text"]
         assert "reject" in cause["rule"]
+
+
+@pytest.mark.parametrize("target", ["web:80", "198.51.100.2", f"{NODE}:8080"])
+def test_link_without_a_bridge(stage: Stage, target: str) -> None:
+    """Containers that the host routes to one by one are followed alike."""
+    ptp = {"type": "ptp", "ipMasq": True, "ipam": BRIDGE["ipam"]}
+    stage.pair(ptp, PORTMAP)
+    assert stage.why("app", target_of(stage, target))["cause"] is None
+
+
+def test_neighbours_of_the_node(stage: Stage) -> None:
+    """A container on the local network itself is followed as far as one can see."""
+    ipam = {"type": "static", "addresses": [{"address": "198.51.100.9/24"}]}
+    stage.network("n", {"type": "macvlan", "master": "eth0", "ipam": ipam})
+    stage.container("app")
+    assert stage.why("app", OUTSIDE)["cause"] is None
+    assert stage.why("app", f"{OUTSIDE}:25")["cause"]["name"] == "refused-beyond"
+    assert stage.why("app", "198.51.100.77")["cause"]["name"] == "no-neighbour"
+    # The kernel lets a macvlan and its master exchange nothing.
+    assert stage.why("app", NODE)["reaches"] is False
 
 
 def test_datagram_that_arrives(stage: Stage) -> None:
