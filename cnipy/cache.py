@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -103,18 +104,59 @@ class Cache:
         }
         kept = {key: value for key, value in document.items() if value}
         os.makedirs(self.results, 0o700, exist_ok=True)
+        self._replace(self.path(network.name, attachment), kept)
+
+    def change(self, entry: Entry, changed: Entry) -> None:
+        """Have the file of `entry` say what `changed` does of arguments and result.
+
+        What else is in it stays, and so do owner and mode: it may be another runtime's.
+        Raises Code.IO_FAILURE, also where the file is gone or no such file by now.
+        """
+        path = self.path(entry.network, entry.attachment)
+        if not os.path.isfile(path) or os.path.islink(path):
+            raise CNIError(Code.IO_FAILURE, f"change {path}: it is no file by now")
+        try:
+            with open(path, "rb") as file:
+                document, there = json.load(file), os.fstat(file.fileno())
+            document |= _arguments(changed.attachment)
+            document["result"] = changed.result
+            self._replace(path, document, there)
+        except OSError as error:
+            raise of_os(f"change {path}", error) from error
+        except (ValueError, TypeError, RecursionError) as error:
+            msg = f"change {path}: it is damaged by now"
+            raise CNIError(Code.IO_FAILURE, msg, str(error)) from error
+
+    def _replace(
+        self, path: str, document: dict[str, Any], like: os.stat_result | None = None
+    ) -> None:
+        """Have a whole file at `path` in one step, of mode 0600 unless it is `like`."""
         # Not in `results`, where libcni would take an unfinished file for an entry.
         opened, unfinished = tempfile.mkstemp(prefix=".result-", dir=self.directory)
-        with os.fdopen(opened, "w", encoding="utf-8") as file:
-            json.dump(kept, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(unfinished, self.path(network.name, attachment))
+        try:
+            with os.fdopen(opened, "w", encoding="utf-8") as file:
+                if like is not None:
+                    os.fchown(opened, like.st_uid, like.st_gid)
+                    os.fchmod(opened, stat.S_IMODE(like.st_mode))
+                json.dump(document, file)
+                file.flush()
+                os.fsync(opened)
+            os.rename(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)
+            raise
 
     def delete(self, network: str, attachment: Attachment) -> None:
         """Forget an attachment; that it is unknown is success."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(network, attachment))
+
+
+def _arguments(attachment: Attachment) -> dict[str, Any]:
+    """Return CNI_ARGS and capability values as a file has them."""
+    pairs = [list(pair) for pair in attachment.args]
+    return {"cniArgs": pairs, "capabilityArgs": dict(attachment.capability_args)}
 
 
 def _entry(path: str) -> Entry | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from cnipy.attachment import Attachment
-    from cnipy.cache import Cache
+    from cnipy.cache import Cache, Entry
     from cnipy.invoke import Invoker
     from cnipy.network import Network
 
@@ -71,7 +71,8 @@ class Runtime:
         if entry is None:
             msg = f"check {network.name}: no cached result of {attachment.netns}"
             raise CNIError(Code.UNKNOWN_CONTAINER, msg)
-        result = _converted(entry.result, network.version)
+        attachment = _as_kept(attachment, entry)
+        result = converted(entry.result, network.version)
         for plugin in network.plugins:
             conf = configuration(network, plugin, attachment, result)
             self.invoker.run("CHECK", conf, attachment)
@@ -152,12 +153,8 @@ class Runtime:
         entry = self.cache.read(network.name, attachment)
         result = {}
         if entry and _since(network, CHECK_SINCE):
-            result = _converted(entry.result, network.version)
-        if entry and not attachment.capability_args:
-            cached = entry.attachment.capability_args
-            attachment = replace(attachment, capability_args=cached)
-        if entry and not attachment.args:
-            attachment = replace(attachment, args=entry.attachment.args)
+            result = converted(entry.result, network.version)
+        attachment = _as_kept(attachment, entry)
         errors = self._delete_plugins(network, attachment, result)
         if errors:
             raise joined(errors)
@@ -193,7 +190,17 @@ def configuration(
     return conf
 
 
-def _converted(result: dict[str, Any], version: str) -> dict[str, Any]:
+def _as_kept(attachment: Attachment, entry: Entry | None) -> Attachment:
+    """Return the attachment with the arguments of its ADD, where none are given."""
+    kept = entry.attachment if entry else attachment
+    return replace(
+        attachment,
+        args=attachment.args or kept.args,
+        capability_args=attachment.capability_args or kept.capability_args,
+    )
+
+
+def converted(result: dict[str, Any], version: str) -> dict[str, Any]:
     """Return a cached result in the version that the list has now."""
     if not result or result.get("cniVersion") == version:
         return result

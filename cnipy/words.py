@@ -31,6 +31,13 @@ def add_chosen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("container", metavar="CONTAINER", nargs="?", help=CONTAINER)
 
 
+def add_living(parser: argparse.ArgumentParser) -> None:
+    """Have CONTAINER, and which of its attachments is meant where it has several."""
+    parser.add_argument("container", metavar="CONTAINER", help=CONTAINER)
+    parser.add_argument("--network", metavar="NETWORK", help="of several this one")
+    parser.add_argument("--ifname", metavar="IFNAME", help="of several the one there")
+
+
 def document(network: str, attachment: Attachment) -> dict[str, Any]:
     """Return the JSON values that tell of which attachment an answer is."""
     return {

@@ -115,8 +115,12 @@ class PublishedPorts(Part):
         """
         assert isinstance(former, PublishedPorts)
         before = self._publish(node, former)
-        owner = node.attachment
-        _forget(node, _flows(before, owner) | _flows(self.claims(node), owner))
+        owner, wanted = node.attachment, self.claims(node)
+        held = ledger.own(before, owner)
+        # What leads where it did goes on, also where the container speaks first.
+        changed = [port for port in before if held[port] != wanted.get(port, [])]
+        was, is_now = ({p: c[p] for p in changed if p in c} for c in (held, wanted))
+        _forget(node, _flows(was, owner) | _flows(is_now, owner))
 
     def repair(self, node: Node) -> None:
         """Publish what is missing; connections go on."""

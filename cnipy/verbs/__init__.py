@@ -34,6 +34,8 @@ REGISTER: dict[str, dict[str, str]] = {
     "change": {
         "add": "cnipy.verbs.add",
         "del": "cnipy.verbs.delete",
+        "publish": "cnipy.verbs.publish",
+        "unpublish": "cnipy.verbs.unpublish",
     },
     "look after": {
         "repair": "cnipy.verbs.repair",

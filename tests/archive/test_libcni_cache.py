@@ -63,6 +63,13 @@ def run(env: dict[str, str], *command: object) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def nft(*words: str) -> str:
+    """Return what nft prints, which must succeed."""
+    return subprocess.run(
+        ["nft", *words], capture_output=True, text=True, check=True
+    ).stdout
+
+
 def libcni(
     env: dict[str, str], program: Path, operation: str, container: Space
 ) -> None:
@@ -98,3 +105,24 @@ def test_cnipy_adds_and_libcni_deletes(
     libcni(env, program, "check", container)
     libcni(env, program, "del", container)
     assert remains(container) == []
+
+
+def test_libcni_goes_by_what_cnipy_has_changed(
+    env: dict[str, str], program: Path, container: Space
+) -> None:
+    """By its own file libcni checks and deletes the ports that there are by now."""
+    libcni(env, program, "add", container)
+    cnipy = TOP / "dist/bin/cnipy"
+    run(env, cnipy, "publish", container.path, "9090:81")
+    run(env, cnipy, "unpublish", container.path, "8080")
+    cached = {**env, "CAP_ARGS": "", "CNI_CACHED": "1"}
+    libcni(cached, program, "check", container)
+    element = ("inet", "cnipy_portmap", "hostports4", "{ tcp . 9090 }")
+    nft("delete", "element", *element)
+    with pytest.raises(AssertionError, match="9090"):
+        libcni(cached, program, "check", container)
+    run(env, cnipy, "repair")
+    libcni(cached, program, "check", container)
+    libcni(cached, program, "del", container)
+    assert remains(container) == []
+    assert "portmap" not in nft("list", "tables")

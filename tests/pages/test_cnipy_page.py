@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/cnipy.md, docs/runtimes.md and docs/warm.md, as they are written."""
+"""docs/changing.md, cnipy.md, runtimes.md and warm.md, as they are written."""
 
 from __future__ import annotations
 
@@ -88,6 +88,21 @@ def test_page_of_editors(machine: Sandbox) -> None:
         named = set(re.findall(r'"\$ref": "#/\$defs/([^"]*)"', json.dumps(schema)))
         assert named <= schema["$defs"].keys()
     reader.assert_at_end()
+
+
+def test_page_of_changes(machine: Sandbox) -> None:
+    """Each verb does to a container that runs what the page says."""
+    install(machine)
+    machine.run("ln", "-s", "/opt/cni/bin/cnipy", "/usr/local/sbin/cnipy")
+    reader = Reader("changing", machine)
+    reader.next("ip netns add web")
+    published = reader.next("cnipy publish web 8080:80")
+    assert published.endswith("leads to port 80, at 10.22.0.2 and fd00:22::2\nhello\n")
+    assert "no port is published" in reader.next("cnipy unpublish web 8080")
+    reader.assert_at_end()
+    machine.run("cnipy", "check", "containerd-net", "web")
+    machine.run("cnipy", "del", "containerd-net", "web")
+    assert remains.leases(machine) == []
 
 
 def test_page_of_the_runtimes(machine: Sandbox) -> None:

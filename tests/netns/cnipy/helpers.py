@@ -54,6 +54,7 @@ class Desk:
         *,
         ports: list[int] | None = None,
         host_ip: str = "",
+        ifname: str = "eth0",
     ) -> Any:
         """Have the container attached as a runtime would; return the last result."""
         result = None
@@ -69,7 +70,8 @@ class Desk:
             if result:
                 whole["prevResult"] = result
             container = container_id_of(space.path)
-            options: dict[str, Any] = {"netns": space, "container_id": container}
+            options: dict[str, Any] = {"netns": space, "ifname": ifname}
+            options["container_id"] = container
             result = self.cni.ok(conf["type"], "ADD", whole, **options)
         return result
 

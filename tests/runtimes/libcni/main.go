@@ -5,7 +5,8 @@
 //	libcni add|check|del|validate LIST CONTAINER NETNS IFNAME
 //
 // LIST is a file. CNI_PATH names the plugin directories, CNI_ARGS and CAP_ARGS
-// are passed on, CNI_CACHE is the directory of the result cache.
+// are passed on, CNI_CACHE is the directory of the result cache. With CNI_CACHED,
+// list and arguments of check and del are those of the cache, as CRI-O has them.
 package main
 
 import (
@@ -45,6 +46,16 @@ func run(operation, file string, attachment []string) error {
 	path := filepath.SplitList(os.Getenv("CNI_PATH"))
 	cni := libcni.NewCNIConfigWithCacheDir(path, os.Getenv("CNI_CACHE"), nil)
 	ctx := context.Background()
+	if os.Getenv("CNI_CACHED") != "" {
+		kept, keptConf, err := cni.GetNetworkListCachedConfig(list, runtime)
+		if err != nil {
+			return err
+		}
+		if list, err = libcni.ConfListFromBytes(kept); err != nil {
+			return err
+		}
+		runtime = keptConf
+	}
 	switch operation {
 	case "add":
 		result, err := cni.AddNetworkList(ctx, list, runtime)

@@ -29,6 +29,8 @@ WORDS = {
     **dict.fromkeys(("add", "del", "check", "why"), ("n", "/run/netns/web")),
     **dict.fromkeys(("version", "explain", "addresses"), ("n",)),
     "rules": ("web",),
+    "publish": ("web", "8080:80"),
+    "unpublish": ("web", "8080"),
 }
 HEAVY = {"pydantic", "pyroute2", "nftables", "ctypes", "subprocess", "hashlib"}
 
