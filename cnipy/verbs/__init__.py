@@ -36,6 +36,7 @@ REGISTER: dict[str, dict[str, str]] = {
         "del": "cnipy.verbs.delete",
         "publish": "cnipy.verbs.publish",
         "unpublish": "cnipy.verbs.unpublish",
+        "limit": "cnipy.verbs.limit",
     },
     "look after": {
         "repair": "cnipy.verbs.repair",

@@ -99,6 +99,9 @@ def test_page_of_changes(machine: Sandbox) -> None:
     published = reader.next("cnipy publish web 8080:80")
     assert published.endswith("leads to port 80, at 10.22.0.2 and fd00:22::2\nhello\n")
     assert "no port is published" in reader.next("cnipy unpublish web 8080")
+    limited = reader.next("cat >/etc/cni/net.d/20-slow.conflist")
+    assert '"rate": 524288' in limited
+    assert limited.endswith("/eth0:\n  nothing is limited\n")
     reader.assert_at_end()
     machine.run("cnipy", "check", "containerd-net", "web")
     machine.run("cnipy", "del", "containerd-net", "web")

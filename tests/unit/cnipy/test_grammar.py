@@ -31,6 +31,7 @@ WORDS = {
     "rules": ("web",),
     "publish": ("web", "8080:80"),
     "unpublish": ("web", "8080"),
+    "limit": ("web", "--none"),
 }
 HEAVY = {"pydantic", "pyroute2", "nftables", "ctypes", "subprocess", "hashlib"}
 
