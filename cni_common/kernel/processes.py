@@ -55,6 +55,23 @@ class Process:
         except OSError:
             return ""
 
+    def mount_namespace(self) -> str:
+        """Return which mount namespace it has; of one that has ended it is empty."""
+        return _target(f"/proc/{self.pid}/ns/mnt")
+
+    def mounted(self) -> list[tuple[str, str]]:
+        """Return what of its file system each mount below its root shows, and where.
+
+        What was removed since ends with "//deleted" (proc(5)). Of a process that has
+        ended it is empty.
+        """
+        try:
+            with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
+                lines = [os.fsdecode(line).split() for line in file]
+        except OSError:
+            return []
+        return [(fields[3], fields[4]) for fields in lines]
+
     def has_socket(self, inode: int) -> bool:
         """Tell whether it has the socket open."""
         directory = f"/proc/{self.pid}/fd"
@@ -100,6 +117,15 @@ class Process:
 def numbers() -> list[int]:
     """Return the numbers of all processes that /proc shows."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def parent(number: int) -> int:
+    """Return the number of the process that started this one; 0 when it has ended."""
+    try:
+        with open(f"/proc/{number}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _target(link: str) -> str:

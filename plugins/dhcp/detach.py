@@ -27,7 +27,8 @@ def detach(request: Request) -> bool:
     """
     owner = Attachment.of(request)
     with Gather() as errors:
-        if attachments.exists(lease.PLUGIN_IPV6, owner):
+        is_recorded = attachments.exists(lease.PLUGIN_IPV6, owner)
+        if is_recorded or _key(request, "dhcpv6") is True:
             from plugins.dhcp import dhcpv6  # noqa: PLC0415 - processes are expensive
 
             errors.attempt(dhcpv6.end, owner)

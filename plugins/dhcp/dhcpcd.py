@@ -12,13 +12,15 @@ from functools import partial
 from ipaddress import IPv6Address
 
 from cni_common import programs, state
-from cni_common.kernel import mounts
+from cni_common.kernel import mounts, processes
 from cni_common.spec.errors import CNIError, Code, cause_of
 from plugins.dhcp import domains
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from cni_common.kernel.processes import Process
 
 NAME = "dhcpcd"
 PACKAGE = "dhcpcd-base, or dhcpcd"
@@ -92,6 +94,33 @@ def pid(directory: str) -> int:
             text = (state.read_bytes(where, name) or b"").strip()
             return int(text) if text.isdigit() else 0
     return 0
+
+
+def found(directory: str) -> list[int]:
+    """Return the numbers of each dhcpcd that has the directory, by what it mounts.
+
+    So one is found of which no file tells. Raises CNIError.
+    """
+    namespaces: dict[int, str] = {}
+    owned = set()
+    for number in processes.numbers():
+        with processes.opened(number) as process:
+            if process is not None and process.name() == NAME:
+                namespaces[number] = process.mount_namespace()
+                if _has(process, directory):
+                    owned.add(namespaces[number])
+    own = [number for number, where in namespaces.items() if where in owned]
+    # Its helpers, of which one alone need shows the mounts, end with it.
+    return [number for number in own if processes.parent(number) not in own]
+
+
+def _has(process: Process, directory: str) -> bool:
+    """Tell whether the process has the directory, be it removed, as its own."""
+    source = os.path.join(*directory.split("/")[-2:], "run")
+    return any(
+        place == _RUN and root.removesuffix("//deleted").endswith(f"/{source}")
+        for root, place in process.mounted()
+    )
 
 
 def lease(directory: str, link: str) -> dict[int, bytes]:

@@ -90,11 +90,13 @@ def end(owner: Attachment) -> None:
 
 
 def _end(owner: Attachment) -> None:
-    with processes.opened(dhcpcd.pid(state.path(_ROOM, owner.digest()))) as process:
-        if process is not None and _is_ours(process, owner):
-            process.send(_SIGALRM)
-            if not process.wait_end(_PATIENCE):
-                process.end(_PATIENCE)
+    """End what keeps the lease, though record or files tell of nothing."""
+    for number in dhcpcd.found(state.path(_ROOM, owner.digest())):
+        with processes.opened(number) as process:
+            if process is not None and process.name() == dhcpcd.NAME:
+                process.send(_SIGALRM)
+                if not process.wait_end(_PATIENCE):
+                    process.end(_PATIENCE)
 
 
 def _held(owner: Attachment, directory: str) -> IPv6Address | None:

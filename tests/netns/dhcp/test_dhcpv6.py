@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from netns.dhcp.helpers import CONF, Keeper, Lan, conf, recorded, until
 from cni_common.living_spaces import Spaces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab import Cni, Space
 
 ROUTER = "fd00:77::1"
@@ -154,6 +157,39 @@ def test_lease_whose_dhcpcd_died_is_told_and_got_back(lan6: Lan, cni: Cni) -> No
     assert cni.ok("dhcp", "ADD", IPV6, netns=space) == result
     cni.ok("dhcp", "CHECK", document, netns=space)
     cni.ok("dhcp", "DEL", IPV6, netns=space)
+
+
+LOSSES: dict[str, Callable[[], object]] = {
+    "damaged": lambda: (STATE / "dhcpv6/lan/c1@eth0").write_text("{"),
+    "record": (STATE / "dhcpv6/lan/c1@eth0").unlink,
+    "files": lambda: shutil.rmtree(STATE / "dhcpcd"),
+    "all": lambda: shutil.rmtree(STATE),
+}
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+@pytest.mark.parametrize("verb", ["ADD", "DEL"])
+def test_lease_of_which_no_file_tells_is_given_back(
+    lan6: Lan, cni: Cni, lost: str, verb: str
+) -> None:
+    """By DEL, and by another ADD, which has its own again."""
+    space, other = lan6.container(), lan6.container()
+    result = cni.ok("dhcp", "ADD", IPV6, netns=space, container_id="c1")
+    cni.ok("dhcp", "ADD", IPV6, netns=other, container_id="c2")
+    before = in_space(space)
+    kept = leased(lan6) - {result["ips"][0]["address"].partition("/")[0]}
+    LOSSES[lost]()
+    if verb == "ADD":
+        again = cni.ok("dhcp", "ADD", IPV6, netns=space, container_id="c1")
+        assert again["ips"] == result["ips"]
+        until(lambda: not before & dhcpcds())
+    cni.ok("dhcp", "DEL", IPV6, netns=space, container_id="c1")
+    until(lambda: leased(lan6) == kept)
+    assert not in_space(space)
+    assert in_space(other)
+    cni.ok("dhcp", "DEL", IPV6, netns=other, container_id="c2")
+    until(lambda: not leased(lan6))
+    assert left() == []
 
 
 def test_no_server_is_an_error_and_leaves_nothing(lan6: Lan, cni: Cni) -> None:
