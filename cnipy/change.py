@@ -120,7 +120,7 @@ def every(
     Raises as `chosen` does, but for several.
     """
     entries = of_container(context, word, options)
-    lists = [(entry, _network(context, entry)) for entry in entries]
+    lists = [(entry, list_of(context, entry)) for entry in entries]
     found = [
         Living(entry, network, plugin)
         for entry, network in lists
@@ -174,7 +174,7 @@ def _owner(entry: Entry) -> Attachment:
     return Attachment(entry.network, *entry.key, entry.attachment.netns)
 
 
-def _network(context: Context, entry: Entry) -> Network:
+def list_of(context: Context, entry: Entry) -> Network:
     """Return the list that made the attachment: the one in use may be another."""
     if not entry.config:
         return context.network(entry.network)

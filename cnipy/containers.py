@@ -22,7 +22,7 @@ from cnipy.bundles import Bundle, bundles, pod_names
 from cnipy.recorded import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cni_common.naming import Attachment
     from cnipy.attachment import Attachment as RuntimeAttachment
@@ -86,7 +86,9 @@ class Containers:
     def known(self) -> list[Known]:
         """The attachments that records and cached results tell of."""
         if self._known is None:
-            self._known = [*self._recorded(), *self._cached()]
+            recorded = list(self._recorded())
+            where = {each[:3]: (each.netns, each.identity) for each in recorded}
+            self._known = [*recorded, *self._cached(where)]
         return self._known
 
     def find(self, word: str, network: str = "") -> Container | None:
@@ -150,12 +152,17 @@ class Containers:
             who = (at.network, at.container_id, at.ifname)
             yield Known(*who, at.netns, item.identity)
 
-    def _cached(self) -> Iterator[Known]:
+    def _cached(
+        self, where: Mapping[tuple[str, str, str], tuple[str, str]]
+    ) -> Iterator[Known]:
+        """Yield what runtimes have kept, with the namespace since libcni 1.2."""
         for entry in self._context.cache.all_entries():
             at, args = entry.attachment, dict(entry.attachment.args)
             pod = (args.get("K8S_POD_NAMESPACE"), args.get("K8S_POD_NAME"))
             names = tuple(pod_names(*pod))
-            yield Known(entry.network, *entry.key, at.netns, names=names)
+            who = (entry.network, *entry.key)
+            there = (at.netns, "") if at.netns else where.get(who, ("", ""))
+            yield Known(*who, *there, names=names)
 
 
 def attachment(context: Context, word: str, network: str = "") -> RuntimeAttachment:

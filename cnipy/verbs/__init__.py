@@ -34,6 +34,8 @@ REGISTER: dict[str, dict[str, str]] = {
     "change": {
         "add": "cnipy.verbs.add",
         "del": "cnipy.verbs.delete",
+        "connect": "cnipy.verbs.connect",
+        "disconnect": "cnipy.verbs.disconnect",
         "publish": "cnipy.verbs.publish",
         "unpublish": "cnipy.verbs.unpublish",
         "limit": "cnipy.verbs.limit",

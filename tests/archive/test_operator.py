@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import PATIENCE, need, run
+from operating import Operator
 from packed_file import TOP
 from warm_server import served, wait_until
 
@@ -43,36 +44,15 @@ CONFLIST = {
 PORTS = {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}
 
 
-class Operator:
-    """Somebody with a shell on the node."""
-
-    def __init__(self, packed: Path, plugins: Path, conf_dir: Path) -> None:
-        self.packed = packed
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "CNI_PATH": str(plugins),
-            "NETCONFPATH": str(conf_dir),
-            "CAP_ARGS": json.dumps(PORTS),
-        }
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the command."""
-        return subprocess.run(
-            [self.packed, *words],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
 @pytest.fixture
 def operator(packed: Path, plugin_dir: Path, tmp_path: Path, host: Host) -> Operator:
     """An operator with one network of bridge and portmap."""
     assert host
     (tmp_path / "net.d").mkdir()
     (tmp_path / "net.d/10-n.conflist").write_text(json.dumps(CONFLIST))
-    return Operator(packed, plugin_dir, tmp_path / "net.d")
+    operator = Operator(packed, plugin_dir, tmp_path / "net.d")
+    operator.env["CAP_ARGS"] = json.dumps(PORTS)
+    return operator
 
 
 def links_of(space: Space) -> list[str]:

@@ -102,9 +102,12 @@ def test_page_of_changes(machine: Sandbox) -> None:
     limited = reader.next("cat >/etc/cni/net.d/20-slow.conflist")
     assert '"rate": 524288' in limited
     assert limited.endswith("/eth0:\n  nothing is limited\n")
+    connected = reader.next("cnipy connect web slow")
+    assert re.search(r"^back@\w+ +UP +10\.22\.0\.3/16", connected, re.MULTILINE)
     reader.assert_at_end()
     machine.run("cnipy", "check", "containerd-net", "web")
     machine.run("cnipy", "del", "containerd-net", "web")
+    machine.run("cnipy", "del", "slow", "app")
     assert remains.leases(machine) == []
 
 

@@ -29,6 +29,7 @@ WORDS = {
     **dict.fromkeys(("add", "del", "check", "why"), ("n", "/run/netns/web")),
     **dict.fromkeys(("version", "explain", "addresses"), ("n",)),
     "rules": ("web",),
+    **dict.fromkeys(("connect", "disconnect"), ("web", "n")),
     "publish": ("web", "8080:80"),
     "unpublish": ("web", "8080"),
     "limit": ("web", "--none"),

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A container that runs is on a further network, or on one less."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from cni_common.kernel import links, netns
+from cni_common.kernel.netlink import Netlink
+from cni_common.spec import gojson
+from cni_common.spec.environment import validate_ifname
+from cni_common.spec.errors import CNIError, Code
+from cnipy import change, port_words
+from cnipy.attachment import DEFAULT_IFNAME, Attachment, container_id_of
+from cnipy.containers import Containers
+from cnipy.verb import Lines
+from cnipy.words import document
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from cni_common.kernel.link_answer import Link
+    from cnipy.containers import Container, Known
+    from cnipy.context import Context
+    from cnipy.network import Network
+
+_STEM = DEFAULT_IFNAME.rstrip("0123456789")
+_POD = "K8S_POD_NAME"
+
+
+def connect(context: Context, options: argparse.Namespace) -> Lines:
+    """Attach a container to a network, under its own ID and the next free name.
+
+    Raises CNIError, with nothing left of a failure.
+    """
+    network = context.network(options.network)
+    containers = Containers(context)
+    container, known = _found(containers, options.container)
+    _require_apart(options, known)
+    args = _args(context, known, options.name)
+    attachment = Attachment(
+        container_id=_id_of(container, known),
+        netns=container.netns,
+        ifname=_free_name(container, known, options.ifname),
+        args=args,
+        capability_args=_asked(network, options, dict(args)),
+    )
+    context.warn(network, attachment.capability_args)
+    result = context.runtime.add(network, attachment)
+    at = ", ".join(ip["address"] for ip in result.get("ips") or ()) or "no address"
+    told = {**document(network.name, attachment), "result": result}
+    where = f"{network.name} {attachment.container_id}/{attachment.ifname}"
+    return Lines(told, [f"{where}: {at}"])
+
+
+def disconnect(context: Context, options: argparse.Namespace) -> Lines:
+    """Detach a container from a network by the list that attached it.
+
+    Raises CNIError; another call goes on where this one could not.
+    """
+    _, known = _found(Containers(context), options.container, options.network)
+    on = [each for each in known if each.network == options.network]
+    meant = [each for each in on if options.ifname in {None, each.ifname}]
+    if len(meant) != 1:
+        where = " ".join(filter(None, (options.network, options.ifname)))
+        several = "it is attached there more than once, --ifname chooses"
+        cause = several if meant else "it is not attached there"
+        msg = f"disconnect {options.container} from {where}: {cause}"
+        there = ", ".join(f"{each.network} {each.ifname}" for each in known)
+        raise CNIError(Code.UNKNOWN_CONTAINER, msg, f"it is on: {there or 'none'}")
+    (one,) = meant
+    attachment = Attachment(one.container_id, one.netns, one.ifname)
+    entry = context.cache.read(one.network, attachment)
+    network = change.list_of(context, entry) if entry else context.network(one.network)
+    context.runtime.delete(network, attachment)
+    return Lines(document(network.name, attachment))
+
+
+def _found(
+    containers: Containers, word: str, network: str = ""
+) -> tuple[Container, list[Known]]:
+    """Return whom a word means, and the attachments that there are of it.
+
+    Raises Code.UNKNOWN_CONTAINER.
+    """
+    container = containers.find(word, network)
+    if container is None:
+        msg = f"find container {word}: nothing is called so"
+        there = " ".join(sorted({each.container_id for each in containers.known}))
+        raise CNIError(Code.UNKNOWN_CONTAINER, msg, f"there are: {there or 'none'}")
+    return container, containers.of(container)
+
+
+def _require_apart(options: argparse.Namespace, known: list[Known]) -> None:
+    """Raise Code.INVALID_ENVIRONMENT where the container is there already.
+
+    A second interface on the same network is somebody's wish who names it.
+    """
+    there = [each.ifname for each in known if each.network == options.network]
+    if there and options.ifname is None:
+        msg = f"connect {options.container} to {options.network}: it is on it already"
+        hint = f"as {', '.join(there)}; --ifname gives it another interface there"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg, hint)
+
+
+def _id_of(container: Container, known: list[Known]) -> str:
+    """Return the container's ID: by it, and by its attachments, else cnitool's."""
+    of_others = (each.container_id for each in known)
+    return container.container_id or next(of_others, container_id_of(container.netns))
+
+
+def _free_name(container: Container, known: list[Known], wanted: str | None) -> str:
+    """Return the name that the new interface is to have.
+
+    Raises Code.INVALID_ENVIRONMENT for one that there is, Code.INVALID_NETNS for a
+    container that is gone.
+    """
+    taken = {each.ifname for each in known}
+    with netns.entered_path(container.netns), Netlink() as netlink:
+        if wanted is None:
+            names = (f"{_STEM}{number}" for number in count())
+            return next(
+                name
+                for name in names
+                if name not in taken and links.get(netlink, name) is None
+            )
+        validate_ifname(wanted)
+        there: Link | None = links.get(netlink, wanted)
+    if there is not None or wanted in taken:
+        msg = f"connect {container.word}: it has an interface {wanted} already"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+    return wanted
+
+
+def _args(
+    context: Context, known: list[Known], names: list[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return CNI_ARGS as the container's runtime gave it, which has its name, too."""
+    of_it = {each[:3] for each in known}
+    for entry in context.cache.all_entries():
+        if (entry.network, *entry.key) in of_it and entry.attachment.args:
+            return entry.attachment.args
+    return (("IgnoreUnknown", "1"), (_POD, names[0])) if names else ()
+
+
+def _asked(
+    network: Network, options: argparse.Namespace, args: dict[str, str]
+) -> dict[str, Any]:
+    """Return the capabilities' values; raises Code.INVALID_CONFIG for what nobody
+    takes.
+    """
+    mappings = port_words.mappings(options.publish)
+    names = [each for each in options.name if each != args.get(_POD)]
+    asked: dict[str, Any] = {
+        "portMappings": [*map(port_words.document, mappings)],
+        "ips": options.ip,
+        "mac": options.mac,
+        "aliases": {network.name: names} if names else None,
+    }
+    given = {key: value for key, value in asked.items() if value}
+    lacking = given.keys() - set(_capabilities(network))
+    if lacking:
+        first = min(lacking)
+        msg = f"connect {options.container} to {network.name}: no plugin takes {first}"
+        hint = f'one needs "capabilities": {{"{first}": true}} in the list'
+        raise CNIError(Code.INVALID_CONFIG, msg, hint)
+    return given
+
+
+def _capabilities(network: Network) -> Iterator[str]:
+    for plugin in network.plugins:
+        declared = gojson.member(plugin, "capabilities")
+        if isinstance(declared, dict):
+            yield from (name for name, takes in declared.items() if takes is True)
