@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).parents[1]
 # Pages whose blocks tests/pages runs, each from its first block to its last.
-PAGES = ("changing", "cnipy", "editor", "runtimes", "switching", "warm")
+PAGES = (
+    *("changing", "cnipy", "editor", "runtimes", "switching", "warm"),
+    *(
+        f"walk-throughs/{page.stem}"
+        for page in (TOP / "docs/walk-throughs").glob("*.md")
+    ),
+)
 LANGUAGES = ("sh", "text", "toml", "json", "lua")
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?"
