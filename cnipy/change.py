@@ -74,7 +74,9 @@ class Living:
         return self.entry.attachment.capability_args.get(capability)
 
     def takes(self, capability: str) -> bool:
-        """Tell whether the list has the plugin given that capability."""
+        """Tell whether the list has the plugin given that capability, if it is one."""
+        if not capability:
+            return True
         declared = gojson.member(self.plugin, "capabilities")
         return isinstance(declared, dict) and declared.get(capability) is True
 

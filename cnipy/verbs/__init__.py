@@ -39,6 +39,8 @@ REGISTER: dict[str, dict[str, str]] = {
         "publish": "cnipy.verbs.publish",
         "unpublish": "cnipy.verbs.unpublish",
         "limit": "cnipy.verbs.limit",
+        "rename": "cnipy.verbs.rename",
+        "alias": "cnipy.verbs.alias",
     },
     "look after": {
         "repair": "cnipy.verbs.repair",

@@ -103,10 +103,17 @@ def test_page_of_changes(machine: Sandbox) -> None:
     assert '"rate": 524288' in limited
     assert limited.endswith("/eth0:\n  nothing is limited\n")
     connected = reader.next("cnipy connect web slow")
+    named = reader.next("cp conf-examples/86-names.conflist")
+    assert "shop" in named.splitlines()[1]
+    assert ("cache" in named.splitlines()[2], "cache" in named.splitlines()[3]) == (
+        True,
+        False,
+    )
     assert re.search(r"^back@\w+ +UP +10\.22\.0\.3/16", connected, re.MULTILINE)
     reader.assert_at_end()
     machine.run("cnipy", "check", "containerd-net", "web")
     machine.run("cnipy", "del", "containerd-net", "web")
+    machine.run("cnipy", "disconnect", "app", "names")
     machine.run("cnipy", "del", "slow", "app")
     assert remains.leases(machine) == []
 

@@ -33,6 +33,7 @@ WORDS = {
     "publish": ("web", "8080:80"),
     "unpublish": ("web", "8080"),
     "limit": ("web", "--none"),
+    **dict.fromkeys(("rename", "alias"), ("web", "db")),
 }
 HEAVY = {"pydantic", "pyroute2", "nftables", "ctypes", "subprocess", "hashlib"}
 
