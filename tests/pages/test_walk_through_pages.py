@@ -9,11 +9,15 @@ import page_blocks
 import pytest
 import walk_throughs
 
+from tests.runtimes.sandbox import need
+
 if TYPE_CHECKING:
     from tests.runtimes.sandbox import Sandbox
 
 INSTALL = f"{page_blocks.TOP}/build.sh install --bin-dir /opt/cni/bin"
 LINK = "ln -s /opt/cni/bin/cnipy /usr/local/sbin/cnipy"
+# As where systemd-resolved runs: the file is gone when the laboratory has its own /run.
+RESOLV = "ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf"
 PAGES = sorted(
     page.stem for page in (page_blocks.TOP / "docs/walk-throughs").glob("0*.md")
 )
@@ -22,7 +26,8 @@ PAGES = sorted(
 @pytest.mark.parametrize("page", PAGES)
 def test_page_shows_what_its_commands_print(page: str, machine: Sandbox) -> None:
     """Each block prints what stands below it, and the picture is as it is drawn now."""
-    machine.run("sh", "-euc", f"{INSTALL}; {LINK}")
+    need("conntrack", "dnsmasq", "python3")
+    machine.run("sh", "-euc", f"{INSTALL}; {LINK}; {RESOLV}")
     shown = walk_throughs.steps(f"walk-throughs/{page}")
     *printed, picture = walk_throughs.play(f"walk-throughs/{page}", machine)
     for step, run in zip(shown, printed, strict=True):
