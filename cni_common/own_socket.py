@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LISTEN_FDS_START = 3
+_NUMBERS = ("1", "2")  # as many as our units have
 
 
 def listen(path: str, backlog: int) -> socket.socket:
@@ -38,11 +39,20 @@ def listen(path: str, backlog: int) -> socket.socket:
 
 
 def inherited(env: Mapping[str, str]) -> socket.socket | None:
-    """Return the socket that systemd passed (sd_listen_fds(3)), or None."""
-    if env.get("LISTEN_PID") != str(os.getpid()) or env.get("LISTEN_FDS") != "1":
-        return None
-    os.set_inheritable(_LISTEN_FDS_START, False)
-    return socket.socket(fileno=_LISTEN_FDS_START)
+    """Return the one socket that systemd passed, or None."""
+    found = passed(env)
+    return found[0] if len(found) == 1 else None
+
+
+def passed(env: Mapping[str, str]) -> list[socket.socket]:
+    """Return the sockets that systemd passed (sd_listen_fds(3))."""
+    number = env.get("LISTEN_FDS", "")
+    if env.get("LISTEN_PID") != str(os.getpid()) or number not in _NUMBERS:
+        return []
+    descriptors = range(_LISTEN_FDS_START, _LISTEN_FDS_START + int(number))
+    for each in descriptors:
+        os.set_inheritable(each, False)
+    return [socket.socket(fileno=each) for each in descriptors]
 
 
 def remove_if(path: str, bound: os.stat_result) -> None:

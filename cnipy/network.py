@@ -6,12 +6,17 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from cni_common.spec.versions import NEWEST, OLDEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cni_common.frame.rollback import Gather
 
 FLAGS = {"true": True, "false": False}
 LISTS, SINGLE = (".conflist",), (".conf", ".json")
@@ -82,6 +87,20 @@ def faults(directory: str) -> list[str]:
         except CNIError as error:
             found.append(str(error))
     return found
+
+
+def each(directory: str, errors: Gather) -> Iterator[Network]:
+    """Yield every network, of several by one name the first.
+
+    Why a file holds none `errors` has.
+    """
+    seen = set()
+    for file in (*_files(directory, LISTS), *_files(directory, SINGLE)):
+        reading = read if file.endswith(LISTS) else read_single
+        found: Network | None = errors.attempt(reading, file)
+        if found is not None and found.name not in seen:
+            seen.add(found.name)
+            yield found
 
 
 def _single(file: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from launcher.ending import Ending
+    from launcher.scrape import Window
 
     Live = Callable[[socket.socket, Sequence[socket.socket]], NoReturn]
 
@@ -37,14 +38,18 @@ class Crew:
     """The children: those that are new, that wait for a call, that serve one."""
 
     def __init__(
-        self, live: Live, listener: socket.socket | None, ending: Ending
+        self,
+        live: Live,
+        listener: socket.socket | None,
+        ending: Ending,
+        window: Window | None = None,
     ) -> None:
         """`live` is what a child does, given its channel and what it must close.
 
         `listener` is the socket that the server has already, if it has; `ending` says
-        when it has to end.
+        when it has to end; `window` is where measurements are asked for.
         """
-        self._live, self._ending = live, ending
+        self._live, self._ending, self._window = live, ending, window
         self._channels: dict[int, socket.socket] = {}
         self._new: set[int] = set()
         self._idle: deque[int] = deque()
@@ -69,6 +74,8 @@ class Crew:
         listener.setblocking(False)
         self._listening = [listener]
         self._poll.register(listener, 0)
+        if self._window:
+            self._poll.register(self._window.listener, select.POLLIN)
         self._ending.called()  # nobody could before
         while self._calls or not self._ending.is_due():
             self._enlist(SPARES_AT_LEAST)
@@ -77,8 +84,11 @@ class Crew:
             for number, _ in self._poll.poll(self._patience()):
                 if number in self._channels:
                     self._hear(number)
-                else:
+                elif number == listener.fileno():
                     self._accept(listener)
+                elif self._window:
+                    self._ending.called()  # who asks wants a server to be there
+                    self._window.answer(self._held())
             self._hand_over()
 
     def _patience(self) -> int | None:
@@ -100,8 +110,8 @@ class Crew:
         channel, childs_end = socket.socketpair(socket.AF_UNIX, kind)
         try:
             if os.fork() == 0:
-                others = (*self._listening, *self._calls, *self._channels.values())
-                self._live(childs_end, (channel, *others))
+                window = (self._window.listener,) if self._window else ()
+                self._live(childs_end, (channel, *window, *self._held()))
         except OSError:
             channel.close()
             raise
@@ -110,6 +120,10 @@ class Crew:
         self._channels[channel.fileno()] = channel
         self._new.add(channel.fileno())
         self._poll.register(channel, select.POLLIN)
+
+    def _held(self) -> tuple[socket.socket, ...]:
+        """Return what is the server's alone."""
+        return (*self._listening, *self._calls, *self._channels.values())
 
     def _hear(self, number: int) -> None:
         """A child waits for a call now, or has ended."""

@@ -18,7 +18,7 @@ import plugins
 from cni_common import own_socket
 from cni_common.kernel import nft, pyroute2_messages
 from cni_common.spec.errors import CNIError
-from launcher import child, crew, peer
+from launcher import child, crew, peer, scrape
 from launcher.client import SOCKET
 from launcher.ending import Ending
 from launcher.everything import build_every_model
@@ -41,7 +41,8 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
     nobody has called for `idle` seconds, 0 for never. Raises OSError.
     """
     path = path or SOCKET
-    given = own_socket.inherited(os.environ)
+    passed = own_socket.passed(os.environ)
+    given = next((each for each in passed if not scrape.is_window(each)), None)
     if given is None:
         own_socket.remove_dead(path)
     if idle is None:
@@ -50,7 +51,9 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
     prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
     itself = child.Server(ending.build, peer.standing("self"))
-    children = crew.Crew(partial(child.live, server=itself, main=main), given, ending)
+    window = scrape.beside(path, passed, archive, main)
+    live = partial(child.live, server=itself, main=main)
+    children = crew.Crew(live, given, ending, window)
     children.gather()
     # Who finds the socket finds somebody who waits for a call.
     if given:
@@ -61,6 +64,8 @@ def serve(archive: str, main: Main, path: str = "", idle: float | None = None) -
             bound = os.lstat(path)
             children.serve(listener)
             own_socket.remove_if(path, bound)
+    if window:
+        window.close()
     return ending.reason
 
 

@@ -18,7 +18,7 @@ from lab import PATIENCE
 from launcher.client import request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lab import Space
 
@@ -35,43 +35,53 @@ BRIDGE = {
 }
 
 
-# What systemd does with the socket of cnipy-warm.socket (sd_listen_fds(3)): it keeps
-# it, and starts the service at a call that finds none. Each time it says so.
-SYSTEMD = f"""
+# What systemd does with the sockets of cnipy-warm.socket (sd_listen_fds(3)): it keeps
+# them, and starts the service when one has a caller. Each time it says so.
+SYSTEMD = """
 import os, select, signal, socket, sys
 os.makedirs("/run/cnipy", exist_ok=True)
-kept = socket.socket(socket.AF_UNIX)
-kept.bind({SOCKET!r})
-kept.listen(512)
+kept, words = [], sys.argv[2:]
+for path in sys.argv[1].split():
+    kept.append(socket.socket(socket.AF_UNIX))
+    kept[-1].bind(path)
+    kept[-1].listen(512)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(server and os.kill(server, 15)))
 server = 0
 while True:
-    select.select([kept], [], [])
+    select.select(kept, [], [])
     server = os.fork()
     if server == 0:
-        os.dup2(kept.fileno(), 3)
-        os.set_inheritable(3, True)
-        env = {{"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}}
-        os.execve(sys.argv[1], sys.argv[1:], env)
+        copies = [os.dup(each.fileno()) for each in kept]
+        for number, each in enumerate(copies, 3):
+            os.dup2(each, number)
+            os.set_inheritable(number, True)
+        env = {"LISTEN_FDS": str(len(kept)), "LISTEN_PID": str(os.getpid())}
+        os.execve(words[0], words, env)
     print(server, flush=True)
     os.waitpid(server, 0)
 """
 
 
 @contextmanager
-def activated(packed: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def activated(
+    packed: Path, *options: str, sockets: Sequence[str] = (SOCKET,)
+) -> Iterator[subprocess.Popen[bytes]]:
     """Have something like systemd start `cnipy serve` at the first call.
 
     It prints the process ID of every server that it starts.
     """
-    words = ["/usr/bin/python3", "-c", SYSTEMD, packed, "serve", *options]
+    listened = ["/usr/bin/python3", "-c", SYSTEMD, " ".join(sockets)]
+    words = [*listened, packed, "serve", *options]
+    for each in sockets:
+        Path(each).unlink(missing_ok=True)
     systemd = subprocess.Popen(words, stdout=subprocess.PIPE)
     try:
-        wait_until(lambda: Path(SOCKET).exists() or systemd.poll() is not None)
+        wait_until(lambda: Path(sockets[-1]).exists() or systemd.poll() is not None)
         yield systemd
     finally:
         end(systemd)
-        Path(SOCKET).unlink(missing_ok=True)
+        for each in sockets:
+            Path(each).unlink(missing_ok=True)
 
 
 @contextmanager

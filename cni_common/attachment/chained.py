@@ -221,14 +221,18 @@ def _change(node: Node, request: Request, made: Parts, parts: Parts) -> None:
             node.undo(_repair, node, each)
             each.remove(node)
     for each in parts:
-        before = former.get(type(each))
-        if before is None:
-            each.ensure(node)
-        elif each.settles or before != each:
-            each.replace(node, before)
-        elif _lacks(node, each):
-            _repair(node, each)
-        request.log.step(type(each).__name__)
+        with request.log.within(type(each).__name__, "ensure"):
+            _ensure(node, each, former.get(type(each)))
+
+
+def _ensure(node: Node, part: Part, before: Part | None) -> None:
+    """Have the part as it is wanted, where `before` was."""
+    if before is None:
+        part.ensure(node)
+    elif part.settles or before != part:
+        part.replace(node, before)
+    elif _lacks(node, part):
+        _repair(node, part)
 
 
 def _lacks(node: Node, part: Part) -> bool:

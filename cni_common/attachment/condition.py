@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from cni_common import state
 from cni_common.attachment.part import Difference, Repair
+from cni_common.frame import counters
 from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -85,6 +86,7 @@ def repair(node: Node, parts: Iterable[Part]) -> Iterator[Repair]:
         still = {each.text for each in lacking(node, part)}
         for text in (each.text for each in found):
             cause = failure or ("it stays so" if text in still else "")
+            counters.count_repair(node.plugin, is_done=not cause)
             yield Repair(text, cause, owner)
 
 

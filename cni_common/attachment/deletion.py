@@ -17,6 +17,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from cni_common.attachment.part import Part
     from cni_common.spec.request import Request
 
 
@@ -125,7 +126,15 @@ def _parts(
         Gather() as errors,
     ):
         for part in reversed((*found.former, *found.parts)):
-            errors.attempt(part.remove, node)
+            errors.attempt(_removed, part, node, request)
+
+
+def _removed(part: Part, node: Node, request: Request | None) -> None:
+    if request is None:
+        part.remove(node)
+        return
+    with request.log.within(type(part).__name__, "remove"):
+        part.remove(node)
 
 
 def _kinds(

@@ -183,8 +183,8 @@ def make(node: Node, request: Request, parts: Iterable[Part]) -> None:
                 held = part.lock()
                 if held:
                     locked.enter_context(state.lock(held))
-            part.ensure(node)
-            request.log.step(type(part).__name__)
+            with request.log.within(type(part).__name__, "ensure"):
+                part.ensure(node)
 
 
 def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result | None:

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 
+from cni_common.frame.account import Delegated
 from cni_common.frame.streams import tell
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code, StrandedError, cause_of
@@ -135,17 +136,21 @@ def _is_name(plugin: str) -> bool:
 def _call(plugin: str, request: Request, command: str) -> Result | None:
     executable = find(plugin, request.path)
     ours = _in_process(executable, request)
-    if ours is not None:
-        called: Result | None = ours.call(request.as_verb(command))
+    asked = request.as_verb(command)
+    with Delegated(plugin, asked, in_process=ours is not None):
+        if ours is None:
+            return _execute(plugin, executable, asked)
+        called: Result | None = ours.call(asked)
         return called
-    return _execute(plugin, executable, request.as_verb(command))
 
 
 def _execute(plugin: str, executable: str, request: Request) -> Result | None:
     from cni_common.frame.execute import execute  # noqa: PLC0415 - only for foreign plugins
 
+    trace = request.log.trace
+    env = {**request.env, **trace.variables()} if trace else request.env
     try:
-        status, output, words = execute([executable], request.stdin, request.env)
+        status, output, words = execute([executable], request.stdin, env)
     except OSError as error:
         msg = f"execute plugin {plugin}: {cause_of(error)}"
         raise CNIError(Code.INTERNAL, msg) from error

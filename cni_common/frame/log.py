@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import time
 
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cni_common.frame.trace import Trace
+
 LEVELS = ("error", "warning", "info", "debug")
 # What was found in passing, where no call's log is at hand.
 _remarks: dict[str, None] = {}
@@ -30,8 +36,10 @@ class Log:
     """Collects what happens in one call and tells it when the call ends.
 
     Nothing touches the disk before the end, so that a call without `logFile` costs
-    no system call.
+    no system call. `trace` has the spans of a call that is traced.
     """
+
+    trace: Trace | None = None
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -61,9 +69,17 @@ class Log:
         """Note what helps to understand the call."""
         self._events.append(("debug", text))
 
-    def step(self, name: str) -> None:
+    def within(self, name: str, doing: str) -> Step:
+        """Return a block that is the step `name`; `doing` says what becomes of it."""
+        return Step(self, name, doing)
+
+    def step(
+        self, name: str, doing: str = "", error: BaseException | None = None
+    ) -> None:
         """Note that the step `name` ends here; its duration is since the last one."""
         now = time.monotonic()
+        if self.trace is not None:
+            self.trace.step(f"{doing} {name}".lstrip(), self._last, now, error)
         spent = self._steps.get(name, 0.0) + (now - self._last) * 1000
         self._steps[name] = round(spent, 3)
         self._last = now
@@ -95,3 +111,21 @@ class Log:
         if events:
             line["events"] = events
         return line
+
+
+class Step:
+    """A block that is a step of the call, whether it succeeds or not."""
+
+    def __init__(self, log: Log, name: str, doing: str) -> None:
+        self._log, self._name, self._doing = log, name, doing
+
+    def __enter__(self) -> None:
+        """Begin where the last step ended."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._log.step(self._name, self._doing, error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
+from cni_common.frame.account import Account
 from cni_common.frame.plugin import (
     Plugin,
     admitted,
@@ -62,20 +63,23 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
         return 0
     text = b""
     given: list[Result] = []
+    account = Account(name, env, release, lambda line: tell(stderr, line))
     try:
         command = environment.verb(env)
         if command == "VERSION":
             write_document(stdout, _version(versions, stdin))
             return 0
+        account.is_of(command)
         environment.validate(env, command)
         text = read_all(stdin)
         from cni_common.spec.request import Request  # noqa: PLC0415 - not for VERSION
 
         read = Request.read(command, env, text, in_process=ours)
+        account.is_about(read)
         request = admitted(read, versions)
         if command == "ADD":
             require_descriptors()
-        _serve(load(), request, stdout, stderr, given)
+        _serve(load(), request, stdout, stderr, given, account)
     except CNIError as error:
         failure = error
     except StrandedError as error:
@@ -85,7 +89,9 @@ def run(  # noqa: PLR0913, PLR0917 - a process: who, environment, three streams
         msg = f"{type(error).__name__}: {error}"
         failure = CNIError(Code.INTERNAL, msg, _way_out(error))
     else:
+        account.close(None)
         return 0
+    account.close(failure)
     if given:
         return 1
     _say_who_may(failure)
@@ -114,12 +120,13 @@ def _is_privileged() -> bool:
     return all(held >> number & 1 for number in _CAPABILITIES)
 
 
-def _serve(
+def _serve(  # noqa: PLR0913, PLR0917 - a call: what, on which streams, what is left of it
     plugin: Callee,
     request: Request,
     stdout: BinaryIO,
     stderr: TextIO,
     given: list[Result],
+    account: Account,
 ) -> None:
     """Call the plugin; an ADD whose result the runtime does not get is undone.
 
@@ -142,6 +149,7 @@ def _serve(
         if not given:
             _fail(stdout, error, request.cni_version)
         _write_log(plugin, request, str(error), stderr)
+        account.close(error)
 
     if last_words:
         last_words.append(end)

@@ -21,6 +21,7 @@ REGISTER: dict[str, dict[str, str]] = {
         "ports": "cnipy.verbs.ports",
         "rules": "cnipy.verbs.rules",
         "addresses": "cnipy.verbs.addresses",
+        "metrics": "cnipy.verbs.metrics",
         "status": "cnipy.verbs.status",
         "version": "cnipy.verbs.version",
     },
