@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Change, Netlink
-    from cni_common.spec.fields import IPAddress, IPInterface
+    from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
     from cni_common.spec.result import IP, Result, Route
 
 _SHARED = {routes.MAIN_TABLE, routes.LOCAL_TABLE}
@@ -84,17 +84,33 @@ def prepare(
             _set_sysctls(ifname, detect_duplicates, has_ipv6=has_ipv6)
 
 
-def ensure_subnets(inside: Netlink, link: Link, ips: Iterable[IP]) -> None:
-    """Add the routes to the subnets of `ips`, which `link` holds; raises Code.INTERNAL.
+def ensure_subnets(netlink: Netlink, link: Link, held: Collection[IPInterface]) -> None:
+    """Add the routes to the subnets of addresses that `link` has; raises Code.INTERNAL.
 
     The kernel adds these routes with an address, and never again.
     """
-    present = {each.dst for each in routes.of_link(inside, link)}
-    for ip in ips:
-        subnet = ip.address.network
-        if subnet.num_addresses > 1 and subnet not in present:
-            source = ip.address.ip if subnet.version == 4 else None  # noqa: PLR2004 - the family
-            inside.carry_out(routes.addition(link, subnet, source=source))
+    sources: dict[IPNetwork, IPAddress] = {
+        each.network: each.ip
+        for each in held
+        if each.version == 4  # noqa: PLR2004 - the family
+    }
+    for subnet in missing_subnets(netlink, link, held):
+        source = sources.get(subnet)
+        netlink.carry_out(routes.addition(link, subnet, source=source))
+
+
+def missing_subnets(
+    netlink: Netlink, link: Link, held: Collection[IPInterface]
+) -> list[IPNetwork]:
+    """Return the subnets of `held` to which `link` has no route, be it that of a VRF.
+
+    Raises Code.INTERNAL.
+    """
+    wanted = dict.fromkeys(e.network for e in held if e.network.num_addresses > 1)
+    versions = sorted({subnet.version for subnet in wanted})
+    found = routes.of_link(netlink, link, None, versions)
+    present = {each.dst for each in found if each.table != routes.LOCAL_TABLE}
+    return [subnet for subnet in wanted if subnet not in present]
 
 
 def gateways_outside(ips: Iterable[IP]) -> list[IPAddress]:

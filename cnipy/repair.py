@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import attachments
 from cni_common.attachment import condition, record
+from cni_common.attachment.chained import Scheme as Chained
 from cni_common.attachment.node import Node
 from cni_common.kernel import nft
 from cni_common.naming import Attachment
@@ -60,17 +61,23 @@ def repaired(
         return
     with Node(Attachment("", "", ""), "") as host:
         for item in living:
-            for plugin in item.plugins:
-                if suite.plugin(plugin).scheme is not None:
-                    read = partial(
-                        record.read_visible,
-                        plugin,
-                        item.attachment,
-                        only_rules=only_rules,
-                    )
-                    work = partial(_attachment, item, plugin, host, read)
-                    done = errors.attempt(work, dry_run=dry_run)
-                    yield from _told(done, plugin, dry_run=dry_run)
+            for plugin in _in_order(suite, item.plugins):
+                read = partial(
+                    record.read_visible,
+                    plugin,
+                    item.attachment,
+                    only_rules=only_rules,
+                )
+                work = partial(_attachment, item, plugin, host, read)
+                done = errors.attempt(work, dry_run=dry_run)
+                yield from _told(done, plugin, dry_run=dry_run)
+
+
+def _in_order(suite: Suite, plugins: Iterable[str]) -> list[str]:
+    """Return the plugins of parts: first who makes the link, then who comes behind."""
+    schemes = {plugin: suite.plugin(plugin).scheme for plugin in plugins}
+    of_parts = [plugin for plugin, scheme in schemes.items() if scheme is not None]
+    return sorted(of_parts, key=lambda plugin: isinstance(schemes[plugin], Chained))
 
 
 def _attachment(

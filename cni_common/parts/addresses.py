@@ -84,7 +84,7 @@ class Addresses(Part):
         layer3.prepare(node, link.name, self.ips, detect_duplicates=detect)
         for ip in self.ips:
             addresses.ensure(inside, link, ip.address)
-        layer3.ensure_subnets(inside, link, self.ips)
+        layer3.ensure_subnets(inside, link, [ip.address for ip in self.ips])
         for route in self.routes:
             if list(differences_of(layer3.check_route, inside, link, route, self.ips)):
                 on_link = layer3.gateways_outside(self.ips)

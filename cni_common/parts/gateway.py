@@ -99,10 +99,18 @@ class Gateway(Part):
         for address in self.addresses:
             if address not in held:
                 yield Difference(f"check gateway {link.name}: it lacks {address}")
+        if held.issuperset(self.addresses) and link.is_up:
+            for subnet in layer3.missing_subnets(node.host, link, self.addresses):
+                yield Difference(f"check gateway {link.name}: it lacks route {subnet}")
         for ip in self._outside():
             dst = ip_interface(ip.address.network)
             route = Route(dst=dst, scope=SCOPE_LINK)
             yield from differences_of(layer3.check_route, node.host, link, route, ())
+
+    def repair(self, node: Node) -> None:
+        """Ensure addresses, and routes to their subnets; raises Code.INTERNAL."""
+        self.ensure(node)
+        layer3.ensure_subnets(node.host, node.link(self.link), self.addresses)
 
     def _outside(self) -> list[IP]:
         """Return those of `ips` whose gateway brings no route to their subnet."""

@@ -14,6 +14,8 @@ from lab import PATIENCE, nft_objects, run
 from netns.cnipy.helpers import Desk, attachment_words
 from netns.firewall.helpers import needs_variant
 from netns.portmap.helpers import NODE, route_localnet
+from netns.sbr import helpers as sbr
+from netns.tap import helpers as tap
 
 from cni_common.kernel import nft_questions
 
@@ -181,6 +183,49 @@ def test_bridge_that_was_deleted_is_made_anew(desk: Desk, host: Host) -> None:
     assert spaces[0].reaches("10.9.0.1")
     assert spaces[0].reaches("10.9.0.3")
     assert desk.ok("repair") == ""
+
+
+def test_routes_to_the_subnets_of_a_bridge_are_put_back(desk: Desk, host: Host) -> None:
+    """The host has them again, in both families, as the kernel makes them."""
+    space = host.space()
+    desk.attach("n", space)
+    before = subnets_on("br0")
+    for family in ("-4", "-6"):
+        run("ip", family, "route", "flush", "dev", "br0", "proto", "kernel")
+    assert not space.reaches("10.9.0.1")
+    done = desk.ok("repair")
+    for subnet in ("10.9.0.0/24", "fd09::/64"):
+        assert f"check gateway br0: it lacks route {subnet}; put back" in done
+    assert subnets_on("br0") == before
+    assert space.reaches("10.9.0.1")
+    assert desk.ok("repair") == ""
+
+
+def subnets_on(link: str) -> set[tuple[str, str]]:
+    """Return destination and source of the host's routes by a link, both families."""
+    shown = [
+        route
+        for family in ("-4", "-6")
+        for route in json.loads(run("ip", "-j", family, "route", "show", "dev", link))
+    ]
+    return {(r["dst"], r.get("prefsrc", "")) for r in shown if "fe80" not in r["dst"]}
+
+
+def test_who_makes_the_link_is_first(desk: Desk, host: Host) -> None:
+    """What comes behind, whatever its name, finds addresses and routes there again."""
+    desk.network("s", tap.conf(name="s"), {"type": "sbr"})
+    space = host.space()
+    desk.attach("s", space)
+    before = sbr.everything(space)
+    for damage in (
+        ("link", "set", "eth0", "down"),
+        ("address", "flush", "dev", "eth0"),
+    ):
+        space.run("ip", *damage)
+        assert sbr.everything(space) != before
+        desk.ok("repair")
+        assert sbr.everything(space) == before
+        assert desk.ok("repair") == ""
 
 
 def test_link_that_is_gone_is_reported(desk: Desk, host: Host) -> None:
