@@ -16,12 +16,14 @@ from cni_common.spec.values import dataclass
 from cnipy.cache import check_key
 from cnipy.invoke import variables
 from cnipy.runtime import configuration
+from cnipy.verb import Answer, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cni_common.attachment.part import Part
     from cnipy.attachment import Attachment
+    from cnipy.context import Context
     from cnipy.network import Network
     from cnipy.suite import Suite
 
@@ -60,6 +62,14 @@ class Step:
         if self.ipam:
             told["ipam"] = {"type": self.ipam, "addresses": list(self.addresses)}
         return told
+
+
+def told(context: Context, network: Network, attachment: Attachment) -> Answer:
+    """Return in words what ADD would do; raises as `steps` does."""
+    called = {**context.env, "CNI_PATH": ":".join(context.plugin_path)}
+    found = steps(context.suite, network, attachment, called)
+    lines = [line for step in found for line in step.lines()]
+    return Lines([step.document() for step in found], lines)
 
 
 def steps(

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from cni_common import trusted_path
+from cni_common.own_files import refusal
 from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from cni_common.naming import Attachment
 
 DIRECTORY = "/var/lib/cni/networks"
+_LOCK, _LAST = "lock", "last_reserved_ip."
 _CONTENT_MAX = 1 << 12
 _SHOWN = 3
 
@@ -60,6 +64,53 @@ def of_network(directory: str, network: str) -> Iterator[Lease]:
             container_id, _, ifname = _content(path).partition("\r\n")
             since = os.lstat(path).st_mtime
             yield Lease(name, container_id.strip(), ifname.strip(), since)
+
+
+def remove_directory(
+    parent: str, network: str, gone: list[str], kept: list[str]
+) -> None:
+    """Remove the directory of a network below `parent`, if there is no lease in it.
+
+    It is told among what is `gone`, or with a reason among what is `kept`; that there
+    is none is success. Raises Code.IO_FAILURE.
+    """
+    full = os.path.join(parent, network)
+    with refusal(f"remove {full}", absence=True):
+        parent_fd = trusted_path.open_directory(parent)
+        try:
+            with _locked(parent_fd, network) as fd:
+                others = [name for name in os.listdir(fd) if not _is_memory(name)]
+                if others:
+                    kept.append(f"{full}: there is {others[0]} in it")
+                    return
+                for name in os.listdir(fd):
+                    os.unlink(name, dir_fd=fd)
+                os.rmdir(network, dir_fd=parent_fd)
+            gone.append(f"leases {full}")
+        finally:
+            os.close(parent_fd)
+
+
+@contextmanager
+def _locked(parent: int, network: str) -> Iterator[int]:
+    """Hold the lock of host-local on a network's directory, and give its descriptor."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(network, flags | os.O_DIRECTORY, dir_fd=parent)
+    lock = -1
+    try:
+        with suppress(FileNotFoundError):
+            lock = os.open(_LOCK, flags | os.O_NONBLOCK, dir_fd=fd)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield fd
+    finally:
+        if lock >= 0:
+            os.close(lock)
+        os.close(fd)
+
+
+def _is_memory(name: str) -> bool:
+    """Tell whether a file is host-local's own, and no lease."""
+    return name == _LOCK or name.startswith(_LAST)
 
 
 def _held() -> dict[str, dict[str, str]]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _PLUGIN, _CAPABILITY = "bandwidth", "bandwidth"
 _WAYS = ("ingress", "egress")
-_LEAST_BURST = 8 * (1 << 16)  # bits: what a sender hands to its link at once
 
 
 class Limited(Answer):
@@ -101,7 +100,7 @@ def _wanted(living: Living, asked: Mapping[str, int]) -> dict[str, int]:
         rate, burst = held.get(way, (0, 0))
         if way in asked:
             rate = asked[way]
-            burst = max(rate // 10, _LEAST_BURST)
+            burst = rate_words.burst(rate)
         burst = asked.get(f"{way}_burst", burst)
         if rate or f"{way}_burst" in asked:
             found |= {f"{way}Rate": rate, f"{way}Burst": burst}

@@ -35,7 +35,7 @@ def main(
     def tell(line: str) -> None:
         stderr.write(f"cnipy: {line}\n")
 
-    verb, options = command_line.read(argv[1:], suite.version)
+    verb, options = command_line.read(argv[1:], _version(argv, suite))
     context = Context(
         command=argv[0],
         env=env,
@@ -60,6 +60,16 @@ def main(
     except OSError as error:
         return _refused(context, str(error), CNIError(Code.IO_FAILURE, str(error)))
     return answer.status
+
+
+def _version(argv: Sequence[str], suite: Suite) -> str:
+    """Return the suite's version, and the build if that is asked for and is packed."""
+    if "--version" not in argv:
+        return suite.version
+    from cnipy.packed import build_of  # noqa: PLC0415 - it reads the command's file
+
+    build = build_of(argv[0])
+    return f"{suite.version}, build {build}" if build else suite.version
 
 
 def _print(answer: Answer, context: Context) -> None:

@@ -12,6 +12,8 @@ _DECIMAL = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _WORD = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgt]?)(i?)(bit)?", re.IGNORECASE)
 FORM = "10M, 10mbit, 1.5Gbit, 512Ki or a number of bits"
 
+_LEAST_BURST = 8 * (1 << 16)  # bits: what a sender hands to its link at once
+
 
 def bits(option: str, word: str) -> int:
     """Return how many bits a word means; raises Code.INVALID_ENVIRONMENT."""
@@ -22,3 +24,8 @@ def bits(option: str, word: str) -> int:
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, f"the form is {FORM}")
     thousand = 1024 if found[3] else 1000
     return int(Fraction(found[1]) * thousand ** _DECIMAL[found[2].lower()])
+
+
+def burst(rate: int) -> int:
+    """Return how many bits may pass at once where nobody says: a tenth of a second."""
+    return max(rate // 10, _LEAST_BURST)

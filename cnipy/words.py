@@ -5,18 +5,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cni_common.spec.values import replace
 from cnipy.command_line import CONTAINER
 
 if TYPE_CHECKING:
     import argparse
 
     from cnipy.attachment import Attachment
+    from cnipy.context import Context
 
 
 def add_network_and_netns(parser: argparse.ArgumentParser) -> None:
-    """Have NETWORK and NETNS on the command line."""
+    """Have NETWORK and NETNS on the command line, and the interface in there."""
     parser.add_argument("network", metavar="NETWORK")
     parser.add_argument("netns", metavar="NETNS", help=CONTAINER)
+    parser.add_argument(
+        "--ifname", metavar="IFNAME", help="name of the link in the container (eth0)"
+    )
 
 
 def add_network_unread_netns(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +41,13 @@ def add_living(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("container", metavar="CONTAINER", help=CONTAINER)
     parser.add_argument("--network", metavar="NETWORK", help="of several this one")
     parser.add_argument("--ifname", metavar="IFNAME", help="of several the one there")
+
+
+def with_ifname(context: Context, options: argparse.Namespace) -> Context:
+    """Return the context with CNI_IFNAME as the command line says, if it does."""
+    if options.ifname is None:
+        return context
+    return replace(context, env={**context.env, "CNI_IFNAME": options.ifname})
 
 
 def document(network: str, attachment: Attachment) -> dict[str, Any]:

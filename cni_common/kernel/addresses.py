@@ -52,7 +52,7 @@ class Assigned:
 
 def of_link(netlink: Netlink, link: Link) -> list[Assigned]:
     """Return the addresses of `link`, both families."""
-    return [held for index, held in _listed(netlink, link.index) if index == link.index]
+    return [held for index, held in listed(netlink, link.index) if index == link.index]
 
 
 def of_others(netlink: Netlink, link: Link) -> list[tuple[int, Assigned]]:
@@ -60,7 +60,20 @@ def of_others(netlink: Netlink, link: Link) -> list[tuple[int, Assigned]]:
 
     The kernel lists every link: not for a call that happens with each container.
     """
-    return [(index, held) for index, held in _listed(netlink) if index != link.index]
+    return [(index, held) for index, held in listed(netlink) if index != link.index]
+
+
+def listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
+    """Return the addresses of a link, or of all, with the index of each link.
+
+    Raises Code.INTERNAL.
+    """
+    message = Request(IFADDRMSG.pack(0, 0, 0, 0, index))
+    try:
+        answers = netlink.dump(message, RTM_GETADDR, _Answer)
+    except NetlinkError as error:
+        raise refused("list addresses", error) from error
+    return [(answer.index, answer.assigned) for answer in answers]
 
 
 def additions(
@@ -155,15 +168,6 @@ def wait_usable(netlink: Netlink, link: Link, seconds: float = 10.0) -> None:
                 raise CNIError(Code.INTERNAL, msg, f"after {seconds:.0f} seconds")
             if select.select([events], [], [], left)[0]:
                 events.receive()
-
-
-def _listed(netlink: Netlink, index: int = 0) -> list[tuple[int, Assigned]]:
-    message = Request(IFADDRMSG.pack(0, 0, 0, 0, index))
-    try:
-        answers = netlink.dump(message, RTM_GETADDR, _Answer)
-    except NetlinkError as error:
-        raise refused("list addresses", error) from error
-    return [(answer.index, answer.assigned) for answer in answers]
 
 
 def _flags(

@@ -162,6 +162,21 @@ def of_link(
     return found
 
 
+def listed(netlink: Netlink) -> list[KernelRoute]:
+    """Return every route of the host, in any table, of both families.
+
+    For what happens seldom: a router has hundreds of thousands. Raises Code.INTERNAL.
+    """
+    found = []
+    for family in FAMILY.values():
+        try:
+            answers = netlink.dump(RouteRequest(family), RTM_GETROUTE, RouteAnswer)
+        except NetlinkError as error:
+            raise refused("list routes", error) from error
+        found += [route for answer in answers for route in answer.routes]
+    return found
+
+
 def _where(link: Link, dst: IPNetwork, table: int) -> bytes:
     address = attribute(DST, dst.network_address.packed)
     return address + number(OIF, link.index) + number(TABLE, table)

@@ -42,6 +42,7 @@ REGISTER: dict[str, dict[str, str]] = {
         "limit": "cnipy.verbs.limit",
         "rename": "cnipy.verbs.rename",
         "alias": "cnipy.verbs.alias",
+        "network": "cnipy.verbs.network",
     },
     "look after": {
         "repair": "cnipy.verbs.repair",

@@ -6,12 +6,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnipy.verb import Answer, Lines, Verb
-from cnipy.words import add_network_and_netns
+from cnipy.words import add_network_and_netns, with_ifname
 
 if TYPE_CHECKING:
     import argparse
 
     from cnipy.context import Context
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_network_and_netns(parser)
+    parser.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        metavar="PORT",
+        help="[HOSTIP:]HOSTPORT:PORT[/tcp|udp|sctp], both may be ranges; repeatable",
+    )
+    parser.add_argument(
+        "--ip", action="append", metavar="ADDRESS", help="ask for it; repeatable"
+    )
+    parser.add_argument("--mac", metavar="MAC", help="of the link in the container")
+    parser.add_argument("--name", metavar="NAME", help="that neighbours find it by")
+    parser.add_argument(
+        "--alias", action="append", metavar="NAME", help="a further one; repeatable"
+    )
+    for way, what in (("ingress", "receives"), ("egress", "sends")):
+        parser.add_argument(
+            f"--limit-{way}",
+            metavar="RATE",
+            help=f"it {what} at most so many bits a second: 10M, 1.5Gbit",
+        )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what it would do, as explain does"
+    )
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
@@ -20,17 +48,28 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cnipy import attachment as attachments  # noqa: PLC0415 - the same
     from cnipy import containers  # noqa: PLC0415 - the same
 
+    context = with_ifname(context, options)
     attachment = containers.attachment(context, options.netns)
     network = context.network(options.network)
     attachments.check_exists(options.netns, attachment)
+    if any(getattr(options, key) for key in _ASKING):
+        from cnipy import asked  # noqa: PLC0415 - for who asks for more
+
+        attachment = asked.with_options(attachment, network, options)
+    if options.dry_run:
+        from cnipy import explain  # noqa: PLC0415 - models are expensive
+
+        return explain.told(context, network, attachment)
     context.warn(network, attachment.capability_args)
     result = context.runtime.add(network, attachment)
     return Lines(result, json.dumps(result, indent=4).splitlines())
 
 
+_ASKING = ("publish", "ip", "mac", "name", "alias", "limit_ingress", "limit_egress")
+
 VERB = Verb(
     sentence="attach the container of NETNS to NETWORK and print the result",
     run=_run,
     changes=True,
-    add_arguments=add_network_and_netns,
+    add_arguments=_add_arguments,
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnipy.command_line import CONTAINER
-from cnipy.verb import Answer, Lines, Verb
+from cnipy.verb import Answer, Verb
 
 if TYPE_CHECKING:
     import argparse
@@ -32,10 +32,7 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         attachments.check_exists(options.netns, attachment)
     else:
         attachment = attachments.from_environment(_SOMEBODY, context.env)
-    called = {**context.env, "CNI_PATH": ":".join(context.plugin_path)}
-    found = explain.steps(context.suite, network, attachment, called)
-    lines = [line for step in found for line in step.lines()]
-    return Lines([step.document() for step in found], lines)
+    return explain.told(context, network, attachment)
 
 
 VERB = Verb(

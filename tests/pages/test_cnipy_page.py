@@ -28,6 +28,16 @@ def install(machine: Sandbox) -> None:
 CONF = "/etc/cni/net.d"
 
 
+def read_of_networks(reader: Reader) -> None:
+    """Lists come and go, and one of them has a container meanwhile."""
+    created = reader.next("cnipy network create front")
+    assert created.endswith(f"{CONF}/11-front.conflist\n")
+    removed = reader.next("cnipy network rm front")
+    assert f"removed list {CONF}/11-front.conflist\n" in removed
+    shop = reader.next("cnipy network create shop")
+    assert "removed bridge br-shop\n" in shop
+
+
 def test_page_of_the_command(machine: Sandbox) -> None:
     """Every verb works as the page has it, and the last one removes the command."""
     install(machine)
@@ -44,6 +54,8 @@ def test_page_of_the_command(machine: Sandbox) -> None:
     assert validated.count("1 file: 1 note\n") == 2
     schemas = reader.next("cnipy schema")
     assert '"title": "the CNI plugin host-local"' in schemas
+    read_of_networks(reader)
+    assert remains.leases(machine) == []
     assert "host-local gives 10.22.0." in reader.next("cnipy explain containerd-net")
     assert "containerd-net  1.0.0" in reader.next("cnipy ls")
     shown = reader.next("cnipy add containerd-net web")

@@ -30,6 +30,7 @@ WORDS = {
     **dict.fromkeys(("version", "explain", "addresses"), ("n",)),
     "rules": ("web",),
     **dict.fromkeys(("connect", "disconnect"), ("web", "n")),
+    "network": ("create", "n"),
     "publish": ("web", "8080:80"),
     "unpublish": ("web", "8080"),
     "limit": ("web", "--none"),
