@@ -39,6 +39,22 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+static int is_command(const char *path)
+{
+    return !strcmp(base_name(path), "cnipy");
+}
+
+/* Whether a server may carry out the call: of a plugin any, of the command some. */
+static int is_for_server(const char *self, const char *verb, int argc, char **argv)
+{
+    if (!is_command(self))
+        return verb && *verb;
+    for (size_t i = 0; argc > 1 && i < LENGTH(changes); i++)
+        if (!strcmp(argv[1], changes[i]))
+            return 1;
+    return 0;
+}
+
 /* Become the script's cold start; from here on nothing is ours. */
 static void start_cold(char *self, int argc, char **argv)
 {
@@ -131,6 +147,8 @@ static int served(char *self, int argc, char **argv)
     static const char lost[] =
         "{\"cniVersion\": \"1.1.0\", \"code\": 11, \"msg\": \"serve warm call: the server"
         " ended before the call did\", \"details\": \"call DEL, then try again\"}\n";
+    static const char lost_command[] =
+        "cnipy: serve warm call: the server ended before the call did: try again\n";
     const struct sockaddr_un place = {AF_UNIX, SOCKET};
     size_t size;
     int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -142,9 +160,11 @@ static int served(char *self, int argc, char **argv)
     if (hand_over(connection, text, size) || told(connection, EVER) != 'A')
         return -1;
     int status = told(connection, EVER);
-    if (status == '0' || status == '1')
+    if (status >= '0' && status <= '2')
         return status - '0';
     signal(SIGPIPE, SIG_IGN);
+    if (is_command(self))
+        return write(2, lost_command, sizeof lost_command - 1) < 0 ? 1 : 1;
     return write(1, lost, sizeof lost - 1) < 0 ? 1 : 1;
 }
 
@@ -218,8 +238,8 @@ int main(int argc, char **argv)
     /* The script has what stands for a stream that is closed, or cannot be one. */
     int whole = !fstat(0, &input) && !S_ISDIR(input.st_mode) &&
                 fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0;
-    if (whole && verb && *verb && strcmp(name, "cnipy")) {
-        if (!strcmp(verb, "VERSION"))
+    if (whole && is_for_server(self, verb, argc, argv)) {
+        if (!is_command(self) && !strcmp(verb, "VERSION"))
             answer(name);
         else {
             int status = served(self, argc, argv);

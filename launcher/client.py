@@ -17,6 +17,8 @@ READY = b"R"
 ACCEPTED = b"A"
 WORD = 4  # bytes of what C calls an int
 INIT = 1  # systemd's process ID; where we do not see the process, the kernel says 0
+# Verbs of the command that a server may carry out: a person waits for them.
+CHANGES = ("publish", "unpublish", "limit", "rename", "alias")
 PATIENCE = 1.0  # seconds, for a server that is there and says nothing
 PATIENCE_BEFORE = 0.02  # seconds, where systemd listens and may just be starting one
 PATIENCE_IN_A_RUSH = 5.0  # seconds, for one that has said that a child will come
@@ -56,9 +58,9 @@ def call(build: str, argv: list[str], path: str = SOCKET) -> int | None:
         status = connection.recv(1)
     except OSError:
         status = b""
-    if status in (b"0", b"1"):
+    if status in (b"0", b"1", b"2"):
         return int(status)
-    return _lost()
+    return _lost_command() if argv[0].endswith("/cnipy") else _lost()
 
 
 def _patience(credentials: bytes) -> float:
@@ -98,6 +100,16 @@ def _handed_over(build: str, argv: list[str]) -> tuple[bytes, bytes]:
     numbers = (0, 1, 2, directory, lifeline)
     descriptors = b"".join(number.to_bytes(WORD, sys.byteorder) for number in numbers)
     return request(build, argv, posix.environ, umask), descriptors
+
+
+def _lost_command() -> int:
+    """Say the same to a person."""
+    text = b"cnipy: serve warm call: the server ended before the call did: try again\n"
+    try:
+        posix.write(2, text)
+    except OSError:
+        return 1
+    return 1
 
 
 def _lost() -> int:

@@ -55,12 +55,14 @@ def facts(script: bytes, build: str) -> str:
         return ", ".join(f'"{version}"' for version in versions_of(name))
 
     versions = ", ".join(map(_literal, SUPPORTED))
+    changes = ", ".join(map(_literal, client.CHANGES))
     lines = [
         f"#define SOCKET {_literal(client.SOCKET)}",
         f"#define BUILD {_literal(build)}",
         f"#define NEWEST {_literal(NEWEST)}",
         f"#define LAUNCHER {_literal(script.decode())}",
         f"static const char *const supported[] = {{{versions}}};",
+        f"static const char *const changes[] = {{{changes}}};",
         "static const struct {const char *name, *versions;} plugins[] = {",
         *(f"    {{{_literal(name)}, {_literal(listed(name))}}}," for name in REGISTER),
         "};",

@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import socket
+import sys
 
 from cni_common.spec.errors import last_words
 from launcher import peer
@@ -103,7 +104,12 @@ def run(main: Main, argv: Sequence[str], env: Mapping[str, str]) -> int:
         io.FileIO(0, closefd=False) as stdin,
         open(1, "wb", buffering=0, closefd=False) as stdout,
     ):
-        return main(argv, env, io.BufferedReader(stdin), stdout, stderr)
+        try:
+            return main(argv, env, io.BufferedReader(stdin), stdout, stderr)
+        except SystemExit as end:  # of a command line that was not understood
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return end.code if isinstance(end.code, int) else 1
 
 
 def receive(

@@ -13,6 +13,7 @@ import os
 import signal
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 
 import plugins
 from cni_common import own_socket
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from launcher.served import Main
 
+# What the verbs of the command need that a server may carry out.
+_CHANGES = ("cnipy.main", "cnipy.published", "cnipy.limited", "cnipy.named")
 BACKLOG = 512
 IDLE = 600.0  # seconds, for a server that systemd starts again at the next call
 
@@ -96,6 +99,8 @@ def prepare() -> None:
     made here and not in each child.
     """
     build_every_model()
+    for module in _CHANGES:
+        import_module(module)
     pyroute2_messages.build_tables()
     for name in plugins.REGISTER:
         load(name).conf.model_validate({"name": name})

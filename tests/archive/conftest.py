@@ -29,6 +29,7 @@ FORMS = {
 OF_BOTH_FORMS = frozenset(
     {
         *("test_start", "test_ours", "test_warm", "test_warm_deaths"),
+        "test_warm_changes",
         *("test_warm_listener", "test_warm_peers", "test_warm_silence"),
     }
 )
