@@ -10,6 +10,7 @@ import json
 import os
 import re
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import nft_objects, run
@@ -118,8 +119,27 @@ def _documents(text: str) -> Iterator[Any]:
 
 
 def rules() -> list[str]:
-    """Return the rules of nftables in no particular order, without handles."""
-    return sorted(json.dumps(_comparable(item)) for item in nft_objects("ruleset"))
+    """Return the rules of nftables in no particular order, without handles.
+
+    And those of iptables-legacy, which nft does not show.
+    """
+    found = [json.dumps(_comparable(item)) for item in nft_objects("ruleset")]
+    return sorted([*found, *_legacy_rules()])
+
+
+def _legacy_rules() -> Iterator[str]:
+    """Yield rules, chains and policies of the tables that there are already.
+
+    To ask for another one would make it.
+    """
+    for family in ("ip", "ip6"):
+        program = f"{family}tables-legacy-save"
+        names = Path(f"/proc/thread-self/net/{family}_tables_names")
+        for table in names.read_text().split() if names.exists() else ():
+            for line in run(program, "-t", table).splitlines():
+                told = re.sub(r" \[\d+:\d+\]$", "", line)
+                if told.startswith("-A ") or re.match(r":.* (?!ACCEPT$)", told):
+                    yield f"{program} {table}: {told}"
 
 
 def _comparable(value: Any) -> Any:

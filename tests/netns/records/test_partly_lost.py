@@ -148,12 +148,13 @@ def test_delete_leaves_nothing_whatever_was_lost(
     assert not findings, "\n".join(findings)
 
 
-@pytest.fixture(params=["nftables", "iptables"])
+@pytest.fixture(params=["nftables", "iptables-nft", "iptables-legacy"])
 def pair(host: Host, cni: Cni, request: Any) -> Iterator[tuple[Isolated, Isolated]]:
     """Two containers of one bridge, on a host that drops what it forwards or not."""
-    if request.param == "iptables":
-        firewall.needs_variant("nft")
-        firewall.drop_forwarded()
+    _, is_iptables, variant = request.param.partition("-")
+    if is_iptables:
+        firewall.needs_variant(variant)
+        firewall.drop_forwarded(variant)
     found = (Isolated(cni, host.space(), 1), Isolated(cni, host.space(), 2))
     for it in found:
         attach(it, ("bridge", "firewall"))
