@@ -62,7 +62,7 @@ def served(space: Space, port: int, directory: Path) -> Iterator[None]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        until = time.monotonic() + 10 * PATIENCE
+        until = time.monotonic() + 60 * PATIENCE
         while f":{port} " not in space.run("ss", "-ltn") and time.monotonic() < until:
             time.sleep(0.05)
         yield
@@ -73,7 +73,7 @@ def served(space: Space, port: int, directory: Path) -> Iterator[None]:
 
 def page(space: Space, url: str) -> str:
     """Return what curl gets from a namespace."""
-    return space.run(need("curl"), "-gsS", "--max-time", f"{5 * PATIENCE:.0f}", url)
+    return space.run(need("curl"), "-gsS", "--max-time", f"{30 * PATIENCE:.0f}", url)
 
 
 def in_kernel() -> tuple[set[str], list[str]]:
