@@ -81,11 +81,11 @@ def of_result(result: Result) -> dict[str, Any]:
 
 def to_result(value: dict[str, Any]) -> Result:
     """Return a result of the reference; raises ValueError for what is none."""
-    dns = value.get("DNS", {})
+    dns = _members(value.get("DNS", {}))
     return Result(
         ips=[
             IP(address=_net(ip.get("Address", {})), gateway=_address(ip.get("Gateway")))
-            for ip in value.get("IPs", [])
+            for ip in _listed(value.get("IPs", []))
         ],
         routes=[
             Route(
@@ -97,7 +97,7 @@ def to_result(value: dict[str, Any]) -> Result:
                 table=route.get("Table"),
                 scope=route.get("Scope"),
             )
-            for route in value.get("Routes", [])
+            for route in _listed(value.get("Routes", []))
         ],
         dns=Dns(
             nameservers=dns.get("Nameservers"),
@@ -116,14 +116,34 @@ def _of_address(address: Any) -> bytes:
     return address.packed if address else b""
 
 
-def _net(value: dict[str, bytes]) -> Any:
-    mask = int.from_bytes(value.get("Mask", b""), "big")
-    return ipaddress.ip_interface((_address(value.get("IP")), mask.bit_count()))
+def _members(value: object) -> dict[str, Any]:
+    """Return a struct; who answers says itself of which types its values are."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.40}, no struct")
+    return value
 
 
-def _address(packed: bytes | None) -> Any:
+def _listed(value: object) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r:.40}, no list")
+    return [_members(each) for each in value]
+
+
+def _octets(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError(f"{value!r:.40}, no bytes")
+    return value
+
+
+def _net(value: object) -> Any:
+    told = _members(value)
+    mask = int.from_bytes(_octets(told.get("Mask", b"")), "big")
+    return ipaddress.ip_interface((_address(told.get("IP")), mask.bit_count()))
+
+
+def _address(packed: object) -> Any:
     """Return an address; Go has those of IPv4 in the form of IPv6 as well."""
-    if not packed:
+    if packed is None or not _octets(packed):
         return None
-    address = ipaddress.ip_address(packed)
+    address = ipaddress.ip_address(_octets(packed))
     return getattr(address, "ipv4_mapped", None) or address

@@ -136,3 +136,24 @@ def test_no_options_are_worse_than_wrong(given_: dict[int, bytes]) -> None:
 def test_any_lists_of_domains_end(content: bytes) -> None:
     """Pointers that lead round in a circle included."""
     domains.listed(content)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"DNS": 5},
+        {"IPs": 5},
+        {"IPs": [5]},
+        {"IPs": [{"Address": 5}]},
+        {"IPs": [{"Address": {"IP": 5, "Mask": b"\xff"}}]},
+        {"IPs": [{"Address": {"IP": b"\x0a\x01\x02\x03", "Mask": 7}}]},
+        {"IPs": [{"Address": {"Mask": b"\xff"}}]},
+        {"Routes": [{"Dst": "x"}]},
+        {"Routes": {"Dst": {}}},
+        {"DNS": {"Nameservers": "x"}},
+    ],
+)
+def test_reply_of_other_types_is_no_result(reply: dict[str, Any]) -> None:
+    """Who answers says itself of which types its values are."""
+    with pytest.raises(ValueError):  # noqa: PT011 - each has words of its own
+        rpc.to_result(reply)
