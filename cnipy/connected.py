@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cni_common.kernel import links, netns
 from cni_common.kernel.netlink import Netlink
-from cni_common.spec import gojson
 from cni_common.spec.environment import validate_ifname
 from cni_common.spec.errors import CNIError, Code
-from cnipy import change, port_words
+from cnipy import asked, change
 from cnipy.attachment import DEFAULT_IFNAME, Attachment, container_id_of
 from cnipy.containers import Containers
 from cnipy.verb import Lines
@@ -19,15 +18,12 @@ from cnipy.words import document
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from cni_common.kernel.link_answer import Link
     from cnipy.containers import Container, Known
     from cnipy.context import Context
-    from cnipy.network import Network
 
 _STEM = DEFAULT_IFNAME.rstrip("0123456789")
-_POD = "K8S_POD_NAME"
 
 
 def connect(context: Context, options: argparse.Namespace) -> Lines:
@@ -39,14 +35,13 @@ def connect(context: Context, options: argparse.Namespace) -> Lines:
     containers = Containers(context)
     container, known = _found(containers, options.container)
     _require_apart(options, known)
-    args = _args(context, known, options.name)
     attachment = Attachment(
         container_id=_id_of(container, known),
         netns=container.netns,
         ifname=_free_name(container, known, options.ifname),
-        args=args,
-        capability_args=_asked(network, options, dict(args)),
+        args=_args(context, known),
     )
+    attachment = asked.with_options(attachment, network, options)
     context.warn(network, attachment.capability_args)
     result = context.runtime.add(network, attachment)
     at = ", ".join(ip["address"] for ip in result.get("ips") or ()) or "no address"
@@ -134,43 +129,10 @@ def _free_name(container: Container, known: list[Known], wanted: str | None) -> 
     return wanted
 
 
-def _args(
-    context: Context, known: list[Known], names: list[str]
-) -> tuple[tuple[str, str], ...]:
+def _args(context: Context, known: list[Known]) -> tuple[tuple[str, str], ...]:
     """Return CNI_ARGS as the container's runtime gave it, which has its name, too."""
     of_it = {each[:3] for each in known}
     for entry in context.cache.all_entries():
         if (entry.network, *entry.key) in of_it and entry.attachment.args:
             return entry.attachment.args
-    return (("IgnoreUnknown", "1"), (_POD, names[0])) if names else ()
-
-
-def _asked(
-    network: Network, options: argparse.Namespace, args: dict[str, str]
-) -> dict[str, Any]:
-    """Return the capabilities' values; raises Code.INVALID_CONFIG for what nobody
-    takes.
-    """
-    mappings = port_words.mappings(options.publish)
-    names = [each for each in options.name if each != args.get(_POD)]
-    asked: dict[str, Any] = {
-        "portMappings": [*map(port_words.document, mappings)],
-        "ips": options.ip,
-        "mac": options.mac,
-        "aliases": {network.name: names} if names else None,
-    }
-    given = {key: value for key, value in asked.items() if value}
-    lacking = given.keys() - set(_capabilities(network))
-    if lacking:
-        first = min(lacking)
-        msg = f"connect {options.container} to {network.name}: no plugin takes {first}"
-        hint = f'one needs "capabilities": {{"{first}": true}} in the list'
-        raise CNIError(Code.INVALID_CONFIG, msg, hint)
-    return given
-
-
-def _capabilities(network: Network) -> Iterator[str]:
-    for plugin in network.plugins:
-        declared = gojson.member(plugin, "capabilities")
-        if isinstance(declared, dict):
-            yield from (name for name, takes in declared.items() if takes is True)
+    return ()

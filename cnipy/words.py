@@ -58,3 +58,35 @@ def document(network: str, attachment: Attachment) -> dict[str, Any]:
         "ifname": attachment.ifname,
         "netns": attachment.netns,
     }
+
+
+def add_wishes(parser: argparse.ArgumentParser) -> None:
+    """Add what may be asked for a new attachment (cnipy/asked.py)."""
+    parser.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        metavar="PORT",
+        help="[HOSTIP:]HOSTPORT:PORT[/tcp|udp|sctp], both may be ranges; repeatable",
+    )
+    parser.add_argument(
+        "--ip", action="append", metavar="ADDRESS", help="ask for it; repeatable"
+    )
+    parser.add_argument("--mac", metavar="MAC", help="of the link in the container")
+    parser.add_argument("--name", metavar="NAME", help="that neighbours find it by")
+    parser.add_argument(
+        "--alias", action="append", metavar="NAME", help="a further one; repeatable"
+    )
+    for way, what in (("ingress", "receives"), ("egress", "sends")):
+        parser.add_argument(
+            f"--limit-{way}",
+            metavar="RATE",
+            help=f"it {what} at most so many bits a second: 10M, 1.5Gbit",
+        )
+
+
+def has_wishes(options: argparse.Namespace) -> bool:
+    """Tell whether anything of that is asked for."""
+    limits = options.limit_ingress, options.limit_egress
+    ports, names = options.publish, (options.name, options.alias)
+    return any((ports, options.ip, options.mac, *names, *limits))

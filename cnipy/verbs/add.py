@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnipy.verb import Answer, Lines, Verb
-from cnipy.words import add_network_and_netns, with_ifname
+from cnipy.words import add_network_and_netns, add_wishes, has_wishes, with_ifname
 
 if TYPE_CHECKING:
     import argparse
@@ -16,27 +16,7 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_and_netns(parser)
-    parser.add_argument(
-        "-p",
-        "--publish",
-        action="append",
-        metavar="PORT",
-        help="[HOSTIP:]HOSTPORT:PORT[/tcp|udp|sctp], both may be ranges; repeatable",
-    )
-    parser.add_argument(
-        "--ip", action="append", metavar="ADDRESS", help="ask for it; repeatable"
-    )
-    parser.add_argument("--mac", metavar="MAC", help="of the link in the container")
-    parser.add_argument("--name", metavar="NAME", help="that neighbours find it by")
-    parser.add_argument(
-        "--alias", action="append", metavar="NAME", help="a further one; repeatable"
-    )
-    for way, what in (("ingress", "receives"), ("egress", "sends")):
-        parser.add_argument(
-            f"--limit-{way}",
-            metavar="RATE",
-            help=f"it {what} at most so many bits a second: 10M, 1.5Gbit",
-        )
+    add_wishes(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="print what it would do, as explain does"
     )
@@ -52,7 +32,7 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     attachment = containers.attachment(context, options.netns)
     network = context.network(options.network)
     attachments.check_exists(options.netns, attachment)
-    if any(getattr(options, key) for key in _ASKING):
+    if has_wishes(options):
         from cnipy import asked  # noqa: PLC0415 - for who asks for more
 
         attachment = asked.with_options(attachment, network, options)
@@ -64,8 +44,6 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     result = context.runtime.add(network, attachment)
     return Lines(result, json.dumps(result, indent=4).splitlines())
 
-
-_ASKING = ("publish", "ip", "mac", "name", "alias", "limit_ingress", "limit_egress")
 
 VERB = Verb(
     sentence="attach the container of NETNS to NETWORK and print the result",

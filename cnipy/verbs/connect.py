@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnipy.command_line import CONTAINER
 from cnipy.verb import Answer, Verb
+from cnipy.words import add_wishes
 
 if TYPE_CHECKING:
     import argparse
@@ -20,24 +21,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ifname", metavar="IFNAME", help="name of the interface (the next free ethN)"
     )
-    parser.add_argument(
-        *("-p", "--publish"),
-        metavar="PORT",
-        action="append",
-        default=[],
-        help="have a port of the host lead there: 8080:80",
-    )
-    parser.add_argument(
-        "--ip", metavar="IP", action="append", default=[], help="have this address"
-    )
-    parser.add_argument("--mac", metavar="MAC", help="have this MAC")
-    parser.add_argument(
-        "--name",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="be found by this name there, too",
-    )
+    add_wishes(parser)
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:

@@ -157,9 +157,15 @@ def test_refusals_change_nothing(operator: Operator, web: Space) -> None:
     for words, cause in {
         ("connect", "nobody", "back"): "find container nobody: nothing is called so",
         ("connect", ID, "nowhere"): "find network nowhere: no configuration",
-        ("connect", ID, "plain", "-p", "80:80"): "no plugin takes portMappings",
-        ("connect", ID, "plain", "--mac", "2:0:0:0:0:1"): "no plugin takes mac",
-        ("connect", ID, "back", "--name", "db"): "no plugin takes aliases",
+        (
+            "connect",
+            ID,
+            "plain",
+            "-p",
+            "80:80",
+        ): "no plugin of its list takes portMappings",
+        ("connect", ID, "plain", "--mac", "2:0:0:0:0:1"): "mac",
+        ("connect", ID, "back", "--alias", "db"): "no plugin of its list takes aliases",
         ("connect", ID, "back", "--ifname", "eth0"): "has an interface eth0 already",
         ("connect", ID, "back", "--ifname", "a/b"): "interface name contains /",
         ("connect", ID, "back", "--ip", "10.9.9.9"): "10.9.9.9",
