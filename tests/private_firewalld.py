@@ -11,8 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jeepney import DBusAddress, MatchRule, message_bus, new_method_call
-from jeepney.io.blocking import open_dbus_connection
+from jeepney import (
+    DBusAddress,
+    MatchRule,
+    MessageType,
+    message_bus,
+    new_method_call,
+)
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from lab import PATIENCE, need, run
 
 if TYPE_CHECKING:
@@ -118,7 +124,11 @@ class Firewalld:
         self.process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        await_service()
+        try:
+            await_service()
+        except BaseException:
+            end(self.process)
+            raise
 
     def restart(self) -> None:
         """End it and start another one."""
@@ -129,6 +139,13 @@ class Firewalld:
         """Return what firewall-cmd prints."""
         return run(need("firewall-cmd"), *words).strip()
 
+    def reload(self) -> None:
+        """Have it make its rules anew, as `firewall-cmd --reload` without its hurry."""
+        with connected() as bus:
+            asked = new_method_call(DBusAddress(PATH, NAME, NAME), "reload")
+            answer = bus.send_and_get_reply(asked, timeout=60 * PATIENCE)
+        assert answer.header.message_type == MessageType.method_return, answer.body
+
     def bindings(self) -> list[str]:
         """Return what is bound to any zone, a line for each kind."""
         # firewalld 2 lists the default zone too, to which nothing need be bound.
@@ -138,9 +155,14 @@ class Firewalld:
     def sources(self, zone: str = "trusted") -> set[str]:
         """Return the sources of a zone, as firewalld lists them."""
         address = DBusAddress(PATH, NAME, f"{NAME}.zone")
-        with open_dbus_connection("SYSTEM") as bus:
+        with connected() as bus:
             asked = new_method_call(address, "getSources", "s", (zone,))
             return set(bus.send_and_get_reply(asked, timeout=20 * PATIENCE).body[0])
+
+
+def connected() -> DBusConnection:
+    """Return a connection to the bus, which is to let us in within a second."""
+    return open_dbus_connection("SYSTEM", auth_timeout=PATIENCE)
 
 
 def await_service() -> None:
@@ -152,7 +174,7 @@ def await_service() -> None:
         path="/org/freedesktop/DBus",
     )
     rule.add_arg_condition(0, NAME)
-    with open_dbus_connection("SYSTEM") as bus, bus.filter(rule) as owners:
+    with connected() as bus, bus.filter(rule) as owners:
         bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=5 * PATIENCE)
         asked = message_bus.NameHasOwner(NAME)
         if not bus.send_and_get_reply(asked, timeout=5 * PATIENCE).body[0]:

@@ -222,7 +222,7 @@ def test_sources_come_back_after_a_reload(
     ):
         wait_until(lambda: firewall.sources() == {"10.9.0.2/32"}, 20)
         for _ in range(2):
-            firewall.command("--reload")
+            firewall.reload()
             wait_until(lambda: firewall.sources() == {"10.9.0.2/32"}, 20)
 
 

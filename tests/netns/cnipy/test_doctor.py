@@ -217,7 +217,7 @@ def test_firewalld_reload(
         space = host.space()
         desk.attach("n", space)
         assert findings(desk) == []
-        firewall.command("--reload")
+        firewall.reload()
         assert not space.reaches("198.51.100.2")
         found = the_finding(desk, "firewalld-reload")
         assert "zone trusted" in found["cause"]

@@ -690,7 +690,7 @@ def test_reject_of_firewalld(
     ):
         stage.pair(BRIDGE, PORTMAP, {"type": "firewall"})
         assert stage.why("app", OUTSIDE)["cause"] is None
-        firewall.command("--reload")
+        firewall.reload()
         cause = stage.why("app", OUTSIDE)["cause"]
         assert cause["name"] == "dropped"
         assert "inet firewalld" in cause["text"]

@@ -116,7 +116,7 @@ def test_new_start_forgets_sources(firewall: Firewalld, how: str) -> None:
     if how == "restart":
         firewall.restart()
     else:
-        firewall.command("--reload")
+        firewall.reload()
     assert firewalld.is_running()
     assert not firewalld.has_source("trusted", FOUR)
     firewalld.remove_source("trusted", FOUR)
@@ -327,7 +327,7 @@ def test_plugin_chooses_firewalld_where_it_runs(
 def test_plugin_takes_the_zone_asked_for(firewall: Firewalld, chain: Chain) -> None:
     """DEL finds the zone of ADD, though the configuration names another by then."""
     firewall.command("--zone=internal", "--set-target=ACCEPT", "--permanent")
-    firewall.command("--reload")
+    firewall.reload()
     chain.attach(firewalldZone="internal")
     assert firewall.sources("internal") == chain.sources
     assert chain.reached() == [True, True]
@@ -352,7 +352,7 @@ def test_plugin_restores_what_a_reload_forgot(
 ) -> None:
     """CHECK names the source; DEL and ADD, as `podman network reload` does, mend it."""
     chain.attach()
-    firewall.command("--reload")
+    firewall.reload()
     assert chain.reached() == [False, False]
     wanted = chain.conf("firewall")
     error = chain.cni.refused("firewall", "CHECK", wanted, netns=chain.container)

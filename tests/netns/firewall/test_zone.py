@@ -77,7 +77,7 @@ def test_networks_are_apart_and_published_behind_firewalld(
         f"{a}/128" for a in ("fd01::2", "fd02::2")
     }
     assert members("containers4") == ([] if drops else ["10.1.0.2", "10.2.0.2"])
-    firewall.command("--reload")
+    firewall.reload()
     error = node.cni.refused("firewall", "CHECK", conf, **options)
     assert error["msg"].startswith("check firewall: missing ")
     for command in ("DEL", "ADD", "CHECK"):
@@ -152,7 +152,7 @@ def test_firewalld_that_starts_later_or_forgets(
         assert one.reaches("198.51.100.2")
         whole = firewall.sources()
         assert whole == {"10.1.0.2/32", "10.1.0.3/32", "fd01::2/128", "fd01::3/128"}
-        firewall.command("--reload")
+        firewall.reload()
         assert firewall.sources() == set()
         node.ok("ADD", node.container(4), 4, **GUARDED)
         assert firewall.sources() > whole
