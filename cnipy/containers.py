@@ -17,6 +17,7 @@ from cni_common.frame.rollback import Gather
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple, dataclass, replace
+from cnipy import result
 from cnipy.attachment import from_environment, path_of
 from cnipy.bundles import Bundle, bundles, pod_names
 from cnipy.recorded import recorded
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPAddress
     from cnipy.attachment import Attachment as RuntimeAttachment
     from cnipy.context import Context
     from cnipy.recorded import Recorded
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 class Known(NamedTuple):
     """An attachment of which there is a record or a cached result.
 
-    `names` are those that a runtime gave in CNI_ARGS.
+    `names` are those that a runtime gave in CNI_ARGS, `addresses` what its result has.
     """
 
     network: str
@@ -44,6 +46,7 @@ class Known(NamedTuple):
     netns: str
     identity: str = ""
     names: tuple[str, ...] = ()
+    addresses: frozenset[IPAddress] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class Containers:
         for item in self._records:
             at = item.attachment
             who = (at.network, at.container_id, at.ifname)
-            yield Known(*who, at.netns, item.identity)
+            yield Known(*who, at.netns, item.identity, addresses=item.addresses)
 
     def _cached(
         self, where: Mapping[tuple[str, str, str], tuple[str, str]]
@@ -162,7 +165,7 @@ class Containers:
             names = tuple(pod_names(*pod))
             who = (entry.network, *entry.key)
             there = (at.netns, "") if at.netns else where.get(who, ("", ""))
-            yield Known(*who, *there, names=names)
+            yield Known(*who, *there, names, result.addresses(entry.result))
 
 
 def attachment(context: Context, word: str, network: str = "") -> RuntimeAttachment:

@@ -9,26 +9,35 @@ from cni_common import attachments, shapes
 from cni_common.kernel import netns_identity
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field, replace
+from cnipy import result
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cni_common.frame.rollback import Gather
     from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPAddress
     from cnipy.containers import Container
     from cnipy.suite import Suite
 
 # Of a record of any plugin.
-_NAMESPACE = dict.fromkeys(("netns", "netnsIdentity"), (shapes.text, ""))
+_TOLD = {
+    **dict.fromkeys(("netns", "netnsIdentity"), (shapes.text, "")),
+    "result": (result.addresses, frozenset()),
+}
 
 
 @dataclass
 class Recorded:
-    """An attachment, in the namespace that was written down, and by which plugins."""
+    """An attachment, in the namespace that was written down, and by which plugins.
+
+    addresses: those that its results tell of.
+    """
 
     attachment: Attachment
     identity: str
     plugins: list[str] = field(default_factory=list)
+    addresses: frozenset[IPAddress] = frozenset()
 
     def __str__(self) -> str:
         return name_of(self.attachment)
@@ -55,10 +64,11 @@ def recorded(suite: Suite, errors: Gather) -> dict[Attachment, Recorded]:
     """Return all attachments on record, in order; what cannot be read `errors` has."""
     found: dict[Attachment, Recorded] = {}
     for plugin in suite.recording:
-        for owner, told in attachments.of_plugin(plugin, _NAMESPACE, errors):
+        for owner, told in attachments.of_plugin(plugin, _TOLD, errors):
             attachment = replace(owner, netns=told["netns"])
             known = found.setdefault(owner, Recorded(attachment, told["netnsIdentity"]))
             known.plugins.append(plugin)
+            known.addresses |= told["result"]
     return dict(sorted(found.items(), key=lambda pair: pair[0]))
 
 

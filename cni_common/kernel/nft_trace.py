@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from _socket import SO_RCVBUF, SOL_SOCKET
 from typing import TYPE_CHECKING
 
-from cni_common.kernel import raw_netlink
+from cni_common.kernel import raw_netlink, sockets
 from cni_common.kernel.attributes import Attributes
 from cni_common.spec.values import NamedTuple
 
@@ -30,7 +29,8 @@ _VERDICT_CODE, _VERDICT_CHAIN = 1, 2
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 _KINDS = {1: "policy", 2: "return", 3: "rule"}
 _VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto"}
-_BUFFER = 1 << 20
+# A question for a neighbour is told of at each of 1023 ports, by every chain there.
+_BUFFER = 1 << 26
 _V4_LENGTH, _V6_LENGTH = 20, 40
 _IPV4, _PORTS = 4, struct.Struct("!HH")
 
@@ -66,7 +66,7 @@ def listening() -> Socket:
     """
     opened = raw_netlink.to_netfilter()
     try:
-        opened.setsockopt(SOL_SOCKET, SO_RCVBUF, _BUFFER)
+        sockets.make_room(opened, _BUFFER)
         opened.bind((0, 0))  # what has no number yet is told nothing
         opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
         opened.setblocking(False)

@@ -9,6 +9,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from cni_common.kernel import sockets
 from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from cni_common.spec.fields import IPAddress
 
+_BUFFER = 1 << 24  # a bridge that does not know a MAC sends to all its ports
 _ALL = 3  # ETH_P_ALL
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 _WITHOUT_WAITING = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -56,6 +58,7 @@ def opened(protocol: int, number: int) -> socket.socket:
     """
     made = socket.socket(socket.AF_PACKET, _WITHOUT_WAITING, socket.htons(_ALL))
     try:
+        sockets.make_room(made, _BUFFER)
         _filter(made, protocol, number)
         while True:  # what has come before the filter was there
             made.recv(1)

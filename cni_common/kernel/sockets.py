@@ -7,13 +7,23 @@ Without the module `socket`, whose enumerations cost more to import than what is
 from __future__ import annotations
 
 import os
-from _socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
+from _socket import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    SO_RCVBUF,
+    SOCK_CLOEXEC,
+    SOCK_RAW,
+    SOL_SOCKET,
+    socket,
+)
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Self
 
 FAMILY = {4: AF_INET, 6: AF_INET6}  # by the version of IP
+_SO_RCVBUFFORCE = 33
 
 
 class Socket(socket):
@@ -33,3 +43,14 @@ class Socket(socket):
 def netlink(protocol: int) -> Socket:
     """Return a netlink socket of the calling thread's namespace. Raises OSError."""
     return Socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
+
+
+def make_room(opened: socket, size: int) -> None:
+    """Have up to `size` bytes wait in a socket, beyond the limit of the node if we may.
+
+    Memory is taken by what waits alone. Raises OSError.
+    """
+    try:
+        opened.setsockopt(SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except PermissionError:
+        opened.setsockopt(SOL_SOCKET, SO_RCVBUF, size)

@@ -7,6 +7,7 @@ import ipaddress
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cni_common import naming
 from cni_common.kernel import netns_identity
 from cni_common.spec.characters import is_port
 from cni_common.spec.errors import CNIError, Code
@@ -17,10 +18,11 @@ from cnipy.why.outside import Outside
 from cnipy.why.place import HOST, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import ExitStack
 
     from cni_common.spec.fields import IPAddress
-    from cnipy.containers import Container
+    from cnipy.containers import Container, Known
     from cnipy.context import Context
 
 _HOST_WORD, _OUTSIDE_WORD = "host", "outside"
@@ -140,21 +142,43 @@ class Ends:
         for place in self._places.values():
             if not place.is_host and address in place.addresses():
                 return place
-        seen = set(self._places)
-        for known in self._containers.known:
-            if not known.netns:
-                continue
-            identity = netns_identity.at(known.netns)
-            if identity in seen or known.identity not in {"", identity}:
-                continue
-            seen.add(identity)
-            name = known.container_id
+        for known in self._likely(address):
             with suppress(CNIError):  # it ended just now
-                place = Place(name, known.netns)
+                place = Place(known.container_id, known.netns)
                 if address in place.addresses():
                     return self._kept(place)
                 place.__exit__()
         return None
+
+    def _likely(self, address: IPAddress) -> Iterator[Known]:
+        """Yield who may have an address, one of each namespace that is not open yet.
+
+        Who was given it by a result, then of whom no result tells; everybody else only
+        where the host has it on a link to containers: somebody may have it by hand.
+        """
+        given: dict[str, frozenset[IPAddress]] = {}
+        spaces: dict[str, Known] = {}
+        for known in self._containers.known:
+            identity = netns_identity.at(known.netns) if known.netns else ""
+            if not identity or identity in self._places:
+                continue
+            if known.identity in {"", identity}:
+                spaces.setdefault(identity, known)
+                given[identity] = given.get(identity, frozenset()) | known.addresses
+        yield from (spaces[each] for each, told in given.items() if address in told)
+        yield from (spaces[each] for each, told in given.items() if not told)
+        if self._is_towards_containers(address):
+            others = (e for e, told in given.items() if told and address not in told)
+            yield from (spaces[each] for each in others)
+
+    def _is_towards_containers(self, address: IPAddress) -> bool:
+        route = self.host.route(address)
+        if route.error or route.gateway is not None:
+            return False
+        link = self.host.by_index(route.link)
+        if link is None:
+            return False
+        return link.kind == "bridge" or naming.is_ours(link.alias)
 
     def _container(self, word: str) -> Container:
         found = self._containers.find(word)

@@ -122,14 +122,18 @@ class Place:
 
     def addresses(self, link: Link | None = None) -> list[IPAddress]:
         """Return the addresses of a link, or of all: none of loopback or link-local."""
-        asked = [link] if link else self.links()
-        held = (addresses.of_link(self.netlink, each) for each in asked)
-        found = [each.address.ip for several in held for each in several]
-        return [x for x in found if not x.is_link_local and not x.is_loopback]
+        if link is None:
+            found = [each for _, each in addresses.listed(self.netlink)]
+        else:
+            found = addresses.of_link(self.netlink, link)
+        held = [each.address.ip for each in found]
+        return [x for x in held if not x.is_link_local and not x.is_loopback]
 
     def holder(self, address: IPAddress) -> Link | None:
         """Return the link that has an address."""
-        return next((x for x in self.links() if address in self.addresses(x)), None)
+        held = addresses.listed(self.netlink)
+        indexes = (index for index, each in held if each.address.ip == address)
+        return next((x for x in map(self.by_index, indexes) if x is not None), None)
 
     def has(self, address: IPAddress) -> bool:
         """Tell whether the namespace has an address itself."""

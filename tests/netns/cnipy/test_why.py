@@ -23,6 +23,7 @@ from netns.firewall.helpers import needs_variant
 from warm_server import wait_until
 
 from cni_common import firewalld, system_bus
+from cni_common.kernel import netns, netns_identity, nft_trace, sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -715,6 +716,53 @@ def test_neighbours_of_the_node(stage: Stage) -> None:
     assert stage.why("app", "198.51.100.77")["cause"]["name"] == "no-neighbour"
     # The kernel lets a macvlan and its master exchange nothing.
     assert stage.why("app", NODE)["reaches"] is False
+
+
+def test_only_who_was_given_the_address_is_opened(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results tell who it is, so that the other containers are left alone."""
+    stage.pair()
+    stage.container("other")
+    opened: list[str] = []
+
+    def open_path(path: str) -> netns.Namespace:
+        if path != netns_identity.OWN:
+            opened.append(path)
+        return really(path)
+
+    really = netns.open_path
+    monkeypatch.setattr(netns, "open_path", open_path)
+    told = stage.why("app", stage.addresses["web"][0])
+    assert told["cause"] is None, told
+    assert set(opened) == {stage.spaces[each].path for each in ("app", "web")}
+    opened.clear()
+    assert stage.why("app", f"{OUTSIDE}:25")["cause"]["name"] == "refused-beyond"
+    assert set(opened) == {stage.spaces["app"].path}
+
+
+def test_address_that_was_given_by_hand(stage: Stage) -> None:
+    """An address that no result tells of is found, too, on a link to containers."""
+    stage.pair()
+    stage.spaces["web"].ip("address", "add", "10.9.0.77/24", "dev", "eth0")
+    told = stage.why("app", "10.9.0.77:80")
+    assert told["cause"] is None, told
+    places = [each["where"] for each in told["way"]]
+    assert "in the host" in places
+    assert len([place for place in places if place.startswith("in ")]) == 3
+
+
+def test_bursts_have_room(host: Host) -> None:
+    """What a full bridge has of one question waits, beyond the limit of the node.
+
+    Each of 1023 ports hears it, and each chain tells of it there: some 16 MiB.
+    """
+    del host
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    with nft_trace.listening() as traced, sightings.opened(6, 1) as seen:
+        for opened in (traced, seen):
+            room = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            assert room > max(2 * limit, 1 << 24)
 
 
 def test_datagram_that_arrives(stage: Stage) -> None:
