@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What looking at a node costs: `cnipy ls`, `show`, `ports`, each a cold start.
+"""What looking at a node costs: `cnipy ls`, `show`, `why` and more, each a cold start.
 
     python -m benchmarks.verbs [COUNT]
 
@@ -24,7 +24,14 @@ from cnipy.cache import Cache
 from cnipy.network import read
 
 _INSIDE = "--inside"
-_VERBS = (["ls"], ["show"], ["show", conf.NETWORK], ["ports"])
+_VERBS = (
+    ["ls"],
+    ["show"],
+    ["show", conf.NETWORK],
+    ["ports"],
+    ["why", "n0", "n1"],
+    ["doctor"],
+)
 _REPEATED = 5
 
 

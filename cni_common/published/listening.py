@@ -37,6 +37,11 @@ def losers(claims: Claims) -> Iterator[Loser]:
             yield Loser(port, who, str(listener.addresses[0]))
 
 
+def ports(claims: Claims) -> set[Port]:
+    """Return the ports of `claims` at which a socket of the host waits, too."""
+    return {port for port, _ in _listeners(claims)}
+
+
 def _listeners(claims: Claims) -> Iterator[tuple[Port, Listener]]:
     for protocol in sorted({port.protocol for port in claims}):
         numbers = {port.number: port for port in claims if port.protocol == protocol}

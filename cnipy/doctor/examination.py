@@ -144,9 +144,10 @@ class Examination:
         listed = links.listed(self.host.host, LinkRequest(links.WITHOUT_STATISTICS))
         return {link.index: link for link in listed}
 
-    def link(self, name: str) -> Link | None:
-        """Return the host's link of this name, None without one."""
-        return next((each for each in self.links.values() if each.name == name), None)
+    @cached_property
+    def links_by_name(self) -> dict[str, Link]:
+        """The host's links by their names."""
+        return {link.name: link for link in self.links.values()}
 
     @cached_property
     def uplink(self) -> Link | None:

@@ -118,10 +118,11 @@ def _now(name: str, chain: str, rules: str, network: Network) -> tuple[str, ...]
 def _begun(node: Examination) -> Iterator[Finding]:
     """Yield what the plugin firewall has to follow, for the host drops by now."""
     found: dict[tuple[str, str, str], list[Lack]] = {}
-    for lack in node.lacks:
-        name = _of_lack(lack)
-        if name:
-            found.setdefault((name, lack.held.network, lack.text), []).append(lack)
+    told = [lack for lack in node.lacks if is_told(lack)]
+    dropping = UFW if told and _has_ufw() else POLICY
+    for lack in told:
+        name = FIREWALLD if _is_of_firewalld(lack) else dropping
+        found.setdefault((name, lack.held.network, lack.text), []).append(lack)
     for (name, network, text), lacks in found.items():
         who = names(lack.held for lack in lacks)
         yield Finding(name, f"{_WHAT}: {who}", f"{text}{_SINCE[name]}", _CURE, network)
@@ -129,17 +130,12 @@ def _begun(node: Examination) -> Iterator[Finding]:
 
 def is_told(lack: Lack) -> bool:
     """Tell whether `find` has a finding of the lack."""
-    return bool(_of_lack(lack))
+    is_allowance = lack.part.kind() == "allowed"
+    return is_allowance and (_is_of_firewalld(lack) or _BY_NOW in lack.text)
 
 
-def _of_lack(lack: Lack) -> str:
-    if lack.part.kind() != "allowed":
-        return ""
-    if "zone" in lack.text or "firewalld" in lack.text:
-        return FIREWALLD
-    if _BY_NOW not in lack.text:
-        return ""
-    return UFW if _has_ufw() else POLICY
+def _is_of_firewalld(lack: Lack) -> bool:
+    return "zone" in lack.text or "firewalld" in lack.text
 
 
 def _has_ufw() -> bool:

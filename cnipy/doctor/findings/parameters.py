@@ -53,9 +53,10 @@ def _forwarding(what: str, cause: str, name: str) -> Finding:
 
 def find_reverse_path(node: Examination) -> Iterator[Finding]:
     """Yield links whose packets a strict reverse path filter drops."""
-    for held in node.held:
-        link = node.towards(held)
-        if not link or not _is_strict(link):
+    towards = [(held, node.towards(held)) for held in node.held]
+    strict = {link for link in {link for _, link in towards} - {""} if _is_strict(link)}
+    for held, link in towards:
+        if link not in strict:
             continue
         for address in node.addresses_of(held):
             back = route_get.find_link_towards(address) if address.version == 4 else ""  # noqa: PLR2004 - the family's number

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 def find(node: Examination) -> Iterator[Finding]:
     """Yield processes that nobody reaches, for a container has their port."""
     every = ledger.load_all(node.doubts)
+    listened = listening.ports(every)
+    if not listened:
+        return
+    asked = {port: claims for port, claims in every.items() if port in listened}
     for held in node.held:
         if not held.parts("published_ports"):
             continue
         attachment = held.item.attachment
-        own = {port: c for port, c in ledger.own(every, attachment).items() if c}
+        own = {port: c for port, c in ledger.own(asked, attachment).items() if c}
         for loser in listening.losers(own):
             what = f"a process of the host is not reached: {held.item} has its port"
             cure = ("have the process listen at another port, or publish another",)

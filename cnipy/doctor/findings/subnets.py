@@ -79,7 +79,7 @@ def find_mtu(node: Examination) -> Iterator[Finding]:
     largest: dict[str, tuple[int, str]] = {}
     for held in node.held:
         for part in held.parts("veth"):
-            link = node.link(str(getattr(part, "host", "")))
+            link = node.links_by_name.get(str(getattr(part, "host", "")))
             if link is not None and link.mtu > uplink.mtu:
                 found = largest.get(held.network, (0, ""))
                 largest[held.network] = max(found, (link.mtu, link.name))
