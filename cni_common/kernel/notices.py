@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel tells whoever listens: that rules, links, addresses or routes go.
+"""What the kernel tells whoever listens: that rules, links, limits or routes go.
 
 Groups of nfnetlink and of rtnetlink (linux/netfilter/nfnetlink.h, linux/rtnetlink.h).
 Of all that is told only what may be a loss is passed on; where something was missed,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _ROUTE, _NETFILTER = 0, 12  # NETLINK_*
 _RULES = 1 << 6  # NFNLGRP_NFTABLES
-# RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE
-_LINKS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+# RTMGRP_LINK, _TC, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE
+_LINKS = 0x1 | 0x8 | 0x10 | 0x40 | 0x100 | 0x400
 _SUBSYSTEM = 0xA  # NFNL_SUBSYS_NFTABLES
 _NEW_TABLE, _NEW_CHAIN, _DEL_RULE = 0, 3, 8  # NFT_MSG_*
 # NFT_MSG_DEL*: of a table, a chain, a rule, a set, an element.
@@ -36,8 +36,11 @@ _DELETIONS = {2, 5, _DEL_RULE, 11, 14}
 _TABLE_NAME = 1  # NFTA_*_TABLE, NFTA_TABLE_NAME
 _CHAIN_OF = {_DEL_RULE: 2, _NEW_CHAIN: 3, 5: 3}  # NFTA_RULE_CHAIN, NFTA_CHAIN_NAME
 _NEW_LINK, _DEL_LINK, _DEL_ADDRESS, _DEL_ROUTE = 16, 17, 21, 25  # RTM_*
+# RTM_DEL*: of a discipline, a class, a filter. All begin with a struct tcmsg.
+_DEL_LIMITS = {37, 41, 45}
 _SCOPE_LINK = 253
 _ROUTE_HEADER = struct.Struct("=8BI")  # struct rtmsg
+_TC_HEADER = struct.Struct("=4xi")
 _OIF, _MAIN = 4, 254  # RTA_OIF, RT_TABLE_MAIN
 _KEPT = 8 << 20  # bytes of what is not read yet
 
@@ -125,6 +128,8 @@ def _link(kind: int, body: bytes, found: Losses) -> None:
         _, _, _, scope, index = IFADDRMSG.unpack_from(body)
         if scope != _SCOPE_LINK:
             found.indices.add(index)
+    elif kind in _DEL_LIMITS:
+        found.indices.add(_TC_HEADER.unpack_from(body)[0])
     elif kind == _DEL_ROUTE:
         table = _ROUTE_HEADER.unpack_from(body)[4]
         if table == _MAIN:

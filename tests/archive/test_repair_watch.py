@@ -34,6 +34,10 @@ BRIDGE = {
 }
 LISTS: dict[str, list[dict[str, Any]]] = {
     "f": [BRIDGE, {"type": "firewall"}],
+    "l": [
+        BRIDGE,
+        {"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000},
+    ],
     "n": [BRIDGE, {"type": "portmap", "capabilities": {"portMappings": True}}],
     "p": [
         {
@@ -168,6 +172,22 @@ def test_links_and_routes_come_back_by_themselves(
         wait_until(lambda: bridged.reaches("10.9.0.1"))
         run("ip", "link", "delete", "br0")
         wait_until(lambda: bridged.reaches("10.9.0.1"))
+
+
+def test_limits_come_back_by_themselves(operator: Operator, host: Host) -> None:
+    """A discipline that somebody deleted is noticed, too."""
+    operator.attach("l", host.space())
+    (veth,) = (link["ifname"] for link in shown("link", "show", "master", "br0"))
+
+    def kinds() -> set[str]:
+        listed = json.loads(run("tc", "-j", "qdisc", "show", "dev", veth))
+        return {each["kind"] for each in listed}
+
+    assert "tbf" in kinds()
+    with operator.watching():
+        for _ in range(2):  # the first may be mended by what the watch begins with
+            run("tc", "qdisc", "delete", "dev", veth, "root")
+            wait_until(lambda: "tbf" in kinds())
 
 
 def shown(*words: str) -> Any:
