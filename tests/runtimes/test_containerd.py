@@ -157,7 +157,7 @@ def test_ctr_run_attaches_and_detaches(
     sandbox = containerd.sandbox
     before = remains.everything(sandbox)
     # ctr looks in /opt/cni/bin and, on Debian, in /usr/lib/cni; nowhere else.
-    sandbox.path("/opt/cni/bin").mkdir(parents=True)
+    sandbox.path("/opt/cni/bin").mkdir(parents=True, exist_ok=True)
     for directory in ("/opt/cni/bin", "/usr/lib/cni"):
         if sandbox.path(directory).is_dir():
             sandbox.run("mount", "--bind", plugins.directory, directory)
