@@ -38,7 +38,7 @@ def container_id_of(netns: str) -> str:
     """Return cnitool's container ID for the absolute path `netns`."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, and the warm server comes by here
 
-    return "cnitool-" + hashlib.sha512(netns.encode()).hexdigest()[:DIGITS]
+    return "cnitool-" + hashlib.sha512(os.fsencode(netns)).hexdigest()[:DIGITS]
 
 
 def from_environment(netns: str, env: Mapping[str, str]) -> Attachment:

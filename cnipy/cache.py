@@ -15,6 +15,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from cni_common.frame.log import remark
 from cni_common.spec import environment
 from cni_common.spec.errors import CNIError, Code, is_absence, of_os
 from cni_common.spec.values import dataclass
@@ -70,7 +71,8 @@ class Cache:
     def read(self, network: str, attachment: Attachment) -> Entry | None:
         """Return what is kept of an attachment; None if absent or damaged.
 
-        libcni takes a damaged file for an absent one too, so that a DEL can go on.
+        libcni takes a damaged file for an absent one too, so that a DEL can go on;
+        it is remarked.
         """
         return _entry(self.path(network, attachment))
 
@@ -163,7 +165,7 @@ def _entry(path: str) -> Entry | None:
     try:
         with open(path, "rb") as file:
             document = json.load(file)
-        if document["kind"] != KIND or not document["ifName"]:
+        if document.get("kind") != KIND or not document["ifName"]:
             return None
         return Entry(
             network=document["networkName"],
@@ -184,6 +186,7 @@ def _entry(path: str) -> Entry | None:
             return None
         raise of_os(f"read {path}", error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        remark(f"pass over {path!r}: it is no cached result")
         return None
 
 

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import textwrap
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.versions import NEWEST
 from cnipy import verbs
 from cnipy.places import CACHE_DIRECTORY, CONF_DIRECTORY, PLUGIN_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from cnipy.verb import Verb
 
@@ -34,13 +39,29 @@ CONTAINER = (
 def read(words: Sequence[str], version: str) -> tuple[Verb, argparse.Namespace]:
     """Return the verb of a command line, and all options; `verb` has its name.
 
-    Only that verb is imported. What makes no sense ends with status 2, a question for
-    help or for the version with status 0 (SystemExit).
+    Only that verb is imported. What makes no sense ends with status 2, and with a
+    document if one is asked for; a question for help or for the version with status 0
+    (SystemExit).
     """
+    try:
+        return _read(words, version)
+    except _UsageError as error:
+        if "--json" in words:
+            document = CNIError(Code.INVALID_ENVIRONMENT, error.text).document(NEWEST)
+            sys.stdout.write(f"{json.dumps(document, indent=4)}\n")
+        sys.stderr.write(f"{error.usage}{error.text}\n")
+        raise SystemExit(2) from error
+
+
+def _read(words: Sequence[str], version: str) -> tuple[Verb, argparse.Namespace]:
     command = _Command(version)
-    command.add_argument("verb", metavar="VERB")
+    command.add_argument("verb", metavar="VERB", nargs="?")
     command.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    if "" in words:
+        command.error("an argument is empty: is a variable not set?")
     options = command.parse_args(words)
+    if options.verb is None:
+        command.error("a verb is missing: `cnipy help` lists them")
     if options.verb not in verbs.MODULES:
         near = get_close_matches(options.verb, verbs.MODULES, n=1)
         hint = f"is {near[0]!r} meant?" if near else "`cnipy help` lists them"
@@ -52,9 +73,7 @@ def read(words: Sequence[str], version: str) -> tuple[Verb, argparse.Namespace]:
 
 def parser_of(name: str, verb: Verb) -> argparse.ArgumentParser:
     """Return the parser of what follows the verb `name`."""
-    parser = argparse.ArgumentParser(
-        prog=f"cnipy {name}", description=_as_sentence(verb.sentence)
-    )
+    parser = _Parser(prog=f"cnipy {name}", description=_as_sentence(verb.sentence))
     _fill(parser, verb)
     return parser
 
@@ -69,8 +88,7 @@ def whole(version: str) -> argparse.ArgumentParser:
     command = _Command(version)
     command.description, command.epilog = DESCRIPTION, ENVIRONMENT
     command.formatter_class = argparse.RawDescriptionHelpFormatter
-    kind = argparse.ArgumentParser
-    listed = command.add_subparsers(metavar="VERB", dest="verb", parser_class=kind)
+    listed = command.add_subparsers(metavar="VERB", dest="verb", parser_class=_Parser)
     for name in verbs.MODULES:
         verb = verbs.load(name)
         _fill(listed.add_parser(name, help=verb.sentence), verb)
@@ -111,11 +129,28 @@ def overview() -> str:
     return "\n".join(lines) + "\n"
 
 
-class _Command(argparse.ArgumentParser):
+class _UsageError(Exception):
+    """A command line that makes no sense: how it is called, and what is wrong."""
+
+    def __init__(self, usage: str, text: str) -> None:
+        super().__init__(text)
+        self.usage, self.text = usage, text
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that leaves to its caller what is told of wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise _UsageError."""
+        raise _UsageError(self.format_usage(), f"{self.prog}: error: {message}")
+
+
+class _Command(_Parser):
     """The parser of what comes before the verb."""
 
     def __init__(self, version: str) -> None:
-        super().__init__(prog="cnipy")
+        usage = "%(prog)s [-h] [--cache-dir DIR] [--version] VERB ..."
+        super().__init__(prog="cnipy", usage=usage)
         self.add_argument(
             "--cache-dir",
             metavar="DIR",

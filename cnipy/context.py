@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
+from cni_common.spec.errors import printed
 from cni_common.spec.values import dataclass
 from cnipy import network as networks
 from cnipy.cache import Cache
@@ -39,7 +40,7 @@ class Context:
     def say(self, line: str) -> None:
         """Print a line as soon as there is one, unless a document is asked for."""
         if not self.json:
-            self.stdout.write(f"{line}\n".encode())
+            self.stdout.write(f"{printed(line)}\n".encode())
 
     @property
     def conf_directory(self) -> str:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from cni_common.frame.log import remarks
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, cause_of, of_os, printed
 from cni_common.spec.versions import NEWEST
 from cnipy import command_line, paper
 from cnipy.context import Context
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cnipy.suite import Suite
     from cnipy.verb import Answer
 
+# As shells tell of a program that SIGPIPE has ended (128 + 13): `cnipy ls | head -1`.
+_READER_GONE = 141
+
 
 def main(
     argv: Sequence[str],
@@ -30,10 +33,13 @@ def main(
     stderr: TextIO,
     suite: Suite,
 ) -> int:
-    """Run one verb; return the exit status. argv[0] is the path of the command."""
+    """Run one verb; return the exit status. argv[0] is the path of the command.
+
+    Where nobody reads the answer to its end, that is 141, without a line.
+    """
 
     def tell(line: str) -> None:
-        stderr.write(f"cnipy: {line}\n")
+        stderr.write(f"cnipy: {printed(line)}\n")
 
     verb, options = command_line.read(argv[1:], _version(argv, suite))
     context = Context(
@@ -51,15 +57,25 @@ def main(
         return _refused(context, text, CNIError(Code.INVALID_ENVIRONMENT, text))
     try:
         answer = verb.run(context, options)
-        for text in remarks():
-            context.tell(text)
-        _print(answer, context)
+        _tell_remarks(context)
+        text = _text(answer, context)
+        _write(text, context, f"{options.verb}: write the answer")
+    except BrokenPipeError:
+        return _READER_GONE
     except CNIError as error:
+        _tell_remarks(context)
         text = " ".join(f"{error} (code {error.code})".split())
         return _refused(context, text, error)
     except OSError as error:
-        return _refused(context, str(error), CNIError(Code.IO_FAILURE, str(error)))
+        where = f" {error.filename}" if error.filename else ""
+        text = f"{options.verb}{where}: {cause_of(error)}"
+        return _refused(context, text, CNIError(Code.IO_FAILURE, text))
     return answer.status
+
+
+def _tell_remarks(context: Context) -> None:
+    for text in remarks():
+        context.tell(text)
 
 
 def _version(argv: Sequence[str], suite: Suite) -> str:
@@ -72,14 +88,22 @@ def _version(argv: Sequence[str], suite: Suite) -> str:
     return f"{suite.version}, build {build}" if build else suite.version
 
 
-def _print(answer: Answer, context: Context) -> None:
+def _text(answer: Answer, context: Context) -> str:
     if context.json:
-        text = json.dumps(answer.document(), indent=4) + "\n"
-    else:
-        lines = answer.lines(paper.of(context.stdout, context.env))
-        text = "".join(f"{line}\n" for line in lines)
-    if text:
+        return json.dumps(answer.document(), indent=4) + "\n"
+    sheet = paper.of(context.stdout, context.env)
+    return "".join(f"{sheet.shown(line)}\n" for line in answer.lines(sheet))
+
+
+def _write(text: str, context: Context, doing: str) -> None:
+    if not text:
+        return
+    try:
         context.stdout.write(text.encode())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise of_os(doing, error) from error
 
 
 def _refused(context: Context, text: str, error: CNIError) -> int:

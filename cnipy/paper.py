@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
+from cni_common.spec.errors import printed
 from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _CODES = {"bold": 1, "faint": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_COLOUR = re.compile(r"(\033\[\d{1,2}m)")
 
 
 class Paper(NamedTuple):
@@ -25,6 +28,16 @@ class Paper(NamedTuple):
         if not self.colours or not text:
             return text
         return f"\033[{_CODES[colour]}m{text}\033[0m"
+
+    def shown(self, line: str) -> str:
+        """Return a line with what a terminal would act on, but colours, in escapes.
+
+        Names in files of others may be anything.
+        """
+        if line.isprintable():
+            return line
+        parts = _COLOUR.split(line) if self.colours else [line]
+        return "".join(p if _COLOUR.fullmatch(p) else printed(p) for p in parts)
 
     def cut(self, line: str) -> str:
         """Return a line without colours that is not wider than the terminal."""

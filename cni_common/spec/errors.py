@@ -86,11 +86,11 @@ class CNIError(Exception):
 
     def _shown(self) -> tuple[str, str]:
         """Return msg and details as they may stand in anybody's log."""
-        msg, details = _printed(self.msg), _printed(self.details, "\n\t")
+        msg, details = printed(self.msg), printed(self.details, "\n\t")
         return _cut(msg, _MSG_MAX), _cut(details, _DETAILS_MAX)
 
 
-def _printed(text: str, kept: str = "") -> str:
+def printed(text: str, kept: str = "") -> str:
     """Return `text` with what a terminal or a log would act on in Python's escapes."""
     if text.isprintable():
         return text

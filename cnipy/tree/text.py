@@ -79,7 +79,8 @@ def details(one: Attached) -> Iterator[str]:
     if one.limits:
         yield ", ".join(one.limits)
     if one.rules:
-        yield f"{one.rules} rules and elements of its own"
+        what = "rule or element" if one.rules == 1 else "rules and elements"
+        yield f"{one.rules} {what} of its own"
     for told in one.plugins:
         if told.complete is None:
             yield f"{told.plugin}: {NO_PARTS}"

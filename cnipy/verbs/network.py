@@ -20,10 +20,7 @@ _ALIKE = {"ls": "ls", "inspect": "show"}
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "`cnipy network ACTION --help` says how an action is called"
-    kind = argparse.ArgumentParser
-    actions = parser.add_subparsers(
-        metavar="ACTION", dest="action", required=True, parser_class=kind
-    )
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
     create = actions.add_parser("create", help="write the list of a new network")
     create.add_argument("name", metavar="NAME")
     _add_kind(create)

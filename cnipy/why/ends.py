@@ -29,6 +29,7 @@ _HOST_WORD, _OUTSIDE_WORD = "host", "outside"
 # Of nobody (RFC 5737, RFC 3849): whoever comes by the default route.
 _ANYBODY = {4: "203.0.113.77", 6: "2001:db8:ffff::77"}
 _LAST_PORT = 65535
+_FORM = f"the form is TARGET[:PORT][/{TCP}|{UDP}|{ICMP}], PORT 1 to {_LAST_PORT}"
 
 
 class Words(NamedTuple):
@@ -50,10 +51,10 @@ def read_target(text: str) -> Words:
         name, number = who, ""
     if number and not (is_port(number) and int(number) <= _LAST_PORT):
         msg = f"parse target {text!r}: {number!r} is no port"
-        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg, _FORM)
     if protocol and bool(number) == (protocol == ICMP):
         msg = f"parse target {text!r}: tcp and udp have a port, icmp has none"
-        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg, _FORM)
     name = name.removeprefix("[").removesuffix("]")
     return Words(name, int(number or 0), protocol or (TCP if number else ICMP))
 
@@ -100,7 +101,8 @@ class Ends:
     def goal(self, words: Words, source: Place | None, version: int, size: int) -> Goal:
         """Return where the packet goes: of a container its first address.
 
-        Of IP `version`, or 0 for the first that the source has, too. Raises CNIError.
+        One on a network that the source is on, too, comes before. Of IP `version`, or 0
+        for the first that the source has, too. Raises CNIError.
         """
         with suppress(ValueError):
             address = ipaddress.ip_address(words.who)
@@ -113,7 +115,7 @@ class Ends:
             found = self._of_host(source)
         else:
             place = self._place(self._container(words.who))
-            found = place.addresses()
+            found = _near_first(place.addresses(), source)
         fit = [a for a in found if version in {0, a.version}]
         if not fit:
             of = f"IPv{version} " if version else ""
@@ -144,7 +146,7 @@ class Ends:
                 return place
         for known in self._likely(address):
             with suppress(CNIError):  # it ended just now
-                place = Place(known.container_id, known.netns)
+                place = Place(self._title(known.container_id), known.netns)
                 if address in place.addresses():
                     return self._kept(place)
                 place.__exit__()
@@ -180,6 +182,11 @@ class Ends:
             return False
         return link.kind == "bridge" or naming.is_ours(link.alias)
 
+    def _title(self, container_id: str) -> str:
+        """Return a container's ID, and what a runtime calls it."""
+        called = self._containers.names().get(container_id)
+        return f"{container_id} ({called[-1]})" if called else container_id
+
     def _container(self, word: str) -> Container:
         found = self._containers.find(word)
         if found is None or not found.identity:
@@ -204,3 +211,15 @@ class Ends:
         self._opened.enter_context(place)
         self._places[place.identity] = place
         return place
+
+
+def _near_first(found: list[IPAddress], source: Place | None) -> list[IPAddress]:
+    """Return addresses, those first that the source reaches without a gateway."""
+    if source is None:
+        return found
+
+    def is_far(address: IPAddress) -> bool:
+        route = source.route(address)
+        return bool(route.error) or route.gateway is not None
+
+    return sorted(found, key=is_far)

@@ -24,6 +24,8 @@ from warm_server import wait_until
 
 from cni_common import firewalld, system_bus
 from cni_common.kernel import netns, netns_identity, nft_trace, sightings
+from cnipy.attachment import container_id_of
+from cnipy.containers import Containers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +89,14 @@ class Stage:
             each["address"].partition("/")[0] for each in result["ips"]
         ]
         return space
+
+    def addresses_of(self, space: Space, prefix: str) -> list[str]:
+        """Return the addresses of a namespace that begin so."""
+        links = json.loads(
+            run("ip", "netns", "exec", space.name, "ip", "-j", "address")
+        )
+        held = (info["local"] for link in links for info in link["addr_info"])
+        return [each for each in held if each.startswith(prefix)]
 
     def serve(self, space: Space | None, port: int = 80, at: str = "::") -> None:
         """Have something listen in a namespace, of both families unless told."""
@@ -750,6 +760,40 @@ def test_address_that_was_given_by_hand(stage: Stage) -> None:
     places = [each["where"] for each in told["way"]]
     assert "in the host" in places
     assert len([place for place in places if place.startswith("in ")]) == 3
+
+
+def test_neighbour_is_asked_where_it_is_one(stage: Stage) -> None:
+    """Of a container on several networks it is the address on the source's own."""
+    stage.network("n", BRIDGE)
+    stage.network("m", OTHER)
+    web = stage.container("web", "m")
+    stage.desk.attach("n", web, ifname="eth1")
+    stage.serve(web)
+    inside = {
+        network: stage.addresses_of(web, prefix)
+        for network, prefix in (("m", "10.8.0."), ("n", "10.9.0."))
+    }
+    for network, (address,) in inside.items():
+        stage.container("app", network)
+        told = stage.why("app", f"{web.name}:80")
+        assert (told["target"], told["cause"]) == (address, None)
+    route = ["ip", "-j", "route", "get", inside["m"][0]]
+    (other_way,) = json.loads(
+        run("ip", "netns", "exec", stage.spaces["app"].name, *route)
+    )
+    assert "gateway" in other_way
+
+
+def test_container_by_the_way_is_called_as_the_runtime_does(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has the address that a port leads to has its ID, and its name."""
+    stage.pair()
+    web = container_id_of(stage.spaces["web"].path)
+    monkeypatch.setattr(Containers, "names", lambda _: {web: ("ns/web", "web")})
+    told = stage.why("app", f"{NODE}:8080")
+    assert told["cause"] is None, told
+    assert f"in {web} (web)" in [each["where"] for each in told["way"]]
 
 
 def test_bursts_have_room(host: Host) -> None:

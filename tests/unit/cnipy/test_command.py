@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +18,9 @@ from cni_common.spec.errors import CNIError
 from cnipy import attachment as attachments
 from cnipy import valid
 from cnipy.cache import Entry
+from cnipy.main import main
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Desk  # type: ignore[attr-defined] # pytest loads it by path
     from lab import Space
 
@@ -71,12 +74,106 @@ def test_failure_is_one_line_on_stderr(desk: Desk) -> None:
     assert stderr == "cnipy: first: not today: first (code 42)\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["add"], ["add", "n"], ["fly", "n", "x"]])
-def test_wrong_usage_exits_2(arguments: list[str], desk: Desk) -> None:
-    """A command line that makes no sense exits 2."""
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["add"], ["add", "n"], ["fly", "n", "x"], ["gc", ""], ["network", "rm"]],
+)
+def test_wrong_usage_exits_2(
+    arguments: list[str], desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command line that makes no sense exits 2, with a document if one is asked for.
+
+    An empty word, such as a variable that is not set, is no word that is left out.
+    """
     with pytest.raises(SystemExit) as end:
         desk.cnipy(*arguments)
-    assert end.value.code == 2
+    stdout, stderr = capsys.readouterr()
+    *usage, told = stderr.splitlines()
+    assert (end.value.code, stdout) == (2, "")
+    assert usage[0].startswith("usage: cnipy ")
+    with pytest.raises(SystemExit) as end:
+        desk.cnipy(*arguments, "--json")
+    stdout, stderr = capsys.readouterr()
+    assert (end.value.code, json.loads(stdout)["code"]) == (2, 4)
+    assert stderr.splitlines()[-1] == json.loads(stdout)["msg"]
+    assert arguments == [] or json.loads(stdout)["msg"] == told
+
+
+class Refusing(io.BytesIO):
+    """A stdout that takes nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, data: object, /) -> int:
+        """Fail."""
+        del data
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "told"),
+    [
+        (errno.EPIPE, 141, ""),
+        (errno.ENOSPC, 1, "version: write the answer: no space left on device"),
+        (errno.EBADF, 1, "version: write the answer: bad file descriptor"),
+    ],
+)
+def test_answer_that_stdout_refuses(
+    number: int, status: int, told: str, desk: Desk
+) -> None:
+    """A reader that has enough is no failure to tell of; a full disk is one."""
+    desk.conflist("first")
+    desk.env["SPEAKS_first"] = "1.1.0"
+    stderr = io.StringIO()
+    env = {
+        **desk.env,
+        "CNI_PATH": str(desk.directory / "bin"),
+        "NETCONFPATH": str(desk.conf_dir),
+    }
+    words = ["cnipy", "version", "n"]
+    assert main(words, env, Refusing(number), stderr, desk.suite) == status
+    assert stderr.getvalue() == (f"cnipy: {told} (code 5)\n" if told else "")
+
+
+def test_what_the_system_refuses_a_verb_is_told_with_both(desk: Desk) -> None:
+    """The verb and the file stand in the line."""
+    status, _, stderr = desk.cnipy("show", "--svg", "/nowhere/n.svg")
+    assert status == 1
+    assert stderr == "cnipy: show /nowhere/n.svg: no such file or directory\n"
+
+
+def test_name_that_is_no_text_is_a_name(desk: Desk) -> None:
+    """The kernel takes any bytes for a path, and so does cnitool."""
+    desk.conflist("first")
+    word = os.fsdecode(b"/nowhere/w\xffb")
+    status, _, stderr = desk.cnipy("check", "n", word)
+    said = "cnipy: check n: no cached result of /nowhere/w\\udcffb (code 3)\n"
+    assert (status, stderr) == (1, said)
+    assert desk.cnipy("add", "n", word)[0] == 0
+    digest = hashlib.sha512(b"/nowhere/w\xffb").hexdigest()[:20]
+    assert desk.calls[-1]["env"]["CNI_CONTAINERID"] == f"cnitool-{digest}"
+    assert desk.cnipy("check", "n", word)[0] == 0
+    assert desk.cnipy("del", "n", word)[0] == 0
+    assert desk.order[-1] == "DEL first"
+    assert desk.cache.all_entries() == []
+
+
+def test_cached_result_that_is_damaged_is_told(desk: Desk) -> None:
+    """Whoever looks for a result hears which file is none; older kinds are none."""
+    desk.conflist("first")
+    desk.cnipy("add", "n", NETNS)
+    (kept,) = Path(desk.cache.results).iterdir()
+    kept.write_bytes(b'{"kind"')
+    status, _, stderr = desk.cnipy("check", "n", NETNS)
+    assert status == 1
+    assert stderr == (
+        f"cnipy: pass over '{kept}': it is no cached result\n"
+        f"cnipy: check n: no cached result of {NETNS} (code 3)\n"
+    )
+    kept.write_text('{"cniVersion": "0.4.0"}')
+    assert "pass over" not in desk.cnipy("check", "n", NETNS)[2]
 
 
 @pytest.mark.parametrize(

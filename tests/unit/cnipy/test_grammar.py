@@ -182,5 +182,9 @@ def test_colour_and_width_are_the_terminals() -> None:
         os.close(ours)
         os.close(theirs)
     assert paper.Paper(5).cut("123456") == "1234…"
+    strange = f"{paper.Paper(None, colours=True).tint('ü', 'red')} \033[2J\n\udcff"
+    shown = "\033[31mü\033[0m \\x1b[2J\\n\\udcff"
+    assert paper.Paper(None, colours=True).shown(strange) == shown
+    assert "\033" not in paper.Paper().shown(strange)
     assert paper.Paper().tint("x", "red") == "x"
     assert paper.Paper(None, colours=True).tint("x", "red") == "\033[31mx\033[0m"
