@@ -135,7 +135,8 @@ class Cache:
         """Have a whole file at `path` in one step, of mode 0600 unless it is `like`."""
         # Not in `results`, where libcni would take an unfinished file for an entry.
         opened, unfinished = tempfile.mkstemp(prefix=".result-", dir=self.directory)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(_unlink, unfinished)
             with os.fdopen(opened, "w", encoding="utf-8") as file:
                 if like is not None:
                     os.fchown(opened, like.st_uid, like.st_gid)
@@ -144,15 +145,17 @@ class Cache:
                 file.flush()
                 os.fsync(opened)
             os.rename(unfinished, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(unfinished)
-            raise
+            undo.pop_all()
 
     def delete(self, network: str, attachment: Attachment) -> None:
         """Forget an attachment; that it is unknown is success."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(network, attachment))
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _arguments(attachment: Attachment) -> dict[str, Any]:

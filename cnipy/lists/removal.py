@@ -7,6 +7,7 @@ bridge, and the directory in which host-local remembers where to go on.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from cni_common import naming, state
@@ -67,11 +68,10 @@ def remove(context: Context, name: str) -> Removed:
         case.check_unused()
         if file != directory.hidden(name):
             directory.hide(file, name)
-            try:
+            with ExitStack() as undo:
+                undo.callback(directory.show, file, name)
                 case.check_unused()  # by an ADD that had read the list before
-            except BaseException:
-                directory.show(file, name)
-                raise
+                undo.pop_all()
         done = Removed(file, [f"list {file}"])
         for bridge in case.bridges():
             case.remove_bridge(bridge, done)
