@@ -55,6 +55,8 @@ def read(words: Sequence[str], version: str) -> tuple[Verb, argparse.Namespace]:
 
 def _read(words: Sequence[str], version: str) -> tuple[Verb, argparse.Namespace]:
     command = _Command(version)
+    # Without a verb it says so itself, and how to find one.
+    command.usage = "%(prog)s [-h] [--cache-dir DIR] [--version] VERB ..."
     command.add_argument("verb", metavar="VERB", nargs="?")
     command.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     if "" in words:
@@ -149,8 +151,7 @@ class _Command(_Parser):
     """The parser of what comes before the verb."""
 
     def __init__(self, version: str) -> None:
-        usage = "%(prog)s [-h] [--cache-dir DIR] [--version] VERB ..."
-        super().__init__(prog="cnipy", usage=usage)
+        super().__init__(prog="cnipy")
         self.add_argument(
             "--cache-dir",
             metavar="DIR",

@@ -18,6 +18,7 @@ from argparse_manpage.manpage import Manpage
 
 from cnipy import command_line
 from cnipy.manual import COMPLETIONS, MAN_PAGE, MARK
+from cnipy.verbs import MODULES
 from plugins import REGISTER, VERSION
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ _LISTS = {
         "-printf '%f\\n' | cut -d@ -f1; } 2>/dev/null | sort -u"
     ),
     "plugins": f"printf '%s\\n' conflist {' '.join(REGISTER)}",
+    "verbs": f"printf '%s\\n' {' '.join(MODULES)}",
 }
+_LISTS["ends"] = f"{{ echo host; {_LISTS['containers']}; }}"
 _OF_BASH = """_cnipy_{0}() {{ compgen -W "$({1})" -- "$1"; }}"""
 _OF_ZSH = """_cnipy_{0}() {{ compadd -- ${{(f)"$({1})"}} }}"""
 _COMPLETED = {
@@ -42,6 +45,9 @@ _COMPLETED = {
     "NETNS": "containers",
     "CONTAINER": "containers",
     "PLUGIN": "plugins",
+    "VERB": "verbs",
+    "SOURCE": "ends",
+    "TARGET[:PORT][/PROTOCOL]": "ends",
 }
 _FILES = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
 
@@ -78,6 +84,8 @@ def completion(shell: str) -> str:
     parser = command_line.whole(VERSION)
     for action in _actions(parser):
         metavar = str(action.metavar)
+        if _has_verbs(action):
+            continue  # their names are offered anyway
         found = _COMPLETED.get(metavar)
         named = dict.fromkeys(("bash", "zsh"), f"_cnipy_{found}") if found else None
         complete = named or _FILES.get(metavar)

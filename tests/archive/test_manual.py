@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,14 @@ def test_plugins_and_files_are_completed(share: Path, tmp_path: Path) -> None:
     assert found == [f"{tmp_path}/10-n.conflist"]
 
 
+def test_whom_a_packet_is_between_and_verbs_are_completed(share: Path) -> None:
+    """why is asked about the host and containers, help about verbs."""
+    assert "host" in completed(share, "why", "")
+    assert "host" in completed(share, "why", "host", "h")
+    assert completed(share, "help", "") == sorted(verbs.MODULES)
+    assert completed(share, "help", "wh") == ["why"]
+
+
 def test_man_page_has_each_verb(share: Path) -> None:
     """man(1) formats it without a warning, and it tells of each verb."""
     need("man")
@@ -91,7 +100,7 @@ def test_man_page_has_each_verb(share: Path) -> None:
         ["man", "-l", page], capture_output=True, text=True, check=True
     ).stdout
     for name in verbs.MODULES:
-        assert f"cnipy {name}" in shown
+        assert re.search(rf"usage:\s+cnipy\s+{name}\s", shown)
 
 
 def test_install_and_uninstall_leave_files_of_others(tmp_path: Path) -> None:

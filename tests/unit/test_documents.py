@@ -74,3 +74,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """A relative link of a page names a file or directory of the repository."""
     found = LINK.findall(page.read_text())
     assert [link for link in found if not (page.parent / link).exists()] == []
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    """A number is one page's, and the page says the same as its file."""
+    pages = sorted((TOP / "docs/decisions").glob("0*.md"))
+    numbers = [page.name[:4] for page in pages]
+    assert sorted(set(numbers)) == numbers
+    headings = [page.read_text().partition(".")[0] for page in pages]
+    assert headings == [f"# {int(number)}" for number in numbers]
