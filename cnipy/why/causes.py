@@ -149,6 +149,8 @@ def _of_bridge(trail: Trail, port: Link) -> Cause | None:
         return None
     if trail.went_out:
         return None
+    if (unswitched := hop.bridge_down(place, port)) is not None:
+        return unswitched
     if not port.port_enabled:
         text = f"{port.name} takes no part in its bridge: it is {port.operstate}"
         change = (f"ip link set {port.name} up   # in {place.name}",)

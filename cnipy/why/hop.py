@@ -41,6 +41,16 @@ def down(place: Place, link: Link) -> Cause:
     return Cause("link-down", place.name, f"{link.name} is down", change)
 
 
+def bridge_down(place: Place, port: Link) -> Cause | None:
+    """Return that the bridge of a port is down, if so: it passes on nothing."""
+    bridge = place.by_index(port.master) if port.master else None
+    if bridge is None or bridge.is_up:
+        return None
+    text = f"{bridge.name}, the bridge of {port.name}, is down"
+    change = (f"ip link set {bridge.name} up   # in {place.name}",)
+    return Cause("link-down", place.name, text, change)
+
+
 def unanswered(
     place: Place, route: Route, to: IPAddress, link: Link, others: Sequence[Place]
 ) -> Cause | None:
@@ -56,9 +66,12 @@ def unanswered(
         if found is not None:
             return found
     port = _other_end(link, others)
-    if port is not None and port.isolated:
-        where = next(x for x in others if x.by_index(port.index))
-        return isolated(where, port, hop)
+    if port is not None:
+        where = next(place for place in others if place.is_host)
+        if (unswitched := bridge_down(where, port)) is not None:
+            return unswitched
+        if port.isolated:
+            return isolated(where, port, hop)
     who = f"the gateway {hop}" if route.gateway else str(hop)
     text = f"nobody on {link.name} says that it has {who}"
     change = (

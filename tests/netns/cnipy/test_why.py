@@ -438,6 +438,22 @@ def link_down_inside(stage: Stage) -> None:
     stage.spaces["app"].run("ip", "link", "set", "eth0", "down")
 
 
+@case("app", "web:80", "link-down", "br0, the bridge of", "is down", where="the host")
+def bridge_down(stage: Stage) -> None:
+    stage.pair()
+    run("ip", "link", "set", "br0", "down")
+
+
+@case("app", "web:80", "link-down", "br0, the bridge of", "is down", where="the host")
+def bridge_down_behind_a_known_neighbour(stage: Stage) -> None:
+    stage.pair()
+    (link,) = stage.spaces["web"].ip("link", "show", "eth0")
+    known = ("lladdr", link["address"], "dev", "eth0", "nud", "permanent")
+    for address in stage.addresses["web"]:
+        stage.spaces["app"].run("ip", "neighbour", "replace", address, *known)
+    run("ip", "link", "set", "br0", "down")
+
+
 @case("app", "web:80", "link-down", "no carrier")
 def link_down_on_the_host(stage: Stage) -> None:
     stage.pair()
