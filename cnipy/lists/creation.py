@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common import programs
 from cni_common.frame.delegate import find
-from cni_common.spec.environment import validate_network_name
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from cnipy import doubts
@@ -54,7 +53,7 @@ def create(context: Context, options: argparse.Namespace) -> Created:
     Raises CNIError, with nothing changed, for words that make no sense, for what
     somebody has already, and for what plugins would refuse.
     """
-    validate_network_name(options.name)
+    directories.check_name("create", options.name)
     wanted.check(options)
     if options.dry_run:
         return _made(context, options, context.conf_directory)

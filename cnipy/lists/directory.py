@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cni_common import state, trusted_path
 from cni_common.own_files import refusal
+from cni_common.spec.characters import is_identifier
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from cnipy import network as networks
@@ -27,6 +28,14 @@ _UNFINISHED = ".cnipy-unfinished"
 _HIDDEN = ".{}.removed-by-cnipy"
 _MODE = 0o644  # as runtimes write them; there is no secret in a list
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def check_name(doing: str, name: str) -> None:
+    """Raise Code.INVALID_CONFIG for what cannot be a network's name."""
+    if not is_identifier(name):
+        msg = f"{doing} network {name!r:.80}: no network can be called so"
+        hint = "letters and digits, behind the first also _, . and -"
+        raise CNIError(Code.INVALID_CONFIG, msg, hint)
 
 
 @dataclass(frozen=True)

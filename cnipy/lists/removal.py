@@ -15,7 +15,6 @@ from cni_common.kernel import addresses, link_removal, links
 from cni_common.kernel.netlink import Netlink
 from cni_common.kernel.requests import LinkRequest
 from cni_common.spec import gojson
-from cni_common.spec.environment import validate_network_name
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field
 from cnipy import addresses as pools
@@ -56,7 +55,7 @@ def remove(context: Context, name: str) -> Removed:
     A removal that was killed is brought to its end. Raises CNIError, with nothing
     changed, for a network that is not there or that somebody uses, who is named.
     """
-    validate_network_name(name)
+    directories.check_name("remove", name)
     with (
         directories.locked(context.conf_directory, create=False) as directory,
         context.cache.locked(alone=True),

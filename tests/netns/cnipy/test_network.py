@@ -179,7 +179,7 @@ def test_dry_run_prints_what_would_be_written(desk: Desk) -> None:
 
 
 BAD = {
-    "../n": "invalid characters found in network name",
+    "../n": "create network '../n': no network can be called so: letters and digits",
     "n" * 300: "more than 200 bytes",
     "n --subnet nonsense": "--subnet nonsense: no subnet such as",
     "n --subnet 10.5.0.7/24": "is 10.5.0.0/24 meant?",
@@ -210,6 +210,12 @@ def test_bad_words_are_refused_with_nothing_changed(words: str, desk: Desk) -> N
     extra = [] if "macvlan" in words or "ipvlan" in words or "dns" in words else [BARE]
     assert BAD[words] in desk.refused("network", "create", *words.split(), *extra)
     assert files(desk) == {}
+
+
+def test_name_that_no_network_can_have_is_not_removed(desk: Desk) -> None:
+    """It is told with the verb and with what a name is, before a path is made of it."""
+    said = "remove network '../n': no network can be called so: letters and digits"
+    assert said in desk.refused("network", "rm", "../n")
 
 
 def test_what_is_taken_is_refused_by_name(desk: Desk) -> None:
