@@ -253,4 +253,4 @@ def test_names_are_checked_at_the_start(operator: Operator) -> None:
         words, env=operator.env, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "there are: f n p" in ended.stderr
+    assert "there are: f l n p" in ended.stderr

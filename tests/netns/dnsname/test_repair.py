@@ -76,11 +76,11 @@ def test_lost_names_are_put_back(node: Names, desk: Desk) -> None:
 def test_names_are_shown_with_what_differs(node: Names, desk: Desk) -> None:
     """show says by what a container is found, and that dnsmasq does not run."""
     one = node.attach("c1", "one")
-    shown = desk.ok("show", "net")
+    shown = desk.ok("show", "net", "--parts")
     assert f"the container at {one.address}, {one.address6} is found by one." in shown
     assert "    ! " not in shown
     kill(pid())
-    assert f"    ! {DEAD}\n" in desk.ok("show", "net")
+    assert f"    ! {DEAD}\n" in desk.ok("show", "net", "--parts")
 
 
 def test_names_are_explained_once_there_is_a_bridge(node: Names, desk: Desk) -> None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from lab import Cni, Space
 
-pytestmark = pytest.mark.needs_kernel("tap")
+# test_lifecycle.py says enough of another kernel's taps.
+pytestmark = [pytest.mark.needs_kernel("tap"), pytest.mark.thorough]
 MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"]
 
 
