@@ -19,10 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.repair import BIN, START
+from benchmarks.repair import BIN, of_own_node
 from launcher.client import SOCKET
 
-_INSIDE = "--inside"
 _REPEATED = 30
 _CLIENT = BIN.parent / "client" / platform.machine() / "cnipy"
 _LIST = {
@@ -42,12 +41,7 @@ _LIST = {
 
 def main() -> None:
     """Have a node, and measure there."""
-    arguments = sys.argv[1:]
-    if _INSIDE not in arguments:
-        own = [sys.executable, "-m", "benchmarks.changes", _INSIDE, *arguments]
-        words = ["unshare", "-n", "-m", "--propagation", "private"]
-        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", START, "sh", *own]))
-    count = int(arguments[1]) if len(arguments) > 1 else 10
+    count = of_own_node("benchmarks.changes", 10)
     lists = Path("/run/net.d")
     lists.mkdir()
     (lists / "n.conflist").write_text(json.dumps(_LIST))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BIN = Path(__file__).parents[1] / "dist" / "bin"
 _INSIDE = "--inside"
-START = """\
+_START = """\
 mkdir -p /var/lib/cni && mount -t tmpfs tmpfs /var/lib/cni &&
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock && ip link set lo up || exit
 exec "$@"
@@ -37,14 +37,19 @@ exec "$@"
 _FIRST_PORT = 1024
 
 
-def main() -> None:
-    """Have a node, and measure there."""
+def of_own_node(module: str, usual: int) -> int:
+    """Have `module` go on with a node of its own; return how many it is to attach."""
     arguments = sys.argv[1:]
     if _INSIDE not in arguments:
-        own = [sys.executable, "-m", "benchmarks.repair", _INSIDE, *arguments]
+        own = [sys.executable, "-m", module, _INSIDE, *arguments]
         words = ["unshare", "-n", "-m", "--propagation", "private"]
-        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", START, "sh", *own]))
-    count = int(arguments[1]) if len(arguments) > 1 else 1000
+        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", _START, "sh", *own]))
+    return int(arguments[1]) if len(arguments) > 1 else usual
+
+
+def main() -> None:
+    """Have a node, and measure there."""
+    count = of_own_node("benchmarks.repair", 1000)
     attach(count)
     gc.collect()
     gc.disable()  # as launcher/main.py has it

@@ -13,17 +13,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from benchmarks import conf
-from benchmarks.repair import BIN, START, attach
+from benchmarks.repair import BIN, attach, of_own_node
 from cnipy.attachment import Attachment
 from cnipy.cache import Cache
 from cnipy.network import read
 
-_INSIDE = "--inside"
 _VERBS = (
     ["ls"],
     ["show"],
@@ -37,12 +35,7 @@ _REPEATED = 5
 
 def main() -> None:
     """Have a node, and measure there."""
-    arguments = sys.argv[1:]
-    if _INSIDE not in arguments:
-        own = [sys.executable, "-m", "benchmarks.verbs", _INSIDE, *arguments]
-        words = ["unshare", "-n", "-m", "--propagation", "private"]
-        raise SystemExit(subprocess.call([*words, "/bin/sh", "-c", START, "sh", *own]))
-    count = int(arguments[1]) if len(arguments) > 1 else 1000
+    count = of_own_node("benchmarks.verbs", 1000)
     lists = Path("/run/net.d")
     lists.mkdir()
     file = lists / "bench.conflist"

@@ -22,6 +22,7 @@ from _socket import (
     SOL_SOCKET,
     socket,
 )
+from contextlib import ExitStack
 
 from cni_common.spec.errors import CNIError, Code, cause_of
 
@@ -77,11 +78,10 @@ class Bus:
         self._serial = 0
         self._parser: Any = None
         self._socket = self._connected()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._socket.close)
             self._introduce()
-        except BaseException:
-            self._socket.close()
-            raise
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self

@@ -21,14 +21,17 @@ from cnipy import result
 from cnipy.attachment import from_environment, path_of
 from cnipy.bundles import Bundle, bundles, pod_names
 from cnipy.recorded import recorded
+from cnipy.words import with_ifname
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cni_common.naming import Attachment
     from cni_common.spec.fields import IPAddress
     from cnipy.attachment import Attachment as RuntimeAttachment
     from cnipy.context import Context
+    from cnipy.network import Network
     from cnipy.recorded import Recorded
 
     Way = Callable[[str, "Known | Bundle"], bool]
@@ -187,6 +190,15 @@ def attachment(context: Context, word: str, network: str = "") -> RuntimeAttachm
     if found.container_id:
         return replace(asked, container_id=found.container_id, netns=found.netns)
     return asked
+
+
+def attached(
+    context: Context, options: argparse.Namespace
+) -> tuple[Network, RuntimeAttachment]:
+    """Return which attachment NETWORK, NETNS and --ifname mean, and the list of it."""
+    context = with_ifname(context, options)
+    found = attachment(context, options.netns, options.network)
+    return context.kept_network(options.network, found), found
 
 
 def _is(word: str, each: Known | Bundle) -> bool:

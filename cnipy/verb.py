@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec.values import dataclass
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cnipy.paper import Paper
 
 
-class Answer:
+class Answer(ABC):
     """What a verb found or did: data, as text for a person or as JSON for a program.
 
     `status` is the exit status.
@@ -23,13 +24,13 @@ class Answer:
 
     status = 0
 
+    @abstractmethod
     def lines(self, paper: Paper) -> Iterable[str]:
         """Return the text, in lines; `paper` says what it is written on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def document(self) -> Any:
         """Return the JSON document."""
-        raise NotImplementedError
 
 
 class Lines(Answer):

@@ -13,7 +13,7 @@ import fcntl
 import os
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def _extract(root: str, name: str, archive: str) -> None:
     tree = os.path.join(root, name)
     unfinished = os.path.join(root, f".{name}.tree.{os.getpid()}")
     os.mkdir(unfinished, 0o700)
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, unfinished, ignore_errors=True)
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(unfinished)
         bundling: dict[str, Any] = {"__name__": "bundling"}
@@ -111,10 +112,8 @@ def _extract(root: str, name: str, archive: str) -> None:
         with suppress(FileNotFoundError):  # a tree from which no call can start
             os.rename(tree, f"{unfinished}.lost")
         os.rename(unfinished, tree)
+        undo.pop_all()
         shutil.rmtree(f"{unfinished}.lost", ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def _check_ancestors(root: str) -> None:

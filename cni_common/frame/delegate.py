@@ -32,17 +32,11 @@ def add(plugin: str, request: Request) -> Result:
 
     If it fails it is called with DEL before the error is raised (section 4).
     """
-    try:
+    with _Undoing(plugin, request):
         result = _call(plugin, request, "ADD")
-    except StrandedError:
-        raise
-    except BaseException:
-        _undo(plugin, request)
-        raise
-    if result is None:
-        _undo(plugin, request)
-        msg = f"decode result of {plugin}: it printed none"
-        raise CNIError(Code.DECODE_FAILURE, msg)
+        if result is None:
+            msg = f"decode result of {plugin}: it printed none"
+            raise CNIError(Code.DECODE_FAILURE, msg)
     return result
 
 
@@ -187,8 +181,22 @@ def _reported(plugin: str, status: int, output: bytes, words: bytes) -> CNIError
     return CNIError(Code.INTERNAL, msg, cause)
 
 
-def _undo(plugin: str, request: Request) -> None:
-    try:
-        _call(plugin, request, "DEL")
-    except Exception as failure:  # noqa: BLE001 - the failure of ADD is the one to tell
-        request.log.warning(f"undo ADD of {plugin}: {failure}")
+class _Undoing:
+    """A block that is an ADD of `plugin`: however it fails, DEL follows.
+
+    Not where somebody has what it leased by now, which the error says.
+    """
+
+    def __init__(self, plugin: str, request: Request) -> None:
+        self._plugin, self._request = plugin, request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, where: object) -> None:
+        if error is None or isinstance(error, StrandedError):
+            return
+        try:
+            _call(self._plugin, self._request, "DEL")
+        except Exception as failure:  # noqa: BLE001 - the failure of ADD is the one to tell
+            self._request.log.warning(f"undo ADD of {self._plugin}: {failure}")

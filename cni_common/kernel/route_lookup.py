@@ -94,13 +94,7 @@ def lookup(
         body += attribute(_SRC, source.packed)
     if iif:
         body += number(_IIF, iif)
-    try:
-        with sockets.netlink(NETLINK_ROUTE) as link:
-            link.send(raw_netlink.request(_GETROUTE, body))
-            kind, answer = next(raw_netlink.messages(link.recv(1 << 15)))
-    except OSError as error:
-        msg = f"find route to {destination}: {cause_of(error)}"
-        raise CNIError(Code.INTERNAL, msg) from error
+    kind, answer = _asked(_GETROUTE, body, f"route to {destination}")
     if kind == _ERROR:
         (told,) = _NUMBER.unpack_from(answer)
         return Route(-told)
@@ -136,15 +130,19 @@ def neighbour(address: IPAddress, index: int) -> Neighbour | None:
     """
     family = sockets.FAMILY[address.version]
     body = _NDMSG.pack(family, index, 0, 0, 0) + attribute(_DST, address.packed)
-    try:
-        with sockets.netlink(NETLINK_ROUTE) as link:
-            link.send(raw_netlink.request(_GETNEIGH, body))
-            kind, answer = next(raw_netlink.messages(link.recv(1 << 15)))
-    except OSError as error:
-        msg = f"find neighbour {address}: {cause_of(error)}"
-        raise CNIError(Code.INTERNAL, msg) from error
+    kind, answer = _asked(_GETNEIGH, body, f"neighbour {address}")
     if kind == _ERROR:
         return None
     _, _, state, _, _ = _NDMSG.unpack_from(answer)
     mac = Attributes(answer, _NDMSG.size).raw(_LLADDR).hex(":")
     return Neighbour(_STATES.get(state, str(state)), mac)
+
+
+def _asked(kind: int, body: bytes, what: str) -> tuple[int, bytes]:
+    """Return type and text of the one answer."""
+    try:
+        with sockets.netlink(NETLINK_ROUTE) as link:
+            link.send(raw_netlink.request(kind, body))
+            return next(raw_netlink.messages(link.recv(1 << 15)))
+    except OSError as error:
+        raise CNIError(Code.INTERNAL, f"find {what}: {cause_of(error)}") from error

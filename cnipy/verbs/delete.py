@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnipy.verb import Answer, Lines, Verb
-from cnipy.words import add_network_and_netns, document, with_ifname
+from cnipy.words import add_network_and_netns, document
 
 if TYPE_CHECKING:
     import argparse
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cnipy import containers  # noqa: PLC0415 - the parser needs none
 
-    context = with_ifname(context, options)
-    attachment = containers.attachment(context, options.netns, options.network)
-    network = context.kept_network(options.network, attachment)
+    network, attachment = containers.attached(context, options)
     context.runtime.delete(network, attachment)
     return Lines(document(network.name, attachment))
 
