@@ -8,6 +8,8 @@ import ipaddress
 from pydantic import AfterValidator, Field, PlainValidator
 
 from cni_common import requested_ips
+from cni_common.leases import ranges
+from cni_common.leases.directory import DATA_DIR
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, invalid_key
 from cni_common.spec.fields import (
@@ -25,8 +27,6 @@ from cni_common.spec.netconf import Ipam, NetConf
 from cni_common.spec.result import Route  # noqa: TC001 - pydantic evaluates it
 from cni_common.spec.typed import Annotated, Literal
 from cni_common.spec.versions import at_least
-from plugins.host_local import ranges
-from plugins.host_local.directory import DATA_DIR
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from cni_common.frame.rollback import Gather
-from plugins.host_local.directory import data_dir, locked
-from plugins.host_local.owner import Owner
+from cni_common.leases.directory import data_dir, locked
+from cni_common.leases.owner import Owner
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

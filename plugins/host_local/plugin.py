@@ -7,20 +7,20 @@ from ipaddress import ip_interface
 
 from cni_common.frame.rollback import Gather, Rollback
 from cni_common.frame.skel import Plugin
+from cni_common.leases.allocate import assign, is_exhausted, lease_all, next_free
+from cni_common.leases.directory import data_dir, locked
+from cni_common.leases.owner import Owner, owner_of
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP, Dns, Result
 from plugins.host_local import resolvconf
-from plugins.host_local.allocate import assign, is_exhausted, lease_all, next_free
 from plugins.host_local.conf import HostLocalConf, requested_addresses
 from plugins.host_local.detach import detach
-from plugins.host_local.directory import data_dir, locked
-from plugins.host_local.owner import Owner, owner_of
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from cni_common.leases.ranges import RangeSet
     from cni_common.spec.fields import IPAddress
     from cni_common.spec.request import Request
-    from plugins.host_local.ranges import RangeSet
 
 
 def add(request: Request, conf: HostLocalConf) -> Result:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plugins.host_local import boot
+from cni_common.leases import boot
 
 if TYPE_CHECKING:
     from pathlib import Path

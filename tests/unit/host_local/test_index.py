@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cni_common import state
-from plugins.host_local.store import Store
+from cni_common.leases.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ import stat
 from contextlib import suppress
 from ipaddress import ip_address
 
+from cni_common.leases import boot
+from cni_common.leases.draft import Draft, Location
+from cni_common.leases.index import Index
+from cni_common.leases.owner import owner_of
 from cni_common.spec.errors import is_absence
-from plugins.host_local import boot
-from plugins.host_local.draft import Draft, Location
-from plugins.host_local.index import Index
-from plugins.host_local.owner import owner_of
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from cni_common.frame.rollback import Gather
-    from plugins.host_local.owner import Owner
+    from cni_common.leases.owner import Owner
 
     IPAddress = IPv4Address | IPv6Address
 

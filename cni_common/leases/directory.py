@@ -10,10 +10,10 @@ import stat
 from contextlib import ExitStack, contextmanager, suppress
 
 from cni_common import trusted_path
+from cni_common.leases import index
+from cni_common.leases.store import Store
 from cni_common.spec import gojson
 from cni_common.spec.errors import of_os
-from plugins.host_local import index
-from plugins.host_local.store import Store
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cni_common.leases import boot
 from cni_common.spec.values import dataclass
-from plugins.host_local import boot
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -6,19 +6,19 @@ from __future__ import annotations
 from ipaddress import ip_address
 from itertools import islice
 
+from cni_common.leases.owner import owner_of
+from cni_common.leases.store import PROBES
 from cni_common.spec.errors import CNIError, Code
-from plugins.host_local.owner import owner_of
-from plugins.host_local.store import PROBES
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cni_common.frame.rollback import Rollback
+    from cni_common.leases.owner import Owner
+    from cni_common.leases.ranges import RangeSet
+    from cni_common.leases.store import Store
     from cni_common.spec.fields import IPAddress
-    from plugins.host_local.owner import Owner
-    from plugins.host_local.ranges import RangeSet
-    from plugins.host_local.store import Store
 
 # Leases that a message names.
 _SHOWN = 5

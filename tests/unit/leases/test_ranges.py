@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.host_local.ranges import (
+from cni_common.leases.ranges import (
     Range,
     RangeSet,
     canonical_range,
