@@ -19,6 +19,7 @@ from cni_common.frame.log import remark
 from cni_common.spec import environment
 from cni_common.spec.errors import CNIError, Code, is_absence, of_os
 from cni_common.spec.values import dataclass
+from cnipy import result
 from cnipy.attachment import Attachment
 from cnipy.places import CACHE_DIRECTORY
 
@@ -170,19 +171,21 @@ def _entry(path: str) -> Entry | None:
             document = json.load(file)
         if document.get("kind") != KIND or not document["ifName"]:
             return None
+        kept, ifname = document.get("result") or {}, document["ifName"]
         return Entry(
             network=document["networkName"],
             attachment=Attachment(
                 container_id=document["containerId"],
-                netns=document.get("netns") or "",
-                ifname=document["ifName"],
+                # libcni has written it since 1.2.
+                netns=document.get("netns") or result.namespace(kept, ifname),
+                ifname=ifname,
                 args=tuple(
                     (key, value) for key, value in document.get("cniArgs") or ()
                 ),
                 capability_args=document.get("capabilityArgs") or {},
             ),
             config=base64.b64decode(document.get("config") or ""),
-            result=document.get("result") or {},
+            result=kept,
         )
     except OSError as error:
         if is_absence(error):

@@ -113,6 +113,10 @@ def _free_name(container: Container, known: list[Known], wanted: str | None) -> 
     container that is gone.
     """
     taken = {each.ifname for each in known}
+    if not container.identity:
+        msg = f"connect {container.word}: its network namespace is gone"
+        hint = container.netns or "nothing says where it was"
+        raise CNIError(Code.INVALID_NETNS, msg, hint)
     with netns.entered_path(container.netns), Netlink() as netlink:
         if wanted is None:
             names = (f"{_STEM}{number}" for number in count())

@@ -140,10 +140,13 @@ class Containers:
         candidates: Iterable[Known | Bundle]
         candidates = chain(self.known, bundles(self._context.env))
         for each in candidates:
-            if each.container_id not in found and way(word, each):
+            before = found.get(each.container_id)
+            # Not all that is written down of a container says where it lives.
+            if (before is None or not before.identity) and way(word, each):
                 identity = _living(each.netns, each.identity)
-                meant = Container(word, each.netns, identity, each.container_id)
-                found[each.container_id] = meant
+                if before is None or identity:
+                    meant = Container(word, each.netns, identity, each.container_id)
+                    found[each.container_id] = meant
         apart = {each.identity or each.container_id: each for each in found.values()}
         return list(apart.values())
 
@@ -161,13 +164,13 @@ class Containers:
     def _cached(
         self, where: Mapping[tuple[str, str, str], tuple[str, str]]
     ) -> Iterator[Known]:
-        """Yield what runtimes have kept, with the namespace since libcni 1.2."""
+        """Yield what runtimes have kept; `where` is what records tell."""
         for entry in self._context.cache.all_entries():
             at, args = entry.attachment, dict(entry.attachment.args)
             pod = (args.get("K8S_POD_NAMESPACE"), args.get("K8S_POD_NAME"))
             names = tuple(pod_names(*pod))
             who = (entry.network, *entry.key)
-            there = (at.netns, "") if at.netns else where.get(who, ("", ""))
+            there = where.get(who) or (at.netns, "")
             yield Known(*who, *there, names, result.addresses(entry.result))
 
 

@@ -18,6 +18,20 @@ def addresses(result: object) -> frozenset[IPAddress]:
     return frozenset(_addresses(result)) if isinstance(result, dict) else frozenset()
 
 
+def namespace(result: object, ifname: str) -> str:
+    """Return the path of the network namespace that has the interface, or nothing.
+
+    A runtime may call a virtual machine there by another word than a path.
+    """
+    interfaces = result.get("interfaces") if isinstance(result, dict) else None
+    for each in interfaces if isinstance(interfaces, list) else ():
+        sandbox = each.get("sandbox") if isinstance(each, dict) else None
+        is_path = isinstance(sandbox, str) and sandbox.startswith("/")
+        if is_path and each.get("name") == ifname:
+            return str(sandbox)
+    return ""
+
+
 def _addresses(result: dict[str, object]) -> Iterator[IPAddress]:
     ips = result.get("ips")
     written = [(each, "address") for each in (ips if isinstance(ips, list) else ())]

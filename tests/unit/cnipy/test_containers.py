@@ -45,18 +45,24 @@ def context(desk: Desk) -> Context:
 
 def cached(desk: Desk, container_id: str, netns: str, *args: tuple[str, str]) -> None:
     """Have a result in the cache as libcni writes it."""
+    written(desk, "n", container_id, "eth0", cniArgs=args, netns=netns)
+
+
+def written(
+    desk: Desk, network: str, container_id: str, ifname: str, **others: object
+) -> None:
+    """Have a result in the cache with what libcni always writes, and others."""
     document = {
         "kind": "cniCacheV1",
         "containerId": container_id,
-        "ifName": "eth0",
-        "networkName": "n",
-        "netns": netns,
-        "cniArgs": args,
+        "ifName": ifname,
+        "networkName": network,
         "result": {"cniVersion": "1.0.0"},
+        **others,
     }
     results = desk.directory / "cache/results"
     results.mkdir(parents=True, exist_ok=True)
-    (results / f"n-{container_id}-eth0").write_text(json.dumps(document))
+    (results / f"{network}-{container_id}-{ifname}").write_text(json.dumps(document))
 
 
 def bundle(directory: Path, netns: str, **annotations: str) -> None:
@@ -90,6 +96,24 @@ def test_pod_is_found_by_id_beginning_name_and_namespace(
         (attached,) = containers.Containers(context(desk)).of(meant)
         assert attached.container_id == FIRST
     assert found(desk, "pod") is None
+
+
+@pytest.mark.parametrize("told", ["eth0", "lo", "both"])
+def test_pod_lives_where_one_of_its_results_says(
+    desk: Desk, runtimes: Path, container: Space, told: str
+) -> None:
+    """libcni writes no namespace before 1.2: results do, of one interface at least."""
+    assert runtimes
+    args = (("K8S_POD_NAMESPACE", "ns1"), ("K8S_POD_NAME", "pod1"))
+    for network, ifname in (("cni-loopback", "lo"), ("n", "eth0")):
+        sandbox = {"sandbox": container.path} if told in {ifname, "both"} else {}
+        said = {"cniVersion": "0.4.0", "interfaces": [{"name": ifname, **sandbox}]}
+        written(desk, network, FIRST, ifname, cniArgs=args, result=said)
+    for word in (FIRST, FIRST[:4], "pod1", "ns1/pod1"):
+        meant = found(desk, word)
+        assert meant is not None
+        assert (meant.container_id, meant.netns) == (FIRST, container.path)
+        assert meant.identity
 
 
 def test_several_are_named(desk: Desk, runtimes: Path) -> None:
