@@ -27,8 +27,12 @@ DOWNWARD: dict[str, set[str]] = {
     "cni_common": COMMON,
     "plugins": COMMON,
     "cnipy.keeper": {*COMMON, "plugins", "cnipy"},
-    "cnipy": COMMON,
-    "launcher": {*COMMON, "cni_common.compiled", "plugins", "cnipy", "cnipy.keeper"},
+    "cnipy.net": COMMON,
+    "cnipy": {*COMMON, "cnipy.net"},
+    "launcher": {
+        *COMMON,
+        *("cni_common.compiled", "plugins", "cnipy", "cnipy.keeper", "cnipy.net"),
+    },
 }
 # Foreign module -> the only places that may import it.
 CONFINED = {
@@ -36,7 +40,11 @@ CONFINED = {
     "nftables": ("cni_common/kernel/",),
     "subprocess": ("cni_common/frame/execute.py",),
     "jeepney": ("cni_common/system_bus.py",),
-    "asyncio": ("cnipy/keeper/",),  # brings OpenSSL, which the warm server would hold
+    "asyncio": (
+        "cnipy/keeper/",
+        "cnipy/net/",
+    ),  # brings OpenSSL, which the warm server would hold
+    "ssl": ("cnipy/net/store/",),
 }
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "manager", "handler", "misc"}
 
