@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LIST = "conflist"
+NET = "net"
 _HERE = "#/$defs/"
 # A file of a configuration directory is a list, or a plugin alone.
 _EITHER = {
@@ -22,17 +23,23 @@ _EITHER = {
     "then": {"$ref": f"{_HERE}{LIST}"},
     "else": {"$ref": f"{_HERE}plugin"},
 }
+_TITLES = {
+    None: "a CNI network",
+    LIST: "a CNI network",
+    NET: "/etc/cnipy/net.toml",
+}
 
 
 def document(keys: Node, what: str | None) -> Node:
-    """Return the schema of a plugin's configuration, of `conflist`, or of either.
+    """Return the schema of a plugin's configuration, of `conflist`, of `net`, which is
+    /etc/cnipy/net.toml, or of either of the first two.
 
     `keys` is what is known of all keys (cnipy/suite.py); of an IPAM plugin it is the
     schema of `ipam`. It stands alone. Raises Code.INVALID_ENVIRONMENT for a name that
-    is neither.
+    is none of these.
     """
     schemas: dict[str, Node] = keys["schemas"]
-    known = [LIST, *keys["capabilities"]]
+    known = [LIST, NET, *keys["capabilities"]]
     if what is not None and what not in known:
         msg = f"schema: no plugin of this suite is called {what}"
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, f"known are {' '.join(known)}")
@@ -48,7 +55,7 @@ def document(keys: Node, what: str | None) -> Node:
     environment = keys["environment"].get(what)
     if environment:
         definitions["CNI_ARGS"] = _environment(environment)
-    title = "a CNI network" if what in {None, LIST} else f"the CNI plugin {what}"
+    title = _TITLES.get(what, f"the CNI plugin {what}")
     whole: Node = {"$schema": DIALECT, "title": title, **node}
     return {**whole, "$defs": definitions} if definitions else whole
 

@@ -136,7 +136,15 @@ class Joined:
             parts = [key] if "/" in key else key.split(".")
             if parts[0] != "ipam":
                 _place({**node, **_FREE}, parts, row)
-        made = self._explained(node, "", "plugin")
+        return self.file(node, "plugin")
+
+    def file(self, node: Node, label: str = "") -> Node:
+        """Return the schema of a file with what the page's tables say of its keys.
+
+        `label` is the table of the common page that has what all such files have.
+        Raises WrittenError as `whole` does.
+        """
+        made = self._explained(node, "", label)
         left = self.rows.keys() - self._used
         if left:
             raise self._refused(f"no model has {', '.join(sorted(left))}")

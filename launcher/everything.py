@@ -12,8 +12,12 @@ from cni_common.spec.model import build_all
 
 
 def build_every_model() -> None:
-    """Import every module of plugins and library, and build every model."""
+    """Import every module of plugins and library, and build every model.
+
+    The command has one of its own, of the file that says where the store is.
+    """
     for package in (cni_common, plugins):
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             import_module(module.name)
+    import_module("cnipy.net.conf")
     build_all()

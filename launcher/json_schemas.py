@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common.spec.request import ATTACHMENT_KEYS
 from cni_common.spec.versions import SUPPORTED
+from cnipy.net.conf import NetFile
 from launcher.documented import Joined, of_model
 from launcher.key_tables import DOCS, Page, WrittenError, page
 from launcher.loading import load
@@ -107,6 +108,12 @@ def _list(common: Page) -> Node:
     return {"type": "object", "properties": members, "required": needed}
 
 
+def _net(common: Page) -> Node:
+    """Return the schema of the file that says where the store is."""
+    own = page(DOCS / "many-nodes.md")
+    return Joined(own, common, is_ipam=False).file(of_model(NetFile))
+
+
 def everything() -> dict[str, Any]:
     """Return all schemas by name, and by plugin the capabilities and keys of CNI_ARGS
     that it reads, and those of its keys that the reference has not.
@@ -139,6 +146,7 @@ def everything() -> dict[str, Any]:
     schemas["plugin"] = _chosen(sorted(REGISTER.keys() - ipam))
     schemas["plugin"]["required"] = ["type"]
     schemas["conflist"] = _list(common)
+    schemas["net"] = _net(common)
     return {
         "schemas": schemas,
         "capabilities": capabilities,

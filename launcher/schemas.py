@@ -253,7 +253,7 @@ def _model_of(node: Node) -> type[BaseModel] | None:
 
 
 def models() -> list[type[BaseModel]]:
-    """Return every model of library and plugins, built."""
+    """Return every model of library, plugins and command, built."""
     build_every_model()
     found: dict[type[BaseModel], None] = {}
     pending: list[type[BaseModel]] = [GoModel]
@@ -261,7 +261,7 @@ def models() -> list[type[BaseModel]]:
         model = pending.pop()
         found[model] = None
         pending += model.__subclasses__()
-    rooms = ("cni_common.", "plugins.")
+    rooms = ("cni_common.", "plugins.", "cnipy.net.")
     own = [model for model in found if model.__module__.startswith(rooms)]
     return sorted(own, key=path_of)
 

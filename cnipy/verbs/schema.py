@@ -18,7 +18,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         metavar="PLUGIN",
         nargs="?",
-        help="a plugin, or `conflist`; without it a file of either kind",
+        help="a plugin, `conflist` or `net` (net.toml); without it a file of either of "
+        "the first two",
     )
 
 
