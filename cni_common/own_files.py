@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONTENT_MAX = 1 << 20  # bytes
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -39,13 +40,13 @@ def refusal(doing: str, *, absence: bool = False) -> Iterator[None]:
             raise of_os(doing, error) from error
 
 
-def strange(found: os.stat_result) -> str:
-    """Return why a file is none of ours, or nothing."""
+def strange(found: os.stat_result, longest: int = CONTENT_MAX) -> str:
+    """Return why a file is none of ours, or nothing; `longest` is in bytes."""
     if not stat.S_ISREG(found.st_mode):
         return "it is no file"
     if found.st_uid != os.geteuid():
         return f"it belongs to user {found.st_uid}"
-    return "it is too long" if found.st_size > CONTENT_MAX else ""
+    return "it is too long" if found.st_size > longest else ""
 
 
 def is_there(name: str, dir_fd: int) -> bool:
@@ -117,3 +118,18 @@ def held(path: str, *, wait: bool) -> Iterator[bool]:
     finally:
         if fd >= 0:
             os.close(fd)
+
+
+def replace_synced(dir_fd: int, name: str, content: bytes) -> None:
+    """Replace `name` by a file of root's, whole or not at all, also if power fails.
+
+    One call at a time may do so in the directory `dir_fd`. Raises OSError.
+    """
+    unfinished = f".{name}.new"  # one a name, so that a killed call leaves one at most
+    remove(unfinished, dir_fd)
+    with open(os.open(unfinished, _NEW, 0o600, dir_fd=dir_fd), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(unfinished, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    os.fsync(dir_fd)
