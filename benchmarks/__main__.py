@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine, report, watch
+from benchmarks import front_page, machine, report, watch
 from benchmarks.bench import Bench, say
 from benchmarks.control_group import ControlGroup
 from benchmarks.measurements import Measurements
@@ -42,6 +42,7 @@ STEPS = {
 }
 HERE = Path(__file__).parent
 PARTIAL = HERE.parent / "dist/benchmarks"
+README = HERE.parent / "README.md"
 BUILT = HERE.parent / "dist/bin"
 BUILT_SMALL = HERE.parent / "dist/client" / platform.machine() / "cnipy"
 
@@ -76,6 +77,11 @@ def main() -> int:
     target.mkdir(parents=True, exist_ok=True)
     print(report.store(target, bench.measurements, described, bench.notes))
     say(f"stored in {target}")
+    if target == HERE:
+        page = README.read_text(encoding="utf-8")
+        page = front_page.updated(page, bench.measurements)
+        README.write_text(page, encoding="utf-8")
+        say(f"its medians are in {README}")
     return 0
 
 

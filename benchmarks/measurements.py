@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from benchmarks.spread import Spread, spread
 
@@ -64,6 +64,16 @@ class Measurements:
         found.values.append(value)
         if cpu is not None:
             found.cpu.append(cpu)
+
+    @classmethod
+    def read(cls, document: list[dict[str, Any]]) -> Self:
+        """Return what `document` made JSON values of."""
+        found = cls()
+        for each in document:
+            name = Name(*(each[part] for part in Name._fields))
+            values = Measurement(each["unit"], each["values"], each["cpu"])
+            found.by_name[name] = values
+        return found
 
     def wall(self, name: Name) -> float | None:
         """Return the median of the values of `name`, or None when there is none."""

@@ -74,11 +74,17 @@ def cell(measurement: Measurement | None) -> str:
     """Return median, quartiles, and CPU time where it was counted."""
     if measurement is None:
         return "-"
-    divisor, unit = _SHOWN[measurement.unit]
-    median, low, high = (number(value / divisor) for value in measurement.wall)
-    text = f"{median} {unit} ({low} - {high})"
+    divisor, _ = _SHOWN[measurement.unit]
+    low, high = (number(value / divisor) for value in measurement.wall[1:])
+    text = f"{median(measurement)} ({low} - {high})"
     cpu = measurement.cpu_median
     return text if cpu is None else f"{text}, CPU {number(cpu / 0.001)}"
+
+
+def median(measurement: Measurement) -> str:
+    """Return the median in the unit that people say."""
+    divisor, unit = _SHOWN[measurement.unit]
+    return f"{number(measurement.wall.median / divisor)} {unit}"
 
 
 def number(value: float) -> str:

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 TOP = Path(__file__).parents[1]
 # Pages whose blocks tests/pages runs, each from its first block to its last.
 PAGES = (
-    *("changing", "cnipy", "editor", "runtimes", "switching", "warm"),
+    *("changing", "cnipy", "doctor", "editor", "metrics", "runtimes", "switching"),
+    *("warm", "why"),
     *(
         f"walk-throughs/{page.stem}"
         for page in (TOP / "docs/walk-throughs").glob("*.md")
     ),
 )
-LANGUAGES = ("sh", "text", "toml", "json", "lua")
+LANGUAGES = ("sh", "text", "toml", "json", "yaml", "lua")
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?"
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$",

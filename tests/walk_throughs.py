@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pages of docs/walk-throughs, typed as they are written, and what is printed then.
+"""Pages that begin in a laboratory, typed as they are written, and what they print.
 
 Right below a block of commands stands what it prints, all of it, errors too; without
 such a block it prints nothing. A line `...` stands for any lines, `…` for anything in a
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from page_blocks import Block, blocks
+from page_blocks import TOP, Block, blocks
 
 if TYPE_CHECKING:
     from tests.runtimes.sandbox import Sandbox
@@ -53,19 +53,18 @@ def steps(page: str) -> list[Step]:
     ]
 
 
-def play(page: str, machine: Sandbox) -> list[str]:
-    """Type the laboratory of the index and then a page; return what each step prints.
+def play(page: str, machine: Sandbox, *more: str) -> list[str]:
+    """Type the laboratory of the index, a page, and more; return what each step prints.
 
-    Last comes the picture that the page had drawn. The laboratory's own steps print
-    nothing; raises AssertionError if they do.
+    The laboratory's own steps print nothing; raises AssertionError if they do.
     """
     enter, *laboratory = steps(INDEX)
     typed = [step.commands.text for step in (*laboratory, *steps(page))]
-    typed.append(f"cat {PICTURE}\n")
+    typed += more
     script = "".join(f"printf '\\36'\n{text}" for text in typed)
     path = "/var/tmp/walk-through.sh"
     machine.path(path).write_text(script, encoding="utf-8")
-    shell = f"exec 2>&1; {enter.commands.text.strip()} {path}"
+    shell = f"exec 2>&1; cd {TOP}; {enter.commands.text.strip()} {path}"
     ended = machine.run("bash", "-c", shell, check=False)
     printed = ended.stdout.split(_SEPARATOR)[1:]
     printed += [f"not run: {ended.stdout}"] * (len(typed) - len(printed))

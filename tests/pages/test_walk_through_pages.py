@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/walk-throughs as they are written: what is typed prints what stands below it."""
+"""Pages of the laboratory, as they are written: what is typed prints what stands there.
+
+Those of docs/walk-throughs, and of verbs that tell of a node which the page breaks.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,39 @@ RESOLV = "ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf"
 PAGES = sorted(
     page.stem for page in (page_blocks.TOP / "docs/walk-throughs").glob("0*.md")
 )
+OF_VERBS = ("doctor", "metrics", "why")
+
+
+@pytest.fixture
+def laboratory(machine: Sandbox) -> Sandbox:
+    """A machine on which the suite is installed, as pages begin."""
+    need("conntrack", "dnsmasq", "python3")
+    machine.run("sh", "-euc", f"{INSTALL}; {LINK}; {RESOLV}")
+    return machine
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_shows_what_its_commands_print(page: str, machine: Sandbox) -> None:
+def test_page_shows_what_its_commands_print(page: str, laboratory: Sandbox) -> None:
     """Each block prints what stands below it, and the picture is as it is drawn now."""
-    need("conntrack", "dnsmasq", "python3")
-    machine.run("sh", "-euc", f"{INSTALL}; {LINK}; {RESOLV}")
-    shown = walk_throughs.steps(f"walk-throughs/{page}")
-    *printed, picture = walk_throughs.play(f"walk-throughs/{page}", machine)
-    for step, run in zip(shown, printed, strict=True):
-        at = f"docs/walk-throughs/{page}.md:{step.commands.line}"
-        assert_agree(at, step.printed, run)
+    drawing = f"cat {walk_throughs.PICTURE}\n"
+    picture = assert_shown(f"walk-throughs/{page}", laboratory, drawing)
     drawn = page_blocks.TOP / f"docs/walk-throughs/{page}.svg"
-    assert_agree(str(drawn), drawn.read_text(encoding="utf-8"), picture)
+    assert_agree(str(drawn), drawn.read_text(encoding="utf-8"), *picture)
+
+
+@pytest.mark.parametrize("page", OF_VERBS)
+def test_page_of_a_verb_shows_what_it_prints(page: str, laboratory: Sandbox) -> None:
+    """What broken nodes and counted calls look like is as it is today."""
+    assert_shown(page, laboratory)
+
+
+def assert_shown(page: str, laboratory: Sandbox, *more: str) -> list[str]:
+    """Each block of a page prints what stands below it; return what more prints."""
+    shown = walk_throughs.steps(page)
+    printed = walk_throughs.play(page, laboratory, *more)
+    for step, run in zip(shown, printed, strict=False):
+        assert_agree(f"docs/{page}.md:{step.commands.line}", step.printed, run)
+    return printed[len(shown) :]
 
 
 def assert_agree(where: str, expected: str, printed: str) -> None:
