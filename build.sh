@@ -317,6 +317,7 @@ run_tests() {
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
         strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
         dhcpd=isc-dhcp-server dhcpcd=dhcpcd-base
+        etcd=etcd-server etcdctl=etcd-client openssl=openssl
         dbus-daemon=dbus mke2fs=e2fsprogs
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)
@@ -327,6 +328,7 @@ run_tests() {
     if ((EUID == 0)); then
         keep_stopped firewalld.service
         keep_stopped isc-dhcp-server.service
+        keep_stopped etcd.service
     fi
     need "${wanted[@]}" || say "tests that need what is missing are skipped"
     tools=1
