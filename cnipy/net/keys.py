@@ -14,6 +14,11 @@ ROOT = "/cnipy/v1/"
 _VNIS = f"{ROOT}_vnis/"
 
 
+def vnis() -> str:
+    """Return what the keys of VNIs begin with."""
+    return _VNIS
+
+
 def vni(number: int) -> str:
     """Return the key that says which network has that VNI."""
     return f"{_VNIS}{number}"
