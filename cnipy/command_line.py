@@ -35,6 +35,8 @@ CONTAINER = (
     "the beginning of one, or what a runtime calls the container or its pod"
 )
 
+NETWORK = "its name, as `cnipy ls` has it"
+
 
 def read(words: Sequence[str], version: str) -> tuple[Verb, argparse.Namespace]:
     """Return the verb of a command line, and all options; `verb` has its name.

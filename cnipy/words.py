@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec.values import replace
-from cnipy.command_line import CONTAINER
+from cnipy.command_line import CONTAINER, NETWORK
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_network_and_netns(parser: argparse.ArgumentParser) -> None:
     """Have NETWORK and NETNS on the command line, and the interface in there."""
-    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
     parser.add_argument("netns", metavar="NETNS", help=CONTAINER)
     parser.add_argument(
         "--ifname", metavar="IFNAME", help="name of the link in the container (eth0)"
@@ -26,13 +26,14 @@ def add_network_and_netns(parser: argparse.ArgumentParser) -> None:
 
 def add_network_unread_netns(parser: argparse.ArgumentParser) -> None:
     """Have NETWORK, which may be left out, and NETNS without effect, as cnitool has."""
-    parser.add_argument("network", metavar="NETWORK", nargs="?")
+    parser.add_argument("network", metavar="NETWORK", nargs="?", help=NETWORK)
     parser.add_argument("netns", metavar="NETNS", nargs="?", help="not looked at")
 
 
 def add_chosen(parser: argparse.ArgumentParser) -> None:
     """Have NETWORK and CONTAINER, by which attachments on record are chosen."""
-    parser.add_argument("network", metavar="NETWORK", nargs="?")
+    what = f"{NETWORK}; without it all, and CONTAINER may stand alone"
+    parser.add_argument("network", metavar="NETWORK", nargs="?", help=what)
     parser.add_argument("container", metavar="CONTAINER", nargs="?", help=CONTAINER)
 
 

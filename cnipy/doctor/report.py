@@ -32,6 +32,8 @@ class Report(NamedTuple):
 
     def lines(self) -> Iterator[str]:
         """Yield the findings as text."""
+        if not self.status:
+            yield "nothing is found to be broken"
         for each in self.findings:
             whose = f"{each.network}: " if each.network else ""
             yield f"{each.name}: {whose}{each.what}"

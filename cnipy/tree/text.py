@@ -24,6 +24,8 @@ def lines(
     paper: Paper,
 ) -> Iterator[str]:
     """Yield the tree of networks; `masters` are the links of the host in it."""
+    if not found:
+        yield "nothing is attached"
     for network in dict.fromkeys(each.attachment.network for each in found):
         of_network = [each for each in found if each.attachment.network == network]
         file = files.get(network, "no file has it")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_living(parser)
-    parser.add_argument("names", metavar="NAME", nargs="+")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="a further name each")
     parser.add_argument(
         "--remove", action="store_true", help="take them away, instead of giving them"
     )

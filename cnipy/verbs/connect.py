@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnipy.command_line import CONTAINER
+from cnipy.command_line import CONTAINER, NETWORK
 from cnipy.verb import Answer, Verb
 from cnipy.words import add_wishes
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("container", metavar="CONTAINER", help=CONTAINER)
-    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
     parser.add_argument(
         "--ifname", metavar="IFNAME", help="name of the interface (the next free ethN)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cnipy.command_line import NETWORK
 from cnipy.verb import Answer, Lines, Verb
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK", nargs="?")
+    what = f"{NETWORK}; without it the node is looked at for all"
+    parser.add_argument("network", metavar="NETWORK", nargs="?", help=what)
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnipy.command_line import CONTAINER
+from cnipy.command_line import CONTAINER, NETWORK
 from cnipy.verb import Answer, Verb
 
 if TYPE_CHECKING:
     import argparse
 
     from cnipy.context import Context
+    from cnipy.network import Network
 
 
 _SOMEBODY = "/run/netns/container"  # in place of a namespace that is not named
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK")
+    what = f"{NETWORK}, or the path of a list that is not there yet"
+    parser.add_argument("network", metavar="NETWORK", help=what)
     parser.add_argument("netns", metavar="NETNS", nargs="?", help=CONTAINER)
 
 
@@ -26,13 +28,23 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cnipy import attachment as attachments  # noqa: PLC0415 - the parser needs none
     from cnipy import containers, explain  # noqa: PLC0415 - models are expensive
 
-    network = context.network(options.network)
+    network = _network(context, options.network)
     if options.netns:
         attachment = containers.attachment(context, options.netns)
         attachments.check_exists(options.netns, attachment)
     else:
         attachment = attachments.from_environment(_SOMEBODY, context.env)
     return explain.told(context, network, attachment)
+
+
+def _network(context: Context, word: str) -> Network:
+    """Return the network of a name, or of a file: no name has a slash."""
+    from cnipy import network as networks  # noqa: PLC0415 - the parser needs none
+
+    if "/" not in word:
+        return context.network(word)
+    is_list = word.endswith(networks.LISTS)
+    return networks.read(word) if is_list else networks.read_single(word)
 
 
 VERB = Verb(

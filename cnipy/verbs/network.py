@@ -7,6 +7,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cnipy import verbs
+from cnipy.command_line import NETWORK
 from cnipy.verb import Answer, Lines, Verb
 from cnipy.words import add_chosen
 
@@ -22,7 +23,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "`cnipy network ACTION --help` says how an action is called"
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
     create = actions.add_parser("create", help="write the list of a new network")
-    create.add_argument("name", metavar="NAME")
+    create.add_argument("name", metavar="NAME", help="what the network is called")
     _add_kind(create)
     _add_addresses(create)
     _add_reach(create)
@@ -30,7 +31,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="print the list, and write nothing"
     )
     rm = actions.add_parser("rm", help="remove a network that nobody uses")
-    rm.add_argument("name", metavar="NETWORK")
+    rm.add_argument("name", metavar="NETWORK", help=NETWORK)
     ls = actions.add_parser("ls", help="the same as the verb ls")
     inspect = actions.add_parser("inspect", help="the same as the verb show")
     add_chosen(inspect)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_living(parser)
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="that it is found by from then on")
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
+from cnipy.command_line import NETWORK
 from cnipy.verb import Answer, Lines, Verb, anybody
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
     parser.add_argument("netns", metavar="NETNS", nargs="?", help="not looked at")
 
 

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", metavar="SOURCE", help="a container, `host`, `outside`, or an address"
+        "source",
+        metavar="SOURCE",
+        help="a container, `host`, an address, or `outside`: whoever is beyond the "
+        "default route",
     )
     parser.add_argument(
         "target",
         metavar="TARGET[:PORT][/PROTOCOL]",
-        help="a container, `host`, or an address; tcp with a port, else an echo",
+        help="a container, `host`, or an address; with a port TCP, else an echo: web, "
+        "web:80, 10.22.0.2:53/udp, [fd00::2]:80",
     )
     version = parser.add_mutually_exclusive_group()
     for number in (4, 6):

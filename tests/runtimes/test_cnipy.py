@@ -170,7 +170,7 @@ def change(command: Command, word: str, container_id: str, netns: str) -> None:
     assert addresses(command, netns) == there
     command("disconnect", word, BACK)
     assert addresses(command, netns) == before
-    assert command("doctor", FRONT).stdout == ""
+    assert command.told("doctor", FRONT) == []
 
 
 def test_containers_of_podman_are_known(

@@ -112,7 +112,7 @@ def test_healthy_node_has_no_finding(desk: Desk, host: Host) -> None:
     desk.attach("n", host.space(), ports=[8080])
     desk.attach("n", host.space())
     assert findings(desk) == []
-    assert desk.ok("doctor") == ""
+    assert desk.ok("doctor") == "nothing is found to be broken\n"
     assert findings(desk, "n") == []
 
 
@@ -472,6 +472,7 @@ def test_missing_libnftables(desk: Desk, cni: Cni) -> None:
     command = ["unshare", "-m", "sh", "-c", hide]
     ended = subprocess.run(command, env=env, capture_output=True, check=False)
     assert ended.returncode == 1, ended.stderr
+    assert ended.stdout, ended.stderr
     found = {each["name"]: each for each in json.loads(ended.stdout)}
     assert "libnftables1 (Debian" in found["libnftables"]["cure"][0]
 

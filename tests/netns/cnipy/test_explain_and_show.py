@@ -71,6 +71,28 @@ def test_plan_is_told_with_nothing_done(desk: Desk, host: Host) -> None:
     assert (state(), kernel()) == before
 
 
+def test_plan_of_a_file_is_told_before_it_is_a_network(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """What a list would do is told of its file, wherever that lies."""
+    document = {"cniVersion": "1.0.0", "name": "n", "plugins": [PTP]}
+    file = tmp_path / "elsewhere.conflist"
+    file.write_text(json.dumps(document))
+    assert desk.ok("explain", str(file)).startswith("ptp\n")
+    single = tmp_path / "elsewhere.conf"
+    single.write_text(json.dumps({**PTP, "cniVersion": "1.0.0", "name": "n"}))
+    assert desk.ok("explain", str(single)).startswith("ptp\n")
+    assert desk.ok("explain", "n").startswith("bridge\n")
+    file.unlink()
+    assert f"read {file}" in desk.refused("explain", str(file))
+
+
+def test_nothing_attached_is_told(desk: Desk) -> None:
+    """An empty tree is a sentence for a person, and no element for a program."""
+    assert desk.ok("show") == "nothing is attached\n"
+    assert json.loads(desk.ok("show", "--json")) == []
+
+
 def test_published_ports_are_told_with_nothing_done(desk: Desk) -> None:
     """explain tells ports, and refuses conditions that the kernel does not take."""
     ports = {"portMappings": [{"hostPort": 8080, "containerPort": 80}]}
@@ -163,7 +185,7 @@ def test_names_that_nothing_has(desk: Desk, host: Host) -> None:
     first, second = host.space(), host.space()
     desk.attach("n", first)
     desk.attach("n", second)
-    assert desk.ok("show", "p") == ""
+    assert desk.ok("show", "p") == "nothing is attached\n"
     assert "there are: n p" in desk.refused("show", "x")
     said = desk.refused("show", "n", "nobody")
     assert "container nobody on n: it has no attachment" in said

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -43,6 +44,18 @@ def test_register_has_each_module_of_the_room() -> None:
     """A verb is a module and a line of the register, and neither is alone."""
     files = {f"cnipy.verbs.{p.stem}" for p in (TOP / "cnipy/verbs").glob("[!_]*.py")}
     assert sorted(files) == sorted(verbs.MODULES.values())
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_says_what_each_argument_is(name: str) -> None:
+    """Who has nothing but the help need not guess what a word stands for."""
+    parsers = [command_line.parser_of(name, verbs.load(name))]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+            else:
+                assert action.help, f"{parser.prog} {action.metavar}"
 
 
 @pytest.mark.parametrize("name", VERBS)
