@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""firewalld through its D-Bus interface: which zone a source address belongs to.
+"""firewalld through its D-Bus interface: which zone a source or a link belongs to.
 
-The sources are firewalld's runtime configuration: it forgets them when it is
+The members of a zone are firewalld's runtime configuration: it forgets them when it is
 reloaded or restarted (firewalld.dbus(5), interface org.fedoraproject.FirewallD1.zone).
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 
 from cni_common import system_bus
@@ -17,7 +18,9 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 
-    from cni_common.spec.fields import IPAddress
+    from cni_common.spec.fields import IPAddress, IPNetwork
+
+    Member = IPAddress | IPNetwork | str  # the last is a link's name
 
 NAME = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"
@@ -66,44 +69,45 @@ def await_answer() -> None:
         raise CNIError(Code.INTERNAL, msg, error.details) from error
 
 
-def add_source(zone: str, address: IPAddress) -> None:
-    """Ensure that `address` is a source of `zone`.
+def add_member(zone: str, member: Member) -> None:
+    """Ensure that `member` is a source or an interface of `zone`.
 
     Raises Code.INTERNAL with firewalld's words, such as INVALID_ZONE.
     """
-    what = f"add source {_source(address)} to firewalld zone {zone}"
+    what = f"add {_told(member)} to firewalld zone {zone}"
     try:
-        _call("addSource", zone, address, what)
+        _call("add", zone, member, what)
     except RefusedError as error:
         if _reason(error) != "ZONE_ALREADY_SET":
             raise
 
 
-def remove_source(zone: str, address: IPAddress) -> None:
-    """Remove `address` from the sources of `zone`.
+def remove_member(zone: str, member: Member) -> None:
+    """Remove `member` from `zone`.
 
-    Success without firewalld and without the zone. In another zone the address is
-    somebody else's. Raises Code.INTERNAL with firewalld's words.
+    Success without firewalld and without the zone. In another zone it is somebody
+    else's. Raises Code.INTERNAL with firewalld's words.
     """
-    what = f"remove source {_source(address)} from firewalld zone {zone}"
+    what = f"remove {_told(member)} from firewalld zone {zone}"
     try:
-        _call("removeSource", zone, address, what)
+        _call("remove", zone, member, what)
     except AbsentError:
         return
     except RefusedError as error:
-        absent = {"UNKNOWN_SOURCE", "ZONE_CONFLICT", "INVALID_ZONE"}
+        absent = {"UNKNOWN_SOURCE", "UNKNOWN_INTERFACE", "ZONE_CONFLICT"}
+        absent.add("INVALID_ZONE")
         if error.name not in _GONE and _reason(error) not in absent:
             raise
 
 
-def has_source(zone: str, address: IPAddress) -> bool:
-    """Tell whether `address` is a source of `zone`; not so without firewalld.
+def has_member(zone: str, member: Member) -> bool:
+    """Tell whether `member` is in `zone`; not so without firewalld.
 
     Raises Code.INTERNAL with firewalld's words, such as INVALID_ZONE.
     """
-    what = f"look for source {_source(address)} in firewalld zone {zone}"
+    what = f"look for {_told(member)} in firewalld zone {zone}"
     try:
-        return bool(_call("querySource", zone, address, what)[0])
+        return bool(_call("query", zone, member, what)[0])
     except AbsentError:
         return False
     except RefusedError as error:
@@ -112,11 +116,16 @@ def has_source(zone: str, address: IPAddress) -> bool:
         raise
 
 
-def _call(method: str, zone: str, address: IPAddress, what: str) -> tuple[Any, ...]:
-    source = _source(address)
+def kind_of(member: Member) -> str:
+    """Return what firewalld calls a member of that type."""
+    return "interface" if isinstance(member, str) else "source"
+
+
+def _call(verb: str, zone: str, member: Member, what: str) -> tuple[Any, ...]:
+    method = f"{NAME}.zone.{verb}{kind_of(member).capitalize()}"
     try:
         with Bus(SECONDS) as bus:
-            return bus.call(NAME, PATH, f"{NAME}.zone.{method}", zone, source)
+            return bus.call(NAME, PATH, method, zone, _written(member))
     except RefusedError as error:
         raise RefusedError(what, error.name, error.said) from error
     except AbsentError as error:
@@ -125,9 +134,15 @@ def _call(method: str, zone: str, address: IPAddress, what: str) -> tuple[Any, .
         raise CNIError(Code.INTERNAL, f"{what}: {error.msg}", error.details) from error
 
 
-def _source(address: IPAddress) -> str:
-    """Return the address as the reference writes it: with its whole length."""
-    return f"{address}/{address.max_prefixlen}"
+def _told(member: Member) -> str:
+    return f"{kind_of(member)} {_written(member)}"
+
+
+def _written(member: Member) -> str:
+    """Return it as firewalld reads it; an address as the reference writes it."""
+    if isinstance(member, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return f"{member}/{member.max_prefixlen}"
+    return str(member)
 
 
 def _reason(error: RefusedError) -> str:

@@ -216,5 +216,12 @@ def _name(table: str) -> str:
 def _parts(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    parts = value["concat"] if isinstance(value, dict) else [value]
-    return tuple(map(str, parts))
+    is_joined = isinstance(value, dict) and "concat" in value
+    return tuple(map(_part, value["concat"] if is_joined else [value]))
+
+
+def _part(value: Any) -> str:
+    """Return a part of a key as nft's own language has it; a network is an object."""
+    if isinstance(value, dict) and "prefix" in value:
+        return "{addr}/{len}".format(**value["prefix"])
+    return str(value)

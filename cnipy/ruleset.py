@@ -33,6 +33,11 @@ _PURPOSES = {
     "within": "what is forwarded from {0} to {1} is not kept apart",
     "isolated": "containers of {0} are kept apart from one another",
     "elsewhere": "who comes by {0} does not reach guarded links",
+    "overlays": "by {0} come containers of other nodes, of its network alone",
+    "overlaid": "nobody of a pool comes to {0} but by its overlay",
+    "alone": "{0} exchanges nothing with containers of other nodes",
+    "pools": "{0} is of a guarded network, wherever its containers are",
+    "members": "for {0}, {1} is of the same network",
     "bound": "frames that come in by {0} are from {1}",
 }
 # The same in tables where the name means something else.

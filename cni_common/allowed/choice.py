@@ -75,7 +75,8 @@ def look(backend: str = "") -> Host:
 
 def of(host: Host, part: Allowed) -> Choice:
     """Return what carries the rules of `part`, as `choose` does."""
-    versions = frozenset(address.version for address in part.addresses)
+    of_whom = part.addresses or part.pools
+    versions = frozenset(each.version for each in of_whom)
     return choose(host, part.backend, versions, guards=bool(part.guarded))
 
 

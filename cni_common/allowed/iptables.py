@@ -49,7 +49,8 @@ def consulted(admin_chain: str) -> Rule:
 def admitting(part: Allowed, attachment: Attachment, version: int) -> list[Rule]:
     """Return the rules that let an attachment's addresses of one version through.
 
-    Published ports (DNAT) among them: the reference leaves those to the host's policy.
+    Published ports (DNAT) among them: the reference leaves those to the host's policy;
+    and the network's containers on other nodes, whom nftables keeps apart from others.
     """
     owner = _said(naming.comment(attachment))
     states = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT")
@@ -59,6 +60,11 @@ def admitting(part: Allowed, attachment: Attachment, version: int) -> list[Rule]
             whole = f"{address}/{address.max_prefixlen}"
             found.append((ADMITTED, "-d", whole, *states, *owner, "-j", "ACCEPT"))
             found.append((ADMITTED, "-s", whole, *owner, "-j", "ACCEPT"))
+            by = ("-i", part.overlay) if part.overlay else ()
+            for pool in part.pools:
+                if pool.version == version:
+                    between = ("-s", str(pool), "-d", whole, *by)
+                    found.append((ADMITTED, *between, *owner, "-j", "ACCEPT"))
     return found
 
 

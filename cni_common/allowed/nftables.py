@@ -40,8 +40,16 @@ def ensure(own: Pair, *, filtered: bool, again: bool) -> None:
         samples = users.samples(place)
         relied[table] = samples if samples is None or not again else samples | elements
         users.add(place, needed, attachment)
-    if relied:
-        own_tables.change(transaction, relied, lambda: _rebuilt(own))
+    try:
+        if relied:
+            own_tables.change(transaction, relied, lambda: _rebuilt(own))
+    except nft.RefusedError as error:
+        if part.pools and nft.is_overlap(error):
+            pools = ", ".join(map(str, part.pools))
+            cause = "a pool of another network overlaps it"
+            msg = f"use pools {pools}: {cause}"
+            raise CNIError(Code.INVALID_CONFIG, msg, error.details) from error
+        raise
 
 
 def renew(moved: Iterable[Pair], own: Own) -> None:
@@ -52,8 +60,10 @@ def renew(moved: Iterable[Pair], own: Own) -> None:
     changes = list(moved)
     for attachment, part in changes:
         former = rules.routed(part, filtered=False)
-        users.add(INET, rules.routed(part, filtered=True), attachment)
-        users.delete(INET, former, attachment)
+        wanted = rules.routed(part, filtered=True)
+        users.add(INET, wanted, attachment)
+        gone = [entry for entry in former if entry not in wanted]
+        users.delete(INET, gone, attachment)
     if changes:
         rebuilt = _rebuilt(own)
         if rules.TABLE not in rebuilt and _administrators():

@@ -2,12 +2,12 @@
 """Records that were lost, read back from the elements in the kernel.
 
 An address says whose it is. A link that is guarded does not; it is held for those
-whose addresses the host reaches by it.
+whose addresses the host reaches by it, and so are pools and overlay of that link.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from cni_common import naming, own_tables
 from cni_common.allowed import rules, users
@@ -20,9 +20,13 @@ from cni_common.spec.values import dataclass, field
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from cni_common.spec.fields import IPAddress
+
+
+# Sets that tell of links, and not of whom they were guarded for.
+_OF_LINKS = ("guarded", "within", "isolated", "members4", "members6")
 
 
 @dataclass
@@ -43,13 +47,10 @@ def recall() -> None:
             one.addresses.append(ip_address(element.key[0]))
     for element in own_tables.elements(_listed(rules.PORTS_TABLE), "isolated"):
         found.setdefault(element.comment, _Found()).ports.append(element.key[0])
-    guarded, isolated = (
-        {element.key[0] for element in own_tables.elements(listed, name)}
-        for name in ("guarded", "isolated")
-    )
+    known = {name: _keys(listed, name) for name in _OF_LINKS}
     for comment, one in found.items():
         if comment:
-            _write(comment, _allowed(one, guarded, isolated))
+            _write(comment, _allowed(one, known))
     for table in (rules.TABLE, rules.PORTS_TABLE):
         if found and own_tables.is_lost(table):
             own_tables.remember(table)
@@ -59,16 +60,23 @@ def _listed(table: str) -> list[dict[str, object]]:
     return nft.list_json(f"list table {table}") if own_tables.is_lost(table) else []
 
 
-def _allowed(
-    found: _Found, guarded: Collection[str], isolated: Collection[str]
-) -> Allowed:
+def _keys(listed: list[dict[str, object]], name: str) -> set[tuple[str, ...]]:
+    return {element.key for element in own_tables.elements(listed, name)}
+
+
+def _allowed(found: _Found, known: Mapping[str, set[tuple[str, ...]]]) -> Allowed:
     towards = {link for address in found.addresses for link in _links(address)}
-    links = tuple(sorted(towards & set(guarded)))
+    links = tuple(sorted(link for link in towards if (link,) in known["guarded"]))
+    pairs = {(link, link) for link in links}
+    members = {*known["members4"], *known["members6"]}
+    joined = {to for link, to in known["within"] if link in links and to not in links}
     return Allowed(
         addresses=tuple(found.addresses),
         guarded=links,
-        isolated=bool(found.ports or set(links) & set(isolated)),
+        isolated=bool(found.ports or pairs & known["isolated"]),
         ports=tuple(found.ports),
+        pools=tuple(sorted({ip_network(p) for x, p in members if x in links}, key=str)),
+        overlay=min(joined, default=""),
     )
 
 

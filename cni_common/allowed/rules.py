@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.own_table import Elements
     from cni_common.parts.allowed import Allowed
+    from cni_common.spec.fields import IPAddress, IPNetwork
 
 TABLE = "inet cnipy_firewall"
 PORTS_TABLE = "bridge cnipy_firewall"
@@ -44,19 +45,68 @@ table {TABLE} {{
 	set elsewhere {{
 		type ifname
 	}}
+	set overlays {{
+		type ifname
+	}}
+	set overlaid {{
+		type ifname
+	}}
+	set alone {{
+		type ifname
+	}}
+	set pools4 {{
+		type ipv4_addr
+		flags interval
+	}}
+	set pools6 {{
+		type ipv6_addr
+		flags interval
+	}}
+	set members4 {{
+		type ifname . ipv4_addr
+		flags interval
+	}}
+	set members6 {{
+		type ifname . ipv6_addr
+		flags interval
+	}}
 	chain {ADMIN} {{
 	}}
 	chain isolation {{
 		ct status dnat return comment "published ports"
+		iifname @guarded ct direction reply return comment "answers"
 		iifname . oifname @isolated drop
+		iifname @overlays iifname . ip saddr != @members4 drop
+		iifname @overlays iifname . ip6 saddr != @members6 drop
 		iifname . oifname @within return
+		iifname @guarded goto leaving
+		iifname @elsewhere goto leaving
+		goto arriving
+	}}
+	chain leaving {{
+		iifname @alone ip daddr @pools4 drop
+		iifname @alone ip6 daddr @pools6 drop
+		iifname . ip daddr @members4 return
+		iifname . ip6 daddr @members6 return
+		ip daddr @pools4 drop
+		ip6 daddr @pools6 drop
 		oifname @guarded drop
 		iifname @guarded oifname @elsewhere drop
+	}}
+	chain arriving {{
+		oifname @alone drop
+		oifname @overlaid drop
+		oifname . ip saddr @members4 return
+		oifname . ip6 saddr @members6 return
+		oifname @guarded drop
+		oifname @elsewhere drop
 	}}
 	chain containers {{
 		jump {ADMIN}
 		iifname @guarded goto isolation
 		iifname @elsewhere goto isolation
+		ip saddr @pools4 goto isolation
+		ip6 saddr @pools6 goto isolation
 	}}
 	chain forward {{
 		type filter hook forward priority 0; policy accept;
@@ -66,6 +116,8 @@ table {TABLE} {{
 		ip6 daddr @containers6 goto containers
 		iifname @guarded goto isolation
 		iifname @elsewhere goto isolation
+		ip saddr @pools4 goto isolation
+		ip6 saddr @pools6 goto isolation
 	}}
 }}
 """)
@@ -89,9 +141,9 @@ def routed(part: Allowed, *, filtered: bool) -> tuple[str, ...]:
     there, are to be known here too: it knows nothing of those that are guarded here.
     """
     if filtered:
-        return tuple(f"elsewhere {link}" for link in part.guarded)
+        return (*(f"elsewhere {link}" for link in part.guarded), *remote(part))
     addresses = (f"address {address}" for address in part.addresses)
-    return (*addresses, *apart(part))
+    return (*addresses, *apart(part), *remote(part))
 
 
 def apart(part: Allowed) -> tuple[str, ...]:
@@ -99,6 +151,38 @@ def apart(part: Allowed) -> tuple[str, ...]:
     guarded = (f"guarded {link}" for link in part.guarded)
     within = part.guarded if part.isolated else ()
     return (*guarded, *(f"isolated {link}" for link in within))
+
+
+def remote(part: Allowed) -> tuple[str, ...]:
+    """Return the entries that say who on other nodes is of the same network.
+
+    They are in the inet table whatever carries the rules: iptables knows no sets.
+    """
+    if not part.guarded:
+        return ()
+    overlay = part.overlay
+    towards = part.guarded
+    found = [f"pool {_slug(pool)}" for pool in part.pools]
+    if overlay:
+        found.append(f"overlay {overlay}")
+        found += [f"joined {link} {overlay}" for link in towards]
+        found += [f"parted {link} {overlay}" for link in towards if part.isolated]
+    found += [f"alone {link}" for link in towards if part.isolated]
+    links = (*towards, overlay) if overlay else towards
+    found += [f"member {x} {_slug(pool)}" for x in links for pool in part.pools]
+    return tuple(found)
+
+
+def _slug(member: object) -> str:
+    """Return it as the name of a file, for the slash of a network's length."""
+    return str(member).replace("/", "_")
+
+
+def in_zone(part: Allowed) -> tuple[IPAddress | IPNetwork | str, ...]:
+    """Return the sources of firewalld's zone, and the link by which others come."""
+    if part.overlay:
+        return (*part.addresses, part.overlay)
+    return (*part.addresses, *part.pools)
 
 
 def admin(part: Allowed) -> str:
@@ -109,13 +193,14 @@ def admin(part: Allowed) -> str:
 def entries(place: str, part: Allowed) -> tuple[str, ...]:
     """Return all entries of `place` that may be needed."""
     if place == INET:
-        return routed(part, filtered=False) + routed(part, filtered=True)
+        both = routed(part, filtered=False) + routed(part, filtered=True)
+        return tuple(dict.fromkeys(both))
     if place == PORTS:
         return tuple(f"port {port}" for port in part.ports)
     if place == ZONES:
         # A zone's name may have one slash, which no name of a file has.
         zone = part.zone.replace("/", ":")
-        return tuple(f"{zone} {address}" for address in part.addresses)
+        return tuple(f"{zone} {_slug(member)}" for member in in_zone(part))
     return (*apart(part), admin(part))
 
 
@@ -125,16 +210,34 @@ def elements(entries: Iterable[str], owner: str = "") -> Elements:
 
 
 def _elements(entry: str, owner: str) -> Elements:
-    kind, _, value = entry.partition(" ")
+    kind, *values = entry.split(" ")
     if kind == "address":
-        name = f"containers{6 if ':' in value else 4}"
-        return {ElementKey(name, value): Content(comment=owner)}
-    link = nft.quote(value)
+        name = f"containers{_family(values[0])}"
+        return {ElementKey(name, values[0]): Content(comment=owner)}
     if kind == "port":
-        return {ElementKey("isolated", link): Content(comment=owner)}
-    keys = {
-        "elsewhere": {"elsewhere": link},
-        "isolated": {"isolated": f"{link} . {link}"},
-        "guarded": {"guarded": link, "within": f"{link} . {link}"},
-    }[kind]
-    return {ElementKey(*key): Content() for key in keys.items()}
+        return {ElementKey("isolated", nft.quote(values[0])): Content(comment=owner)}
+    if kind in {"pool", "member"}:
+        *links, slug = values
+        pool = slug.replace("_", "/")
+        joined = " . ".join([*map(nft.quote, links), pool])
+        return {ElementKey(f"{kind}s{_family(pool)}", joined): Content()}
+    link, other = nft.quote(values[0]), nft.quote(values[-1])
+    keys: dict[str, list[tuple[str, str]]] = {
+        "elsewhere": [("elsewhere", link)],
+        "isolated": [("isolated", f"{link} . {link}")],
+        "guarded": [("guarded", link), ("within", f"{link} . {link}")],
+        "overlay": [("guarded", link), ("overlays", link)],
+        "joined": [
+            *(("within", f"{link} . {other}"), ("within", f"{other} . {link}")),
+            ("overlaid", link),
+        ],
+        "parted": [
+            *(("isolated", f"{link} . {other}"), ("isolated", f"{other} . {link}")),
+        ],
+        "alone": [("alone", link)],
+    }
+    return {ElementKey(*key): Content() for key in keys[kind]}
+
+
+def _family(text: str) -> int:
+    return 6 if ":" in text else 4

@@ -17,8 +17,11 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.attachment.node import Node
     from cni_common.naming import Attachment
+    from cni_common.spec.fields import IPNetwork
     from cni_common.spec.request import Request
     from cni_common.spec.result import Result
+
+_POOLS = shapes.listed(shapes.network)
 
 
 def remove(node: Node) -> None:
@@ -109,9 +112,18 @@ def _possible(request: Request, result: Result) -> Allowed:
         guarded=links,
         isolated=True,
         ports=links,
+        pools=_pools(request),
+        overlay=_word(gojson.member(request.document, "overlayLink"), ""),
         admin_chain=chain.replace("/", ":"),
         zone=zone_name,
     )
+
+
+def _pools(request: Request) -> tuple[IPNetwork, ...]:
+    try:
+        return _POOLS(gojson.member(request.document, "pools"))  # type: ignore[no-any-return]  # a shape returns anything
+    except ValueError:
+        return ()
 
 
 def _word(value: object, default: str) -> str:

@@ -20,7 +20,9 @@ from cni_common.allowed.rules import (
     entries,
     routed,
 )
+from cni_common.attachment import part as parts
 from cni_common.attachment import record, shared
+from cni_common.naming import Attachment
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cni_common.kernel.own_table import Elements
-    from cni_common.naming import Attachment
     from cni_common.parts.allowed import Allowed
 
     Pair = tuple[Attachment, Allowed]
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 NAME = "firewall"
 _ROOM = "firewall-holders"
 _SETTLED = "firewall-settled"
+DECLARED = "firewall-declared"
 FILTERS = ("legacy4", "legacy6", "nft4", "nft6")
 _PLACES = frozenset({INET, PORTS, ZONES, *FILTERS})
 TABLES = {INET: ROUTED, PORTS: BRIDGED}
@@ -66,13 +68,41 @@ def recall() -> None:
 
 
 def recorded(own: Own = None) -> Iterator[Pair]:
-    """Yield what is allowed to each attachment: by its record, but for `own`."""
+    """Yield what is allowed to each attachment: by its record, but for `own`.
+
+    And what is declared of networks.
+    """
     for attachment, found in record.of_plugin(NAME):
         if own is None or attachment != own[0]:
-            for part in (*found.former, *found.parts):
-                yield attachment, part  # type: ignore[misc]  # there is no other kind
+            for each in (*found.former, *found.parts):
+                yield attachment, each  # type: ignore[misc]  # there is no other kind
+    for declarer_of, declared in _declared():
+        if own is None or declarer_of != own[0]:
+            yield declarer_of, declared
     if own is not None and own[1] is not None:
         yield own[0], own[1]
+
+
+def declarer(network: str) -> Attachment:
+    """Return by whom the entries of a declared network are held: no container."""
+    return Attachment(network, "", "")
+
+
+def declared_as(network: str) -> Allowed | None:
+    """Return as what `network` was declared; None if it was not, or that is damaged."""
+    document = state.read(state.path(DECLARED), network)
+    try:
+        return None if document is None else parts.read(document)  # type: ignore[return-value]  # there is no other kind
+    except ValueError as error:
+        state.distrust(state.path(DECLARED), network, str(error))
+        return None
+
+
+def _declared() -> Iterator[Pair]:
+    for network in state.names(state.path(DECLARED)):
+        found = declared_as(network)
+        if found is not None:
+            yield declarer(network), found
 
 
 def places() -> list[str]:

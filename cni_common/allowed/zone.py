@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The backend firewalld: the container's addresses are sources of a zone.
 
-The sources are firewalld's runtime configuration, and go when firewalld is restarted.
+So are its network's on other nodes, or the zone has the link by which they come. All of
+it is firewalld's runtime configuration, and goes when firewalld is restarted.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from cni_common.allowed import users
-from cni_common.allowed.rules import ZONES, entries
+from cni_common.allowed.rules import ZONES, entries, in_zone
 from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 
@@ -17,6 +18,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.naming import Attachment
     from cni_common.parts.allowed import Allowed
+    from cni_common.spec.fields import IPAddress, IPNetwork
 
 
 def await_firewalld() -> None:
@@ -31,12 +33,12 @@ def await_firewalld() -> None:
 
 
 def ensure(part: Allowed, attachment: Attachment) -> None:
-    """Ensure that the addresses are sources of the zone."""
+    """Ensure that the zone has the addresses, and who comes from other nodes."""
     from cni_common import firewalld  # noqa: PLC0415 - only where firewalld runs
 
     users.add(ZONES, entries(ZONES, part), attachment)
-    for address in part.addresses:
-        firewalld.add_source(part.zone, address)
+    for member in in_zone(part):
+        firewalld.add_member(part.zone, member)
 
 
 def is_forgotten(but: Attachment | None) -> bool:
@@ -49,8 +51,18 @@ def is_forgotten(but: Attachment | None) -> bool:
         return False
     from cni_common import firewalld  # noqa: PLC0415 - only where firewalld runs
 
-    name, _, address = entry.partition(" ")
-    return not firewalld.has_source(name.replace(":", "/"), ip_address(address))
+    name, _, member = entry.partition(" ")
+    return not firewalld.has_member(name.replace(":", "/"), _member(member))
+
+
+def _member(text: str) -> IPAddress | IPNetwork | str:
+    """Return the address, the network or the link that an entry is about."""
+    for read, written in ((ip_address, text), (ip_network, text.replace("_", "/"))):
+        try:
+            return read(written)
+        except ValueError:
+            continue
+    return text
 
 
 def remove(part: Allowed, attachment: Attachment) -> None:
@@ -63,9 +75,9 @@ def remove(part: Allowed, attachment: Attachment) -> None:
     # A firewalld that has ended took its runtime configuration along.
     running = bool(unneeded) and firewalld.is_running()
     with Gather() as errors:
-        for address, entry in zip(part.addresses, needed, strict=True):
+        for member, entry in zip(in_zone(part), needed, strict=True):
             if running and entry in unneeded:
-                errors.attempt(firewalld.remove_source, part.zone, address)
+                errors.attempt(firewalld.remove_member, part.zone, member)
         if not errors.raised:
             users.delete(ZONES, needed, attachment)
 
@@ -78,10 +90,10 @@ def remove_unneeded(part: Allowed) -> None:
     from cni_common import firewalld  # noqa: PLC0415 - only without a record
 
     if firewalld.is_running():
-        pairs = zip(part.addresses, entries(ZONES, part), strict=True)
-        for address, entry in pairs:
+        pairs = zip(in_zone(part), entries(ZONES, part), strict=True)
+        for member, entry in pairs:
             if users.is_unneeded(ZONES, entry):
-                firewalld.remove_source(part.zone, address)
+                firewalld.remove_member(part.zone, member)
 
 
 def require(part: Allowed) -> None:
@@ -91,7 +103,8 @@ def require(part: Allowed) -> None:
     if not firewalld.is_running():
         msg = "check firewall: missing firewalld, it is not running"
         raise CNIError(Code.INTERNAL, msg)
-    for address in part.addresses:
-        if not firewalld.has_source(part.zone, address):
-            msg = f"check firewall: missing source {address} of zone {part.zone}"
+    for member in in_zone(part):
+        if not firewalld.has_member(part.zone, member):
+            kind = firewalld.kind_of(member)
+            msg = f"check firewall: missing {kind} {member} of zone {part.zone}"
             raise CNIError(Code.INTERNAL, msg)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys and values of elements as the kernel has them, from nft's words and back.
 
-Parts that are joined by " . " are padded to four bytes each, a single one is not.
+Parts that are joined by " . " are padded to four bytes each, a single one is not. A
+network is asked for by its first address, which the kernel finds in its interval.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _ENCODED: dict[str, Callable[[str], bytes]] = {
     "ether_addr": lambda mac: bytes.fromhex(mac.replace(":", "")),
     "inet_proto": lambda name: bytes([PROTOCOLS[name]]),
     "inet_service": lambda number: int(number).to_bytes(2, "big"),
-    "ipv4_addr": lambda address: inet_pton(AF_INET, address),
-    "ipv6_addr": lambda address: inet_pton(AF_INET6, address),
+    "ipv4_addr": lambda address: inet_pton(AF_INET, address.partition("/")[0]),
+    "ipv6_addr": lambda address: inet_pton(AF_INET6, address.partition("/")[0]),
 }
 
 

@@ -77,6 +77,12 @@ def nothing_done(error: CNIError) -> bool:
     return not isinstance(error, RefusedError) or error.is_certain
 
 
+def is_overlap(error: RefusedError) -> bool:
+    """Tell whether an element was refused that overlaps another one of its set."""
+    words = ("overlaps with an existing one", "conflicting intervals")
+    return any(word in error.cause for word in words)
+
+
 def list_json(command: str) -> list[dict[str, Any]]:
     """Return the objects that a list command prints; for GC, CHECK and STATUS.
 

@@ -8,7 +8,7 @@ Where that is, the host says anew each time; where rules are, their users say
 from __future__ import annotations
 
 from cni_common import attachments
-from cni_common.allowed import nftables, users
+from cni_common.allowed import nftables, places, users
 from cni_common.allowed.rules import ZONES
 from cni_common.attachment.part import Difference, Part, differences_of
 from cni_common.frame.rollback import Gather
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName, Word
-    from cni_common.naming import Attachment
-    from cni_common.spec.fields import IPAddress
+    from cni_common.spec.fields import IPAddress, IPNetwork
 
 ADMIN_CHAIN = "CNI-ADMIN"
 FIREWALLD_ZONE = "trusted"
@@ -34,9 +33,10 @@ class Allowed(Part):
 
     The links of `guarded`, the host's towards the container, exchange none with those
     that others guard; with `isolated` nothing is forwarded within them either, and
-    `ports` of bridges exchange no frames. `backend` says what carries the rules: "",
-    what the host calls for. `admin_chain` of iptables is consulted before, and `zone`
-    of firewalld has the addresses.
+    `ports` of bridges exchange no frames. `pools` are where the network's containers on
+    other nodes are, who come by the link `overlay`, or by any where there is none.
+    `backend` says what carries the rules: "", what the host calls for. `admin_chain` of
+    iptables is consulted before, and `zone` of firewalld has the addresses.
     """
 
     in_rules = True
@@ -44,6 +44,8 @@ class Allowed(Part):
     guarded: tuple[LinkName, ...] = ()
     isolated: bool = False
     ports: tuple[LinkName, ...] = ()
+    pools: tuple[IPNetwork, ...] = ()
+    overlay: LinkName = ""
     backend: Word = ""
     admin_chain: Word = ADMIN_CHAIN
     zone: Word = FIREWALLD_ZONE
@@ -58,6 +60,9 @@ class Allowed(Part):
             told += f"; {_listed(self.guarded)} is kept apart from other guarded links"
         if self.isolated:
             told += ", and containers there from one another"
+        if self.pools:
+            by = f", which come by {self.overlay}" if self.overlay else ""
+            told += f"; of the same network are {_listed(self.pools)}{by}"
         return told
 
     @property
@@ -102,10 +107,7 @@ class Allowed(Part):
                     from cni_common.allowed import recount  # noqa: PLC0415 - rare
 
                     errors.attempt(recount.recount, (attachment, self))
-                # What lets through has the earlier names, and goes before the rest.
-                for place in users.places():
-                    if place not in passed_over:
-                        errors.attempt(self._remove_from, place, attachment)
+                errors.attempt(places.remove, self, attachment, passed_over)
                 # After the record nobody would come back for what is marked for all.
                 others = attachments.any_of(users.NAME, but=attachment)
                 if not errors.raised and not others:
@@ -150,18 +152,6 @@ class Allowed(Part):
             others.attempt(following.follow, there, own)
         for error in others.raised:
             node.warn(f"bring rules of other containers up to date: {error}")
-
-    def _remove_from(self, place: str, attachment: Attachment) -> None:
-        if place in users.TABLES:
-            nftables.remove(place, self, attachment)
-        elif place == ZONES:
-            from cni_common.allowed import zone  # noqa: PLC0415 - only with firewalld
-
-            zone.remove(self, attachment)
-        else:
-            from cni_common.allowed import iptables  # noqa: PLC0415 - on such hosts
-
-            iptables.remove(place, self, attachment)
 
     def _require(self, node: Node) -> None:
         """Raise Code.INTERNAL for the first thing that is missing."""

@@ -7,7 +7,9 @@ from pydantic import BeforeValidator, Field
 
 from cni_common.parts.allowed import ADMIN_CHAIN, FIREWALLD_ZONE
 from cni_common.spec.characters import ALPHANUMERIC, consists_of
+from cni_common.spec.environment import IFNAME_MAX
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.fields import Subnet  # noqa: TC001 - pydantic reads it
 from cni_common.spec.netconf import WITHOUT_HOST_END, NetConf
 from cni_common.spec.typed import Annotated
 from cni_common.spec.values import StrEnum
@@ -76,6 +78,10 @@ class FirewallConf(NetConf):
         str, Field(json_schema_extra={"maxLength": CHAIN_MAX})
     ] = ADMIN_CHAIN
     firewalld_zone: str = FIREWALLD_ZONE
+    remote_pools: Annotated[list[Subnet] | None, Field(alias="pools")] = None
+    overlay_link: Annotated[str, Field(json_schema_extra={"maxLength": IFNAME_MAX})] = (
+        ""
+    )
 
     @property
     def admin_chain(self) -> str:
@@ -99,7 +105,10 @@ class FirewallConf(NetConf):
         return [f"ingressPolicy finds no link of {kind} to guard" for kind in found[:1]]
 
     def check_names(self) -> None:
-        """Raise Code.INVALID_CONFIG for a chain or zone that cannot be called so."""
+        """Raise Code.INVALID_CONFIG for a chain, zone or link that cannot be called so.
+
+        And for pools that say of nobody, or twice of somebody, that he is a neighbour.
+        """
         chain = self.admin_chain
         if not _is_chain(chain):
             raise _invalid("iptablesAdminChainName", chain, "not a chain's name")
@@ -107,11 +116,42 @@ class FirewallConf(NetConf):
             raise _invalid("iptablesAdminChainName", chain, "it has another purpose")
         if not _is_zone(self.zone):
             raise _invalid("firewalldZone", self.zone, "not a zone's name")
+        self._check_pools()
+
+    def _check_pools(self) -> None:
+        pools, link = self.remote_pools or [], self.overlay_link
+        if link and not _is_link(link):
+            raise _invalid("overlayLink", link, "not a link's name")
+        if link and not pools:
+            cause = "without pools nobody is known to come by it"
+            raise _invalid("overlayLink", link, cause)
+        for number, pool in enumerate(pools):
+            if not pool.prefixlen:
+                raise _invalid("pools", str(pool), "those are all addresses")
+            for other in pools[:number]:
+                if pool.version == other.version and pool.overlaps(other):
+                    raise _invalid("pools", str(pool), f"it overlaps {other}")
 
 
 def _is_chain(name: str) -> bool:
     fitting = consists_of(name, f"{_WORD}.:-") and len(name) <= CHAIN_MAX
     return fitting and name[0] in _WORD
+
+
+def _is_link(name: str) -> bool:
+    named = name not in {".", ".."} and len(name.encode()) <= IFNAME_MAX
+    return (
+        named and nameable(name) and not set(name) & set("/: ") and name.isprintable()
+    )
+
+
+def nameable(name: str) -> bool:
+    """Tell whether rules can name a link.
+
+    Some characters end or escape a name in the language of a rule; a "+" at the end in
+    iptables and a "*" in nft stand for any rest.
+    """
+    return not (set('"\\*') & set(name) or name.endswith("+") or name.startswith("!"))
 
 
 def _is_zone(name: str) -> bool:

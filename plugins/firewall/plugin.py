@@ -12,7 +12,7 @@ from cni_common.parts.allowed import Allowed
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from plugins import REGISTER, versions_of
-from plugins.firewall.conf import FirewallConf, Policy
+from plugins.firewall.conf import FirewallConf, Policy, nameable
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from cni_common.spec.result import Result
 
 NAME = "firewall"
-# Characters that end or escape a name in the language of a rule; a trailing "+" of
-# iptables and a "*" of nft stand for any rest.
-_UNSPEAKABLE = frozenset('"\\*')
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,8 @@ def plan(attachment: Attachment, conf: FirewallConf, known: Facts) -> Parts:
             guarded=known.links,
             isolated=isolated,
             ports=known.ports if isolated else (),
+            pools=tuple(conf.remote_pools or ()),
+            overlay=conf.overlay_link,
             backend=str(conf.backend),
             admin_chain=conf.admin_chain,
             zone=conf.zone,
@@ -115,6 +114,11 @@ def _require_same(
     if found.policy != conf.ingress_policy:
         cause = f"it was attached with {found.policy}"
         raise _missing(f"ingressPolicy {conf.ingress_policy}: {cause}")
+    if (found.pools, found.overlay) != (
+        tuple(conf.remote_pools or ()),
+        conf.overlay_link,
+    ):
+        raise _missing("pools and overlayLink: it was attached with others")
 
 
 def _missing(what: str) -> CNIError:
@@ -128,7 +132,7 @@ def _host_links(
     names = dict.fromkeys(i.name for i in result.interfaces if not i.sandbox)
     every = [node.link(name) for name in names]
     for name in names:
-        if _UNSPEAKABLE & set(name) or name.endswith("+") or name.startswith("!"):
+        if not nameable(name):
             msg = f"use ingressPolicy {conf.ingress_policy!s}: no rule can name"
             raise CNIError(Code.INVALID_CONFIG, f"{msg} the link {name}")
     links = tuple(link.name for link in every if _is_routed(link))

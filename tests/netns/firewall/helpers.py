@@ -99,8 +99,13 @@ def members(name: str, table: tuple[str, str] = INET) -> list[str]:
 def _key(element: Any) -> str:
     if isinstance(element, dict) and "elem" in element:
         element = element["elem"]["val"]
-    parts = element["concat"] if isinstance(element, dict) else [element]
-    return " . ".join(parts)
+    joined = isinstance(element, dict) and "concat" in element
+    parts = element["concat"] if joined else [element]
+    return " . ".join(map(_part, parts))
+
+
+def _part(part: Any) -> str:
+    return "{addr}/{len}".format(**part["prefix"]) if isinstance(part, dict) else part
 
 
 def owners(name: str, table: tuple[str, str] = INET) -> list[str]:

@@ -66,71 +66,71 @@ def test_sources_appear_and_vanish(firewall: Firewalld) -> None:
     """Each is there after add and gone after remove, and repeating either is fine."""
     assert firewalld.is_running()
     for _ in range(2):
-        firewalld.add_source("trusted", FOUR)
-        firewalld.add_source("trusted", SIX)
+        firewalld.add_member("trusted", FOUR)
+        firewalld.add_member("trusted", SIX)
         assert firewall.bindings() == ["sources: 10.1.2.3/32 fd00::3/128"]
-        assert firewalld.has_source("trusted", FOUR)
-        assert not firewalld.has_source("public", FOUR)
+        assert firewalld.has_member("trusted", FOUR)
+        assert not firewalld.has_member("public", FOUR)
     for _ in range(2):
-        firewalld.remove_source("trusted", FOUR)
+        firewalld.remove_member("trusted", FOUR)
         assert firewall.sources() == {"fd00::3/128"}
-        assert not firewalld.has_source("trusted", FOUR)
-    firewalld.remove_source("trusted", SIX)
+        assert not firewalld.has_member("trusted", FOUR)
+    firewalld.remove_member("trusted", SIX)
     assert firewall.bindings() == []
 
 
 def test_sources_are_not_permanent(firewall: Firewalld) -> None:
     """What a container needs is not written to the administrator's configuration."""
-    firewalld.add_source("trusted", FOUR)
+    firewalld.add_member("trusted", FOUR)
     permanent = firewall.command("--permanent", "--zone=trusted", "--list-sources")
     assert permanent == ""
 
 
 def test_unknown_zone_is_named(firewall: Firewalld) -> None:
     """ADD and CHECK get firewalld's words; DEL finds nothing to remove."""
-    code, msg = refusal(firewalld.add_source, "nowhere", FOUR)
+    code, msg = refusal(firewalld.add_member, "nowhere", FOUR)
     assert code == 999
     expected = "add source 10.1.2.3/32 to firewalld zone nowhere: INVALID_ZONE: nowhere"
     assert msg == expected
     expected = "look for source 10.1.2.3/32 in firewalld zone nowhere: INVALID_ZONE:"
-    _, msg = refusal(firewalld.has_source, "nowhere", FOUR)
+    _, msg = refusal(firewalld.has_member, "nowhere", FOUR)
     assert msg.startswith(expected)
-    firewalld.remove_source("nowhere", FOUR)
+    firewalld.remove_member("nowhere", FOUR)
     assert firewall.bindings() == []
 
 
 def test_source_of_another_zone_is_left_there(firewall: Firewalld) -> None:
     """An address that the administrator put elsewhere is neither moved nor removed."""
     firewall.command("--zone=drop", "--add-source=10.1.2.3/32")
-    code, msg = refusal(firewalld.add_source, "trusted", FOUR)
+    code, msg = refusal(firewalld.add_member, "trusted", FOUR)
     assert code == 999
     assert "ZONE_CONFLICT: '10.1.2.3/32' already bound to a zone" in msg
-    firewalld.remove_source("trusted", FOUR)
+    firewalld.remove_member("trusted", FOUR)
     assert firewall.sources("drop") == {"10.1.2.3/32"}
 
 
 @pytest.mark.parametrize("how", ["restart", "reload"])
 def test_new_start_forgets_sources(firewall: Firewalld, how: str) -> None:
     """Afterwards CHECK misses the source, DEL has no task, and ADD works again."""
-    firewalld.add_source("trusted", FOUR)
+    firewalld.add_member("trusted", FOUR)
     if how == "restart":
         firewall.restart()
     else:
         firewall.reload()
     assert firewalld.is_running()
-    assert not firewalld.has_source("trusted", FOUR)
-    firewalld.remove_source("trusted", FOUR)
-    firewalld.add_source("trusted", FOUR)
+    assert not firewalld.has_member("trusted", FOUR)
+    firewalld.remove_member("trusted", FOUR)
+    firewalld.add_member("trusted", FOUR)
     assert firewall.sources() == {"10.1.2.3/32"}
 
 
 def test_sources_of_many_containers_at_once(firewall: Firewalld) -> None:
     """Every one of concurrent calls is carried out."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda address: firewalld.add_source("trusted", address), OTHERS))
+        list(pool.map(lambda address: firewalld.add_member("trusted", address), OTHERS))
         assert firewall.sources() == {f"{address}/32" for address in OTHERS}
         removed = OTHERS[:8]
-        list(pool.map(lambda item: firewalld.remove_source("trusted", item), removed))
+        list(pool.map(lambda item: firewalld.remove_member("trusted", item), removed))
     assert firewall.sources() == {f"{address}/32" for address in OTHERS[8:]}
 
 
@@ -143,10 +143,10 @@ def test_source_lets_packets_through(
     result = cni.ok("bridge", "ADD", wanted, netns=container)
     address = ip_address(result["ips"][0]["address"].partition("/")[0])
     assert not container.reaches("198.51.100.2")
-    firewalld.add_source("trusted", address)
+    firewalld.add_member("trusted", address)
     assert container.reaches("198.51.100.2")
     outside.run("ip", "route", "add", "10.1.2.0/24", "via", "198.51.100.1")
-    firewalld.remove_source("trusted", address)
+    firewalld.remove_member("trusted", address)
     assert not container.reaches("198.51.100.2")
     assert firewall.sources() == set()
 
@@ -155,9 +155,9 @@ def test_without_firewalld_there_is_no_source(bus: subprocess.Popen[bytes]) -> N
     """On a bus without it, it is not started: ADD fails, DEL succeeds."""
     assert bus.poll() is None
     assert not firewalld.is_running()
-    assert not firewalld.has_source("trusted", FOUR)
-    firewalld.remove_source("trusted", FOUR)
-    code, msg = refusal(firewalld.add_source, "trusted", FOUR)
+    assert not firewalld.has_member("trusted", FOUR)
+    firewalld.remove_member("trusted", FOUR)
+    code, msg = refusal(firewalld.add_member, "trusted", FOUR)
     assert code == 999
     expected = "add source 10.1.2.3/32 to firewalld zone trusted: Name"
     assert msg == f'{expected} "org.fedoraproject.FirewallD1" does not exist'
@@ -165,11 +165,11 @@ def test_without_firewalld_there_is_no_source(bus: subprocess.Popen[bytes]) -> N
 
 def test_firewalld_that_ended_takes_its_sources_along(firewall: Firewalld) -> None:
     """DEL succeeds after firewalld was stopped, its rules and sources with it."""
-    firewalld.add_source("trusted", FOUR)
+    firewalld.add_member("trusted", FOUR)
     private_firewalld.end(firewall.process)
     assert not firewalld.is_running()
-    assert not firewalld.has_source("trusted", FOUR)
-    firewalld.remove_source("trusted", FOUR)
+    assert not firewalld.has_member("trusted", FOUR)
+    firewalld.remove_member("trusted", FOUR)
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file", "stale"])
@@ -188,9 +188,9 @@ def test_without_a_bus_there_is_no_firewalld(
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(system_bus.SOCKET)
         assert not firewalld.is_running()
-        assert not firewalld.has_source("trusted", FOUR)
-        firewalld.remove_source("trusted", FOUR)
-        code, msg = refusal(firewalld.add_source, "trusted", FOUR)
+        assert not firewalld.has_member("trusted", FOUR)
+        firewalld.remove_member("trusted", FOUR)
+        code, msg = refusal(firewalld.add_member, "trusted", FOUR)
     finally:
         if kind != "nothing":
             os.unlink(system_bus.SOCKET)
@@ -205,7 +205,7 @@ def test_firewalld_that_hangs_is_given_up(
 ) -> None:
     """No call waits longer than its limit, and what was asked may be asked again."""
     monkeypatch.setattr(firewalld, "SECONDS", 0.2)
-    methods = (firewalld.add_source, firewalld.remove_source, firewalld.has_source)
+    methods = (firewalld.add_member, firewalld.remove_member, firewalld.has_member)
     with stopped(firewall.process):
         assert firewalld.is_running()
         found = [refusal(method, "trusted", FOUR) for method in methods]
@@ -213,7 +213,7 @@ def test_firewalld_that_hangs_is_given_up(
         assert code == 999
         assert msg.endswith("trusted: ask system bus: no answer within 0.2 s")
     monkeypatch.undo()
-    firewalld.add_source("trusted", FOUR)
+    firewalld.add_member("trusted", FOUR)
     assert firewall.sources() == {"10.1.2.3/32"}
 
 
@@ -252,7 +252,7 @@ def test_bus_may_be_elsewhere(
         with private_firewalld.running(tmp_path) as firewall:
             monkeypatch.setenv(system_bus.ADDRESS, address)
             assert firewalld.is_running()
-            firewalld.add_source("trusted", FOUR)
+            firewalld.add_member("trusted", FOUR)
             monkeypatch.setenv(system_bus.ADDRESS, f"unix:path={place}")
             assert firewall.sources() == {"10.1.2.3/32"}
 

@@ -213,11 +213,11 @@ HARM = (
     ("delete table bridge cnipy_firewall", "table bridge cnipy_firewall"),
     (
         "flush chain inet cnipy_firewall forward",
-        "rule in chain forward: 0 of 6 there",
+        "rule in chain forward: 0 of 8 there",
     ),
     (
         "flush chain inet cnipy_firewall isolation",
-        "rule in chain isolation: 0 of 5 there",
+        "rule in chain isolation: 0 of 9 there",
     ),
     (
         "delete element inet cnipy_firewall containers6 { fd01::2 }",

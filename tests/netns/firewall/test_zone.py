@@ -21,6 +21,7 @@ from netns.firewall.helpers import (
     saved,
     unreached,
 )
+from netns.firewall.remote import Remote, at, keys
 from netns.portmap.helpers import NODE, ask_from, mapping, serving
 from netns.portmap.helpers import request as publish
 
@@ -88,6 +89,32 @@ def test_networks_are_apart_and_published_behind_firewalld(
     assert firewall.sources() == set()
     assert [line for line in saved() if "CNI" in line] == []
     assert left() == []
+
+
+@pytest.mark.parametrize("overlay", (False, True))
+def test_zone_has_who_comes_from_other_nodes(
+    firewall: Firewalld, host: Host, cni: Cni, *, overlay: bool
+) -> None:
+    """They reach the container: by the overlay as an interface, else by the pools."""
+    node = Guarded(host, cni)
+    firewall.command("--add-port=4789/udp")  # of the tunnel itself
+    remote = Remote(host, node.outside, overlay=overlay)
+    one, far = node.container(2), remote.container(1)
+    wanted = keys(1, "same-bridge", overlay=overlay)
+    node.ok("ADD", one, 2, **wanted)
+    with serving(one, "one"), serving(far, "far"):
+        assert ask_from(far, "10.1.0.2", 80) == f"one {at(1)[0]}"
+        assert ask_from(far, "fd01::2", 80) == f"one {at(1)[1]}"
+        assert ask_from(one, at(1)[1], 80) == "far fd01::2"
+    assert ("10.1.0.0/16" in firewall.sources()) is not overlay
+    assert ("interfaces: ov1" in firewall.bindings()) is overlay
+    firewall.reload()  # which forgets the port, too
+    error = node.refused("CHECK", one, 2, **wanted)
+    assert error["msg"].startswith("check firewall: missing ")
+    node.ok("ADD", one, 2, **wanted)
+    node.ok("CHECK", one, 2, **wanted)
+    node.ok("DEL", "", 2)
+    assert (firewall.bindings(), left()) == ([], [])
 
 
 def test_firewalld_that_hangs_is_waited_for_without_the_lock(

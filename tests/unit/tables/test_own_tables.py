@@ -31,6 +31,8 @@ ALLOWED = Allowed(
     guarded=("br0",),
     isolated=True,
     ports=("veth1",),
+    pools=(ip_network("10.1.0.0/16"), ip_network("fd01::/48")),
+    overlay="ov0",
 )
 CLAIMS = {
     Port("tcp", 8080): [
