@@ -14,6 +14,8 @@ import os
 import stat
 from contextlib import suppress
 
+from cni_common.own_files import READ, strange
+
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINKS_MAX = 40
@@ -52,6 +54,31 @@ def check_private(dir_fd: int) -> None:
     """Raise PermissionError if just anybody may write in the directory `dir_fd`."""
     if os.fstat(dir_fd).st_mode & stat.S_IWOTH:
         raise PermissionError(errno.EACCES, "its directory is writable by everybody")
+
+
+def read(path: str) -> bytes:
+    """Return the content of a file that nobody but root could have written.
+
+    Raises OSError: what open(2) does, and PermissionError for another one.
+    """
+    directory, name = os.path.split(path)
+    dir_fd = open_directory(directory)
+    try:
+        check_private(dir_fd)
+        fd = os.open(name, READ, dir_fd=dir_fd)
+    finally:
+        os.close(dir_fd)
+    try:
+        found = os.fstat(fd)
+        cause = strange(found)
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            cause = cause or "others may write it"
+        if cause:
+            raise PermissionError(errno.EACCES, cause)
+        with open(fd, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
 
 
 def _target(dir_fd: int, name: str, trusted: set[int]) -> str | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`cnipy addresses`: which addresses of a network are used, by whom, since when.
 
-Leases of host-local are files whose format says no more than the owner; those that a
-plugin has on record without such a lease (static, dhcp, another suite's) are told, too.
+Leases of host-local and cluster-pool are files whose format says no more than the
+owner; addresses that a plugin has on record without such a lease (static, dhcp, another
+suite's) are told, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from cnipy.suite import Suite
     from cnipy.tree import Attached
 
-HOST_LOCAL = "host-local"
+# Their leases are files of one format.
+LEASING = frozenset({"host-local", "cluster-pool"})
 _MANY = 10**6  # addresses that nobody will count
 
 
@@ -55,7 +57,7 @@ class Used(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """A range set of host-local, from which a container has one address."""
+    """A range set, from which a container has one address."""
 
     ranges: str
     subnets: tuple[str, ...]
@@ -164,9 +166,9 @@ def pools(suite: Suite, network: Network, taken: Sequence[Used]) -> list[Pool]:
     """Return the range sets of the network; raises CNIError for keys that are wrong."""
     held = [ipaddress.ip_address(each.address) for each in taken]
     found = []
-    for conf in _leasing(network):
+    for kind, conf in _leasing(network):
         document = {**conf, "name": network.name, "cniVersion": network.version}
-        conf_of: Any = suite.plugin(HOST_LOCAL).conf
+        conf_of: Any = suite.plugin(kind).conf
         model = parse(conf_of, document, "network configuration")
         for each in model.range_sets():
             subnets = dict.fromkeys(str(item.subnet) for item in each.ranges)
@@ -178,7 +180,7 @@ def pools(suite: Suite, network: Network, taken: Sequence[Used]) -> list[Pool]:
 def directories(network: Network | None) -> list[str]:
     """Return where leases of a network may be."""
     found = [leases.DIRECTORY]
-    for conf in _leasing(network) if network else ():
+    for _, conf in _leasing(network) if network else ():
         ipam = gojson.member(conf, "ipam")
         told = gojson.member(ipam, "dataDir") if isinstance(ipam, dict) else None
         if isinstance(told, str) and told.startswith("/"):
@@ -186,12 +188,13 @@ def directories(network: Network | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _leasing(network: Network) -> Iterator[dict[str, Any]]:
-    """Yield the plugins of a list that ask host-local."""
+def _leasing(network: Network) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the plugins of a list that ask one whose leases are files, and which."""
     for conf in network.plugins:
         ipam = gojson.member(conf, "ipam")
-        if isinstance(ipam, dict) and gojson.member(ipam, "type") == HOST_LOCAL:
-            yield conf
+        kind = gojson.member(ipam, "type") if isinstance(ipam, dict) else None
+        if kind in LEASING:
+            yield kind, conf
 
 
 def _order(address: str) -> tuple[int, int]:

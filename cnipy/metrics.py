@@ -133,7 +133,7 @@ def _attachments(found: Sequence[Attached]) -> list[Family]:
 def _addresses(
     context: Context, found: Sequence[Attached], errors: Gather
 ) -> list[Family]:
-    """Return how many addresses host-local has given of each network's ranges."""
+    """Return how many addresses have been given of each network's ranges."""
     used = Family("cnipy_addresses_used", "gauge", "Addresses that somebody has.")
     free = Family("cnipy_addresses_free", "gauge", "Addresses that are left.")
     for network in networks.each(context.conf_directory, errors):

@@ -40,6 +40,7 @@ RELEASE = "1.9.1"
 REGISTER: dict[str, Entry] = {
     "bandwidth": {"kinds": ("egress_limit",), "since": "0.3.0"},
     "bridge": {},
+    "cluster-pool": {"detach": True, "records": False},
     "dhcp": {"detach": True, "by_link": True},
     "dnsname": {"kinds": ("names",), "release": "1.3.1"},  # has a repository of its own
     "dummy": {},

@@ -2,7 +2,7 @@
 """Fixtures of the whole suite: private mounts, fresh namespaces, calling a plugin.
 
 When root, the pytest process gets a mount namespace of its own with an empty /run
-and /var/lib/cni, and each test that asks for `host` runs inside a fresh network
+and /var/lib/cni*, and each test that asks for `host` runs inside a fresh network
 namespace. Plugins are then called in process, through the same door as a runtime's
 call, so that coverage sees what the kernel tests do.
 """
@@ -56,9 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     _call(_libc.unshare(CLONE_NEWNS), "unshare")
     _call(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
-    os.makedirs("/var/lib/cni", exist_ok=True)
-    for path in (b"/run", b"/var/lib/cni"):
-        _call(_libc.mount(b"tmpfs", path, b"tmpfs", 0, b"mode=0755"), "mount tmpfs")
+    for path in ("/run", "/var/lib/cni", "/var/lib/cnipy"):
+        os.makedirs(path, exist_ok=True)
+        where = path.encode()
+        _call(_libc.mount(b"tmpfs", where, b"tmpfs", 0, b"mode=0755"), "mount tmpfs")
     os.makedirs("/run/netns")
     os.makedirs("/run/lock")
 
@@ -98,7 +99,7 @@ def host() -> Iterator[Host]:
         nft.release()
         _call(_libc.setns(home, CLONE_NEWNET), "setns")
         os.close(home)
-        for directory in ("/run/cni", "/var/lib/cni"):
+        for directory in ("/run/cni", "/run/cnipy", "/var/lib/cni", "/var/lib/cnipy"):
             _empty(directory)
 
 

@@ -45,6 +45,7 @@ _THREE = {
     "routes": [{"dst": "192.0.2.0/24", "mtu": 1300}],
 }
 _ROUTES = [{"dst": "0.0.0.0/0"}, *_THREE["routes"]]
+_OWN_CIDR = {"type": "cluster-pool", "podCIDR": "10.64.3.0/26,fd00:64::/112"}
 _STATIC = {
     "type": "static",
     "addresses": [{"address": "10.1.2.9/24", "gateway": "10.1.2.1"}],
@@ -324,6 +325,7 @@ CASES = (
         neighbour=True,
         repeatable=False,
     ),
+    Case(_alone("cluster-pool", _OWN_CIDR), repeatable=False),
     Case(_alone("static", _STATIC)),
     Case(
         _alone("dhcp", {"type": "dhcp", "daemonSocketPath": dhcp.APART}),

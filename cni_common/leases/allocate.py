@@ -171,15 +171,25 @@ def _address(name: str) -> IPAddress | None:
 
 def is_exhausted(store: Store, number: int, range_set: RangeSet) -> bool:
     """Tell whether an ADD would find neither a free nor a dead address in the set."""
-    last = store.last_reserved(number)
-    nearby = islice(range_set.candidates(last), PROBES)
-    if any(not store.is_taken(str(address)) for address in nearby):
-        return False
+    return not has_free(store, number, range_set, 1)
+
+
+def has_free(store: Store, number: int, range_set: RangeSet, count: int) -> bool:
+    """Tell whether ADDs would find so many addresses in the set, dead ones included.
+
+    Where they are, at a cost that does not grow with the leases.
+    """
+    last, free = store.last_reserved(number), 0
+    for address in islice(range_set.candidates(last), PROBES):
+        free += not store.is_taken(str(address))
+        if free >= count:
+            return True
     taken = store.names()
-    if range_set.size > len(taken):
-        return False
+    if range_set.size - len(taken) >= count:
+        return True
     names = [str(address) for address in range_set.candidates(last)]
-    return taken.issuperset(names) and not any(store.is_dead(name) for name in names)
+    found = (name for name in names if name not in taken or store.is_dead(name))
+    return len(list(islice(found, count))) == count
 
 
 def _failure(code: Code, number: int, cause: str, details: str = "") -> CNIError:

@@ -14,8 +14,10 @@ from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from ipaddress import IPv4Interface, IPv6Interface
+
+    from cni_common.spec.netconf import Pool
 
     IPAddress = IPv4Address | IPv6Address
     IPInterface = IPv4Interface | IPv6Interface
@@ -214,3 +216,9 @@ def refuse_overlap(sets: Sequence[RangeSet]) -> None:
     for (i, one), (j, other) in combinations(enumerate(sets), 2):
         if one.overlaps(other):
             raise ValueError(f"range set {i} overlaps with {j}")
+
+
+def pools(sets: Iterable[RangeSet]) -> list[Pool]:
+    """Return the ranges of the sets as `NetConf.pools` has them."""
+    every = (each for one in sets for each in one.ranges)
+    return [(each.subnet, each.start, each.end, each.gateway) for each in every]

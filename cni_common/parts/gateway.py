@@ -47,7 +47,8 @@ class _Changes:
 class Gateway(Part):
     """`bridge`, or its interface in `vlan`, has the gateways' `addresses` of `ips`.
 
-    With `forced`, instead of others that are in conflict. `mtu` is a VLAN interface's.
+    With `forced`, instead of others that are in conflict; with `beside`, beside those
+    of other IPv4 subnets. `mtu` is a VLAN interface's.
     A record of a former release tells of addresses, but not of the link: `unplaced`.
     """
 
@@ -57,6 +58,7 @@ class Gateway(Part):
     vlan: Bits32 = 0
     mtu: Bits32 = 0
     forced: bool = False
+    beside: bool = False
     unplaced: bool = False
 
     follows_lease = True
@@ -68,7 +70,8 @@ class Gateway(Part):
 
     def __str__(self) -> str:
         """Return the sentence."""
-        more = ", whatever else it had" if self.forced else ""
+        more = ", beside those of other subnets" if self.beside else ""
+        more += ", whatever else it had" if self.forced else ""
         held = ", ".join(map(str, self.addresses))
         return f"{self.link} on the host is the gateway {held}{more}"
 
@@ -153,7 +156,7 @@ class Gateway(Part):
         for other in present:
             if other in self.addresses:
                 continue
-            if not any(_conflict(other, new) for new in missing):
+            if not any(self._conflict(other, new) for new in missing):
                 continue
             if not self.forced:
                 raise _different(link, missing[0], other)
@@ -165,6 +168,12 @@ class Gateway(Part):
         for address in self.addresses if missing else ():
             if addresses.ensure(host, link, address):
                 changes.added.append(address)
+
+    def _conflict(self, other: IPInterface, new: IPInterface) -> bool:
+        if other.version != new.version or other.ip.is_link_local:
+            return False
+        alone = other.version == 4 and not self.beside  # noqa: PLR2004 - the family's number
+        return alone or other.network.overlaps(new.network)
 
     def _ensure_routes(self, node: Node, link: Link, changes: _Changes) -> None:
         """Ensure subnets on the link where the gateway's address is in none.
@@ -219,12 +228,8 @@ class Gateway(Part):
 def _different(link: Link, new: IPInterface, other: IPInterface) -> CNIError:
     msg = f'set address {new} of bridge {link.name}: "{link.name}"'
     cause = f"already has an IP address different from {new}"
-    remedy = f"set forceAddress, or: ip address delete {other} dev {link.name}"
-    details = f"it has {other}; name that as gateway, {remedy}"
+    remedy = f"forceAddress, or: ip address delete {other} dev {link.name}"
+    if not other.network.overlaps(new.network):
+        remedy = f"gatewayPerSubnet for both, {remedy}"
+    details = f"it has {other}; name that as gateway, set {remedy}"
     return CNIError(Code.INTERNAL, f"{msg} {cause}", details)
-
-
-def _conflict(other: IPInterface, new: IPInterface) -> bool:
-    if other.version != new.version or other.ip.is_link_local:
-        return False
-    return other.version == 4 or other.network.overlaps(new.network)  # noqa: PLR2004 - the family's number

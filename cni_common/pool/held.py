@@ -8,13 +8,11 @@ at all, and only where nobody but root could have written it.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from itertools import pairwise
 
 from cni_common import shapes, trusted_path
-from cni_common.own_files import READ, refusal, remove, strange
+from cni_common.own_files import refusal, remove
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
@@ -74,7 +72,7 @@ def read(network: str) -> Held | None:
     full = path(network)
     with refusal(f"read {full}"):
         try:
-            content = _content(network)
+            content = trusted_path.read(full)
         except FileNotFoundError:
             return None
     try:
@@ -143,24 +141,6 @@ def _refuse_overlap(blocks: Sequence[IPNetwork]) -> None:
 
 def _lies_in(block: IPNetwork, pool: IPNetwork) -> bool:
     return block.overlaps(pool) and block.prefixlen >= pool.prefixlen
-
-
-def _content(network: str) -> bytes:
-    """Return what the file says; raises OSError, also where it is not root's alone."""
-    directory = trusted_path.open_directory(os.path.join(ROOT, network))
-    try:
-        trusted_path.check_private(directory)
-        fd = os.open(FILE, READ, dir_fd=directory)
-    finally:
-        os.close(directory)
-    with open(fd, "rb") as file:
-        found = os.fstat(fd)
-        cause = strange(found)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            cause = "others may write it"
-        if cause:
-            raise PermissionError(errno.EACCES, cause)
-        return file.read()
 
 
 def _way_out(network: str) -> str:

@@ -136,7 +136,10 @@ def _quarrel(mine: _Segment, theirs: _Segment, pool: Pool, other: Pool) -> bool:
     forced = any(
         getattr(each.entry.conf, "force_address", False) for each in (mine, theirs)
     )
+    beside = all(
+        getattr(each.entry.conf, "gateway_per_subnet", False) for each in (mine, theirs)
+    )
     known = pool[3] is not None and other[3] is not None
     differ = known and (pool[3], pool[0]) != (other[3], other[0])
-    alone = pool[0].version == 4 or _overlap(pool, other)  # noqa: PLR2004 - IPv4
+    alone = (pool[0].version == 4 and not beside) or _overlap(pool, other)  # noqa: PLR2004 - IPv4
     return differ and alone and not forced

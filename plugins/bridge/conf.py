@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 DEFAULT_VLAN = 1  # of every port of a bridge
 VLAN_MAX = 4094
 GROUP_FWD_MAX = 0xFFFF
+_OF_BLOCKS = "cluster-pool"  # gives addresses of several subnets
 GROUP_FWD_RESTRICTED = 0x7  # STP, pause frames, LACP: the kernel forwards none
 
 _USUAL = frozenset(NetConf.model_fields) | {
     *("bridge", "is_gateway", "is_default_gateway", "ip_masq", "mtu"),
     *("ip_masq_backend", "hairpin_mode", "promisc_mode", "force_address"),
+    *("ip_masq_except", "gateway_per_subnet"),
 }
 
 
@@ -69,6 +71,7 @@ class BridgeConf(NetConf):
     is_gateway: bool = False
     is_default_gateway: bool = False
     force_address: bool = False
+    gateway_per_subnet: bool = False
     ip_masq: bool = False
     ip_masq_backend: Annotated[
         str, Field(json_schema_extra={"enum": [*masquerade.BACKENDS]})
@@ -106,7 +109,14 @@ class BridgeConf(NetConf):
         declared: Collection[str],  # noqa: ARG002 - as the base's
         before: Sequence[NetConf],  # noqa: ARG002 - the same
     ) -> list[str]:
-        """Return the keys that do nothing without addresses."""
+        """Return keys that do nothing without addresses, and one that is missing."""
+        if (
+            self.ipam.type == _OF_BLOCKS
+            and self.gateway
+            and not self.gateway_per_subnet
+        ):
+            text = f"the bridge takes the gateway of one block of {_OF_BLOCKS} alone"
+            return [f"without gatewayPerSubnet {text}"]
         if self.ipam.type or self.disable_container_interface:
             return []
         keys = {
@@ -178,6 +188,9 @@ class BridgeConf(NetConf):
         if self.hairpin_mode and self.promisc_mode:
             cause = "cannot set hairpin mode and promiscuous mode at the same time"
             raise invalid_key("hairpinMode", cause)
+        if self.port_isolation and self.gateway_per_subnet:
+            cause = "the host would lead from one subnet of isolated ports to another"
+            raise invalid_key("gatewayPerSubnet", cause)
         if self.disable_container_interface and self.ipam.type:
             cause = "cannot use IPAM when DisableContainerInterface flag is set"
             raise invalid_key("ipam", cause)

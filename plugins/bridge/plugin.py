@@ -190,6 +190,7 @@ def _network(conf: BridgeConf, known: Facts, result: Result) -> list[Part]:
                 vlan=conf.vlan,
                 mtu=conf.mtu,
                 forced=conf.force_address,
+                beside=conf.gateway_per_subnet,
             )
         )
     if conf.ip_masq and ips:

@@ -3,29 +3,13 @@
 
 from __future__ import annotations
 
-import ipaddress
+from pydantic import Field
 
-from pydantic import AfterValidator, Field, PlainValidator
-
-from cni_common import requested_ips
 from cni_common.leases import ranges
-from cni_common.leases.directory import DATA_DIR
+from cni_common.leases.keys import LeasingConf, LeasingIpam, RangeConf
 from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, invalid_key
-from cni_common.spec.fields import (
-    AddressText,
-    Cidr,
-    IPAddress,
-    IPNetwork,
-    OptionalAddress,
-    address,
-    cidr,
-    subnet,
-)
-from cni_common.spec.model import GoModel
-from cni_common.spec.netconf import Ipam, NetConf
-from cni_common.spec.result import Route  # noqa: TC001 - pydantic evaluates it
-from cni_common.spec.typed import Annotated, Literal
+from cni_common.spec.fields import Cidr, OptionalAddress  # noqa: TC001 - pydantic evaluates them
 from cni_common.spec.versions import at_least
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -34,88 +18,20 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
 
-def _with_or_without_prefix(text: object) -> IPAddress:
-    """Return the address of "10.1.2.3" or "10.1.2.3/24"."""
-    if isinstance(text, str) and "/" in text:
-        return cidr(text).ip
-    return address(text)
-
-
-def _network_or_address(text: object) -> IPNetwork:
-    if isinstance(text, str) and "/" not in text:
-        return ipaddress.ip_network(address(text))
-    return subnet(text)
-
-
-def _absolute(path: str) -> str:
-    if path and (not path.startswith("/") or "\0" in path):
-        raise ValueError(f"{path!r} is not an absolute path")
-    return path
-
-
-Requested = Annotated[IPAddress, PlainValidator(_with_or_without_prefix), AddressText]
-Excluded = Annotated[IPNetwork, PlainValidator(_network_or_address), AddressText]
-AbsolutePath = Annotated[
-    str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": "^(/|$)"})
-]
-
-
-class RangeConf(GoModel):
-    """One range; every key but `subnet` has a default that follows from it."""
-
-    subnet: Cidr
-    range_start: OptionalAddress = None
-    range_end: OptionalAddress = None
-    gateway: OptionalAddress = None
-    exclude: list[Excluded] = Field(default_factory=list)
-
-    def canonical(self) -> ranges.Range:
-        """Return the range with its defaults filled in, or raise ValueError."""
-        return ranges.canonical_range(
-            self.subnet, self.range_start, self.range_end, self.gateway, self.exclude
-        )
-
-
-class IpamConf(Ipam):
+class IpamConf(LeasingIpam):
     """`ipam`; the keys from `subnet` to `exclude` are the old form of one range."""
 
     subnet: Cidr | None = None
     range_start: OptionalAddress = None
     range_end: OptionalAddress = None
     gateway: OptionalAddress = None
-    exclude: list[Excluded] = Field(default_factory=list)
     ranges: list[list[RangeConf]] = Field(default_factory=list)
-    routes: list[Route] = Field(default_factory=list)
-    data_dir: AbsolutePath = DATA_DIR
-    resolv_conf: AbsolutePath = ""
-    status_when_full: Literal["unavailable", "ready"] = "unavailable"
 
 
-class RuntimeConf(GoModel):
-    """`runtimeConfig`: the capabilities `ipRanges` and `ips`."""
-
-    ip_ranges: list[list[RangeConf]] = Field(default_factory=list)
-    ips: list[Requested] = Field(default_factory=list)
-
-
-class CniArgs(GoModel):
-    """`args.cni`."""
-
-    ips: list[Requested] = Field(default_factory=list)
-
-
-class Args(GoModel):
-    """`args`, of which only the part named after the protocol is ours."""
-
-    cni: CniArgs = Field(default_factory=CniArgs)
-
-
-class HostLocalConf(NetConf):
+class HostLocalConf(LeasingConf):
     """The configuration of the delegating plugin, as an IPAM plugin sees it."""
 
     ipam: IpamConf = Field(default_factory=IpamConf)
-    args: Args = Field(default_factory=Args)  # type: ignore[assignment]  # narrower than the base's plain object
-    runtime_config: RuntimeConf = Field(default_factory=RuntimeConf)  # type: ignore[assignment]  # narrower than the base's plain object
 
     def pools(self) -> list[Pool]:
         """Return the ranges; none where they are no sets."""
@@ -123,8 +39,7 @@ class HostLocalConf(NetConf):
             sets = self.range_sets()
         except CNIError:
             return []
-        every = [each for one in sets for each in one.ranges]
-        return [(each.subnet, each.start, each.end, each.gateway) for each in every]
+        return ranges.pools(sets)
 
     def validate_for(self, request: Request) -> None:
         """Raise Code.INVALID_CONFIG without ranges, unless the runtime sends some."""
@@ -177,15 +92,6 @@ class HostLocalConf(NetConf):
             missing = "IPAM config missing 'ipam' key"
             raise invalid_key("ipam", "no IP ranges specified" if given else missing)
         return sets
-
-
-def requested_addresses(request: Request, conf: HostLocalConf) -> list[IPAddress]:
-    """Return the addresses asked for, each once: CNI_ARGS, args.cni, runtimeConfig.
-
-    Raises Code.INVALID_ENVIRONMENT for a malformed CNI_ARGS.
-    """
-    found = requested_ips.of_args(request, "IP", _with_or_without_prefix)
-    return list(dict.fromkeys([*found, *conf.args.cni.ips, *conf.runtime_config.ips]))
 
 
 def _range_set(number: int, listed: list[RangeConf]) -> ranges.RangeSet:

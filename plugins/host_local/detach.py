@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DEL: no lease of the attachment is left. No key of the configuration is read but
-`dataDir`, and no model of it imported.
-"""
+"""DEL without a model of the configuration."""
 
 from __future__ import annotations
 
-from cni_common.frame.rollback import Gather
-from cni_common.leases.directory import data_dir, locked
-from cni_common.leases.owner import Owner
+from cni_common.leases.release import release
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -16,13 +12,5 @@ if TYPE_CHECKING:
 
 def detach(request: Request) -> bool:
     """Release what the attachment holds; true, since nothing is left to do then."""
-    owner = Owner(request.container_id, request.ifname)
-    directory = data_dir(request.document)
-    with (
-        locked(directory, request.network, create=False) as store,
-        Gather() as errors,
-    ):
-        if store is not None:
-            for name in store.owned(owner) or store.owned(owner.legacy):
-                errors.attempt(store.release, name)
+    release(request)
     return True

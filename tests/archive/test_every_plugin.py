@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab import Host
 
 NAMES = tuple(REGISTER)
-IPAM = ("host-local", "static")
+IPAM = ("cluster-pool", "host-local", "static")
 VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS")
 # A complete section for whoever delegates, in a range that nobody else uses.
 CONF: dict[str, Any] = {

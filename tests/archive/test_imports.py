@@ -132,6 +132,7 @@ OWN = {"cni_common", "cnipy", "launcher", "plugins"}
 LEASING = {
     "loopback": {},
     "host-local": {"ipam": {"type": "host-local", "subnet": "10.5.0.0/24"}},
+    "cluster-pool": {"ipam": {"type": "cluster-pool", "podCIDR": "10.6.0.0/24"}},
     "static": {"ipam": {"type": "static", "addresses": [{"address": "10.5.0.2/24"}]}},
 }
 
@@ -153,6 +154,7 @@ PROGRAMS = {*WORDS, *SOCKETS, "locale", "signal", "subprocess", "threading", "wa
 BY_PLUGIN: dict[str, tuple[set[str], set[str], set[str]]] = {  # ADD, DEL, STATUS
     "bandwidth": (set(), set(), set()),
     "bridge": ({*NAMES, *RULES}, {*NAMES, *RULES}, {*NAMES, *RULES}),
+    "cluster-pool": (NAMES, NAMES, NAMES),
     "dnsname": ({*PROGRAMS, "pwd"}, set(), PROGRAMS),
     "dummy": (NAMES, NAMES, NAMES),
     "firewall": ({"encodings", *RULES}, RULES, {"encodings", *RULES}),

@@ -45,7 +45,7 @@ def test_copy_alone_in_a_directory_answers(
 def test_every_plugin_can_be_loaded(name: str, plugin_dir: Path) -> None:
     """A DEL of nothing reaches the plugin's own code and succeeds."""
     conf = {"cniVersion": "1.0.0", "name": "n", "type": name, "ipam": {}}
-    if name == "host-local":
+    if name in {"cluster-pool", "host-local"}:
         conf["ipam"] = {"type": name, "dataDir": str(plugin_dir / "leases")}
     env = {**ATTACHMENT, "CNI_NETNS": ""}
     command = ["unshare", "-n", plugin_dir / name]

@@ -47,6 +47,7 @@ def test_example_attaches_and_leaves_nothing(lab: Lab, name: str) -> None:
         "10-containerd-bridge.conflist",
         "11-crio-bridge.conflist",
         "12-kubernetes-bandwidth.conflist",
+        "13-cluster-pool.conflist",
         "20-podman.conflist",
         "21-nerdctl.conflist",
         "22-podman-created.conflist",

@@ -38,8 +38,9 @@ ANSWERS = {
     "vlan": VERSIONS,
     "vrf": VERSIONS[3:],
 }
-# Not in the reference's directory: a plugin of Podman's, and the operator's command.
-BESIDE = {"dnsname", "cnipy"}
+# Not in the reference's directory: a plugin of Podman's, one for many nodes, and the
+# operator's command.
+BESIDE = {"cluster-pool", "dnsname", "cnipy"}
 # Part of no list: containerd calls it for every pod beside the network.
 LOOPBACK = {
     "cniVersion": "1.0.0",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
-from cnipy import dead, explain
+from cnipy import addresses, dead, explain
 from cnipy.attachment import from_environment
 from cnipy.doctor import wanted
 from cnipy.doctor.finding import Finding
@@ -43,19 +43,22 @@ def find_full(node: Examination) -> Iterator[Finding]:
     """Yield networks that have no address left to give."""
     env = {**node.runtime.invoker.env, "CNI_PATH": ":".join(node.runtime.invoker.path)}
     for network in node.networks:
-        if "host-local" not in wanted.types(network):
+        leasing = addresses.LEASING.intersection(wanted.types(network))
+        if not leasing:
             continue
         attachment = from_environment(_ANYBODY, {})
         try:
             explain.steps(node.suite, network, attachment, env)
         except CNIError as error:
             if error.code == Code.TRY_AGAIN_LATER and _FULL in error.msg:
-                yield _full(node, network.name, error)
+                yield _full(node, network.name, error, *leasing)
 
 
-def _full(node: Examination, network: str, error: CNIError) -> Finding:
+def _full(node: Examination, network: str, error: CNIError, *leasing: str) -> Finding:
     what = "no container can be attached any more"
     cause = f"{error.msg}; {error.details}".rstrip("; ")
     file = node.files[network]
-    cure = ("cnipy gc", f"write a larger subnet, or one range more, into {file}")
-    return Finding("range-full", what, cause, cure, network)
+    more = f"write a larger subnet, or one range more, into {file}"
+    if "cluster-pool" in leasing:
+        more = "have the node's agent claim another block: systemctl start cnipy-net"
+    return Finding("range-full", what, cause, ("cnipy gc", more), network)

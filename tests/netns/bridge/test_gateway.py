@@ -156,7 +156,8 @@ def test_other_ipv4_address_of_the_bridge_is_an_error(
         " different from 10.1.2.1/24"
     )
     assert error["details"] == (
-        "it has 10.9.9.9/24; name that as gateway, set forceAddress, or:"
+        "it has 10.9.9.9/24; name that as gateway, set gatewayPerSubnet for both, "
+        "forceAddress, or:"
         " ip address delete 10.9.9.9/24 dev br0"
     )
     assert addresses("br0") == ["10.9.9.9/24"]

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
     from lab import Cni
 
-IPAM = {"type": "host-local", "ranges": [[{"subnet": "10.9.0.0/24"}]]}
+_SUBNET = "10.9.0.0/24"
+# As each IPAM plugin would have it, for whichever is called.
+IPAM = {
+    "type": "host-local",
+    "ranges": [[{"subnet": _SUBNET}]],
+    "podCIDR": _SUBNET,
+}
 CONF: dict[str, Any] = {"cniVersion": "1.1.0", "name": "net", "ipam": IPAM}
 # What they do is nowhere on record.
-WITHOUT_RECORDS = {"host-local", "loopback", "static"}
+WITHOUT_RECORDS = {"cluster-pool", "host-local", "loopback", "static"}
 
 pytestmark = pytest.mark.usefixtures("host")
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DEL: no lease of the attachment is left. No key of the configuration is read but
+`dataDir`, and no model of it imported.
+"""
+
+from __future__ import annotations
+
+from cni_common.frame.rollback import Gather
+from cni_common.leases.directory import data_dir, locked
+from cni_common.leases.owner import Owner
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.spec.request import Request
+
+
+def release(request: Request) -> None:
+    """Release what the attachment holds, whatever its ranges are by now."""
+    owner = Owner(request.container_id, request.ifname)
+    directory = data_dir(request.document)
+    with (
+        locked(directory, request.network, create=False) as store,
+        Gather() as errors,
+    ):
+        if store is not None:
+            for name in store.owned(owner) or store.owned(owner.legacy):
+                errors.attempt(store.release, name)
