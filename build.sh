@@ -316,7 +316,7 @@ run_tests() {
         shellcheck=shellcheck sysctl=procps tcpdump=tcpdump man=man-db groff=groff-base
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
         strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
-        dhcpd=isc-dhcp-server dhcpcd=dhcpcd-base
+        dhcpd=isc-dhcp-server dhcpcd=dhcpcd-base wg=wireguard-tools
         etcd=etcd-server etcdctl=etcd-client openssl=openssl
         dbus-daemon=dbus mke2fs=e2fsprogs
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go

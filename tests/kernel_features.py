@@ -27,6 +27,7 @@ PROBES = {
     "ipvlan": f"{_PAIR} && ip link add link probe0 probe2 type ipvlan mode l2",
     "vrf": "ip link add probe0 type vrf table 100",
     "tap": "ip tuntap add probe0 mode tap",
+    "wireguard": "ip link add probe0 type wireguard",
     "dummy": "ip link add probe0 type dummy",
     "sctp": (
         "python3 -c 'from socket import *; socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP)'"

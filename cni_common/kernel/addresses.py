@@ -9,7 +9,14 @@ import select
 import time
 
 from cni_common.kernel.attributes import Attributes, attribute, number
-from cni_common.kernel.netlink import CREATE, EXCLUSIVE, Change, Netlink, NetlinkError
+from cni_common.kernel.netlink import (
+    CREATE,
+    EXCLUSIVE,
+    REPLACE,
+    Change,
+    Netlink,
+    NetlinkError,
+)
 from cni_common.kernel.requests import (
     IFA_ADDRESS,
     IFA_LOCAL,
@@ -136,6 +143,16 @@ def delete(netlink: Netlink, link: Link, address: IPInterface) -> None:
     (error,) = netlink.outcomes([(message, RTM_DELADDR, 0)])
     if error is not None and error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV}:
         raise refused(f"delete address {address} of {link.name}", error)
+
+
+def replacement(link: Link, address: IPInterface) -> tuple[Request, int, int]:
+    """Return the request after which `link` holds `address`, be it there already."""
+    return _message(link, address, _flags(address)), RTM_NEWADDR, CREATE | REPLACE
+
+
+def deletion(link: Link, address: IPInterface) -> tuple[Request, int, int]:
+    """Return the request that deletes `address` of `link`, which must be there."""
+    return _message(link, address, _flags(address)), RTM_DELADDR, 0
 
 
 def link_local(mac: str) -> ipaddress.IPv6Interface:

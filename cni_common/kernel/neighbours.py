@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.route_answer import IPAddress
 
-_RTM_NEWNEIGH, _RTM_GETNEIGH = 28, 30
+_RTM_NEWNEIGH, _RTM_DELNEIGH, _RTM_GETNEIGH = 28, 29, 30
 _NDMSG = struct.Struct("=BxxxiHBB")
 _DST, _LLADDR, _IFINDEX = 1, 2, 8  # NDA_*
 _PERMANENT = 0x80  # NUD_PERMANENT
@@ -29,13 +29,27 @@ def ensure(netlink: Netlink, link: Link, address: IPAddress, mac: str) -> None:
 
     Raises Code.INTERNAL.
     """
-    body = _NDMSG.pack(FAMILY[address.version], link.index, _PERMANENT, 0, 0)
-    body += attribute(_DST, address.packed)
-    body += attribute(_LLADDR, bytes.fromhex(mac.replace(":", "")))
     try:
-        netlink.act((Request(body), _RTM_NEWNEIGH, CREATE | _REPLACE))
+        netlink.act(replacement(link.index, address, mac))
     except NetlinkError as error:
         raise refused(f"add neighbour {address} of {link.name}", error) from error
+
+
+def replacement(link: int, address: IPAddress, mac: str) -> tuple[Request, int, int]:
+    """Return the request after which `address` has `mac` on a link, for good."""
+    body = _head(link, address)
+    body += attribute(_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    return Request(body), _RTM_NEWNEIGH, CREATE | _REPLACE
+
+
+def deletion(link: int, address: IPAddress) -> tuple[Request, int, int]:
+    """Return the request after which nobody is known to have `address` on a link."""
+    return Request(_head(link, address)), _RTM_DELNEIGH, 0
+
+
+def _head(link: int, address: IPAddress) -> bytes:
+    head = _NDMSG.pack(FAMILY[address.version], link, _PERMANENT, 0, 0)
+    return head + attribute(_DST, address.packed)
 
 
 def permanent(netlink: Netlink, link: Link) -> dict[IPAddress, str]:

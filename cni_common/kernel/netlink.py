@@ -58,12 +58,12 @@ class Netlink:
     """An rtnetlink socket of the namespace in which it was opened.
 
     It stays with that namespace whatever the thread enters later. Raises Code.INTERNAL
-    where the kernel gives none.
+    where the kernel gives none. Another `protocol` is spoken in the same way.
     """
 
-    def __init__(self, groups: int = 0) -> None:
+    def __init__(self, groups: int = 0, protocol: int = NETLINK_ROUTE) -> None:
         try:
-            self._socket = _opened(groups)
+            self._socket = _opened(groups, protocol)
         except OSError as error:
             msg = f"open netlink socket: {cause_of(error)}"
             raise CNIError(Code.INTERNAL, msg) from error
@@ -263,8 +263,8 @@ class Netlink:
         return replies.messages(data)
 
 
-def _opened(groups: int) -> sockets.Socket:
-    opened = sockets.netlink(NETLINK_ROUTE)
+def _opened(groups: int, protocol: int) -> sockets.Socket:
+    opened = sockets.netlink(protocol)
     timeout = struct.pack("@ll", _PATIENCE, 0)
     opened.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeout)
     opened.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routes of the main table that one protocol made (rtm_protocol, ip-route(8)).
+
+Who made a route is part of it, so that those of one maker can be listed, changed and
+deleted among hundreds of thousands of others, which are not looked at.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from cni_common.kernel.attributes import Attributes, attribute, number
+from cni_common.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, NetlinkError
+from cni_common.kernel.requests import NETLINK_HEADER, RTMSG, RouteRequest
+from cni_common.kernel.route_answer import DST, PREFSRC, PRIORITY, TABLE
+from cni_common.kernel.routes import (
+    MAIN_TABLE,
+    RTM_DELROUTE,
+    RTM_GETROUTE,
+    RTM_NEWROUTE,
+)
+from cni_common.kernel.sockets import FAMILY
+from cni_common.spec.errors import refused
+from cni_common.spec.values import NamedTuple
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cni_common.kernel.route_answer import IPAddress, IPNetwork
+
+_NH_ID = 30  # RTA_NH_ID
+_UNICAST, _UNREACHABLE = 1, 7  # RTN_*
+_FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
+LAST = (1 << 32) - 1  # the metric behind all others
+
+
+class ProtocolRoute(NamedTuple):
+    """A route to `dst` by the nexthop object `nhid`; without one it is unreachable."""
+
+    dst: IPNetwork
+    nhid: int
+    metric: int
+    source: IPAddress | None = None
+
+
+def addition(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int, int]:
+    """Return the request that adds `route`; one of that metric must not be there."""
+    return _request(route, protocol), RTM_NEWROUTE, CREATE | EXCLUSIVE
+
+
+def replacement(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int, int]:
+    """Return the request that puts `route` in the place of the one of that metric.
+
+    No packet finds none in between.
+    """
+    return _request(route, protocol), RTM_NEWROUTE, CREATE | REPLACE
+
+
+def deletion(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int, int]:
+    """Return the request that deletes `route`, if `protocol` has made it."""
+    attributes = _where(route)
+    kind = _UNICAST if route.nhid else _UNREACHABLE
+    request = _message(route.dst, attributes, protocol=protocol, kind=kind)
+    return request, RTM_DELROUTE, 0
+
+
+def listed(
+    netlink: Netlink, protocol: int, versions: Iterable[int] = (4, 6)
+) -> list[ProtocolRoute]:
+    """Return what `protocol` has made. Raises Code.INTERNAL."""
+    found = []
+    for version in versions:
+        question = RouteRequest(
+            FAMILY[version], number(TABLE, MAIN_TABLE), protocol=protocol
+        )
+        try:
+            answers = netlink.dump(question, RTM_GETROUTE, _Answer)
+        except NetlinkError as error:
+            raise refused(f"list routes of protocol {protocol}", error) from error
+        found += [a.route for a in answers if a.protocol == protocol]
+    return found
+
+
+def leading(netlink: Netlink, dsts: Sequence[IPNetwork]) -> list[tuple[IPNetwork, int]]:
+    """Return for the first address of each of `dsts` the route that it takes: where
+    that leads, and the protocol that made it.
+
+    Where there is no route, it is `dsts` itself and 0.
+    """
+    found: list[tuple[IPNetwork, int]] = []
+    for start in range(0, len(dsts), 32):
+        part = dsts[start : start + 32]
+        questions = [(_question(dst), RTM_GETROUTE, 0) for dst in part]
+        answers = netlink.answers(questions, _Answer)
+        for dst, answer in zip(part, answers, strict=True):
+            absent = isinstance(answer, NetlinkError)
+            found.append((dst, 0) if absent else (answer.route.dst, answer.protocol))
+    return found
+
+
+def _question(dst: IPNetwork) -> RouteRequest:
+    address = attribute(DST, dst.network_address.packed)
+    family, length = FAMILY[dst.version], dst.max_prefixlen
+    return RouteRequest(family, address, length=length, flags=_FIB_MATCH)
+
+
+def _request(route: ProtocolRoute, protocol: int) -> RouteRequest:
+    attributes = _where(route)
+    if route.nhid:
+        attributes += number(_NH_ID, route.nhid)
+    if route.source is not None:
+        attributes += attribute(PREFSRC, route.source.packed)
+    kind = _UNICAST if route.nhid else _UNREACHABLE
+    return _message(route.dst, attributes, protocol=protocol, kind=kind)
+
+
+def _where(route: ProtocolRoute) -> bytes:
+    address = attribute(DST, route.dst.network_address.packed)
+    return address + number(TABLE, MAIN_TABLE) + number(PRIORITY, route.metric)
+
+
+def _message(
+    dst: IPNetwork, attributes: bytes, *, protocol: int, kind: int
+) -> RouteRequest:
+    family, length = FAMILY[dst.version], dst.prefixlen
+    return RouteRequest(family, attributes, length=length, protocol=protocol, kind=kind)
+
+
+class _Answer:
+    """A message about a route, to be decoded into `route` and its `protocol`."""
+
+    route: ProtocolRoute
+    protocol: int
+
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+
+    def decode(self) -> None:
+        """Read it as far as ours have it."""
+        start = NETLINK_HEADER.size
+        family, length, _, _, _, self.protocol, _, _, _ = RTMSG.unpack_from(
+            self._message, start
+        )
+        told = Attributes(self._message, start + RTMSG.size)
+        source = told.raw(PREFSRC)
+        address = told.raw(DST) or bytes(4 if family == FAMILY[4] else 16)
+        self.route = ProtocolRoute(
+            ipaddress.ip_network((address, length)),
+            told.number(_NH_ID),
+            told.number(PRIORITY),
+            ipaddress.ip_address(source) if source else None,
+        )

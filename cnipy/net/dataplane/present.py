@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel has of a network: one list a kind, of what is ours alone.
+
+Routes are ours by their protocol, nexthops by protocol and number, and all that is on
+the network's device. What another network of this node has stands apart.
+"""
+
+from __future__ import annotations
+
+from cni_common.kernel import addresses, fdb, links, neighbours, nexthops
+from cni_common.kernel import protocol_routes as routes
+from cni_common.kernel.protocol_routes import LAST, ProtocolRoute
+from cni_common.kernel.wireguards import Wireguard
+from cni_common.spec.values import NamedTuple
+from cnipy.net.dataplane.desired import METRIC, Route
+from cnipy.net.dataplane.reach import is_in_pool
+from cnipy.net.records import VXLAN, WIREGUARD
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.kernel.netlink import Netlink
+    from cni_common.kernel.nexthops import Nexthop
+    from cni_common.kernel.wireguards import Peer
+    from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
+    from cnipy.net.records import NetworkConfig
+
+PROTOCOL = 78  # of routes and nexthops; rt_protos of iproute2 has no such number
+FIRST_ID, LAST_ID = 0x4E000000, 0x4EFFFFFF  # of nexthops
+
+
+class Present(NamedTuple):
+    """What is there, by what tells it apart from others of its kind.
+
+    `strange` are routes of ours whose nexthop or metric is none that we give. Of the
+    nexthops `ids` has those by which no route of another network leads, `doubles` those
+    that say the same as one of them, and `used` every number that is not free.
+    """
+
+    addresses: frozenset[IPInterface]
+    entries: dict[str, IPAddress]
+    neighbours: dict[IPAddress, str]
+    routes: dict[tuple[IPNetwork, int], Route]
+    strange: list[ProtocolRoute]
+    peers: dict[bytes, Peer]
+    ids: dict[Nexthop, int]
+    doubles: list[int]
+    used: set[int]
+
+    def standing(self) -> dict[IPNetwork, object]:
+        """Return who gets the packets of each block now, as Reach.identity tells it."""
+        found: dict[IPNetwork, object] = {}
+        for (dst, _), route in self.routes.items():
+            hop = route.nexthop
+            if hop is not None and hop.tunnel is not None:
+                found[dst] = hop.tunnel.destination
+            elif hop is not None and hop.gateway is not None:
+                found[dst] = self.neighbours.get(hop.gateway, hop.gateway)
+        for peer in self.peers.values():
+            found.update(dict.fromkeys(peer.allowed, peer.key))
+        return found
+
+
+def read(netlink: Netlink, config: NetworkConfig, name: str) -> Present:
+    """Return what there is of a network whose device is called `name`.
+
+    Raises Code.INTERNAL.
+    """
+    every = nexthops.listed(netlink)
+    listed = routes.listed(netlink, PROTOCOL)
+    # Routes of two networks do not share one, or IPv6 takes the source of either.
+    others = {each.nhid for each in listed if not is_in_pool(config, each.dst)}
+    ids: dict[Nexthop, int] = {}
+    doubles = []
+    for each in every:
+        if not is_ours(each) or each.id in others:
+            continue
+        if each.nexthop is None or each.nexthop in ids:
+            doubles.append(each.id)
+        else:
+            ids[each.nexthop] = each.id
+    known = {nhid: nexthop for nexthop, nhid in ids.items()}
+    found: dict[tuple[IPNetwork, int], Route] = {}
+    strange = []
+    for route in listed:
+        if not is_in_pool(config, route.dst):
+            continue
+        if _is_made_so(route, known):
+            found[route.dst, route.metric] = Route(known.get(route.nhid), route.source)
+        else:
+            strange.append(route)
+    on_device = _on_device(netlink, config, name)
+    return Present(
+        *on_device[:3],
+        routes=found,
+        strange=strange,
+        peers=on_device[3],
+        ids=ids,
+        doubles=doubles,
+        used={each.id for each in every},
+    )
+
+
+def is_ours(listed: nexthops.Listed) -> bool:
+    """Tell whether a nexthop is one of ours, of whatever network."""
+    return listed.protocol == PROTOCOL and FIRST_ID <= listed.id <= LAST_ID
+
+
+def _is_made_so(route: ProtocolRoute, known: dict[int, Nexthop]) -> bool:
+    if route.metric == LAST:
+        return not route.nhid
+    return route.metric == METRIC and route.nhid in known
+
+
+def _on_device(
+    netlink: Netlink, config: NetworkConfig, name: str
+) -> tuple[
+    frozenset[IPInterface],
+    dict[str, IPAddress],
+    dict[IPAddress, str],
+    dict[bytes, Peer],
+]:
+    link = links.get(netlink, name)
+    if link is None:
+        return frozenset(), {}, {}, {}
+    held = {
+        each.address
+        for each in addresses.of_link(netlink, link)
+        if not each.address.is_link_local
+    }
+    is_vxlan = config.backend == VXLAN
+    entries = fdb.listed(netlink, link.index) if is_vxlan else {}
+    known = neighbours.permanent(netlink, link) if is_vxlan else {}
+    peers: dict[bytes, Peer] = {}
+    if config.backend == WIREGUARD:
+        with Wireguard() as wireguard:
+            peers = wireguard.device(name).peers
+    return frozenset(held), entries, known, peers

@@ -1,0 +1,480 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backends between nodes: what arrives, and what the kernel has afterwards."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lab import run
+from netns.net import helpers as net
+from netns.net.helpers import Datagrams, Node, connects
+
+from cni_common.kernel import netlink
+from cni_common.spec.errors import CNIError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab import Host
+
+    from cnipy.net.records import NodeRecord
+
+WIREGUARD = pytest.param("wireguard", marks=pytest.mark.needs_kernel("wireguard"))
+THOROUGH = pytest.mark.thorough
+BACKENDS = ["host-gw", "vxlan", "gpe", WIREGUARD]
+# What a backend puts around a packet, by the underlay's version of IP.
+AROUND = {
+    "host-gw": {4: 0, 6: 0},
+    "vxlan": {4: 50, 6: 70},
+    "gpe": {4: 36, 6: 56},
+    "wireguard": {4: 60, 6: 80},
+}
+TUNNELS = [
+    pytest.param("vxlan", 6),
+    pytest.param("gpe", 6),
+    pytest.param("wireguard", 6, marks=pytest.mark.needs_kernel("wireguard")),
+]
+
+DAMAGES = (
+    "ip route del 10.64.0.128/26 metric 2048",
+    "ip -6 route del fd00:64::3:0/112 metric 2048",
+    "ip route del unreachable 10.64.0.0/10 metric 4294967295",
+    "ip route replace 10.64.0.128/26 dev lo metric 2048 proto 78",
+    "ip nexthop flush",
+    "ip addr flush dev cnipy.42",
+    "ip link set cnipy.42 mtu 1300",
+    "ip link set cnipy.42 down",
+    "ip link del cnipy.42",
+    "sysctl -qw net.ipv4.ip_forward=0",
+    (
+        "ip nexthop add id 1308623000 dev lo proto 78; "
+        "ip route add 10.64.200.0/26 nhid 1308623000 proto 78 metric 2048"
+    ),
+    "ip route add unreachable 10.64.201.0/26 proto 78",
+)
+DAMAGES_OF = {
+    "host-gw": (
+        (
+            "ip link set eth0 down; ip link set eth0 up; "
+            "ip addr replace 2001:db8::1/64 dev eth0 nodad"
+        ),
+    ),
+    "vxlan": (
+        "ip neigh flush dev cnipy.42 nud permanent",
+        "bridge fdb del 02:00:00:00:00:02 dev cnipy.42 self",
+        "bridge fdb replace 02:00:00:00:00:02 dst 192.0.2.66 dev cnipy.42 self",
+        "bridge fdb add 02:00:00:00:00:66 dst 192.0.2.66 dev cnipy.42 self",
+        "ip link set cnipy.42 address 02:00:00:00:00:77",
+    ),
+    "wireguard": (
+        "wg set cnipy.42 peer $(wg show cnipy.42 peers | head -n 1) remove",
+        (
+            "wg set cnipy.42 peer $(wg show cnipy.42 peers | head -n 1) "
+            "allowed-ips 10.64.200.0/26"
+        ),
+        (
+            "wg set cnipy.42 peer $(wg show cnipy.42 peers | head -n 1) "
+            "endpoint 192.0.2.66:9"
+        ),
+        "wg set cnipy.42 listen-port 1234",
+        "wg set cnipy.42 peer $(wg genkey) allowed-ips 10.64.200.0/26",
+    ),
+}
+
+
+def kernel(node: Node) -> dict[str, Any]:
+    """Return all that a node's kernel has of networks, as the system's tools say it.
+
+    Without what it has from the start, and without numbers.
+    """
+    found: dict[str, Any] = {
+        "links": sorted(
+            link["ifname"]
+            for link in node.space.ip("link", "show")
+            if link["ifname"].startswith("cnipy")
+        )
+    }
+    hops = {hop["id"]: leads(hop) for hop in node.space.ip("nexthop", "show")}
+    found["nexthops"] = sorted(map(str, hops.values()))
+    found["routes"] = sorted(
+        (route["dst"], hops.get(route.get("nhid"), route.get("type")))
+        for family in ("-4", "-6")
+        for route in node.space.ip(family, "route", "show", *net.OURS)
+    )
+    for link in found["links"]:
+        text = node.space.run("bridge", "fdb", "show", "dev", link)
+        shown = [line for line in text.splitlines() if "dst" in line]
+        text = node.space.run("ip", "neigh", "show", "dev", link, "nud", "permanent")
+        found[link] = sorted(shown), sorted(text.splitlines())
+    return found
+
+
+def leads(hop: dict[str, Any]) -> str:
+    """Return where a nexthop leads."""
+    kept = {k: v for k, v in hop.items() if k in {"gateway", "dev", "encap", "dst"}}
+    return str(sorted((key, str(value)) for key, value in kept.items()))
+
+
+def others(every: list[Node], node: Node) -> list[NodeRecord]:
+    """Return the records of all but one."""
+    return [each.record for each in every if each is not node]
+
+
+def check_traffic(every: list[Node], mtu: int) -> None:
+    """Whoever is on two nodes reaches each other, with packets as long as may be."""
+    one, two = every[:2]
+    for version in (4, 6):
+        there = two.address(version)
+        came = connects(one.container, two.container, there)
+        assert came == one.address(version)
+        # The node itself is known by its own address of the network.
+        assert connects(one.space, two.container, there) == one.address(version, 0)
+        assert one.space.reaches(two.address(version, 0))
+        with Datagrams(one.container, two.container, there) as datagrams:
+            assert datagrams.passes(mtu)
+            with pytest.raises(OSError, match="Message too long"):
+                datagrams.passes(mtu + 1)
+    for node in every:
+        assert node.counted("FragCreates") == node.counted("ReasmReqds") == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_containers_of_two_nodes_reach_each_other(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """By both families, with a strict rp_filter, unfragmented at full length."""
+    every = net.nodes(host, tmp_path, versions=(4, 6) if backend == "host-gw" else (4,))
+    mtu = net.join(net.config(backend), every)
+    assert mtu == 1500 - AROUND[backend][4]
+    check_traffic(every, mtu)
+
+
+@pytest.mark.parametrize(("backend", "version"), TUNNELS)
+def test_the_underlay_may_be_of_ipv6(
+    host: Host, tmp_path: Path, backend: str, version: int
+) -> None:
+    """The same holds where nodes have no IPv4 between them."""
+    every = net.nodes(host, tmp_path, versions=(version,), mtu=1600)
+    mtu = net.join(net.config(backend), every)
+    assert mtu == 1600 - AROUND[backend][version]
+    check_traffic(every, mtu)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_applied_is_the_difference(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """A node more and less leaves what it left before; removed, nothing is left."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    before = kernel(node)
+    config = net.config(backend)
+    node.prepare(config)
+    known = [peer(number, backend) for number in range(2, 12)]
+    node.apply(config, known)
+    full = kernel(node)
+    assert len(full["routes"]) == 2 * len(known) + 2
+    assert node.apply(config, known) == node.differences(config, known) == []
+    node.apply(config, [*known, peer(12, backend)])
+    assert len(kernel(node)["routes"]) == len(full["routes"]) + 2
+    node.apply(config, known)
+    assert kernel(node) == full
+    if backend == "wireguard":
+        shown = node.space.run("wg", "show", "cnipy.42", "allowed-ips").splitlines()
+        assert len(shown) == len(known)
+    node.remove(config)
+    node.remove(config)
+    assert kernel(node) == before
+
+
+def peer(number: int, backend: str = "gpe", **keys: Any) -> NodeRecord:
+    """Return the record of a node that is not there."""
+    import base64  # noqa: PLC0415 - here alone
+
+    key = base64.b64encode(bytes((number,)) * 32).decode()
+    return net.record(number, key=key if backend == "wireguard" else "", **keys)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_others_take_away_comes_back(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """Routes, nexthops, neighbours, entries, addresses or the device: all is found,
+    named, and made again.
+    """
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config(backend)
+    node.prepare(config)
+    known = [peer(number, backend) for number in range(2, 5)]
+    node.apply(config, known)
+    full = kernel(node)
+    for damage in DAMAGES + DAMAGES_OF.get(backend, ()):
+        node.space.run("sh", "-c", damage)
+        assert node.differences(config, known), damage
+        assert node.apply(config, known), damage
+        assert node.differences(config, known) == [], damage
+        assert kernel(node) == full, damage
+
+
+def test_hostile_records_are_skipped_by_name(host: Host, tmp_path: Path) -> None:
+    """Who claims what is another's gets nothing of it, and does no harm to him."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config("vxlan")
+    node.prepare(config)
+    good = [net.record(2), net.record(3)]
+    node.apply(config, good)
+    full = kernel(node)
+    hostile = [
+        net.record(20, node="a-block", blocks=net.blocks(2)),
+        net.record(21, node="a-ours", blocks=node.record.blocks),
+        net.record(22, node="a-address", underlay=net.record(3).underlay),
+        net.record(23, node="a-mac", mac=net.record(2).mac),
+        net.record(24, node="node-1"),
+        net.record(25, node="a-self", underlay=node.record.underlay),
+        net.record(26, node="a-far", blocks=(ipaddress.ip_network("8.8.8.0/26"),)),
+        net.record(27, node="a-mute", mac=""),
+    ]
+    said = node.apply(config, [*hostile, *good])
+    for each in hostile:
+        about = [line for line in said if f"skipped node {each.node}:" in line]
+        assert about, (each.node, said)
+    assert kernel(node) == full
+
+
+def test_by_host_gw_a_node_beyond_a_router_is_skipped(
+    host: Host, tmp_path: Path
+) -> None:
+    """What is not on the node's own network is named, with the way out."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config("host-gw")
+    node.prepare(config)
+    far = ipaddress.ip_address("203.0.113.7"), ipaddress.ip_address("2001:db8:7::7")
+    said = node.apply(config, [net.record(2), net.record(3, underlay=far)])
+    assert [line for line in said if "skipped node node-3: 203.0.113.7 is not" in line]
+    assert len(kernel(node)["routes"]) == 4
+
+
+@pytest.mark.parametrize("backend", ["gpe", pytest.param("vxlan", marks=THOROUGH)])
+def test_killed_at_any_request_it_is_completed_by_the_next(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """Wherever the process ends, what it left is taken over, and nothing is double."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config(backend)
+    known = [net.record(number) for number in range(2, 40)]
+    node.apply(config, known)
+    full = kernel(node)
+    at = -1
+    alive = True
+    while alive:
+        at += 1
+        node.remove(config)
+        alive = killed(lambda: node.apply(config, known), at)
+        node.apply(config, known)
+        # From many to one and back: a killed change leaves routes of both.
+        alive |= killed(lambda: node.apply(config, known[:1]), at)
+        node.apply(config, known)
+        assert kernel(node) == full, at
+    assert at > 15
+
+
+def killed(act: Callable[[], Any], at: int) -> bool:
+    """Tell whether a process of its own, that does `act`, was killed before it sent its
+    datagram number `at` to the kernel.
+    """
+    child = os.fork()
+    if child == 0:
+        send, left = netlink._send, [at]
+
+        def counted(*arguments: Any) -> None:
+            if left[0] == 0:
+                os.kill(os.getpid(), 9)
+            left[0] -= 1
+            send(*arguments)
+
+        netlink._send = counted
+        try:
+            act()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_networks_are_apart(host: Host, tmp_path: Path, backend: str) -> None:
+    """Each has its device, its routes and its port or identifier; without the one the
+    other is as it was.
+    """
+    every = net.nodes(host, tmp_path)
+    pools = tuple(
+        replace(pool, network=ipaddress.ip_network(other))
+        for pool, other in zip(
+            net.POOLS.values(), ("172.20.0.0/14", "fd00:99::/40"), strict=True
+        )
+    )
+    first = net.config(backend)
+    port = first.port + 1 if backend == "wireguard" else first.port
+    second = replace(first, name="jobs", pools=pools, vni=43, port=port)
+    apps = [Node(n.space, n.record, n.container, n.keys) for n in every]
+    mtu = net.join(first, apps)
+    alone = kernel(apps[0])
+    jobs = [
+        Node(
+            n.space,
+            replace(n.record, blocks=net.blocks(number, pools), mac=""),
+            host.space(),
+            n.keys,
+        )
+        for number, n in enumerate(every, 1)
+    ]
+    for node in jobs:
+        node.prepare(second)
+        node.attach(mtu, 1)
+    net.known(second, jobs)
+    check_traffic(apps, mtu)
+    check_traffic(jobs, mtu)
+    assert apps[0].differences(first, others(apps, apps[0])) == []
+    for node in jobs:
+        node.remove(second)
+    assert kernel(apps[0]) == alone
+    check_traffic(apps, mtu)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_traffic_loses_nothing_while_peers_change(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """While others come, go and swap blocks, and the two get further blocks, each of
+    their packets arrives.
+    """
+    every = net.nodes(host, tmp_path)
+    config = net.config(backend)
+    net.join(config, every)
+    one, two = every
+    stop = threading.Event()
+    with Datagrams(one.container, two.container, two.address(4)) as datagrams:
+        sent = 0
+        datagrams.receiver.setsockopt(1, 33, 1 << 24)  # SO_RCVBUFFORCE
+
+        def flood() -> None:
+            nonlocal sent
+            while not stop.is_set():
+                datagrams.sender.send(b"x")
+                sent += 1
+                time.sleep(0.0005)
+
+        sending = threading.Thread(target=flood)
+        sending.start()
+        further = (*two.record.blocks, *net.blocks(100))
+        for number in range(3, 13):
+            mine = replace(two.record, blocks=further if number % 2 else further[:2])
+            lots = [
+                peer(n, backend, blocks=net.blocks(n + number))
+                for n in range(number, number + 20)
+            ]
+            said = one.apply(config, [mine, *lots])
+            assert not [line for line in said if line.startswith("refused")]
+            two.apply(config, [one.record, *lots])
+        stop.set()
+        sending.join()
+        arrived = 0
+        datagrams.receiver.settimeout(0.2)
+        while arrived < sent:
+            datagrams.receiver.recv(16)
+            arrived += 1
+    assert arrived == sent > 50
+
+
+def test_routes_of_others_are_left_alone(host: Host, tmp_path: Path) -> None:
+    """Where somebody has such a route it is said, and stays to the last byte."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config("gpe")
+    node.prepare(config)
+    theirs = [
+        "10.64.0.128/26 via 192.0.2.99 metric 2048",  # node 2's, with our metric
+        "10.64.0.192/26 via 192.0.2.99",  # node 3's, before ours
+        "10.64.7.0/24 via 192.0.2.99 proto bird",
+        "unreachable 10.64.0.0/10 metric 9",
+    ]
+    for route in theirs:
+        node.space.run("ip", "route", "add", *route.split())
+    net.batch(node.space, ["nexthop add id 1308622848 via 192.0.2.99 dev eth0"])
+    node.space.run("ip", "-6", "route", "add", str(net.blocks(2)[1]), "dev", "lo")
+
+    def foreign() -> str:
+        shown = node.space.run("ip", "route", "show").splitlines()
+        shown += node.space.run("ip", "-6", "route", "show").splitlines()
+        return "\n".join(line for line in shown if "cnipy" not in line)
+
+    before = foreign()
+    known = [net.record(2), net.record(3), net.record(4)]
+    for said in (node.apply(config, known), node.apply(config, known)):
+        refused = [line for line in said if line.startswith("refused: ")]
+        assert len(refused) == 1
+        assert "10.64.0.128/26" in refused[0]
+        assert "somebody else has a route to it" in refused[0]
+    said = node.differences(config, known)
+    first = [line.split()[1] for line in said if line.startswith("outrun")]
+    assert first == ["10.64.0.128/26", str(net.blocks(2)[1]), "10.64.0.192/26"]
+    node.remove(config)
+    left = [line for line in before.splitlines() if "4294967295" not in line]
+    assert foreign().splitlines() == left
+    assert len(node.space.ip("nexthop", "show")) == 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "mtu", "spoil", "cause"),
+    [
+        ("gpe", 1480, "", "use MTU 1480 of network apps: eth0 carries 1444"),
+        ("gpe", 0, "ip link set eth0 mtu 1300", "its pools need 1280"),
+        ("vxlan", 0, "ip addr flush dev eth0", "no link of this node has it"),
+        (
+            "gpe",
+            0,
+            "ip link add cnipy.42 type bridge",
+            "use link cnipy.42: it is none of network apps",
+        ),
+        (
+            "vxlan",
+            0,
+            "ip link add old type vxlan id 42 local 192.0.2.1 dstport 4789",
+            "a link has VXLAN 42 on port 4789",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(  # noqa: PLR0917 - fixtures and parameters
+    host: Host, tmp_path: Path, backend: str, mtu: int, spoil: str, cause: str
+) -> None:
+    """One error with its cause, and nothing is made."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    if spoil:
+        node.space.run(*spoil.split())
+    before = node.space.run("ip", "-br", "link")
+    with pytest.raises(CNIError) as caught:
+        node.prepare(net.config(backend, mtu=mtu))
+    assert cause in str(caught.value)
+    assert node.space.run("ip", "-br", "link") == before
+
+
+def test_a_device_of_other_settings_is_made_anew(host: Host, tmp_path: Path) -> None:
+    """Where port or underlay address changed, the device is what it should be now."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    node.prepare(net.config("vxlan"))
+    node.prepare(net.config("vxlan", port=8472))
+    run("ip", "-n", node.space.name, "addr", "add", "192.0.2.77/24", "dev", "eth0")
+    node.record = replace(node.record, underlay=(ipaddress.ip_address("192.0.2.77"),))
+    node.prepare(net.config("vxlan", port=8472))
+    (shown,) = node.space.ip("link", "show", "cnipy.42")
+    data = shown["linkinfo"]["info_data"]
+    assert (data["port"], data["local"], data["learning"]) == (
+        8472,
+        "192.0.2.77",
+        False,
+    )
+    assert shown["ifalias"] == "cnipy network apps"
