@@ -88,6 +88,16 @@ def held(
     return own_files.held(os.path.join(directory, _file(attachment)), wait=wait)
 
 
+def turn(attachment: Attachment, *, wait: bool = True) -> AbstractContextManager[bool]:
+    """Return a block in which no other ADD of the attachment is at work.
+
+    A runtime that lost patience repeats a call that may go on; undoing one would take
+    lease and record from the other. Locks are not one an attachment: they stay. Tells
+    whether it is our turn, as `state.lock` does.
+    """
+    return state.lock(f"adding-{attachment.digest()[:3]}", wait=wait)
+
+
 def delete(plugin: str, attachment: Attachment) -> None:
     """Make the record absent."""
     state.delete(_directory(plugin, attachment.network), _file(attachment))

@@ -40,7 +40,7 @@ def name_on(master: str) -> str:
     return "cnih" + sha256_hex(master)[:8]
 
 
-def lock() -> AbstractContextManager[None]:
+def lock() -> AbstractContextManager[bool]:
     """Hold the lock under which such links come and go."""
     return state.lock(ROOM)
 

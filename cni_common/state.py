@@ -48,6 +48,7 @@ _PASSABLE, _READABLE = 0o711, 0o755
 # would find. Who holds the lock on the directory may write it, or remove it.
 _UNFINISHED = ".unfinished"
 _trusted: set[str] = set()  # what this process has looked at
+_instead: list[int] = []  # directories that are held where no lock can be made
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -214,38 +215,47 @@ def any_name(directory: str, is_ours: Callable[[str], object]) -> str:
 
 
 @contextmanager
-def lock(name: str) -> Iterator[None]:
-    """Hold the lock `name`; the kernel lets go of it when the process ends."""
+def lock(name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock `name`; the kernel lets go of it when the process ends.
+
+    Tells whether it is held: not where somebody else has it, if that is not waited for.
+    """
     full = path("locks", name)
     with refusal(f"lock {full}"):
-        fd = _lock_file(full)
+        fd, is_instead = _lock_file(full)
+    is_held = False
     try:
-        with refusal(f"lock {full}"):
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        with refusal(f"lock {full}"), suppress(BlockingIOError):
+            if not (is_instead and _instead):  # which this process holds already
+                fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            is_held = True
+            _instead.extend([fd] if is_instead else [])
+        yield is_held
     finally:
+        if is_held and is_instead:
+            _instead.remove(fd)
         os.close(fd)
 
 
-def _lock_file(full: str) -> int:
-    """Open a lock, made if need be.
+def _lock_file(full: str) -> tuple[int, bool]:
+    """Open a lock, made if need be; tell whether it stands for others, too.
 
     Where nothing can be written nobody can begin anything either: there it is a lock
     to open the directory above, and a DEL that has nothing to do succeeds.
     """
     try:
-        return os.open(full, READ)
+        return os.open(full, READ), False
     except FileNotFoundError:
         pass
     try:
         _ensure(os.path.dirname(full))
-        return os.open(full, READ | os.O_CREAT, 0o600)
+        return os.open(full, READ | os.O_CREAT, 0o600), False
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
     while not os.path.isdir(full):
         full = os.path.dirname(full)
-    return os.open(full, DIRECTORY)
+    return os.open(full, DIRECTORY), True
 
 
 def _ensure(directory: str) -> None:

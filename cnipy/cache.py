@@ -12,9 +12,9 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 from typing import TYPE_CHECKING, Any
 
+from cni_common import own_files
 from cni_common.frame.log import remark
 from cni_common.spec import environment
 from cni_common.spec.errors import CNIError, Code, is_absence, of_os
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cnipy.network import Network
 
 KIND = "cniCacheV1"
+# Not in `results`, where libcni would take it for an entry; one name, so that killed
+# calls leave one file. Who holds the lock on the directory may write it.
+_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -134,29 +137,26 @@ class Cache:
         self, path: str, document: dict[str, Any], like: os.stat_result | None = None
     ) -> None:
         """Have a whole file at `path` in one step, of mode 0600 unless it is `like`."""
-        # Not in `results`, where libcni would take an unfinished file for an entry.
-        opened, unfinished = tempfile.mkstemp(prefix=".result-", dir=self.directory)
-        with contextlib.ExitStack() as undo:
-            undo.callback(_unlink, unfinished)
-            with os.fdopen(opened, "w", encoding="utf-8") as file:
-                if like is not None:
-                    os.fchown(opened, like.st_uid, like.st_gid)
-                    os.fchmod(opened, stat.S_IMODE(like.st_mode))
-                json.dump(document, file)
-                file.flush()
-                os.fsync(opened)
-            os.rename(unfinished, path)
-            undo.pop_all()
+        with own_files.exclusively(os.path.realpath(self.directory)) as directory:
+            own_files.remove(_UNFINISHED, directory)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            opened = os.open(_UNFINISHED, flags, 0o600, dir_fd=directory)
+            with contextlib.ExitStack() as undo:
+                undo.callback(own_files.remove, _UNFINISHED, directory)
+                with os.fdopen(opened, "w", encoding="utf-8") as file:
+                    if like is not None:
+                        os.fchown(opened, like.st_uid, like.st_gid)
+                        os.fchmod(opened, stat.S_IMODE(like.st_mode))
+                    json.dump(document, file)
+                    file.flush()
+                    os.fsync(opened)
+                os.rename(_UNFINISHED, path, src_dir_fd=directory)
+                undo.pop_all()
 
     def delete(self, network: str, attachment: Attachment) -> None:
         """Forget an attachment; that it is unknown is success."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(network, attachment))
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
 
 
 def _arguments(attachment: Attachment) -> dict[str, Any]:

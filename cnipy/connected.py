@@ -29,11 +29,16 @@ _STEM = DEFAULT_IFNAME.rstrip("0123456789")
 def connect(context: Context, options: argparse.Namespace) -> Lines:
     """Attach a container to a network, under its own ID and the next free name.
 
-    Raises CNIError, with nothing left of a failure.
+    What a killed call has left of the same is removed before. Raises CNIError, with
+    nothing left of a failure.
     """
     network = context.network(options.network)
     containers = Containers(context)
     container, known = _found(containers, options.container)
+    for each in _unended(context, options, known):
+        begun = Attachment(each.container_id, each.netns, each.ifname)
+        context.runtime.delete(network, begun)
+        known.remove(each)
     _require_apart(options, known)
     attachment = Attachment(
         container_id=_id_of(container, known),
@@ -86,6 +91,29 @@ def _found(
         there = " ".join(sorted({each.container_id for each in containers.known}))
         raise CNIError(Code.UNKNOWN_CONTAINER, msg, f"there are: {there or 'none'}")
     return container, containers.of(container)
+
+
+def _unended(
+    context: Context, options: argparse.Namespace, known: list[Known]
+) -> list[Known]:
+    """Return what a call has begun of what is asked for, and not ended.
+
+    A runtime keeps a result when all plugins have succeeded: of an attachment without
+    one nobody has heard, if those who attached the container keep them here.
+    """
+    kept = {(each.network, *each.key) for each in context.cache.all_entries()}
+    here = {container_id for _, container_id, _ in kept}
+    return [
+        each
+        for each in known
+        if each.network == options.network
+        and options.ifname in {None, each.ifname}
+        and each[:3] not in kept
+        and (
+            each.container_id in here
+            or each.container_id == container_id_of(each.netns)
+        )
+    ]
 
 
 def _require_apart(options: argparse.Namespace, known: list[Known]) -> None:

@@ -58,30 +58,37 @@ class Published(Answer):
 def change(
     context: Context,
     options: argparse.Namespace,
-    wanted: Callable[[list[Mapping]], list[Mapping]],
+    wanted: Callable[[list[Mapping], list[Mapping]], list[Mapping]],
 ) -> Published:
-    """Publish what is `wanted` by what is published; raises CNIError, nothing changed.
+    """Publish what is `wanted`; raises CNIError, nothing changed.
 
-    Those that stay lead on without a moment's stop.
+    It is told what is published, and of what the runtime knows. Those that stay lead on
+    without a moment's stop.
     """
     with context.cache.locked(alone=True):
         living = changes.chosen(
             context, options.container, _PLUGIN, _CAPABILITY, vars(options)
         )
-        mappings = list(dict.fromkeys(wanted(_held(living))))
+        kept = port_words.of_documents(living.asked(_CAPABILITY))
+        part = _part(living)
+        held = kept if part is None else list(part.mappings)
+        mappings = list(dict.fromkeys(wanted(held, kept)))
         _require_family(living, mappings)
         asked = living.asking(_CAPABILITY, [*map(port_words.document, mappings)])
         changes.make(context, living, asked)
         return Published(living, _part(living))
 
 
-def without(held: list[Mapping], unwanted: list[Meant]) -> list[Mapping]:
+def without(
+    held: list[Mapping], kept: list[Mapping], unwanted: list[Meant]
+) -> list[Mapping]:
     """Return those of `held` that are not `unwanted`.
 
-    Raises Code.INVALID_ENVIRONMENT for a word that fits none of them.
+    Raises Code.INVALID_ENVIRONMENT for a word that fits none of them, nor what the
+    runtime has `kept`: it does not know of a withdrawal that was killed at its end.
     """
     for each in unwanted:
-        if not any(map(each.fits, held)):
+        if not any(map(each.fits, (*held, *kept))):
             msg = f"withdraw {each.word}: the container has no such port"
             there = ", ".join(map(str, held)) or "none"
             raise CNIError(Code.INVALID_ENVIRONMENT, msg, f"published: {there}")
@@ -92,14 +99,6 @@ def _part(living: Living) -> PublishedPorts | None:
     found = living.record()
     parts = found.parts if found else ()
     return next((each for each in parts if isinstance(each, PublishedPorts)), None)
-
-
-def _held(living: Living) -> list[Mapping]:
-    """Return what is published: by the record, else by what the runtime asked for."""
-    part = _part(living)
-    if part is not None:
-        return list(part.mappings)
-    return port_words.of_documents(living.asked(_CAPABILITY))
 
 
 def _require_family(living: Living, mappings: list[Mapping]) -> None:

@@ -44,6 +44,12 @@ def add_living(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ifname", metavar="IFNAME", help="of several the one there")
 
 
+def add_ports(parser: argparse.ArgumentParser, form: str, more: str) -> None:
+    """Add PORT..., of that form."""
+    told = f"[HOSTIP:]{form}[/tcp|udp|sctp], {more}"
+    parser.add_argument("ports", metavar="PORT", nargs="+", help=told)
+
+
 def with_ifname(context: Context, options: argparse.Namespace) -> Context:
     """Return the context with CNI_IFNAME as the command line says, if it does."""
     if options.ifname is None:

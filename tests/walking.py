@@ -17,7 +17,7 @@ import supervised
 from choosing import WHOLE, Chosen
 from lab import Answer, run
 from walk_cases import Attachment, Case
-from world import World, all_parameters, difference, world
+from world import World, all_parameters, difference, plain, world
 
 from cni_common.spec.errors import last_words
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _MOST = 20_000 if WHOLE else 600
 _EXCEPTION = re.compile(r"^[A-Z]\w*(Error|Exception|Interrupt|Exit|Expired)\b")
-_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 STRANDED = "return to the host's network namespace"
 _VALID = "cni.dev/valid-attachments"
 
@@ -133,7 +132,7 @@ class Walk:
         if answer.status:
             self.find(f"ADD afterwards fails: {answer.stdout}{answer.stderr}")
         elif self.case.before:  # else the kernel gives names, and leases are others
-            left = difference(_plain(self.attached), _plain(self.look()))
+            left = difference(plain(self.attached), plain(self.look()))
             if left:
                 self.find(f"unlike an ADD alone: {left}")
         self.check(answer)
@@ -250,11 +249,6 @@ def _raised_at(traceback: str) -> str:
     """Return the innermost functions of a traceback, the last one first."""
     found = re.findall(r'File ".*/(\S+\.py)", line (\d+), in (\w+)', traceback)
     return " < ".join(":".join(each) for each in reversed(found[-5:]))
-
-
-def _plain(seen: World) -> World:
-    """Return what can be compared where links are new, and so their MACs."""
-    return {key: _MAC.sub("", repr(value)) for key, value in seen.items()}
 
 
 def _links(seen: World) -> set[str]:

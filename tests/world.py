@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 World = dict[str, Any]
 
+_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _TOPS = ("/run/cni", "/var/lib/cni")
 # What may be thrown away at any time, only counts, or is for all networks.
 _PASSING = re.compile(
@@ -211,6 +212,11 @@ def processes() -> list[str]:
 def _command(process: str) -> str:
     with open(f"/proc/{process}/cmdline", "rb") as file:
         return file.read().replace(b"\0", b" ").decode(errors="replace")
+
+
+def plain(seen: World) -> World:
+    """Return what can be compared where links are new, and so their MACs."""
+    return {key: _MAC.sub("", repr(value)) for key, value in seen.items()}
 
 
 def difference(before: World, after: World) -> str:

@@ -74,7 +74,7 @@ def recorded(own: Own = None) -> Iterator[Pair]:
     """
     for attachment, found in record.of_plugin(NAME):
         if own is None or attachment != own[0]:
-            for each in (*found.former, *found.parts):
+            for each in found.possible:
                 yield attachment, each  # type: ignore[misc]  # there is no other kind
     for declarer_of, declared in _declared():
         if own is None or declarer_of != own[0]:

@@ -6,13 +6,14 @@ They may be called again with other values: those replace what they made before.
 
 from __future__ import annotations
 
-from cni_common import previous
+from cni_common import attachments, previous
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.record import Record
 from cni_common.frame.plugin import Plugin
 from cni_common.frame.rollback import Rollback
 from cni_common.naming import Attachment
+from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass, replace
 from cni_common.spec.versions import SUPPORTED
 
@@ -90,15 +91,16 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     wished = scheme.wished(request, conf)
     result = previous.required(request, scheme.refusal)
     attachment = Attachment.of(request)
-    found = record.read(scheme.name, attachment)
-    if found is None and not wished:
+    if not (wished or attachments.exists(scheme.name, attachment)):
         scheme.idle()
         return result
-    with Node(attachment, scheme.name, request=request) as node, Rollback() as undo:
+    with (
+        attachments.turn(attachment),
+        Node(attachment, scheme.name, request=request) as node,
+        Rollback() as undo,
+    ):
         node.undo = undo
-        earlier = _same_namespace(node, request, found) if found else None
-        for former in reversed(earlier.former if earlier else ()):
-            former.remove(node)  # of a change that was killed
+        earlier = _earlier(node, request)
         made = earlier.parts if earlier else ()
         parts: Parts = ()
         if wished:
@@ -157,15 +159,18 @@ def check(scheme: Scheme, request: Request, conf: Any) -> None:
         condition.require(node, condition.lasting(planned))
 
 
-def _same_namespace(node: Node, request: Request, found: Record) -> Record | None:
-    """Return the record `found` if it is of the container's present namespace.
+def _earlier(node: Node, request: Request) -> Record | None:
+    """Return the record of an earlier ADD in the container's present namespace.
 
     One that does not tell counts as of that, and is to be written anew. What is left of
-    another one that is gone is deleted. Raises Code.INTERNAL where the attachment lives
-    elsewhere.
+    another one that is gone is deleted, and what was killed is undone. Raises
+    Code.INTERNAL where the attachment lives elsewhere.
     """
+    found = record.read(node.plugin, node.attachment)
+    if found is None:
+        return None
     if found.netns_identity == node.namespace.identity:
-        return found
+        return found if found.is_made else _undone(node, request, found)
     if not found.netns_identity:
         return replace(found, complete=False)
     from cni_common.attachment import deletion  # noqa: PLC0415 - rare, and expensive
@@ -176,10 +181,29 @@ def _same_namespace(node: Node, request: Request, found: Record) -> Record | Non
     return None
 
 
+def _undone(node: Node, request: Request, found: Record) -> Record | None:
+    """Return the record of what was there before a change that was killed.
+
+    That is there again; where it cannot be, what was begun is gone on with.
+    """
+    from cni_common.attachment import killed  # noqa: PLC0415 - rare
+
+    try:
+        # What it locks it lets go of, and what it looked at is others' by now.
+        with Node(node.attachment, node.plugin, request=request) as own:
+            return killed.undo(own, found)
+    except CNIError as error:
+        node.warn(f"undo what was killed: {error}")
+        for each in reversed(found.former):
+            if each not in found.parts:
+                each.remove(node)
+        return found
+
+
 def _begin(node: Node, parts: Parts, earlier: Record | None) -> Record | None:
     """Write down what is about to be made, unless that is written down already.
 
-    What goes for it stands there too until all is made, or all is undone.
+    What there was stands there too until all is made, or all is undone.
     """
     made = earlier.parts if earlier else ()
     if not parts or parts == made:
@@ -188,8 +212,7 @@ def _begin(node: Node, parts: Parts, earlier: Record | None) -> Record | None:
         node.undo.finish(record.write, node.plugin, node.attachment, earlier)
     else:
         node.undo.finish(record.delete, node.plugin, node.attachment)
-    former = tuple(each for each in made if each not in parts)
-    begun = replace(_record(node, parts), former=former)
+    begun = replace(_record(node, parts), former=made)
     record.write(node.plugin, node.attachment, begun)
     return begun
 

@@ -125,7 +125,7 @@ def _parts(
         Node(attachment, plugin, record=found, request=request) as node,
         Gather() as errors,
     ):
-        for part in reversed((*found.former, *found.parts)):
+        for part in reversed(found.possible):
             errors.attempt(_removed, part, node, request)
 
 

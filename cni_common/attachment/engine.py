@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cni_common import layer3, state
+from cni_common import attachments, layer3, state
 from cni_common.attachment import record
 from cni_common.attachment.node import Node
 from cni_common.attachment.occupied import (
@@ -28,7 +28,6 @@ from cni_common.spec.values import replace
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from contextlib import AbstractContextManager
     from typing import Any
 
     from cni_common.attachment.part import Part
@@ -66,7 +65,11 @@ def add(scheme: Scheme, request: Request, conf: Any) -> Result:
     """
     conf.validate_for(request)
     attachment = Attachment.of(request)
-    with _turn(attachment), Node(attachment, scheme.name) as node, Rollback() as undo:
+    with (
+        attachments.turn(attachment),
+        Node(attachment, scheme.name) as node,
+        Rollback() as undo,
+    ):
         again = _earlier(scheme, node, request, conf)
         if again is not None:
             return request.delivered(_behind_earlier(scheme, request, conf, again))
@@ -216,15 +219,6 @@ def _earlier(scheme: Scheme, node: Node, request: Request, conf: Any) -> Result 
     delete(scheme, request.as_verb("DEL"), conf)
     refuse_existing(node, name)
     return None
-
-
-def _turn(attachment: Attachment) -> AbstractContextManager[None]:
-    """Return a block in which no other ADD of the attachment is at work.
-
-    A runtime that lost patience repeats a call that may go on; undoing one would take
-    lease and record from the other. Locks are not one an attachment: they stay.
-    """
-    return state.lock(f"adding-{attachment.digest()[:3]}")
 
 
 def _digest(request: Request) -> str:

@@ -34,8 +34,8 @@ class Record:
 
     `netns` and `netns_identity` are of the container's namespace, `ipam` is the type of
     the plugin that gave the addresses, `asked` stands for the configuration, and
-    `result` is what ADD answered. Until a change is complete its `former` parts may be
-    there, too. One of `before` does not tell whether it is complete.
+    `result` is what ADD answered. Until a change is complete, `former` are all parts
+    that there were when it began. One of `before` does not tell whether it is complete.
     """
 
     netns: str = ""
@@ -47,6 +47,12 @@ class Record:
     asked: str = ""
     result: Result | None = None
     before: bool = False
+
+    @property
+    def possible(self) -> tuple[Part, ...]:
+        """The parts that may be there, of a change that has begun, too."""
+        gone = (each for each in self.former if each not in self.parts)
+        return (*gone, *self.parts)
 
     @property
     def is_made(self) -> bool:

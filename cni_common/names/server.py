@@ -43,7 +43,7 @@ _IN_USE = os.strerror(errno.EADDRINUSE)
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)  # seconds until the port is free
 
 
-def lock() -> AbstractContextManager[None]:
+def lock() -> AbstractContextManager[bool]:
     """Hold what all servers and their files are changed under."""
     return state.lock("dnsname")
 

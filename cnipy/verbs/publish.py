@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnipy.verb import Answer, Verb
-from cnipy.words import add_living
+from cnipy.words import add_living, add_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -16,19 +16,14 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_living(parser)
-    parser.add_argument(
-        "ports",
-        metavar="PORT",
-        nargs="+",
-        help="[HOSTIP:]HOSTPORT:PORT[/tcp|udp|sctp], both may be ranges: 8080:80",
-    )
+    add_ports(parser, "HOSTPORT:PORT", "both may be ranges: 8080:80")
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cnipy import port_words, published  # noqa: PLC0415 - the parser needs none
 
     added = port_words.mappings(options.ports)
-    return published.change(context, options, lambda held: [*held, *added])
+    return published.change(context, options, lambda held, _: [*held, *added])
 
 
 VERB = Verb(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnipy.verb import Answer, Verb
-from cnipy.words import add_living
+from cnipy.words import add_living, add_ports
 
 if TYPE_CHECKING:
     import argparse
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_living(parser)
-    parser.add_argument(
-        "ports",
-        metavar="PORT",
-        nargs="+",
-        help="[HOSTIP:]HOSTPORT[:PORT][/tcp|udp|sctp], which may be ranges: 8080",
-    )
+    add_ports(parser, "HOSTPORT[:PORT]", "which may be ranges: 8080")
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
@@ -29,7 +24,9 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
 
     unwanted = port_words.meant(options.ports)
     return published.change(
-        context, options, lambda held: published.without(held, unwanted)
+        context,
+        options,
+        lambda held, kept: published.without(held, kept, unwanted),
     )
 
 

@@ -27,6 +27,12 @@ def attachment_words(network: str, space: Space) -> str:
     return f"{network} {container_id_of(space.path)}/eth0"
 
 
+def mappings(ports: list[int], host_ip: str = "") -> list[dict[str, Any]]:
+    """Return what a runtime says that wants TCP ports of the host to lead to 80."""
+    wanted = {"containerPort": 80, "protocol": "tcp", "hostIP": host_ip}
+    return [{"hostPort": port, **wanted} for port in ports]
+
+
 def refused(*arguments: object) -> Any:
     """Stand for what no verb here asks for."""
     raise AssertionError(arguments)
@@ -58,15 +64,12 @@ class Desk:
     ) -> Any:
         """Have the container attached as a runtime would; return the last result."""
         result = None
-        mappings = [
-            {"hostPort": p, "containerPort": 80, "protocol": "tcp", "hostIP": host_ip}
-            for p in ports or []
-        ]
+        given = mappings(ports or [], host_ip)
         for conf in self.lists[network]:
             whole = {"cniVersion": "1.1.0", "name": network, **conf}
             whole.pop("capabilities", None)
-            if mappings and conf["type"] == "portmap":
-                whole["runtimeConfig"] = {"portMappings": mappings}
+            if given and conf["type"] == "portmap":
+                whole["runtimeConfig"] = {"portMappings": given}
             if result:
                 whole["prevResult"] = result
             container = container_id_of(space.path)

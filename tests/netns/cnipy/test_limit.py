@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from faults import KILLED, Death, die_at_request
 from lab import PATIENCE, run
 from netns.bandwidth.helpers import MEBIBYTE, ifbs, qdiscs, seconds
 from netns.cnipy.helpers import Desk, attachment_words
-from netns.cnipy.living import attach, kept
+from netns.cnipy.living import attach, call, file_of, kept
 from netns.portmap.helpers import left
-
-from cnipy.attachment import container_id_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,13 +47,6 @@ def app(desk: Desk, host: Host) -> Space:
     return space
 
 
-def file_of(space: Space) -> Path:
-    """Return the runtime's file of a container."""
-    from netns.cnipy.living import RESULTS  # noqa: PLC0415 - a name less above
-
-    return RESULTS / f"n-{container_id_of(space.path)}-eth0"
-
-
 def received(space: Space) -> float:
     """Return how long the container takes to receive a mebibyte from the host."""
     return seconds(None, space, "10.9.0.2")
@@ -77,20 +66,6 @@ def rate_of(link: str) -> int:
     """Return at which rate a link sends, in bytes a second."""
     (found,) = json.loads(run("tc", "-j", "qdisc", "show", "dev", link, "root"))
     return int(found["options"]["rate"])
-
-
-def call(desk: Desk, space: Space, verb: str) -> None:
-    """Have the runtime call both plugins of n with what its cache says."""
-    told = kept(file_of(space))
-    plugins = desk.lists["n"]
-    for plugin in plugins if verb == "CHECK" else reversed(plugins):
-        conf: dict[str, Any] = {"cniVersion": "1.1.0", "name": "n", **plugin}
-        if conf.pop("capabilities", None):
-            given = told["capabilityArgs"].get("bandwidth")
-            conf["runtimeConfig"] = {"bandwidth": given} if given else {}
-        conf["prevResult"] = told["result"]
-        options: dict[str, Any] = {"container_id": container_id_of(space.path)}
-        desk.cni.ok(plugin["type"], verb, conf, netns=space, **options)
 
 
 def test_stopwatch(desk: Desk, app: Space) -> None:
@@ -131,20 +106,20 @@ def test_runtime_knows(desk: Desk, app: Space) -> None:
         "egressBurst": 100_000_000,
     }
     assert [each["name"] for each in after["result"]["interfaces"][3:]] == ifbs()
-    call(desk, app, "CHECK")
+    call(desk, file, "CHECK")
     run("tc", "qdisc", "delete", "dev", veth_of(file), "root")
     with pytest.raises(AssertionError, match="tbf"):
-        call(desk, app, "CHECK")
+        call(desk, file, "CHECK")
     assert "tbf" in desk.ok("repair")
-    call(desk, app, "CHECK")
+    call(desk, file, "CHECK")
     desk.ok("limit", app.name, "--egress", "2G")
     assert len(kept(file)["result"]["interfaces"]) == 4
-    call(desk, app, "CHECK")
+    call(desk, file, "CHECK")
     desk.ok("limit", app.name, "--none")
     assert kept(file) == before
     desk.ok("limit", app.name, "--egress", "512Ki")
     assert rate_of(ifbs()[0]) == 524_288 // 8
-    call(desk, app, "DEL")
+    call(desk, file, "DEL")
     assert ifbs() == []
     assert [path for path in left() if "/host-local/" not in path] == []
 
@@ -184,37 +159,3 @@ def test_rates_of_the_list_win(desk: Desk, host: Host) -> None:
     attach(desk, "own", space)
     said = desk.refused("limit", space.name, "--ingress", "1M")
     assert "the list of own has ingressRate, which wins" in said
-
-
-def test_killed_anywhere(
-    desk: Desk, app: Space, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same command completes it, and DEL of a killed one leaves nothing."""
-    desk.ok("limit", app.name, "--ingress", "10M", "--egress", "10M")
-    n, was_killed = 0, True
-    while was_killed:
-        n += 1
-        child = os.fork()
-        words = ("limit", app.name, "--ingress", f"{20 + n}M")
-        if child == 0:
-            try:
-                die_at_request(monkeypatch, Death(n))
-                os._exit(desk(*words)[0])
-            finally:
-                os._exit(99)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert status in {0, KILLED}
-        was_killed = status == KILLED
-        if n % 2:
-            desk.ok(*words)
-            rates = rate_of(veth_of(file_of(app))), rate_of(ifbs()[0])
-            assert rates == ((20 + n) * 1_000_000 // 8, 10_000_000 // 8)
-            call(desk, app, "CHECK")
-        else:
-            call(desk, app, "DEL")
-            assert ifbs() == []
-            assert [path for path in left() if "/host-local/" not in path] == []
-            app = host.space()
-            attach(desk, "n", app)
-            desk.ok("limit", app.name, "--ingress", "10M", "--egress", "10M")
-    assert n > 8

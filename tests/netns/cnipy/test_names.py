@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab import need
 from netns.cnipy.helpers import Desk, attachment_words
-from netns.cnipy.living import RESULTS, attach, kept
+from netns.cnipy.living import attach, call, file_of, kept
 from netns.dnsname.helpers import NXDOMAIN, Names, ask
 from netns.portmap.helpers import left
 
@@ -60,11 +60,6 @@ def asked(space: Space, name: str, network: int = 1) -> list[str] | None:
     with space.entered():
         reply = ask(name, at=f"10.{network}.0.1")
     return None if reply.code == NXDOMAIN else reply.found
-
-
-def file_of(space: Space) -> Path:
-    """Return the runtime's file of a container on n."""
-    return RESULTS / f"n-{container_id_of(space.path)}-eth0"
 
 
 def test_rename(desk: Desk, web: Space) -> None:
@@ -154,10 +149,5 @@ def test_what_is_refused(desk: Desk, web: Space, host: Host) -> None:
 def test_del_leaves_no_name(desk: Desk, web: Space) -> None:
     """Though the runtime says the old names."""
     desk.ok("alias", web.name, "db")
-    result = kept(file_of(web))["result"]
-    for plugin in reversed(desk.lists["n"]):
-        conf = {"cniVersion": "1.1.0", "name": "n", **plugin, "prevResult": result}
-        conf.pop("capabilities", None)
-        container = container_id_of(web.path)
-        desk.cni.ok(plugin["type"], "DEL", conf, netns=web, container_id=container)
+    call(desk, file_of(web), "DEL", aliases={})
     assert [path for path in left() if "/host-local/" not in path] == []

@@ -7,13 +7,13 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from faults import KILLED, Death, die_at_request
 from lab import PATIENCE, nft_objects, run
-from netns.cnipy.helpers import Desk, attachment_words
-from netns.cnipy.living import attach, kept
+from netns.cnipy.helpers import Desk, attachment_words, mappings
+from netns.cnipy.living import attach, call, file_of, kept
 from netns.portmap.helpers import NODE, NODE6, ask, ask_from, elements, left, serving
 
 from cnipy.attachment import container_id_of
@@ -62,12 +62,6 @@ def web(desk: Desk, host: Host) -> Iterator[Space]:
         yield space
 
 
-def file_of(space: Space, network: str = "n") -> Path:
-    """Return the runtime's file of a container."""
-    name = f"{network}-{container_id_of(space.path)}-eth0"
-    return Path("/var/lib/cni/results", name)
-
-
 def everything() -> tuple[str, list[str], dict[str, str]]:
     """Return rules, and the files that are written down, with their content."""
     ruleset = sorted(run("nft", "-s", "list", "ruleset").splitlines())
@@ -80,20 +74,6 @@ def everything() -> tuple[str, list[str], dict[str, str]]:
 def rest() -> list[str]:
     """Return what is written down, but for the index of leases."""
     return [path for path in left() if "/host-local/" not in path]
-
-
-def call(desk: Desk, space: Space, network: str, verb: str, ports: list[int]) -> None:
-    """Have the runtime call every plugin of n, as it does on CHECK and DEL."""
-    plugins = desk.lists[network]
-    given = [{"hostPort": p, "containerPort": 80, "protocol": "tcp"} for p in ports]
-    for plugin in plugins if verb == "CHECK" else reversed(plugins):
-        conf: dict[str, Any] = {"cniVersion": "1.1.0", "name": network, **plugin}
-        conf.pop("capabilities", None)
-        conf["prevResult"] = kept(file_of(space, network))["result"]
-        if plugin["type"] == "portmap":
-            conf["runtimeConfig"] = {"portMappings": given}
-        options: dict[str, Any] = {"container_id": container_id_of(space.path)}
-        desk.cni.ok(plugin["type"], verb, conf, netns=space, **options)
 
 
 def test_port_comes_and_goes(desk: Desk, outside: Space, web: Space) -> None:
@@ -204,7 +184,7 @@ def test_runtime_knows(desk: Desk, web: Space) -> None:
     }
     assert after | {"capabilityArgs": 0} == before | {"capabilityArgs": 0}
     assert file.stat().st_mode & 0o777 == 0o640
-    assert [each.name for each in file.parent.parent.glob(".result*")] == []
+    assert [each.name for each in file.parent.parent.glob(".*")] == []
     desk.ok("unpublish", web.name, "8080", "9090")
     assert kept(file)["capabilityArgs"] == {"dns": {"searches": ["a.b"]}}
 
@@ -223,7 +203,7 @@ def test_older_libcni(desk: Desk, web: Space) -> None:
 def test_check_repair_and_show(desk: Desk, outside: Space, web: Space) -> None:
     """CHECK passes, `nft flush ruleset` is repaired, ports and show tell of it."""
     desk.ok("publish", web.name, "9090:80")
-    call(desk, web, "n", "CHECK", [8080, 9090])
+    call(desk, file_of(web), "CHECK")
     before = sorted(run("nft", "-s", "list", "ruleset").splitlines())
     run("nft", "flush", "ruleset")
     assert ask_from(outside, NODE, 9090) == ""
@@ -234,16 +214,16 @@ def test_check_repair_and_show(desk: Desk, outside: Space, web: Space) -> None:
     assert [each["hostPort"] for each in told] == [8080, 9090]
     assert "9090" in desk.ok("show", "n")
     desk.ok("unpublish", web.name, "8080")
-    call(desk, web, "n", "CHECK", [9090])
+    call(desk, file_of(web), "CHECK")
 
 
 @pytest.mark.parametrize("known", [[8080], [8080, 9090]], ids=["old", "new"])
 def test_del_leaves_nothing(desk: Desk, host: Host, known: list[int]) -> None:
     """Whether the runtime says the old ports or the new ones."""
     space = host.space()
-    attach(desk, "n", space, ports=[8080])
+    file = attach(desk, "n", space, ports=[8080])
     desk.ok("publish", space.name, "9090:80")
-    call(desk, space, "n", "DEL", known)
+    call(desk, file, "DEL", portMappings=mappings(known))
     assert nft_objects("table", "inet", "cnipy_portmap") == []
     assert rest() == []
 
@@ -406,25 +386,9 @@ def test_killed_anywhere(
                 desk(verb, web.name, port)
             there = "web 198.51.100.2" if verb == "publish" else ""
             assert ask_from(outside, NODE, 9090) == there, n
-            call(desk, web, "n", "CHECK", [8080])
+            call(desk, file_of(web), "CHECK", portMappings=mappings([8080]))
             assert desk.ok("repair") == "", n
             other, at = verbs[verb == "publish"]
             desk.ok(other, web.name, at)
             n += 1
         assert n > 8
-
-
-def test_killed_and_deleted(
-    desk: Desk, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DEL by the runtime, which knows the old ports, leaves nothing of either."""
-    n, was_killed = 0, True
-    while was_killed:
-        n += 1
-        space = host.space()
-        attach(desk, "n", space, ports=[8080])
-        was_killed = killed(desk, monkeypatch, n, "publish", space.name, "9090:80")
-        call(desk, space, "n", "DEL", [8080])
-        assert nft_objects("table", "inet", "cnipy_portmap") == [], n
-        assert rest() == [], n
-    assert n > 8
