@@ -99,7 +99,10 @@ class KnownMacs:
             state.delete(state.path(self.room), name)  # or a killed ADD's draft
 
     def collect(self, network: str, valid: Collection[tuple[str, str]]) -> None:
-        """Remove what is of attachments of `network` that are none of `valid`."""
+        """Remove what is of attachments of `network` that are none of `valid`.
+
+        And the table, if nobody has anything in it.
+        """
         kept = {naming.comment(Attachment(network, *identity)) for identity in valid}
         with self._lock():
             names = state.names(state.path(self.room))
@@ -107,6 +110,9 @@ class KnownMacs:
         for name, owner in owners.items():
             if owner.startswith(f"{network} ") and owner not in kept:
                 self.release(name)
+        with self._lock():
+            if not self._others("") and own_tables.exists(self.table.name):
+                own_tables.remove(self.table.name)
 
     def has(self, name: str, mac: str) -> bool:
         """Tell whether the table is whole and knows `mac` as that of `name`."""

@@ -95,6 +95,16 @@ def remove(place: str, part: Allowed, attachment: Attachment) -> None:
     users.delete(place, entries, attachment)
 
 
+def remove_unused() -> None:
+    """Remove the tables of which nobody needs an element, but for those with rules of
+    the administrator.
+    """
+    for place, table in users.TABLES.items():
+        is_unused = users.is_last(place, ()) and own_tables.exists(table.name)
+        if is_unused and not (place == INET and _administrators()):
+            own_tables.remove(table.name)
+
+
 def require(part: Allowed, attachment: Attachment, *, filtered: bool) -> None:
     """Raise Code.INTERNAL naming the first element that is missing in a table."""
     for place, table in users.TABLES.items():

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from cni_common import attachments, naming, shapes
-from cni_common.allowed import choice, following, iptables, users, zone
+from cni_common.allowed import choice, following, iptables, nftables, users, zone
 from cni_common.attachment import deletion, record
 from cni_common.frame.log import remark
 from cni_common.frame.rollback import Gather
@@ -51,6 +51,8 @@ def collect(network: str, valid: frozenset[tuple[str, str]]) -> None:
         errors.attempt(users.recall)
         for stale in attachments.stale(users.NAME, network, valid, errors):
             errors.attempt(_remove_recalled, stale)
+        with users.lock():
+            errors.attempt(nftables.remove_unused)
         if attachments.any_of(users.NAME):
             there, others = choice.look(), Gather()
             with users.lock():

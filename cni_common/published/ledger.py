@@ -97,9 +97,7 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     marks.add(UNFINISHED, "change")
     declared, removed = write_down(before, after, changed)
     if not _is_any_claimed():
-        own_tables.remove(elements.TABLE)
-        if state.names(state.path(EXCLUDED)):
-            _excluded().forget()
+        _remove_table()
     else:
         old, new = _elements_of(before, changed), _elements_of(after, changed)
         also = _excluded().content() if held else ""
@@ -165,6 +163,14 @@ def restore() -> None:
                 own_tables.change("", _relied({}), _rebuilt)
 
 
+def remove_unused() -> None:
+    """Ensure that there is no table where no port is claimed; takes the lock itself."""
+    if not shared.is_used(CLAIMS) and own_tables.exists(elements.TABLE):
+        with lock():
+            if not _is_any_claimed():
+                _remove_table()
+
+
 def rebuild() -> None:
     """Make the table anew with all claims. Raises Code.INTERNAL."""
     own_tables.change("", {rules.table(): None}, _rebuilt)
@@ -193,6 +199,12 @@ def _is_forgotten(held: Claims, ports: Iterable[Port]) -> bool:
             if not shared.holds(f"{SCOPES}/{scope.id}", port.name):
                 return True
     return False
+
+
+def _remove_table() -> None:
+    own_tables.remove(elements.TABLE)
+    if state.names(state.path(EXCLUDED)):
+        _excluded().forget()
 
 
 def _is_any_claimed() -> bool:

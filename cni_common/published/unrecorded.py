@@ -45,7 +45,7 @@ def delete(node: Node) -> None:
 def collect(network: str, valid: frozenset[tuple[str, str]]) -> None:
     """Withdraw the ports of attachments of `network` that are not `valid`.
 
-    All that the others need is there again.
+    All that the others need is there again; without others the table is gone.
     """
     with Gather() as errors:
         errors.attempt(ledger.recall)
@@ -55,6 +55,7 @@ def collect(network: str, valid: frozenset[tuple[str, str]]) -> None:
             if owner.network == network and key not in kept:
                 errors.attempt(_delete_claims, owner, ports)
         errors.attempt(ledger.restore)
+        errors.attempt(ledger.remove_unused)
         errors.attempt(localnet.restore)
 
 

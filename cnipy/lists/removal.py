@@ -2,7 +2,8 @@
 """`cnipy network rm`: a list that nobody uses, and what its plugins keep without users.
 
 DEL of the last container takes along rules, tables, names and leases. What stays is the
-bridge, and the directory in which host-local remembers where to go on.
+bridge, the directory in which host-local remembers where to go on, and what tables have
+of containers that are gone, where records were lost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from cni_common import naming, state
+from cni_common.attachment.part import class_of
+from cni_common.frame.rollback import Gather
 from cni_common.kernel import addresses, link_removal, links
 from cni_common.kernel.netlink import Netlink
 from cni_common.kernel.requests import LinkRequest
@@ -18,7 +21,7 @@ from cni_common.spec import gojson
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass, field
 from cnipy import addresses as pools
-from cnipy import dead, leases
+from cnipy import dead, leases, ruleset
 from cnipy import network as networks
 from cnipy.doubts import between
 from cnipy.doubts.entries import entries
@@ -72,6 +75,7 @@ def remove(context: Context, name: str) -> Removed:
                 case.check_unused()  # by an ADD that had read the list before
                 undo.pop_all()
         done = Removed(file, [f"list {file}"])
+        case.collect(done)  # which asks for routes by the bridge
         for bridge in case.bridges():
             case.remove_bridge(bridge, done)
         for place in pools.directories(network):
@@ -147,6 +151,24 @@ class _Case:
                 for port in _on(conf.bridge):
                     if port.kind == "veth":
                         yield f"port {port.name} of {conf.bridge}"
+
+    def collect(self, done: Removed) -> None:
+        """Take from the tables what nobody uses; tell which tables are gone.
+
+        Elements whose records were lost, of containers that are gone, and tables that
+        have none: each plugin's GC does so, under the table's own lock.
+        """
+        errors = Gather()
+        before = errors.attempt(ruleset.tables) or []
+        for entry in self.member.entries if before else ():
+            scheme = entry.is_ours and self.context.suite.plugin(entry.kind).scheme
+            for kind in scheme.kinds if scheme else ():
+                collect = class_of(kind).collect
+                errors.attempt(collect, self.network.name, frozenset())
+        after = errors.attempt(ruleset.tables) if before else before
+        if after is not None:
+            done.gone += [f"table {table}" for table in before if table not in after]
+        done.kept += [f"tables: {error}" for error in errors.raised]
 
     def remove_bridge(self, name: str, done: Removed) -> None:
         """Delete a bridge of ours that nobody uses; tell one that stays."""

@@ -6,13 +6,16 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import shutil
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import run
+from lab import PATIENCE, nft_objects, run
 from netns.cnipy.helpers import Desk
+from world import rules
 
 from cnipy.attachment import container_id_of
 from cnipy.lists.directory import file_name
@@ -296,6 +299,56 @@ def test_removal_leaves_nothing(desk: Desk, host: Host) -> None:
     assert (link_names(), tables(), files(desk)) == (before, [], {})
     assert not Path("/var/lib/cni/networks/n").exists()
     assert "configuration of that name" in desk.refused("network", "rm", "n")
+
+
+def end(host: Host, space: Space, link: str) -> None:
+    """Have a container end without DEL, and its link with it."""
+    space.delete()
+    host.spaces.remove(space)
+    until = time.monotonic() + 10 * PATIENCE
+    while link in link_names():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def veth_of(result: dict[str, Any]) -> str:
+    """Return the host's end of a veth pair."""
+    return str(result["interfaces"][1]["name"])
+
+
+@pytest.mark.parametrize("what", ["elements", "rules"])
+def test_tables_of_nobody_go(desk: Desk, host: Host, what: str) -> None:
+    """Those with elements of containers that are gone, and those with none."""
+    create(desk, "n", "--isolate", BARE)
+    space = host.space()
+    end(host, space, veth_of(desk.attach("n", space, ports=[8080])))
+    for directory in ("/run/cni", "/var/lib/cni/networks"):
+        shutil.rmtree(directory)
+    for item in nft_objects("ruleset") if what == "rules" else ():
+        for kind, each in item.items():
+            if kind in {"set", "map"}:
+                run("nft", "flush", kind, each["family"], each["table"], each["name"])
+    assert len(tables()) == 3
+    told = desk.ok("network", "rm", "n").splitlines()
+    assert tables() == []
+    for name in ("masquerade", "portmap", "firewall"):
+        assert f"removed table inet cnipy_{name}" in told
+
+
+def test_tables_of_others_stay(desk: Desk, host: Host) -> None:
+    """What the living of another network have in them stays, to the last element."""
+    create(desk, "n", "--isolate", BARE)
+    create(desk, "m", "--isolate", BARE)
+    gone, living = host.space(), host.space()
+    desk.attach("m", living, ports=[9090])
+    before = rules()
+    end(host, gone, veth_of(desk.attach("n", gone, ports=[8080])))
+    for directory in ("/run/cni", "/var/lib/cni/networks/n"):
+        shutil.rmtree(directory)
+    assert not {*before} <= {*rules()}
+    desk.ok("network", "rm", "n")
+    assert {*before} <= {*rules()}
+    assert container_id_of(gone.path) not in run("nft", "list", "ruleset")
 
 
 def test_lease_of_a_stranger_is_a_use(desk: Desk) -> None:
