@@ -9,6 +9,8 @@ value of Python, or raises ValueError saying what it is not.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cni_common.spec.characters import is_directory, is_mac
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -46,9 +48,12 @@ def text(value: object) -> str:
 
 def word(value: object) -> str:
     """Return a text without white space, and so without the end of a line."""
-    if any(each.isspace() or each < " " or each == "\x7f" for each in text(value)):
+    found = text(value)
+    if found.isascii() and found.isprintable() and " " not in found:
+        return found  # as nearly every one is
+    if any(each.isspace() or each < " " or each == "\x7f" for each in found):
         raise _unlike("a word", value)
-    return str(value)
+    return found
 
 
 def link(value: object) -> str:
@@ -124,16 +129,27 @@ def flag(value: object) -> bool:
 
 def address(value: object) -> IPv4Address | IPv6Address:
     """Return an IP address."""
-    from ipaddress import ip_address  # noqa: PLC0415 - many a record has none
-
-    return ip_address(text(value))
+    return _address(text(value))
 
 
 def interface(value: object) -> IPv4Interface | IPv6Interface:
     """Return an IP address with its prefix length."""
+    return _interface(text(value))
+
+
+# A record has the same addresses in several parts, and many have the same gateway.
+@lru_cache
+def _address(value: str) -> IPv4Address | IPv6Address:
+    from ipaddress import ip_address  # noqa: PLC0415 - many a record has none
+
+    return ip_address(value)
+
+
+@lru_cache
+def _interface(value: str) -> IPv4Interface | IPv6Interface:
     from ipaddress import ip_interface  # noqa: PLC0415 - as above
 
-    return ip_interface(text(value))
+    return ip_interface(value)
 
 
 def network(value: object) -> IPv4Network | IPv6Network:

@@ -65,8 +65,10 @@ def recorded(suite: Suite, errors: Gather) -> dict[Attachment, Recorded]:
     found: dict[Attachment, Recorded] = {}
     for plugin in suite.recording:
         for owner, told in attachments.of_plugin(plugin, _TOLD, errors):
-            attachment = replace(owner, netns=told["netns"])
-            known = found.setdefault(owner, Recorded(attachment, told["netnsIdentity"]))
+            known = found.get(owner)
+            if known is None:
+                attachment = replace(owner, netns=told["netns"])
+                known = found[owner] = Recorded(attachment, told["netnsIdentity"])
             known.plugins.append(plugin)
             known.addresses |= told["result"]
     return dict(sorted(found.items(), key=lambda pair: pair[0]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cni_common import naming, own_tables
@@ -143,13 +144,19 @@ def _element(table: str, kind: str, name: str, each: own_tables.Listed) -> Entry
     key = tuple(_PROTOCOLS.get(word, word) for word in each.key)
     value = " . ".join(each.value)
     text = " . ".join(key) + (f" : {value}" if value else "")
+    told = _purpose(table, name)
+    purpose = told.format(*key, *[""] * 4, value=" port ".join(each.value))
+    return Entry(table, kind, name, text, purpose, each.comment, key)
+
+
+@cache
+def _purpose(table: str, name: str) -> str:
+    """Return what an element of a set or map is for, with places for its words."""
     base = name.partition("_")[0].rstrip("46") if "_" in name else name.rstrip("46")
     for known in _PURPOSES:
         if re.fullmatch(rf"{known}[46]?(_[0-9a-f]+)?", name):
             base = known
-    told = _PURPOSES_THERE.get((table, base)) or _PURPOSES.get(base, "")
-    purpose = told.format(*key, *[""] * 4, value=" port ".join(each.value))
-    return Entry(table, kind, name, text, purpose, each.comment, key)
+    return _PURPOSES_THERE.get((table, base)) or _PURPOSES.get(base, "")
 
 
 def _covers(entry: Entry, master: str, held: list[Any]) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cni_common.allowed.users import Own, Pair
+    from cni_common.kernel.nft_sets import Sets
     from cni_common.kernel.own_table import Elements, Lack, OwnTable
     from cni_common.naming import Attachment
     from cni_common.parts.allowed import Allowed
@@ -105,13 +106,22 @@ def remove_unused() -> None:
             own_tables.remove(table.name)
 
 
-def require(part: Allowed, attachment: Attachment, *, filtered: bool) -> None:
-    """Raise Code.INTERNAL naming the first element that is missing in a table."""
+def require(
+    part: Allowed,
+    attachment: Attachment,
+    *,
+    filtered: bool,
+    sets: Sets | None = None,
+) -> None:
+    """Raise Code.INTERNAL naming the first element that is missing in a table.
+
+    Who looks at many has `sets`.
+    """
     for place, table in users.TABLES.items():
         needed = _needed(place, part, filtered=filtered)
         if needed:
             elements = _owned(needed, attachment)
-            _refuse(table, next(table.lacking_elements(elements), None))
+            _refuse(table, next(table.lacking_elements(elements, sets), None))
 
 
 def require_rules() -> None:

@@ -111,9 +111,14 @@ def places() -> list[str]:
     return sorted(_PLACES & {*state.names(state.path(_ROOM)), *used})
 
 
-def filters(attachment: Attachment, part: Allowed) -> tuple[str, ...]:
-    """Return the filter tables of iptables where the attachment has rules."""
-    known = [place for place in places() if place in FILTERS]
+def filters(
+    attachment: Attachment, part: Allowed, used: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """Return the filter tables of iptables where the attachment has rules.
+
+    `used` are the places, where they are known.
+    """
+    known = [p for p in (places() if used is None else used) if p in FILTERS]
     return tuple(place for place in known if held(place, part, attachment))
 
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.part import Part
     from cni_common.attachment.record import Record
+    from cni_common.attachment.survey import Survey
     from cni_common.kernel.link_answer import Link
     from cni_common.kernel.netlink import Netlink
     from cni_common.kernel.netns import Namespace
+    from cni_common.kernel.nft_sets import Sets
     from cni_common.naming import Attachment
     from cni_common.spec.fields import IPInterface
     from cni_common.spec.request import Request
@@ -36,10 +38,11 @@ class Node:
 
     Paths of the container are believed only while they lead to the namespace of
     `record`, if any. `undo` undoes an ADD that fails; elsewhere nothing does. What is
-    known of the host, and common parts that are whole, are those of a node `beside`.
+    known of the host, and common parts that are whole, are those of a node `beside`;
+    or what a `survey` found, after which nothing may change.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what there is to go by, by keyword
         self,
         attachment: Attachment,
         plugin: str,
@@ -47,6 +50,7 @@ class Node:
         record: Record | None = None,
         request: Request | None = None,
         beside: Node | None = None,
+        survey: Survey | None = None,
     ) -> None:
         self.attachment = attachment
         self.plugin = plugin
@@ -59,7 +63,9 @@ class Node:
         self._opened = ExitStack()
         self._beside = beside
         self.whole: set[Part] = beside.whole if beside else set()
-        self.known: dict[str, Link] = beside.known if beside else {}
+        self.survey: Survey | None = beside.survey if beside else survey
+        links = self.survey.by_name if self.survey else {}
+        self.known: dict[str, Link] = beside.known if beside else links
         self.answers: dict[object, Any] = beside.answers if beside else {}
         self._absent: set[str] = set()
         self._ends: dict[str, Link] = {}
@@ -191,6 +197,18 @@ class Node:
             else:
                 self.see(link)
         return found
+
+    def at(self, index: int) -> Link | None:
+        """Return the link of the host with `index`, or None; raises Code.INTERNAL."""
+        from cni_common.kernel import links  # noqa: PLC0415 - see above
+
+        found = self.survey.by_index.get(index) if self.survey else None
+        return found or links.by_index(self.host, index)
+
+    @property
+    def sets(self) -> Sets | None:
+        """The elements of nftables, where a survey has them."""
+        return self.survey.sets if self.survey else None
 
     def lacks(self, name: str) -> bool:
         """Tell whether this call has looked, and there was no link `name`."""

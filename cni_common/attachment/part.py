@@ -169,7 +169,7 @@ class Part:
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the part that `document` describes; raises ValueError."""
         found = shapes.members(document, cls.table())
-        return cls(**{name: found[key] for name, (key, _) in cls._fields().items()})
+        return cls(**dict(zip(cls._fields(), found.values(), strict=True)))
 
 
 def read(value: object) -> Part:

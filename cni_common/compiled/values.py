@@ -6,7 +6,7 @@ Nothing is made by `exec`. Annotations are text (`from __future__`).
 
 from __future__ import annotations
 
-from _operator import itemgetter
+from _operator import attrgetter, itemgetter
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 _ABSENT: Any = object()
-_FIELDS = "__value_fields__"
+_FIELDS, _READ = "__value_fields__", "__value_reader__"
 _CLASSES = ("ClassVar", "typing.ClassVar")
 
 
@@ -125,11 +125,10 @@ def _init(self: Any, /, *arguments: Any, **given: Any) -> None:
 
 def _init_by_name(self: Any, /, **given: Any) -> None:
     fields, values = getattr(self, _FIELDS), self.__dict__
-    if given:
+    if not given.keys() <= fields.keys() or not given.keys().isdisjoint(values):
         wrong = [name for name in given if name in values or name not in fields]
-        if wrong:
-            raise _wrong(self, f"got {wrong[0]!r} twice or unexpectedly")
-        values.update(given)
+        raise _wrong(self, f"got {wrong[0]!r} twice or unexpectedly")
+    values.update(given)
     if len(values) < len(fields):
         _fill(self, values, fields)
 
@@ -171,10 +170,14 @@ _KINDS = ("__lt__", "__le__", "__gt__", "__ge__")
 _ORDER = {kind: _ordering(getattr(tuple, kind)) for kind in _KINDS}
 
 
-def _compared(value: Any) -> tuple[Any, ...]:
-    fields: dict[str, Any] = getattr(value, _FIELDS)
-    apart = [n for n, f in fields.items() if isinstance(f, Field) and not f.compare]
-    return tuple([getattr(value, name) for name in fields if name not in apart])
+def _compared(value: Any) -> Any:
+    read = type(value).__dict__.get(_READ)
+    if read is None:
+        fields: dict[str, Any] = getattr(value, _FIELDS)
+        names = [n for n, f in fields.items() if not isinstance(f, Field) or f.compare]
+        read = attrgetter(*names, "__class__", "__class__")  # two make it a tuple
+        setattr(type(value), _READ, read)
+    return read(value)
 
 
 def _repr(self: Any) -> str:

@@ -68,8 +68,7 @@ def enslave(netlink: Netlink, link: Link, master: Link) -> None:
 
 def with_mac(netlink: Netlink, mac: str) -> list[Link]:
     """Return the links with the MAC `mac`: the kernel lists all to find them."""
-    message = LinkRequest(links.WITHOUT_STATISTICS)
-    return [link for link in links.listed(netlink, message) if link.mac == mac]
+    return [link for link in links.every(netlink) if link.mac == mac]
 
 
 def _act(netlink: Netlink, message: LinkRequest, verb: str, what: str) -> None:

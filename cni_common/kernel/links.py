@@ -84,6 +84,11 @@ def of_kind(netlink: Netlink, kind: str) -> list[Link]:
     return [link for link in listed(netlink, message) if link.kind == kind]
 
 
+def every(netlink: Netlink) -> list[Link]:
+    """Return every link there is; raises Code.INTERNAL."""
+    return listed(netlink, LinkRequest(WITHOUT_STATISTICS))
+
+
 def listed(netlink: Netlink, message: LinkRequest) -> list[Link]:
     """Return the links that `message` asks for; raises Code.INTERNAL."""
     try:

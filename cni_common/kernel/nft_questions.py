@@ -13,7 +13,7 @@ from _socket import AF_BRIDGE, AF_INET
 from contextlib import contextmanager
 
 from cni_common.kernel import raw_netlink
-from cni_common.kernel.attributes import Attributes, attribute, text
+from cni_common.kernel.attributes import Attributes, attribute, pairs, text
 from cni_common.spec.errors import CNIError, Code, cause_of
 from cni_common.spec.values import NamedTuple
 
@@ -86,6 +86,23 @@ class Questions:
             return None
         return found.nested(_ELEMENTS).nested(_ITEM).nested(_DATA).raw(_VALUE)
 
+    def listed(self, name: str) -> dict[bytes, bytes]:
+        """Return what the map `name` has, b"" of a set, by key; nothing if absent.
+
+        Its cost grows with the elements: for who asks for many of them.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                told = self._asked(_ELEMENT, raw_netlink.DUMP, text(_SET_NAME, name))
+            except InterruptedError:
+                continue
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    return {}
+                raise
+            return dict(pair for body in told for pair in _elements(body))
+        raise InterruptedError(errno.EINTR, "they keep changing")
+
     def _one(self, kind: int, more: bytes = b"") -> Attributes | None:
         try:
             (body,) = self._asked(kind, raw_netlink.ACK, more)
@@ -121,6 +138,14 @@ def rules(table: str) -> list[Rule]:
     """Return the rules of `table`; of one that is absent, none."""
     with about(table) as ask:
         return ask.rules()
+
+
+def _elements(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield key and value of each element in a message."""
+    listed = Attributes(body, raw_netlink.GENERIC.size).raw(_ELEMENTS)
+    for _, item in pairs(listed):
+        found = Attributes(item)
+        yield found.nested(_KEY).raw(_VALUE), found.nested(_DATA).raw(_VALUE)
 
 
 def _rule(body: bytes) -> Rule:

@@ -15,6 +15,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from cni_common.kernel.nft_sets import Sets
+
     Block = tuple[str, str, list[str]]  # kind, name, and lines
 
 
@@ -111,11 +113,16 @@ class OwnTable(NamedTuple):
                 kind, name, _ = line.split()
                 lines = []
 
-    def lacking_elements(self, expected: Elements) -> Iterator[Lack]:
-        """Yield what the kernel lacks of `expected`, if it has the table at all."""
+    def lacking_elements(
+        self, expected: Elements, sets: Sets | None = None
+    ) -> Iterator[Lack]:
+        """Yield what the kernel lacks of `expected`, if it has the table at all.
+
+        Who looks at many has `sets`, which are not asked for each.
+        """
         from cni_common.kernel import table_lacks  # noqa: PLC0415 - not for DEL
 
-        yield from table_lacks.of_elements(self, expected)
+        yield from table_lacks.of_elements(self, expected, sets)
 
     def _cleared(self) -> str:
         """Return the commands after which nothing of ours is in the table."""

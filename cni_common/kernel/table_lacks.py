@@ -15,9 +15,10 @@ from cni_common.kernel.own_table import Lack
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cni_common.kernel.nft_questions import Questions
+    from cni_common.kernel.nft_sets import Sets
     from cni_common.kernel.own_table import Block, Elements, OwnTable
 
 
@@ -35,13 +36,20 @@ def of_table(table: OwnTable, expected: Elements, *, thorough: bool) -> Iterator
         if thorough:
             yield from _missing_bases(ask, blocks)
         yield from _missing_rules(present, blocks)
-        yield from _missing_elements(ask, table, expected)
+        yield from _missing_elements(ask.value, table, expected)
 
 
-def of_elements(table: OwnTable, expected: Elements) -> Iterator[Lack]:
-    """Yield what is missing of `expected`, if there is the table; raises as above."""
+def of_elements(
+    table: OwnTable, expected: Elements, sets: Sets | None = None
+) -> Iterator[Lack]:
+    """Yield what is missing of `expected`, if there is the table; raises as above.
+
+    Who looks at many has `sets`.
+    """
+    if sets and not list(_missing_elements(sets.of(table.name), table, expected)):
+        return
     with nft_questions.about(table.name) as ask:
-        missing = list(_missing_elements(ask, table, expected))
+        missing = list(_missing_elements(ask.value, table, expected))
         if missing and ask.exists():
             yield from missing
 
@@ -76,7 +84,7 @@ def _comment(line: str) -> str:
 
 
 def _missing_elements(
-    ask: Questions, table: OwnTable, expected: Elements
+    value: Callable[[str, bytes], bytes | None], table: OwnTable, expected: Elements
 ) -> Iterator[Lack]:
     if not expected:
         return
@@ -85,7 +93,7 @@ def _missing_elements(
     types = _types(table)
     for (name, key), content in expected.items():
         keys, _, values = types.get(name, "").removeprefix("type ").partition(" : ")
-        found = ask.value(name, encoded(keys, key)) if keys else None
+        found = value(name, encoded(keys, key)) if keys else None
         if found is None:
             yield Lack(f"element {key} of {name}", content.comment)
         elif content.value and found != encoded(values, content.value):

@@ -160,7 +160,7 @@ class Allowed(Part):
         attachment = node.attachment
         there = node.once(choice.look, self.backend)
         chosen = node.once(choice.of, there, self)
-        filters = users.filters(attachment, self)
+        filters = users.filters(attachment, self, node.once(users.places))
         absent = set(chosen.filters) - set(filters)
         if absent:
             missing = f"rules in filter table {min(absent)}: by now {chosen.why}"
@@ -168,7 +168,7 @@ class Allowed(Part):
         in_zone = users.held(ZONES, self, attachment)
         if chosen.firewalld and not in_zone and self.addresses:
             raise _missing(f"sources in zone {self.zone}: by now {chosen.why}")
-        nftables.require(self, attachment, filtered=bool(filters))
+        nftables.require(self, attachment, filtered=bool(filters), sets=node.sets)
         for name in filters:
             from cni_common.allowed import iptables  # noqa: PLC0415 - on such hosts
 

@@ -166,9 +166,10 @@ class PublishedPorts(Part):
         from cni_common.parts.publishing import Publishing  # noqa: PLC0415 - not for ADD and DEL
 
         scopes: set[Scope] = set()
-        with suppress(CNIError):  # which `differences` tells
-            held = ledger.load(self.ports).values()
-            scopes = ledger.scopes(claim for claims in held for claim in claims)
+        if any(target.conditions for target in self.targets):
+            with suppress(CNIError):  # which `differences` tells
+                held = ledger.load(self.ports).values()
+                scopes = ledger.scopes(claim for claims in held for claim in claims)
         links = tuple(sorted(self.links))
         return Publishing(scopes=tuple(sorted(scopes)), links=links)
 
@@ -181,7 +182,7 @@ class PublishedPorts(Part):
                 map(Claim.is_as, own[port], wanted)
             ):
                 yield missing(f"claim of {owner} on {port}")
-        for lack in ledger.lacking(held, naming.comment(owner)):
+        for lack in ledger.lacking(held, naming.comment(owner), node.sets):
             yield missing(lack.text)
 
     @classmethod

@@ -118,7 +118,7 @@ class Veth(Part):
         node.see_end(link)
         if self.mac and link.mac != self.mac:
             yield Difference(f"{what}: its MAC is {link.mac}, not {self.mac}")
-        other = links.by_index(node.host, link.peer)
+        other = node.at(link.peer)
         if other is not None and other.peer != link.index:
             other = None  # a link elsewhere has the index by chance
         if self.bridge:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cni_common.frame.rollback import Gather
+    from cni_common.kernel.nft_sets import Sets
     from cni_common.kernel.own_table import Elements, Lack, OwnTable
     from cni_common.naming import Attachment
     from cni_common.published.rules import Scope
@@ -131,12 +132,12 @@ def holders(errors: Gather) -> dict[Attachment, set[Port]]:
     return found
 
 
-def lacking(claims: Claims, owner: str) -> Iterator[Lack]:
-    """Yield the elements of `claims` that are missing, of those with that comment."""
+def lacking(claims: Claims, owner: str, sets: Sets | None = None) -> Iterator[Lack]:
+    """Yield the elements of `claims` with that comment that are missing, by `sets`."""
     every = (claim for held in claims.values() for claim in held)
     wanted = _elements_of(claims, claims)
     own = {key: found for key, found in wanted.items() if found.comment == owner}
-    yield from rules.table(sorted(scopes(every))).lacking_elements(own)
+    yield from rules.table(sorted(scopes(every))).lacking_elements(own, sets)
 
 
 def recall_claims() -> None:

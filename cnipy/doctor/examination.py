@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 from cni_common import naming
 from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
+from cni_common.attachment.survey import Survey
 from cni_common.frame.rollback import Gather
-from cni_common.kernel import addresses, default_route, links
-from cni_common.kernel.requests import LinkRequest
+from cni_common.kernel import addresses, default_route
 from cni_common.naming import Attachment
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
@@ -75,7 +75,8 @@ class Examination:
             only,
         )
         self.doubts = Gather()
-        self.host = Node(Attachment("", "", ""), "")
+        self._survey = Survey()
+        self.host = Node(Attachment("", "", ""), "", survey=self._survey)
 
     def __enter__(self) -> Self:
         self.host.__enter__()
@@ -138,16 +139,15 @@ class Examination:
                     found += [Lack(held, part, each.text) for each in told]
         return found
 
-    @cached_property
+    @property
     def links(self) -> dict[int, Link]:
         """The host's links by their indexes."""
-        listed = links.listed(self.host.host, LinkRequest(links.WITHOUT_STATISTICS))
-        return {link.index: link for link in listed}
+        return self._survey.by_index
 
-    @cached_property
+    @property
     def links_by_name(self) -> dict[str, Link]:
         """The host's links by their names."""
-        return {link.name: link for link in self.links.values()}
+        return self._survey.by_name
 
     @cached_property
     def uplink(self) -> Link | None:

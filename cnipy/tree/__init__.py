@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cni_common import parts
 from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
+from cni_common.attachment.survey import Survey
 from cni_common.kernel import links
 from cni_common.kernel.netlink import Netlink
 from cni_common.naming import Attachment
@@ -179,11 +180,12 @@ def attached(
     """
 
     def read(share: Sequence[Recorded]) -> list[Attached]:
-        with Node(Attachment("", "", ""), "") as host:
+        with Node(Attachment("", "", ""), "", survey=survey) as host:
             beside = host if compared else None
             return [_read(item, called, beside, with_parts) for item in share]
 
     items = list(found)
+    survey = Survey() if items and compared else None
     children = Children(items, lambda share: [one.document() for one in read(share)])
     rules = look()
     made = read(items[: children.first])

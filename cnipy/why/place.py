@@ -16,7 +16,6 @@ from cni_common.kernel import (
     sysctl,
 )
 from cni_common.kernel.netlink import Netlink
-from cni_common.kernel.requests import LinkRequest
 from cni_common.kernel.stations import Stations, matches
 from cni_common.spec.errors import refused
 
@@ -118,7 +117,7 @@ class Place:
 
     def links(self) -> list[Link]:
         """Return all links."""
-        return links.listed(self.netlink, LinkRequest(links.WITHOUT_STATISTICS))
+        return links.every(self.netlink)
 
     def addresses(self, link: Link | None = None) -> list[IPAddress]:
         """Return the addresses of a link, or of all: none of loopback or link-local."""

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import pytest
 from lab import need, nft_objects, run
 
-from cni_common.kernel import c_library, nft
+from cni_common.kernel import c_library, nft, nft_questions
+from cni_common.kernel.nft_sets import Sets
 from cni_common.spec.errors import CNIError
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -129,3 +130,19 @@ def test_library_is_loaded_ahead_of_need(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(CNIError) as raised:
         nft.load()
     assert "libnftables1" in raised.value.details
+
+
+def test_sets_listed_once_answer_as_the_kernel_does() -> None:
+    """Whoever looks at many is told the same, of elements there and not there."""
+    ports = range(1000, 2000)
+    elements = ", ".join(f'{port} comment "c" : 10.1.2.3' for port in ports)
+    nft.run(TABLE + f"add element inet t m {{ {elements} }}")
+    keys = [port.to_bytes(2, "big") for port in (*ports, 999, 2000)]
+    value = Sets().of("inet t")
+    with nft_questions.about("inet t") as ask:
+        asked = [ask.value("m", key) for key in keys]
+    assert [value("m", key) for key in keys] == asked
+    assert asked[0] == bytes([10, 1, 2, 3])
+    assert asked[-1] is None
+    assert value("absent", keys[0]) is None
+    assert Sets().of("inet absent")("m", keys[0]) is None
