@@ -105,7 +105,8 @@ def in_words(found: Warm, build: str) -> str:
     if found.builds and build not in found.builds:
         others = " ".join(found.builds)
         return f"warm server: serves build {others} only, calls start cold; restart it"
-    return f"warm server: takes no call at {found.socket}, calls start cold"
+    hint = "docs/warm.md says whom it serves"
+    return f"warm server: takes no call at {found.socket}, calls start cold; {hint}"
 
 
 def kept_in_words(found: Keeper) -> str:
