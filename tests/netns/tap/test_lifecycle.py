@@ -73,6 +73,7 @@ def test_delete_leaves_nothing(
         assert picture(container) == before
 
 
+@pytest.mark.thorough
 def test_delete_takes_a_tap_that_is_open(cni: Cni, container: Space) -> None:
     """A process that has the tap open keeps nothing of it, nor does a new name."""
     before = picture(container)
@@ -85,6 +86,7 @@ def test_delete_takes_a_tap_that_is_open(cni: Cni, container: Space) -> None:
         assert picture(container) == before
 
 
+@pytest.mark.thorough
 def test_delete_without_a_record_removes_what_the_reference_left(
     cni: Cni, container: Space
 ) -> None:
@@ -104,6 +106,7 @@ def test_interface_that_exists_is_untouched(cni: Cni, container: Space) -> None:
     assert picture(container) == before
 
 
+@pytest.mark.thorough
 def test_repeated_add_puts_back_what_is_missing(cni: Cni, container: Space) -> None:
     """Addresses, routes, bridge and owner are as they were again."""
     bridged(container)
@@ -124,6 +127,7 @@ def test_repeated_add_puts_back_what_is_missing(cni: Cni, container: Space) -> N
     assert error["msg"] == "add interface eth0: it already exists"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
@@ -154,6 +158,7 @@ def test_check_names_what_is_missing(
         assert answer.status == 0
 
 
+@pytest.mark.thorough
 def test_check_names_another_owner(cni: Cni, container: Space) -> None:
     """A tap that others may open by now is told, with who was to open it."""
     wanted = conf(owner=1000, group=0)
@@ -164,6 +169,7 @@ def test_check_names_another_owner(cni: Cni, container: Space) -> None:
     assert error["msg"] == f"check interface eth0: {words}"
 
 
+@pytest.mark.thorough
 def test_status_goes_by_the_device(
     cni: Cni, container: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
