@@ -75,8 +75,23 @@ def underlay(name: str, address: IPAddress) -> str:
 
 
 def head(name: str) -> str:
-    """Return the key that every node polls."""
+    """Return the key that every node polls, and what is polled with it begins with."""
     return f"{network(name)}head"
+
+
+def publisher(name: str) -> str:
+    """Return the key that whoever publishes holds by a lease."""
+    return f"{head(name)}/publisher"
+
+
+def steps(name: str) -> str:
+    """Return what the keys of the latest changes begin with."""
+    return f"{network(name)}steps/"
+
+
+def step(name: str, number: int) -> str:
+    """Return the key of the change that leads to a number of the head."""
+    return f"{steps(name)}{number:016}"
 
 
 def snapshot(name: str) -> str:
@@ -84,9 +99,14 @@ def snapshot(name: str) -> str:
     return f"{network(name)}snapshot"
 
 
-def publisher(name: str) -> str:
-    """Return the key that whoever publishes holds by a lease."""
-    return f"{network(name)}publisher"
+def signs(name: str) -> str:
+    """Return what the keys of signs of life begin with."""
+    return f"{network(name)}alive/"
+
+
+def sign(name: str, of: str) -> str:
+    """Return the key of the sign of life of the node `of`."""
+    return f"{signs(name)}{of}"
 
 
 def names(name: str) -> str:

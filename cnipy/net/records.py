@@ -13,7 +13,8 @@ from cni_common import shapes
 from cni_common.shapes import REQUIRED
 from cni_common.spec import json_text
 from cni_common.spec.values import dataclass
-from cnipy.net import ranges
+from cnipy.net import documents, ranges
+from cnipy.net.documents import VERSION, members, read
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -23,24 +24,15 @@ if TYPE_CHECKING:
     from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress, IPNetwork
 
-VERSION = 1
+RecordError = documents.RecordError
 CONTENT_MAX = 1 << 16  # bytes
 HOST_GW, VXLAN, GPE, WIREGUARD = BACKENDS = ("host-gw", "vxlan", "gpe", "wireguard")
 POLICIES = ("open", "same-bridge", "isolated")
 # UDP; host-gw has none.
 PORTS = {HOST_GW: 0, VXLAN: 4789, GPE: 4790, WIREGUARD: 51820}
 VNI_MAX = (1 << 24) - 1
-_NUMBER_MAX = 1 << 53  # what every reader of JSON has exactly
+NUMBER_MAX = 1 << 52  # of what counts on; JSON has twice as much exactly
 _MTU_MIN = 1280  # RFC 8200, section 5
-
-
-class RecordError(Exception):
-    """Something in the store is not to be used; the text says what, whose, and why."""
-
-    def __init__(self, what: str, cause: str) -> None:
-        super().__init__(f"{what}: {cause}")
-        self.what = what
-        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ class NetworkConfig:
     def parse(cls, content: bytes, name: str) -> Self:
         """Return the configuration of the network `name`; raises RecordError."""
         what = f"configuration of network {name:.63}"
-        found = _members(content, _CONFIG, what)
+        found = members(read(content, what, CONTENT_MAX), _CONFIG, what)
         found["pools"] = tuple(Pool(**each) for each in found["pools"])
         found["forget_after"] = found.pop("forgetAfter")
         parsed = cls(**found)
@@ -171,8 +163,20 @@ class NodeRecord:
 
         `own` are underlay addresses of this node, which no other has.
         """
-        what = f"record of node {node:.63} in network {config.name}"
-        parsed = cls(**_members(content, _NODE, what))
+        document = read(content, _of_node(node, config), CONTENT_MAX)
+        return cls.of(document, node, config, own)
+
+    @classmethod
+    def of(
+        cls,
+        document: object,
+        node: str,
+        config: NetworkConfig,
+        own: Collection[IPAddress] = (),
+    ) -> Self:
+        """Return the record in a document of JSON; raises RecordError, as `parse`."""
+        what = _of_node(node, config)
+        parsed = cls(**members(document, _NODE, what))
         cause = "" if parsed.node == node else f"node: it is that of {parsed.node!r}"
         cause = cause or _at_home(parsed, config, own) or _reachable(parsed, config)
         if cause:
@@ -195,17 +199,8 @@ def is_label(name: str) -> bool:
         return False
 
 
-def _members(content: bytes, table: Table, what: str) -> dict[str, Any]:
-    if len(content) > CONTENT_MAX:
-        raise RecordError(what, f"it has {len(content)} bytes, more than {CONTENT_MAX}")
-    try:
-        document = shapes.mapping(json_text.loads(content))
-        version = shapes.number(document.get("v"))
-        if version != VERSION:
-            raise RecordError(what, f"v: version {version} is unknown to this release")
-        return shapes.members(document, table)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(what, str(error)) from error
+def _of_node(node: str, config: NetworkConfig) -> str:
+    return f"record of node {node:.63} in network {config.name}"
 
 
 def _fits(config: NetworkConfig) -> str:
@@ -258,7 +253,7 @@ def _reachable(record: NodeRecord, config: NetworkConfig) -> str:
 
 
 def _exact(value: object) -> int:
-    if shapes.number(value) >= _NUMBER_MAX:
+    if shapes.number(value) > NUMBER_MAX:
         raise ValueError(f"{value!r} is too large")
     return int(shapes.number(value))
 

@@ -12,9 +12,9 @@ import random
 
 from cni_common import shapes
 from cni_common.spec import json_text
-from cni_common.spec.values import NamedTuple, dataclass
+from cni_common.spec.values import NamedTuple, dataclass, replace
 from cnipy.net import keys
-from cnipy.net.records import RecordError
+from cnipy.net.records import NodeRecord, RecordError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress, IPNetwork
-    from cnipy.net.records import NetworkConfig, NodeRecord, Pool
+    from cnipy.net.records import NetworkConfig, Pool
     from cnipy.net.store import Store
 
 _TRIES = 16  # blocks at random; where all are taken, the free ones are looked for
@@ -40,7 +40,8 @@ class Claimant(NamedTuple):
 
     def content(self) -> bytes:
         """Return it as the store has it."""
-        return json_text.dumps(self._asdict()).encode()
+        document = {"node": self.node, "identity": self.identity}
+        return json_text.dumps(document).encode()
 
 
 @dataclass(frozen=True)
@@ -144,15 +145,18 @@ def held(store: Store, config: NetworkConfig, own: NodeRecord) -> tuple[IPNetwor
     return tuple(found)
 
 
-def keep(store: Store, config: NetworkConfig, own: NodeRecord) -> Kept:
+def keep(store: Store, config: NetworkConfig, own: NodeRecord, seen: int = 0) -> Kept:
     """Have the store say again what it lost of this node; raises StoreError.
 
     A store that has the node's record as it is has lost nothing of it, which is one
-    question. Raises RecordError if another node has name or address by now.
+    question. A store that was put back is to be told `seen`, the highest number of a
+    head that this node saw, from which to count on. Raises RecordError if another node
+    has name or address by now.
     """
     found = store.get(keys.node(config.name, own.node), stale=True)
-    if found and found.value == own.content():
+    if found and _is_of(found.value, config, own, seen):
         return Kept((), (), ())
+    own = replace(own, head=max(own.head, seen))
     written = []
     if store.create(keys.config(config.name), config.content()):
         store.create(keys.vni(config.vni), config.name.encode())
@@ -181,6 +185,7 @@ def leave(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
         release(store, _key(config, block), own)
     for address in own.underlay:
         release(store, keys.underlay(config.name, address), own)
+    store.delete(keys.sign(config.name, own.node))
 
 
 def forget(store: Store, config: NetworkConfig, node: str) -> list[str]:
@@ -192,6 +197,9 @@ def forget(store: Store, config: NetworkConfig, node: str) -> list[str]:
     key = keys.node(config.name, node)
     if store.delete(key):
         gone.append(key)
+    sign = keys.sign(config.name, node)
+    if store.delete(sign):
+        gone.append(sign)
     for prefix in (keys.blocks(config.name), keys.underlays(config.name)):
         for entry in store.list(prefix):
             who = claimant(entry.value)
@@ -229,6 +237,17 @@ def _taken(store: Store, key: str, own: NodeRecord) -> Claimant | None:
 
 def _key(config: NetworkConfig, block: IPNetwork) -> str:
     return keys.block(config.name, block)
+
+
+def _is_of(content: bytes, config: NetworkConfig, own: NodeRecord, seen: int) -> bool:
+    """Tell whether a record says what `own` does, and that it saw a head not below
+    `seen`.
+    """
+    try:
+        found = NodeRecord.parse(content, own.node, config)
+    except RecordError:
+        return False
+    return found.head >= seen and replace(found, head=own.head) == own
 
 
 def _identity(record: bytes) -> str:

@@ -30,8 +30,8 @@ class EtcdStore(Store):
         found = _entries(answer)
         return found[0] if found else None
 
-    def list(self, prefix: str) -> tuple[Entry, ...]:
-        return self._pages(prefix, 0).entries
+    def list(self, prefix: str, *, stale: bool = False) -> tuple[Entry, ...]:
+        return self._pages(prefix, 0, stale=stale).entries
 
     def create(self, key: str, value: bytes, lease: Lease | None = None) -> int:
         return self._write(key, value, 0, lease)
@@ -71,9 +71,9 @@ class EtcdStore(Store):
         answer, _ = self._gateway.ask("/v3/kv/range", question)
         return answer
 
-    def _pages(self, prefix: str, since: int) -> Changes:
+    def _pages(self, prefix: str, since: int, *, stale: bool = False) -> Changes:
         """Return what a prefix has, in the moment of its first page."""
-        question = {**_below(prefix), "limit": str(_PAGE)}
+        question = {**_below(prefix), "limit": str(_PAGE), "serializable": stale}
         if since:
             question["min_mod_revision"] = str(since + 1)
         first = answer = self._range(question)
@@ -87,7 +87,7 @@ class EtcdStore(Store):
             except RefusedError as error:
                 if _COMPACTED not in str(error):
                     raise
-                return self._pages(prefix, since)
+                return self._pages(prefix, since, stale=stale)
             entries += _entries(answer)
         return Changes(tuple(entries), revision, _number(first, "count"), era)
 

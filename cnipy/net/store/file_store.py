@@ -64,7 +64,8 @@ class FileStore(Store):
             self._era()
             return self._read(key, self._file(key))
 
-    def list(self, prefix: str) -> tuple[Entry, ...]:
+    def list(self, prefix: str, *, stale: bool = False) -> tuple[Entry, ...]:
+        del stale  # it costs no less
         return self.changes(prefix).entries
 
     def create(self, key: str, value: bytes, lease: Lease | None = None) -> int:
@@ -148,8 +149,14 @@ class FileStore(Store):
         """Yield the entries whose keys begin with `prefix`."""
         top = prefix.rpartition("/")[0]
         start = os.path.dirname(self._file(f"{top}/x"))
-        for directory, _, files in os.walk(start):
+        for directory, deeper, files in os.walk(start):
             inside = os.path.relpath(directory, self._path(_KEYS))
+            below = [(each, f"/{inside}/{each}/") for each in deeper]
+            deeper[:] = [
+                each
+                for each, key in below
+                if key.startswith(prefix) or prefix.startswith(key)
+            ]
             for name in files:
                 key = f"/{inside}/{name.removeprefix(_LEAF)}"
                 if name.startswith(_LEAF) and key.startswith(prefix):

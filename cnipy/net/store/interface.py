@@ -70,8 +70,10 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def list(self, prefix: str) -> tuple[Entry, ...]:
-        """Return the entries whose keys begin with `prefix`, by key, of one moment."""
+    def list(self, prefix: str, *, stale: bool = False) -> tuple[Entry, ...]:
+        """Return the entries whose keys begin with `prefix`, by key, of one moment;
+        `stale` is as for `get`.
+        """
 
     @abstractmethod
     def create(self, key: str, value: bytes, lease: Lease | None = None) -> int:

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who tells all nodes at once what is new: one of them, for as long as it holds a key.
+
+It decides nothing. What it writes follows from what nodes wrote and claimed, so two at
+once write the same; and the head is exchanged as it was, so that one which hung, and
+comes back, writes nothing old.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from cni_common.spec import json_text
+from cnipy.net import keys
+from cnipy.net.documents import RecordError
+from cnipy.net.membership import claims
+from cnipy.net.membership.forgetting import Forgetting
+from cnipy.net.membership.roll import Roll, reach
+from cnipy.net.membership.steps import Head, Step
+from cnipy.net.membership.written import Written
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from cnipy.net.membership.follower import Follower
+    from cnipy.net.store import Lease, Store
+
+    Change = tuple[str, dict[str, Any] | None]
+
+OFFICE = 15  # seconds after which a publisher that hangs is none any more
+KEEP = 5.0  # seconds
+PACE = 0.95  # seconds between two heads, at least
+EVERY = 600.0  # seconds after which everything is read anew
+# Every node looks after its record once a minute, so that a store which was put back
+# knows all of them before anybody is told that one is gone.
+GRACE = 90.0  # seconds
+SNAPSHOT_STEPS, SNAPSHOT_BYTES = 100, 1 << 18
+STEP_MAX = 1 << 19  # bytes
+
+
+class Publisher:
+    """This node as publisher of a network, when nobody else is.
+
+    What is new goes as a step from the list that the head has. Where there is no such
+    list, or the store was put back, everything goes at once: nobody is to take a part
+    of it for the whole.
+
+    `follower` is that of the same store: its polls say when nobody is. `clock` counts
+    seconds, whatever time it is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        follower: Follower,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._follower = follower
+        self._config = follower.config
+        self._clock = clock
+        self._lease: Lease | None = None
+        self._kept = 0.0
+        self._at: float | None = None
+        self._read: float | None = None
+        self._was_back = False
+        self._roll: Roll | None = None
+        self._revision = 0
+        self._is_whole = False
+        self._recent: list[Step] = []
+        self._unpacked = 0
+        self._put_back: float | None = None
+        self._written = Written(store, follower.config)
+        self._forgetting = Forgetting(store, follower.config, clock)
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether this node publishes."""
+        return self._lease is not None
+
+    @property
+    def refused(self) -> Mapping[str, RecordError]:
+        """Why nodes are not published, or not all of their blocks, by name."""
+        return self._written.refused
+
+    def turn(self) -> None:
+        """Publish what is new, if this node is to; to be called every second.
+
+        Raises StoreError, and RecordError if what the store has is nothing to go by.
+        """
+        if self._follower.config != self._config:
+            self.close()  # another one is to be made, of the new configuration
+            return
+        now = self._clock()
+        if not self._has_office(now) or (
+            self._at is not None and now - self._at < PACE
+        ):
+            return
+        self._at = now
+        if self._read is None or now - self._read >= EVERY or self._has_gone_back():
+            # A store that was put back may be as far as the one was that is known.
+            self._read, self._roll = now, None
+            self._written = Written(self._store, self._config)
+        roll = self._roll or self._load()
+        self._written.refresh()
+        if self._waits(roll, now):
+            return
+        self._publish(roll)
+        self._forgetting.turn(roll.documents)
+
+    def close(self) -> None:
+        """Let another node publish; raises StoreError."""
+        lease, self._lease, self._roll = self._lease, None, None
+        if lease:
+            lease.end()
+
+    def _has_gone_back(self) -> bool:
+        """Tell whether the store was put back since the last turn."""
+        before, self._was_back = self._was_back, self._follower.is_put_back
+        return self._was_back and not before
+
+    def _has_office(self, now: float) -> bool:
+        if self._lease:
+            if now - self._kept < KEEP:
+                return True
+            self._kept = now
+            if self._lease.keep():
+                return True
+            self._lease = self._roll = None
+            return False
+        if not self._follower.vacant:
+            return False
+        self._follower.vacant = False  # until the next poll says so again
+        lease = self._store.lease(OFFICE)
+        key = keys.publisher(self._config.name)
+        me = claims.of(self._follower.own).content()
+        if not self._store.create(key, me, lease):
+            lease.end()
+            return False
+        self._lease, self._kept, self._roll = lease, now, None
+        return True
+
+    def _load(self) -> Roll:
+        """Return the list that the head has, from which the next step goes.
+
+        Where no head of this network leads anywhere, it is what this node knows of.
+        """
+        name = self._config.name
+        entry = self._store.get(keys.head(name))
+        self._revision = entry.revision if entry else 0
+        self._recent, self._unpacked = [], SNAPSHOT_BYTES
+        self._is_whole = True
+        roll = self._follower.roll.copy()
+        if entry:
+            with suppress(RecordError):
+                head = Head.parse(entry.value, name)
+                if head.generation == self._config.generation:
+                    roll = reach(self._store, name, roll, head)
+                    self._recent = list(head.steps)
+                    self._is_whole = False
+        self._roll = roll
+        return roll
+
+    def _waits(self, roll: Roll, now: float) -> bool:
+        """Tell whether the store was put back, and nodes may not all be there again."""
+        of_before = self._follower.roll.documents.keys() if self._is_whole else set()
+        if max(self._follower.seen, self._written.seen) <= roll.number and not (
+            of_before - self._written.records.keys() - self._written.refused.keys()
+        ):
+            self._put_back = None
+            return False
+        if self._put_back is None:
+            self._put_back = now
+        self._is_whole = True
+        return now - self._put_back < GRACE
+
+    def _wanted(self, roll: Roll) -> Roll:
+        """Return the list as it is to be; a node that wrote what cannot be read stays
+        what it was.
+        """
+        wanted = Roll()
+        for node, record in self._written.records.items():
+            wanted.put(node, record.document())
+        for node in self._written.refused:
+            if node in roll.documents and node not in wanted.documents:
+                wanted.put(node, json_text.loads(roll.documents[node]))
+        return wanted
+
+    def _publish(self, roll: Roll) -> None:
+        """Tell of what is new, if anything is: by a step, or by all of it at once."""
+        wanted = self._wanted(roll)
+        number = max(roll.number, self._follower.seen, self._written.seen) + 1
+        changes = _changes(roll, wanted)
+        if not changes and not self._is_whole:
+            return
+        self._roll = None  # if this ends early, what came of it is read
+        if self._is_whole:
+            wanted.number = number
+            if self._write_snapshot(wanted):
+                self._write_head(wanted, [])
+            return
+        step = roll.step_to(number, self._config.generation, changes)
+        step = self._agreed(roll, step)
+        if roll.follow(step) and self._write_head(roll, [*self._recent, step]):
+            self._unpacked += len(step.content())
+            late = roll.number % SNAPSHOT_STEPS == 0
+            if (late or self._unpacked >= SNAPSHOT_BYTES) and self._write_snapshot(
+                roll
+            ):
+                self._drop_steps(roll)
+
+    def _write_head(self, roll: Roll, recent: list[Step]) -> bool:
+        """Make a list known; false if somebody else published meanwhile."""
+        recent = recent[-SNAPSHOT_STEPS:]
+        head = Head(self._config.generation, roll.number, roll.digest, tuple(recent))
+        key = keys.head(self._config.name)
+        revision = self._write(key, head.content(), self._revision)
+        if revision:
+            self._revision, self._recent = revision, recent
+            self._roll, self._is_whole = roll, False
+        return bool(revision)
+
+    def _write_snapshot(self, roll: Roll) -> bool:
+        """Write a list as a whole, unless somebody else publishes by now."""
+        name = self._config.name
+        entry = self._store.get(keys.snapshot(name))
+        head = self._store.get(keys.head(name))
+        if (head.revision if head else 0) != self._revision:
+            return False
+        content = roll.pack(self._config.generation)
+        revision = entry.revision if entry else 0
+        self._unpacked = 0
+        return bool(self._write(keys.snapshot(name), content, revision))
+
+    def _write(self, key: str, value: bytes, revision: int) -> int:
+        if revision:
+            return self._store.cas(key, value, revision)
+        return self._store.create(key, value)
+
+    def _agreed(self, roll: Roll, step: Step) -> Step:
+        """Return the step that the store has from here, written if there is none."""
+        key = keys.step(self._config.name, step.number)
+        if self._store.create(key, step.content()):
+            return step
+        entry = self._store.get(key)
+        try:
+            present = Step.parse(entry.value, f"step {key}") if entry else step
+        except RecordError:
+            present = step
+        if present.generation == step.generation and roll.copy().follow(present):
+            return present  # of a publisher that was ended before the head
+        self._store.put(key, step.content())
+        return step
+
+    def _drop_steps(self, roll: Roll) -> None:
+        """Delete the steps that nobody needs beside the snapshot."""
+        name = self._config.name
+        last = keys.step(name, max(0, roll.number - SNAPSHOT_STEPS))
+        for entry in self._store.list(keys.steps(name)):
+            if entry.key <= last:
+                self._store.delete(entry.key, entry.revision)
+
+
+def _changes(roll: Roll, wanted: Roll) -> list[Change]:
+    """Return what leads from one list to another, as much as a step can have."""
+    changes: list[Change] = []
+    room = STEP_MAX
+    for node in sorted(wanted.differs(roll)):
+        text = wanted.documents.get(node)
+        room -= len(text or "") + len(node)
+        if room < 0:
+            break
+        changes.append((node, json_text.loads(text) if text else None))
+    return changes
