@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes on a real etcd: what a store of files cannot have happen to it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from etcd_member import Member
+from lab import PATIENCE
+from unit.net.nodes import POLL, Clock, Nodes
+
+from cnipy.net import keys
+from cnipy.net.membership import claims, publisher
+from cnipy.net.store import AwayError, Settings, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NEWS = 10  # seconds within which a change is known
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Iterator[Member]:
+    made = Member(tmp_path)
+    made.start()
+    yield made
+    made.kill()
+
+
+def network(member: Member, nodes: int) -> Nodes:
+    """Return a network whose nodes know each other."""
+    parsed = member.settings()
+    # A member that is not there is told at once.
+    quick = Settings(parsed.kind, parsed.endpoints, deadline=0.5, attempt=0.3)
+    net = Nodes(open_store(quick), Clock())
+    net.create()
+    for _ in range(nodes):
+        net.add()
+    net.go(NEWS)
+    net.check()
+    return net
+
+
+def test_member_is_killed_and_hangs(member: Member) -> None:
+    """Nobody forgets anybody meanwhile, and what comes afterwards is known to all."""
+    net = network(member, 3)
+    for end, begin in ((member.kill, member.start), (member.pause, member.resume)):
+        end()
+        with pytest.raises(AwayError):
+            claims.claim(net.store, net.nodes[0].config, net.nodes[0].own, 4)
+        net.go(3)
+        net.check()
+        begin()
+        net.nodes[0].tell()
+        net.go(NEWS + POLL)
+        net.check()
+    net.store.close()
+
+
+def test_office_ends_with_its_lease(
+    member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """etcd gives a publisher's key to another when its lease has run out."""
+    monkeypatch.setattr(publisher, "OFFICE", 1)
+    net = network(member, 2)
+    (first,) = net.publishers
+    first.is_up = False
+    (other,) = (node for node in net.nodes if node is not first)
+    until = time.monotonic() + 10 * PATIENCE
+    while not net.publishers and time.monotonic() < until:
+        time.sleep(0.2)
+        net.go(POLL)
+    assert net.publishers == [other]
+    other.tell()
+    first.is_up = True
+    net.go(NEWS)
+    net.check()
+    net.store.close()
+
+
+def test_snapshot_of_etcd_is_restored(member: Member, tmp_path: Path) -> None:
+    """By the commands of the document: who came later is there again, and a block that
+    two have is the one's that the store names.
+    """
+    net = network(member, 3)
+    saved = str(tmp_path / "saved.db")
+    member.ctl("snapshot", "save", saved)
+    first, second, third = net.nodes
+    late = net.add()
+    block = claims.claim(net.store, first.config, first.own, 4)
+    first.tell(blocks=(*first.own.blocks, block))
+    net.go(NEWS)
+    net.check()
+    member.kill()
+    shutil.rmtree(tmp_path / "data")
+    member.ctl("snapshot", "restore", saved, "--data-dir", str(tmp_path / "data"))
+    member.start()
+    assert net.store.get(keys.node("apps", late.own.node)) is None
+    claims.claim_block(net.store, second.config, second.own, block)
+    second.tell(blocks=(*second.own.blocks, block))
+    for _ in range(int(publisher.GRACE) // 10 + 6):
+        net.go(10)
+        assert late.own.node in third.sees
+    assert first.lost == (f"{block} n2",)
+    assert second.lost == ()
+    net.check()
+    net.store.close()
