@@ -7,6 +7,7 @@ deleted among hundreds of thousands of others, which are not looked at.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 
 from cni_common.kernel.attributes import Attributes, attribute, number
@@ -25,13 +26,15 @@ from cni_common.spec.values import NamedTuple
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from cni_common.kernel.route_answer import IPAddress, IPNetwork
 
 _NH_ID = 30  # RTA_NH_ID
 _UNICAST, _UNREACHABLE = 1, 7  # RTN_*
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
+# The kernel has no such family.
+_UNKNOWN = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP}
 LAST = (1 << 32) - 1  # the metric behind all others
 
 
@@ -65,18 +68,19 @@ def deletion(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int, in
     return request, RTM_DELROUTE, 0
 
 
-def listed(
-    netlink: Netlink, protocol: int, versions: Iterable[int] = (4, 6)
-) -> list[ProtocolRoute]:
-    """Return what `protocol` has made. Raises Code.INTERNAL."""
+def listed(netlink: Netlink, protocol: int) -> list[ProtocolRoute]:
+    """Return what `protocol` has made, of the families that the kernel has.
+
+    Raises Code.INTERNAL.
+    """
     found = []
-    for version in versions:
-        question = RouteRequest(
-            FAMILY[version], number(TABLE, MAIN_TABLE), protocol=protocol
-        )
+    for family in FAMILY.values():
+        question = RouteRequest(family, number(TABLE, MAIN_TABLE), protocol=protocol)
         try:
             answers = netlink.dump(question, RTM_GETROUTE, _Answer)
         except NetlinkError as error:
+            if error.errno in _UNKNOWN:
+                continue
             raise refused(f"list routes of protocol {protocol}", error) from error
         found += [a.route for a in answers if a.protocol == protocol]
     return found

@@ -22,7 +22,7 @@ from cnipy.net.dataplane import difference as differing
 from cnipy.net.dataplane import ground as grounds
 from cnipy.net.dataplane.carrying import REFUSED, carry_out, outrun
 from cnipy.net.dataplane.desired import NOTHING, desired
-from cnipy.net.records import WIREGUARD
+from cnipy.net.records import VXLAN, WIREGUARD
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def prepare(config: NetworkConfig, own: NodeRecord) -> Facts:
             with Wireguard() as wireguard:
                 public = wireguard.device(wanted.name).public_key
             key = binascii.b2a_base64(public, newline=False).decode()
-        return Facts(wanted.mac, key, wanted.mtu)
+        mac = wanted.mac if config.backend == VXLAN else ""
+        return Facts(mac, key, wanted.mtu)
 
 
 def apply(

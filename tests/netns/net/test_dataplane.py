@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import threading
 import time
@@ -26,9 +27,19 @@ if TYPE_CHECKING:
 
     from cnipy.net.records import NodeRecord
 
-WIREGUARD = pytest.param("wireguard", marks=pytest.mark.needs_kernel("wireguard"))
+HAS_WIREGUARD = pytest.mark.needs_kernel("wireguard")
 THOROUGH = pytest.mark.thorough
-BACKENDS = ["host-gw", "vxlan", "gpe", WIREGUARD]
+BACKENDS = [
+    "host-gw",
+    "vxlan",
+    "gpe",
+    pytest.param("wireguard", marks=HAS_WIREGUARD),
+]
+# Where a few of them say enough on a kernel that is ten times slower.
+MOST_BACKENDS = [
+    *BACKENDS[:3],
+    pytest.param("wireguard", marks=(HAS_WIREGUARD, THOROUGH)),
+]
 # What a backend puts around a packet, by the underlay's version of IP.
 AROUND = {
     "host-gw": {4: 0, 6: 0},
@@ -39,7 +50,7 @@ AROUND = {
 TUNNELS = [
     pytest.param("vxlan", 6),
     pytest.param("gpe", 6),
-    pytest.param("wireguard", 6, marks=pytest.mark.needs_kernel("wireguard")),
+    pytest.param("wireguard", 6, marks=HAS_WIREGUARD),
 ]
 
 DAMAGES = (
@@ -89,31 +100,41 @@ DAMAGES_OF = {
 }
 
 
+LOOK = """\
+ip -j link show; echo
+ip -j -d nexthop show; echo
+ip -j -4 route show proto 78; echo
+ip -j -6 route show proto 78; echo
+for link in /proc/sys/net/ipv4/conf/cnipy.*; do
+    bridge -j fdb show dev "${link##*/}"; echo
+    ip -j neigh show dev "${link##*/}" nud permanent; echo
+done 2>/dev/null
+"""
+
+
 def kernel(node: Node) -> dict[str, Any]:
     """Return all that a node's kernel has of networks, as the system's tools say it.
 
     Without what it has from the start, and without numbers.
     """
-    found: dict[str, Any] = {
-        "links": sorted(
-            link["ifname"]
-            for link in node.space.ip("link", "show")
-            if link["ifname"].startswith("cnipy")
-        )
+    lines = [line for line in node.space.run("sh", "-c", LOOK).splitlines() if line]
+    links, nexthops, *routes = map(json.loads, lines[:4])
+    hops = {hop["id"]: leads(hop) for hop in nexthops}
+    return {
+        "links": [each["ifname"] for each in links if "cnipy" in each["ifname"]],
+        "nexthops": sorted(hops.values()),
+        "routes": sorted(
+            (route["dst"], hops.get(route.get("nhid"), route.get("type")))
+            for family in routes
+            for route in family
+        ),
+        "entries": sorted(
+            str(each)
+            for line in lines[4:]
+            for each in json.loads(line)
+            if "dst" in each
+        ),
     }
-    hops = {hop["id"]: leads(hop) for hop in node.space.ip("nexthop", "show")}
-    found["nexthops"] = sorted(map(str, hops.values()))
-    found["routes"] = sorted(
-        (route["dst"], hops.get(route.get("nhid"), route.get("type")))
-        for family in ("-4", "-6")
-        for route in node.space.ip(family, "route", "show", *net.OURS)
-    )
-    for link in found["links"]:
-        text = node.space.run("bridge", "fdb", "show", "dev", link)
-        shown = [line for line in text.splitlines() if "dst" in line]
-        text = node.space.run("ip", "neigh", "show", "dev", link, "nud", "permanent")
-        found[link] = sorted(shown), sorted(text.splitlines())
-    return found
 
 
 def leads(hop: dict[str, Any]) -> str:
@@ -167,7 +188,7 @@ def test_the_underlay_may_be_of_ipv6(
     check_traffic(every, mtu)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", MOST_BACKENDS)
 def test_what_is_applied_is_the_difference(
     host: Host, tmp_path: Path, backend: str
 ) -> None:
@@ -270,10 +291,10 @@ def test_killed_at_any_request_it_is_completed_by_the_next(
     known = [net.record(number) for number in range(2, 40)]
     node.apply(config, known)
     full = kernel(node)
-    at = -1
+    at = 0
     alive = True
     while alive:
-        at += 1
+        at += 2
         node.remove(config)
         alive = killed(lambda: node.apply(config, known), at)
         node.apply(config, known)
@@ -306,7 +327,7 @@ def killed(act: Callable[[], Any], at: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", MOST_BACKENDS)
 def test_two_networks_are_apart(host: Host, tmp_path: Path, backend: str) -> None:
     """Each has its device, its routes and its port or identifier; without the one the
     other is as it was.
@@ -343,7 +364,8 @@ def test_two_networks_are_apart(host: Host, tmp_path: Path, backend: str) -> Non
     for node in jobs:
         node.remove(second)
     assert kernel(apps[0]) == alone
-    check_traffic(apps, mtu)
+    there = apps[1].address(4)
+    assert connects(apps[0].container, apps[1].container, there)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
