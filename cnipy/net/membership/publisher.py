@@ -65,7 +65,7 @@ class Publisher:
         self._lease: Lease | None = None
         self._kept = 0.0
         self._at: float | None = None
-        self._read: float | None = None
+        self._read = 0.0
         self._was_back = False
         self._roll: Roll | None = None
         self._revision = 0
@@ -100,11 +100,9 @@ class Publisher:
         ):
             return
         self._at = now
-        if self._read is None or now - self._read >= EVERY or self._has_gone_back():
-            # A store that was put back may be as far as the one was that is known.
-            self._read, self._roll = now, None
-            self._written = Written(self._store, self._config)
-        roll = self._roll or self._load()
+        if now - self._read >= EVERY or self._has_gone_back():
+            self._roll = None
+        roll = self._roll or self._load(now)
         self._written.refresh()
         if self._waits(roll, now):
             return
@@ -143,11 +141,15 @@ class Publisher:
         self._lease, self._kept, self._roll = lease, now, None
         return True
 
-    def _load(self) -> Roll:
+    def _load(self, now: float) -> Roll:
         """Return the list that the head has, from which the next step goes.
 
-        Where no head of this network leads anywhere, it is what this node knows of.
+        Where no head of this network leads anywhere, it is what this node knows of. All
+        that nodes wrote is read anew: a store that was put back may be as far by now as
+        the one was that is known.
         """
+        self._read = now
+        self._written = Written(self._store, self._config)
         name = self._config.name
         entry = self._store.get(keys.head(name))
         self._revision = entry.revision if entry else 0
@@ -221,6 +223,7 @@ class Publisher:
         if revision:
             self._revision, self._recent = revision, recent
             self._roll, self._is_whole = roll, False
+            self._follower.seen = max(self._follower.seen, roll.number)
         return bool(revision)
 
     def _write_snapshot(self, roll: Roll) -> bool:

@@ -204,8 +204,10 @@ def test_publisher_that_was_cut_off_is_continued(net: Nodes) -> None:
     assert now is not None
     net.store.cas(HEAD, head.value, now.revision)  # the head was never written
     first.is_up = False
-    net.go(publisher.OFFICE + 2 * POLL)
     net.nodes[1].tell()
+    (written,) = net.store.list(keys.steps("apps"))[-1:]
+    net.go(publisher.OFFICE + 2 * POLL)
+    assert net.store.get(written.key) == written
     net.nodes[2].tell()
     first.start()
     net.go(NEWS)
@@ -272,6 +274,28 @@ def test_publisher_that_knows_less_counts_on(net: Nodes, directory: Path) -> Non
     net.go(NEWS)
     net.check()
     assert number_of_head(net) > number
+
+
+def test_store_that_was_put_back_counts_as_before(net: Nodes, directory: Path) -> None:
+    """Where it has the very revision again that is known, it is read nevertheless."""
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    backed_up(directory)
+    first, second, _ = net.nodes
+    block = claims.claim(net.store, CONFIG, first.own, 4)
+    first.tell(blocks=(*first.own.blocks, block))
+    net.go(3)  # so that the publisher's lease is there still
+    revision = net.store.changes(keys.network("apps")).revision
+    put_back(directory)
+    claims.claim_block(net.store, CONFIG, second.own, block)
+    while net.store.changes(keys.network("apps")).revision < revision:
+        net.store.put("/cnipy/v1/other", new_identity().encode())
+    net.go(NEWS)
+    second.tell(blocks=(*second.own.blocks, block))
+    net.go(int(publisher.GRACE) + 60)
+    assert first.lost == (f"{block} n2",)
+    net.check()
 
 
 def test_store_that_was_lost_is_told_again(net: Nodes, directory: Path) -> None:
@@ -514,6 +538,23 @@ def test_hash_is_that_of_the_list(changes: list[tuple[str, int | None]]) -> None
     assert (roll.digest == other.digest) == (not final)
 
 
+def test_step_leads_to_its_hash_or_nowhere() -> None:
+    """One that starts elsewhere, or leads elsewhere, leaves the list as it is."""
+    roll = Roll()
+    step = roll.step_to(1, CONFIG.generation, [("a", {"seq": 1})])
+    for wrong in (
+        replace(step, changes=(("a", {"seq": 2}),)),
+        replace(step, after="0" * 32),
+        replace(step, before="1" * 32),
+        replace(step, origin=1),
+        replace(step, number=0),
+    ):
+        assert not roll.follow(wrong)
+        assert (roll.number, roll.documents) == (0, {})
+    assert roll.follow(step)
+    assert roll.documents.keys() == {"a"}
+
+
 def record(name: str, address: str, *blocks: str) -> NodeRecord:
     return NodeRecord(
         name,
@@ -549,6 +590,20 @@ def test_two_of_one_block_are_not_both_believed() -> None:
     del known["z"]
     assert peers.learn(["z"], known)
     assert peers.records.keys() == {"a", "b"}
+
+
+def test_node_that_says_nonsense_stays_what_it_was() -> None:
+    """Its earlier record is believed, until another node has its block or address."""
+    peers = Peers(CONFIG, record("me", "198.18.0.1"))
+    node = record("a", "198.18.0.2", "10.64.1.0/26")
+    peers.learn("a", documents(node))
+    nonsense = replace(node, underlay=(ip_address("127.0.0.1"),))
+    assert not peers.learn("a", documents(nonsense))
+    assert peers.records == {"a": node}
+    assert "it is loopback" in str(peers.refused["a"])
+    other = record("b", "198.18.0.2", "10.64.2.0/26")
+    assert peers.learn("b", documents(nonsense, other))
+    assert peers.records == {"b": other}
 
 
 def test_block_goes_from_one_to_another_at_once() -> None:
