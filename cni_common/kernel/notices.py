@@ -71,8 +71,8 @@ class Notices:
         """
         self._ours = ours
         try:
-            self._rules = _listening(_NETFILTER, _RULES)
-            self._links = _listening(_ROUTE, _LINKS)
+            self._rules = listening(_NETFILTER, _RULES)
+            self._links = listening(_ROUTE, _LINKS)
         except OSError as error:
             msg = f"listen to the kernel: {cause_of(error)}"
             raise CNIError(Code.INTERNAL, msg) from error
@@ -92,7 +92,7 @@ class Notices:
         """Return what was told since, without waiting."""
         found = Losses()
         for link, look in ((self._rules, self._rule), (self._links, _link)):
-            for kind, body in _messages(link, found):
+            for kind, body in messages(link, found):
                 look(kind, body, found)
         return found
 
@@ -136,7 +136,8 @@ def _link(kind: int, body: bytes, found: Losses) -> None:
             found.indices.add(Attributes(body, _ROUTE_HEADER.size).number(_OIF))
 
 
-def _listening(protocol: int, groups: int) -> sockets.Socket:
+def listening(protocol: int, groups: int) -> sockets.Socket:
+    """Return a socket that hears what is told to `groups`. Raises OSError."""
     link = sockets.netlink(protocol)
     try:
         link.setsockopt(SOL_SOCKET, SO_RCVBUF, _KEPT)
@@ -147,8 +148,11 @@ def _listening(protocol: int, groups: int) -> sockets.Socket:
     return link
 
 
-def _messages(link: sockets.Socket, found: Losses) -> Iterator[tuple[int, bytes]]:
-    """Yield kind and body of each message that waits; what was missed is noted."""
+def messages(link: sockets.Socket, found: Losses) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and body of each message that waits; what was missed is noted.
+
+    Raises Code.INTERNAL.
+    """
     while True:
         try:
             data, sender = link.recvfrom(1 << 18, MSG_DONTWAIT)

@@ -18,6 +18,7 @@ from netns.net.helpers import Datagrams, Node, connects
 
 from cni_common.kernel import netlink
 from cni_common.spec.errors import CNIError
+from cnipy.net.dataplane.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from lab import Host
 
-    from cnipy.net.records import NodeRecord
+    from cnipy.net.records import NetworkConfig, NodeRecord
 
 HAS_WIREGUARD = pytest.mark.needs_kernel("wireguard")
 THOROUGH = pytest.mark.thorough
@@ -235,32 +236,58 @@ def test_what_others_take_away_comes_back(
     known = [peer(number, backend) for number in range(2, 5)]
     node.apply(config, known)
     full = kernel(node)
+    with node.entered():
+        watch = Watch()
+    assert is_disturbed(watch, node, config)
     for damage in DAMAGES + DAMAGES_OF.get(backend, ()):
+        assert not is_disturbed(watch, node, config)
         node.space.run("sh", "-c", damage)
+        is_told = any(word in damage for word in ("del", "flush", "link set"))
+        assert is_disturbed(watch, node, config) or not is_told, damage
         assert node.differences(config, known), damage
         assert node.apply(config, known), damage
         assert node.differences(config, known) == [], damage
         assert kernel(node) == full, damage
+        is_disturbed(watch, node, config)  # of what was made again
+    watch.close()
 
 
-def test_hostile_records_are_skipped_by_name(host: Host, tmp_path: Path) -> None:
+def is_disturbed(watch: Watch, node: Node, config: NetworkConfig) -> bool:
+    """Tell whether something was heard on the node since the last call."""
+    with node.entered():
+        return watch.is_disturbed(config, node.record)
+
+
+@pytest.mark.parametrize("backend", MOST_BACKENDS)
+def test_hostile_records_are_skipped_by_name(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
     """Who claims what is another's gets nothing of it, and does no harm to him."""
     (node,) = net.nodes(host, tmp_path, 1)
-    config = net.config("vxlan")
+    config = net.config(backend)
     node.prepare(config)
-    good = [net.record(2), net.record(3)]
+    good = [peer(2, backend), peer(3, backend)]
     node.apply(config, good)
     full = kernel(node)
+    far = ipaddress.ip_network("8.8.8.0/26")
     hostile = [
-        net.record(20, node="a-block", blocks=net.blocks(2)),
-        net.record(21, node="a-ours", blocks=node.record.blocks),
-        net.record(22, node="a-address", underlay=net.record(3).underlay),
-        net.record(23, node="a-mac", mac=net.record(2).mac),
-        net.record(24, node="node-1"),
-        net.record(25, node="a-self", underlay=node.record.underlay),
-        net.record(26, node="a-far", blocks=(ipaddress.ip_network("8.8.8.0/26"),)),
-        net.record(27, node="a-mute", mac=""),
+        peer(20, backend, node="a-block", blocks=net.blocks(2)),
+        peer(21, backend, node="a-ours", blocks=node.record.blocks),
+        peer(22, backend, node="a-address", underlay=good[1].underlay),
+        peer(24, backend, node="node-1"),
+        peer(25, backend, node="a-self", underlay=node.record.underlay),
+        peer(26, backend, node="a-far", blocks=(far,)),
     ]
+    if backend == "vxlan":
+        hostile += [
+            peer(23, backend, node="a-mac", mac=good[0].mac),
+            peer(27, backend, node="a-mute", mac=""),
+        ]
+    if backend == "wireguard":
+        hostile += [
+            replace(peer(23, backend, node="a-key"), key=good[0].key),
+            replace(peer(27, backend, node="a-mute"), key=""),
+        ]
     said = node.apply(config, [*hostile, *good])
     for each in hostile:
         about = [line for line in said if f"skipped node {each.node}:" in line]
