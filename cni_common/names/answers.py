@@ -14,7 +14,7 @@ from cni_common.kernel.processes import SIGHUP
 from cni_common.names import server
 from cni_common.names.question import ask
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.values import dataclass
+from cni_common.spec.values import dataclass, replace
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -58,11 +58,13 @@ def await_added(network: str, wanted: Names) -> None:
 
 
 def await_removed(network: str, wanted: Names) -> bool:
-    """Return when no server gives an address of `wanted` for its first name.
+    """Return when no server gives an address of `wanted` for a name of it.
 
-    False when one goes on giving it. One that does not answer gives nothing.
+    False when one goes on giving it. One that does not answer gives nothing. A name
+    without a dot is asked for, if there is one: no other server is asked for that.
     """
-    for question in _questions(wanted) if wanted.names else ():
+    names = sorted(wanted.names, key=lambda name: "." in name)
+    for question in _questions(replace(wanted, names=tuple(names))) if names else ():
         found = _await(network, question, _ONE_ANSWER, given=False)
         if found is not None and question.is_in(found):
             return False

@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cni_common.spec.fields import IPAddress
+    from cni_common.spec.fields import IPAddress, IPNetwork
 
 PROGRAM = "dnsmasq"
 USER = "dnsmasq"
@@ -22,12 +22,15 @@ USER = "dnsmasq"
 class Service:
     """What a network's dnsmasq does: the links that it serves, its own domain, and
     where other names are asked for; without `remote_servers` the host's resolv.conf
-    tells that.
+    tells that. Names of the domain and addresses of `pools` that it does not know are
+    asked for at `domain_server`, if there is one.
     """
 
     links: tuple[str, ...]
     domain: str = ""
     remote_servers: tuple[IPAddress, ...] = ()
+    domain_server: str = ""
+    pools: tuple[IPNetwork, ...] = ()
 
 
 def check_link(name: str) -> None:
@@ -55,7 +58,11 @@ def configuration(network: str, service: Service, directory: str, hosts: str) ->
     if _has_user():
         lines.append(f"user={USER}")
     if service.domain:
-        lines.append(f"local=/{service.domain}/")
+        kind = "server" if service.domain_server else "local"
+        lines.append(f"{kind}=/{service.domain}/{service.domain_server}")
+    if service.domain_server:
+        to = service.domain_server
+        lines += [f"rev-server={pool},{to}" for pool in service.pools]
     if service.remote_servers:
         lines.append("no-resolv")
         lines += [f"server={server}" for server in service.remote_servers]

@@ -36,6 +36,8 @@ _TABLE: Table = {
     "links": (shapes.listed(shapes.link), shapes.REQUIRED),
     "domain": (shapes.word, shapes.REQUIRED),
     "remoteServers": (shapes.listed(shapes.address), shapes.REQUIRED),
+    "domainServer": (shapes.word, ""),
+    "pools": (shapes.listed(shapes.network), ()),
 }
 _PATIENCE = 5.0  # seconds until a dnsmasq that does not end is killed
 _PID_DIGITS = 20
@@ -192,8 +194,11 @@ def _start(network: str, wanted: Service, executable: str) -> None:
     text = dnsmasq.configuration(network, wanted, directory, hosts)
     state.write_text(directory, "dnsmasq.conf", text)
     _start_alone(executable, _configuration(network))
-    servers = list(map(str, wanted.remote_servers))
-    values = (list(wanted.links), wanted.domain, servers)
+    servers, pools = (
+        [str(each) for each in every] for every in (wanted.remote_servers, wanted.pools)
+    )
+    links, to = list(wanted.links), wanted.domain_server
+    values = (links, wanted.domain, servers, to, pools)
     state.write(directory, _SERVICE, dict(zip(_TABLE, values, strict=True)))
 
 

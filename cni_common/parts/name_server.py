@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
     from cni_common.attachment.node import Node
     from cni_common.attachment.part import LinkName, Word
-    from cni_common.spec.fields import IPAddress
+    from cni_common.spec.fields import IPAddress, IPNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
 class NameServer(Part):
     """The dnsmasq of `network` answers on `links`, and for `domain` by itself.
 
-    Other names are asked for at `remote_servers`, or without any where the host asks.
-    The last ADD decides on both; links that another ADD has named stay. One of a record
+    Other names are asked for at `remote_servers`, or without any where the host asks;
+    those of the domain that it has not, and addresses of `pools`, at `domain_server`.
+    The last ADD decides on all; links that another ADD has named stay. One of a record
     of before knows none of it: all is as it is.
     """
 
@@ -31,6 +32,8 @@ class NameServer(Part):
     links: tuple[LinkName, ...] = ()
     domain: Word = ""
     remote_servers: tuple[IPAddress, ...] = ()
+    domain_server: Word = ""
+    pools: tuple[IPNetwork, ...] = ()
 
     def __str__(self) -> str:
         """Return the sentence."""
@@ -38,6 +41,8 @@ class NameServer(Part):
         own = f"in {self.domain}" if self.domain else "without a dot"
         others = ", ".join(map(str, self.remote_servers)) or "the host's servers"
         answers = f"dnsmasq of {self.network} answers{on} for names {own}"
+        if self.domain_server:
+            answers += f", asks {self.domain_server} for those of other nodes"
         return f"{answers}, and asks {others} for others"
 
     def ensure(self, node: Node) -> None:
@@ -66,7 +71,7 @@ class NameServer(Part):
 
     def lasting(self) -> Self:
         """Return it as any ADD would have it."""
-        return replace(self, domain="", remote_servers=())
+        return replace(self, domain="", remote_servers=(), domain_server="", pools=())
 
     def common(self) -> Self:
         """Return it: it is the network's."""
@@ -95,12 +100,14 @@ class NameServer(Part):
     def _service(self, present: Service | None, *, keep: bool) -> Service:
         """Return what it is to be started for; `keep` what is not said as it is."""
         links, domain, servers = set(self.links), self.domain, self.remote_servers
+        to, pools = self.domain_server, self.pools
         if present is not None:
             links |= set(present.links)
             if keep:
                 domain = domain or present.domain
                 servers = servers or present.remote_servers
-        return Service(tuple(sorted(links)), domain, servers)
+                to, pools = to or present.domain_server, pools or present.pools
+        return Service(tuple(sorted(links)), domain, servers, to, pools)
 
 
 def _revert(

@@ -117,3 +117,18 @@ def names(name: str) -> str:
 def container(name: str, called: str) -> str:
     """Return the key of a container's name."""
     return f"{names(name)}{called}"
+
+
+def addresses(name: str) -> str:
+    """Return what the keys of containers' addresses begin with."""
+    return f"{network(name)}addresses/"
+
+
+def address(name: str, called: IPAddress) -> str:
+    """Return the key that says which names an address has."""
+    return f"{addresses(name)}{called}"
+
+
+def named(name: str, of: str) -> str:
+    """Return the key of what the node `of` may have written of both."""
+    return f"{network(name)}named/{of}"

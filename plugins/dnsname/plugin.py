@@ -59,6 +59,8 @@ def plan(attachment: Attachment, conf: DnsnameConf, known: Facts) -> Parts:
         links=known.links,
         domain=conf.domain,
         remote_servers=tuple(conf.remote_servers),
+        domain_server=conf.domain_server,
+        pools=tuple(conf.asked_pools or ()) if conf.domain_server else (),
     )
     names, addresses, servers = known.names, known.addresses, known.servers
     return (server, Names(names=names, addresses=addresses, servers=servers))

@@ -93,6 +93,17 @@ def test_configuration_says_what_is_served() -> None:
     assert set(wanted) <= set(lines)
 
 
+def test_configuration_asks_one_server_for_the_domain() -> None:
+    """What is not known of it, and of the pools in reverse, and of nothing else."""
+    pools = (ipaddress.ip_network("10.64.0.0/10"), ipaddress.ip_network("fd00::/40"))
+    service = Service(("br0",), "apps", (), "127.0.0.1#4793", pools)
+    lines = dnsmasq.configuration("net", service, "/d", "/d/hosts").splitlines()
+    wanted = ["server=/apps/127.0.0.1#4793", "rev-server=fd00::/40,127.0.0.1#4793"]
+    assert set(wanted) <= set(lines)
+    assert "rev-server=10.64.0.0/10,127.0.0.1#4793" in lines
+    assert "local=/apps/" not in lines
+
+
 def test_configuration_without_servers_goes_by_the_host() -> None:
     """Without remoteServers dnsmasq reads /etc/resolv.conf, as it does by itself."""
     text = dnsmasq.configuration("net", Service(("br0",)), "/d", "/d/hosts")
