@@ -22,7 +22,7 @@ TOP = Path(__file__).parents[1]
 # Pages whose blocks tests/pages runs, each from its first block to its last.
 PAGES = (
     *("changing", "cnipy", "doctor", "editor", "metrics", "runtimes", "switching"),
-    *("warm", "why"),
+    *("packet-walk", "warm", "why"),
     *(
         f"walk-throughs/{page.stem}"
         for page in (TOP / "docs/walk-throughs").glob("*.md")

@@ -32,7 +32,7 @@ _LOOKS = {
     "index": r"\d+",
     "port": r"\d+",
 }
-_LEFT_OUT = re.compile(r"^ *\.\.\.\n|…", re.MULTILINE)
+_LEFT_OUT = re.compile(r"^[ \t]*\.\.\.\n|…", re.MULTILINE)
 
 
 class Step(NamedTuple):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages of the laboratory, as they are written: what is typed prints what stands there.
 
-Those of docs/walk-throughs, and of verbs that tell of a node which the page breaks.
+Those of docs/walk-throughs, and others that tell of a node which the page makes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RESOLV = "ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf"
 PAGES = sorted(
     page.stem for page in (page_blocks.TOP / "docs/walk-throughs").glob("0*.md")
 )
-OF_VERBS = ("doctor", "metrics", "why")
+OTHERS = ("doctor", "metrics", "packet-walk", "why")
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def test_page_shows_what_its_commands_print(page: str, laboratory: Sandbox) -> N
     assert_agree(str(drawn), drawn.read_text(encoding="utf-8"), *picture)
 
 
-@pytest.mark.parametrize("page", OF_VERBS)
-def test_page_of_a_verb_shows_what_it_prints(page: str, laboratory: Sandbox) -> None:
-    """What broken nodes and counted calls look like is as it is today."""
+@pytest.mark.parametrize("page", OTHERS)
+def test_other_page_of_the_laboratory(page: str, laboratory: Sandbox) -> None:
+    """What rules, broken nodes and counted calls look like is as it is today."""
     assert_shown(page, laboratory)
 
 

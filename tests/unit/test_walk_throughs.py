@@ -20,6 +20,7 @@ FLOW = "src=10.0.0.1 sport=40000 dport=80 src=10.0.0.2 sport=80 dport=40000\n"
         ("MAC 02:00:00:00:00:01 x\n", "MAC 0a:1b:2c:3d:4e:5f x\n"),
         ("a\n...\nd\n", "a\nb\nc\nd\n"),
         ("a\n...\nd\n", "a\nd\n"),
+        ("{\n\t...\n}\n", "{\n\tb\n\tc\n}\n"),
         ("tcp 6 … [ASSURED]\n", "tcp 6 118 TIME_WAIT [ASSURED]\n"),
     ],
 )
