@@ -49,6 +49,7 @@ options of install:
   --conf-dir DIR  made for network configurations (/etc/cni/net.d)
   --no-warm       do not have systemd start the warm server (docs/warm.md)
   --dhcp          have systemd start the keeper of leases (docs/plugins/dhcp.md)
+  --net           have systemd start the agent of many nodes (docs/many-nodes.md)
 
 options of install and uninstall:
   --bin-dir DIR   the plugin directory (/opt/cni/bin)
@@ -482,16 +483,21 @@ install_units() {
     [[ ! $runs || $units != /etc/systemd/system ]] || start_warm "$state"
 }
 
-# write_units NAME VERB DIRECTORY UNITS: a socket, and who is started by it.
+# write_units NAME VERB DIRECTORY UNITS: a service, and the socket that starts it, if any.
 write_units() {
-    local name=$1 verb=$2 directory=$3 units=$4
+    local name=$1 verb=$2 directory=$3 units=$4 file
     install -d -m 0755 "$units"
     sed "s|^ExecStart=.*|ExecStart=$directory/cnipy $verb|" \
         "$top/launcher/systemd/$name.service" >"$units/.$name.service"
     chmod 0644 "$units/.$name.service"
     mv -fT "$units/.$name.service" "$units/$name.service"
-    install -m 0644 "$top/launcher/systemd/$name.socket" "$units/"
-    say "installed $name.socket and $name.service in $units"
+    file=$top/launcher/systemd/$name.socket
+    if [[ -f $file ]]; then
+        install -m 0644 "$file" "$units/"
+        say "installed $name.socket and $name.service in $units"
+    else
+        say "installed $name.service in $units"
+    fi
 }
 
 # The keeper of leases, which the reference has a daemon for: only where it is asked for.
@@ -511,6 +517,25 @@ install_keeper() {
     if [[ $dhcp ]]; then systemctl enable --quiet --now cnipy-dhcp.socket; fi
     # Leases are on record: the new one goes on with them.
     systemctl try-restart cnipy-dhcp.service
+}
+
+# The agent of many nodes: only where it is asked for, or was before.
+install_agent() {
+    local directory=$1 units=$2 runs=''
+    if [[ -d /run/systemd/system ]]; then runs=1; fi
+    if [[ ! $units && $runs ]]; then units=/etc/systemd/system; fi
+    if [[ ! $units ]]; then
+        [[ ! $net ]] || say "systemd does not run here: start $directory/cnipy net agent" \
+            "by other means"
+        return 0
+    fi
+    [[ $net || -f $units/cnipy-net.service ]] || return 0
+    write_units cnipy-net 'net agent' "$directory" "$units"
+    [[ $runs && $units == /etc/systemd/system ]] || return 0
+    systemctl daemon-reload
+    if [[ $net ]]; then systemctl enable --quiet --now cnipy-net.service; fi
+    # Routes stay meanwhile: the new one compares, and goes on.
+    systemctl try-restart cnipy-net.service
 }
 
 # install_manual DIRECTORY SHARE: the man page, and what bash and zsh complete. A trial in
@@ -558,7 +583,7 @@ start_warm() {
 
 install_plugins() {
     local directory=/opt/cni/bin configurations=/etc/cni/net.d units='' force='' warm=1
-    local dhcp='' share=''
+    local dhcp='' net='' share=''
     local name before='' now file
     while (($#)); do
         case $1 in
@@ -569,6 +594,7 @@ install_plugins() {
             --force) force=1; shift ;;
             --no-warm) warm=''; shift ;;
             --dhcp) dhcp=1; shift ;;
+            --net) net=1; shift ;;
             *) usage >&2; die "install: unknown option $1" ;;
         esac
     done
@@ -599,6 +625,7 @@ install_plugins() {
     say "installed cnipy ${names[*]} in $directory, extracted to $found"
     install_units "$directory" "$units"
     install_keeper "$directory" "$units"
+    install_agent "$directory" "$units"
     install_manual "$directory" "$share"
     [[ -d $configurations ]] || install -d -m 0755 "$configurations"
     what_next "$directory" "$configurations"

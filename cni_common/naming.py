@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COMMENT_MAX = 128
 BRIDGE_ALIAS = "cni bridge"
+_DIGITS = 12  # as in Docker's names of bridges
 
 
 @dataclass(frozen=True, order=True)
@@ -53,6 +54,14 @@ def host_veth(attachment: Attachment, attempt: int = 0) -> str:
     name is taken by somebody else.
     """
     return "veth" + attachment.digest("veth", *["again"] * attempt)[:8]
+
+
+def bridge_of(network: str) -> str:
+    """Return the name of a network's bridge: br- and the name, if that fits."""
+    name = f"br-{network}"
+    if len(name) <= IFNAME_MAX:
+        return name
+    return f"br-{sha256_hex(network)[:_DIGITS]}"
 
 
 def passing(attachment: Attachment) -> str:

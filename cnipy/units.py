@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The units that install wrote for systemd: the warm server, the keeper of leases."""
+"""The units that install wrote for systemd: warm server, keeper of leases, agent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from cni_common.spec.errors import CNIError, Code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_VERBS = {"cnipy-warm": "serve", "cnipy-dhcp": "dhcp"}
+# What a service starts, and by which unit it is enabled.
+_VERBS = {
+    "cnipy-warm": ("serve", "socket"),
+    "cnipy-dhcp": ("dhcp", "socket"),
+    "cnipy-net": ("net agent", "service"),
+}
+_WANTS = {"socket": "sockets.target.wants", "service": "multi-user.target.wants"}
 _RUNNING = "/run/systemd/system"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -21,30 +27,31 @@ _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 def remove(unit_dir: str, bin_dir: str, tell: Callable[[str], object]) -> None:
     """Remove the units from `unit_dir` that are for the command in `bin_dir`.
 
-    Where systemd runs, sockets are disabled and all is stopped first. Raises
-    Code.INTERNAL when systemd refuses.
+    Where systemd runs, they are disabled and stopped first. Raises Code.INTERNAL when
+    systemd refuses.
     """
-    for name, verb in _VERBS.items():
+    for name, (verb, kind) in _VERBS.items():
         service = os.path.join(unit_dir, f"{name}.service")
         if _starts(service, f"{os.path.join(bin_dir, 'cnipy')} {verb}"):
-            _remove(unit_dir, name, tell)
+            _remove(unit_dir, name, kind, tell)
 
 
-def _remove(unit_dir: str, name: str, tell: Callable[[str], object]) -> None:
-    socket, service = f"{name}.socket", f"{name}.service"
+def _remove(unit_dir: str, name: str, kind: str, tell: Callable[[str], object]) -> None:
+    enabled, service = f"{name}.{kind}", f"{name}.service"
+    units = list(dict.fromkeys((enabled, service)))
     runs = os.path.isdir(_RUNNING)
     if runs:
-        _systemctl("disable", "--now", socket)
+        _systemctl("disable", "--now", enabled)
         _systemctl("stop", service)
     # The service last: by it a repeated call knows that the socket is ours.
-    wanted = os.path.join(unit_dir, "sockets.target.wants", socket)
-    places = (os.path.join(unit_dir, each) for each in (socket, service))
+    wanted = os.path.join(unit_dir, _WANTS[kind], enabled)
+    places = (os.path.join(unit_dir, each) for each in units)
     for path in (wanted, *places):
         with suppress(FileNotFoundError):
             os.unlink(path)
     if runs:
         _systemctl("daemon-reload")
-    tell(f"removed {socket} {service} in {unit_dir}")
+    tell(f"removed {' '.join(units)} in {unit_dir}")
 
 
 def _starts(service: str, command: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cni_common.spec.environment import IFNAME_MAX
+from cni_common import naming
 
 if TYPE_CHECKING:
     import argparse
@@ -16,17 +16,6 @@ if TYPE_CHECKING:
 # What runtimes of all ages speak (conf-examples/README.md).
 VERSION = "1.0.0"
 _DEFAULT_ROUTES = {4: "0.0.0.0/0", 6: "::/0"}
-_DIGITS = 12  # as in Docker's names of bridges
-
-
-def bridge_name(network: str) -> str:
-    """Return the name of a network's bridge: br- and the name, if that fits."""
-    from hashlib import sha256  # noqa: PLC0415 - it loads OpenSSL, for long names
-
-    name = f"br-{network}"
-    if len(name) <= IFNAME_MAX:
-        return name
-    return f"br-{sha256(network.encode()).hexdigest()[:_DIGITS]}"
 
 
 def composed(
@@ -42,7 +31,7 @@ def composed(
 def _bridge(options: argparse.Namespace, ranges: Sequence[Range]) -> dict[str, Any]:
     return {
         "type": "bridge",
-        "bridge": options.bridge or bridge_name(options.name),
+        "bridge": options.bridge or naming.bridge_of(options.name),
         "isGateway": True,
         "ipMasq": _masquerades(options),
         "hairpinMode": True,

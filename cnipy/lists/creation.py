@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from cni_common import programs
+from cni_common import naming, programs
 from cni_common.frame.delegate import find
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
@@ -18,7 +18,7 @@ from cnipy.doubts.doubt import NOTE
 from cnipy.doubts.entries import entries
 from cnipy.lists import directory as directories
 from cnipy.lists import taken, wanted
-from cnipy.lists.composing import bridge_name, composed
+from cnipy.lists.composing import composed
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +69,7 @@ def _made(context: Context, options: argparse.Namespace, path: str) -> Created:
     lists = taken.members(context.suite, path)
     _check_name(path, options.name)
     if options.driver == "bridge":
-        bridge = options.bridge or bridge_name(options.name)
+        bridge = options.bridge or naming.bridge_of(options.name)
         taken.check_bridge(bridge, lists, is_named=bool(options.bridge))
     if options.parent:
         taken.check_parent(options.parent)

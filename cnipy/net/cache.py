@@ -8,11 +8,10 @@ the records of the others, each whole or absent. Beside them lies the file of
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import contextmanager, suppress
 
-from cni_common import shapes, trusted_path
+from cni_common import shapes, state, trusted_path
 from cni_common.own_files import READ, refusal, remove, replace_synced, strange
 from cni_common.pool import held
 from cni_common.spec import json_text
@@ -23,10 +22,17 @@ from cnipy.net.records import NetworkConfig, NodeRecord, RecordError, is_label
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from cni_common.shapes import Table
 
 _CONFIG, _OWN, _PEERS, _CIDRS = "config", "own", "peers", "cidrs"
 _LONGEST = 1 << 26  # bytes: 5,000 records have 2 MB
 _PRIVATE = 0o700
+_HEARD: Table = {
+    "head": (shapes.number, shapes.REQUIRED),
+    "nodes": (shapes.mapping, shapes.REQUIRED),
+}
 
 
 @dataclass(frozen=True)
@@ -68,19 +74,20 @@ class Cache:
         None where there are none, or no document: the store has them, and the kernel
         keeps what it has until they are known.
         """
-        content = self._read(_PEERS)
-        if content is None:
-            return None
-        try:
-            documents = shapes.mapping(json_text.loads(content))
-        except (ValueError, RecursionError):
+        heard = self._heard()
+        if heard is None:
             return None
         found = {}
-        for node, document in documents.items():
+        for node, document in heard["nodes"].items():
             record = json_text.dumps(document).encode()
             with suppress(RecordError):
                 found[node] = NodeRecord.parse(record, node, config)
         return found
+
+    def seen(self) -> int:
+        """Return the highest number of a head that the node has seen, or 0."""
+        heard = self._heard()
+        return heard["head"] if heard else 0
 
     def pod_cidrs(self) -> tuple[str, ...]:
         """Return the words by which the node is told its blocks, none without any."""
@@ -95,10 +102,11 @@ class Cache:
         """Replace the node's own record; raises Code.IO_FAILURE."""
         self._write(_OWN, record.content())
 
-    def keep_peers(self, peers: Mapping[str, NodeRecord]) -> None:
-        """Replace the records of the others; raises Code.IO_FAILURE."""
-        documents = {node: record.document() for node, record in sorted(peers.items())}
-        self._write(_PEERS, json_text.dumps(documents).encode())
+    def keep_peers(self, peers: Mapping[str, NodeRecord], seen: int = 0) -> None:
+        """Replace the records of the others, and `seen`; raises Code.IO_FAILURE."""
+        nodes = {node: record.document() for node, record in sorted(peers.items())}
+        content = json_text.dumps({"head": seen, "nodes": nodes}).encode()
+        self._write(_PEERS, content)
 
     def keep_pod_cidrs(self, words: tuple[str, ...]) -> None:
         """Replace what the node is told of its blocks; raises Code.IO_FAILURE."""
@@ -124,15 +132,19 @@ class Cache:
     def locked(self) -> Iterator[None]:
         """Be the one who changes what the node has of the network.
 
-        The directory is there then. Raises Code.IO_FAILURE.
+        Raises Code.IO_FAILURE.
         """
-        fd = self._open(create=True)
-        try:
-            with refusal(f"lock {self.path}"):
-                fcntl.flock(fd, fcntl.LOCK_EX)
+        with state.lock(f"net-{self.name}"):
             yield
-        finally:
-            os.close(fd)
+
+    def _heard(self) -> dict[str, Any] | None:
+        content = self._read(_PEERS)
+        if content is None:
+            return None
+        try:
+            return shapes.members(shapes.mapping(json_text.loads(content)), _HEARD)
+        except (ValueError, RecursionError):
+            return None
 
     def _open(self, *, create: bool = False) -> int:
         with refusal(f"use {self.path}"):

@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import tomllib
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from cni_common import own_files, trusted_path
-from cni_common.spec.characters import is_directory
 from cni_common.spec.errors import CNIError, Code, invalid_key, of_os
 from cni_common.spec.model import GoModel, parse
 from cni_common.spec.typed import Literal
+from cnipy.net.store import Settings, StoreError
 
 FILE = "/etc/cnipy/net.toml"
 _WHAT = "configuration of net"
@@ -26,26 +26,9 @@ class Store(GoModel):
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    user: str = ""
+    password_file: str = Field("", alias="password_file")
     directory: str = ""
-
-    @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> Store:
-        files = (self.ca, self.certificate, self.key)
-        if self.kind == "etcd" and not self.endpoints:
-            raise ValueError("endpoints: an etcd needs one at least")
-        if self.kind == "etcd" and self.directory:
-            raise ValueError("directory: it is for a store of files")
-        if self.kind == "file" and (self.endpoints or any(files)):
-            raise ValueError("endpoints and certificates are for an etcd")
-        if self.kind == "file" and not is_directory(self.directory):
-            raise ValueError("directory: an absolute path is needed")
-        if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key belong together")
-        relative = [each for each in files if each and not each.startswith("/")]
-        if relative:
-            msg = f"{relative[0]!r} is no absolute path"
-            raise ValueError(msg)
-        return self
 
 
 class NetFile(GoModel):
@@ -55,6 +38,11 @@ class NetFile(GoModel):
     node: str = ""
     underlay: list[str] = Field(default_factory=list)
     networks: list[str] = Field(default_factory=list)
+
+    def settings(self) -> Settings:
+        """Return the store's settings; raises StoreError for what makes no sense."""
+        written = {key: getattr(self.store, key) for key in Store.model_fields}
+        return Settings.parse({key: value for key, value in written.items() if value})
 
 
 def read(file: str = FILE) -> NetFile:
@@ -71,6 +59,10 @@ def read(file: str = FILE) -> NetFile:
     unknown = [".".join(map(str, path)) for path, _ in NetFile.unread(document)]
     if unknown:
         raise invalid_key(f"{_WHAT} {file}", f"no such key: {' '.join(unknown)}")
+    try:
+        conf.settings()
+    except StoreError as error:
+        raise invalid_key(f"{_WHAT} {file}", str(error)) from error
     return conf
 
 

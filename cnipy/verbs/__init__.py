@@ -44,6 +44,9 @@ REGISTER: dict[str, dict[str, str]] = {
         "alias": "cnipy.verbs.alias",
         "network": "cnipy.verbs.network",
     },
+    "many nodes": {
+        "net": "cnipy.verbs.net",
+    },
     "look after": {
         "repair": "cnipy.verbs.repair",
         "gc": "cnipy.verbs.gc",

@@ -7,12 +7,11 @@ from pydantic import AfterValidator, Field
 
 from cni_common.leases import ranges
 from cni_common.leases.keys import AbsolutePath, LeasingConf, LeasingIpam
-from cni_common.pool import held
+from cni_common.pool import held, pod_cidr
+from cni_common.pool.pod_cidr import PodCidr
 from cni_common.spec.errors import CNIError, Code, invalid_key
 from cni_common.spec.typed import Annotated
-from plugins.cluster_pool import pod_cidr
 from plugins.cluster_pool.blocks import Blocks, ranges_of, sets_of
-from plugins.cluster_pool.pod_cidr import PodCidr
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ WORDS = {
     "rules": ("web",),
     **dict.fromkeys(("connect", "disconnect"), ("web", "n")),
     "network": ("create", "n"),
+    "net": ("create", "n"),
     "publish": ("web", "8080:80"),
     "unpublish": ("web", "8080"),
     "limit": ("web", "--none"),

@@ -63,10 +63,11 @@ def test_what_is_kept_is_what_is_read(cache: Cache) -> None:
     assert joined() == []
     cache.keep_own(OWN)
     peers = {f"n{number}": peer(number) for number in range(2, 5)}
-    cache.keep_peers(peers)
+    cache.keep_peers(peers, 17)
     cache.keep_pod_cidrs(("10.64.0.64/26",))
     assert (joined(), cache.config(), cache.own(CONFIG)) == (["apps"], CONFIG, OWN)
     assert (cache.peers(CONFIG), cache.pod_cidrs()) == (peers, ("10.64.0.64/26",))
+    assert cache.seen() == 17
     assert os.stat(cache.path).st_mode & 0o777 == 0o700
     assert {os.stat(f.path).st_mode & 0o777 for f in os.scandir(cache.path)} == {0o600}
 
@@ -90,7 +91,7 @@ def test_what_is_damaged_is_told_and_names_the_way_out(cache: Cache) -> None:
     assert refusal.value.code == Code.DECODE_FAILURE
     with pytest.raises(CNIError, match="net/apps/own: "):
         cache.own(CONFIG)
-    assert cache.peers(CONFIG) is None
+    assert (cache.peers(CONFIG), cache.seen()) == (None, 0)
 
 
 def test_a_peer_that_cannot_be_is_left_out(cache: Cache) -> None:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`cnipy net join` and `leave`: this node is one of a network's, or none any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass, field
+from cnipy.cluster import stored
+from cnipy.cluster.creation import check_host
+from cnipy.lists import removal, shared
+from cnipy.net import asking, cache
+from cnipy.net.agent.member import Member
+from cnipy.net.faults import told
+
+if TYPE_CHECKING:
+    from cnipy.context import Context
+    from cnipy.net.conf import NetFile
+
+
+@dataclass
+class Joined:
+    """A network that this node is in: its blocks, and the list that runtimes read.
+
+    `has_agent` tells whether one runs, which the node needs from now on.
+    """
+
+    network: str
+    node: str
+    blocks: list[str]
+    file: str
+    has_agent: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "network": self.network,
+            "node": self.node,
+            "blocks": self.blocks,
+            "file": self.file,
+            "agent": self.has_agent,
+        }
+
+
+@dataclass
+class Left:
+    """A network that this node was in: what is gone, and what stays and why."""
+
+    network: str
+    gone: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"network": self.network, "removed": self.gone, "kept": self.kept}
+
+
+def join(
+    context: Context, conf: NetFile, name: str, cidrs: tuple[str, ...] = ()
+) -> Joined:
+    """Have this node in the network `name`, ready for containers; what is is left.
+
+    Its list comes last, when addresses and ways to the others are there. Raises
+    CNIError, and then no list is written.
+    """
+    with stored.opened(conf) as store:
+        config = stored.network(store, name)
+    if name not in cache.joined():
+        check_host(context, name, [pool.network for pool in config.pools])
+    shared.file(context, name)
+    member = Member(name, conf, context.tell)
+    record, mtu = member.enter(config, cidrs)
+    file = shared.write(context, config, mtu)
+    blocks = [str(each) for each in record.blocks]
+    return Joined(name, record.node, blocks, file, has_agent=False)
+
+
+def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
+    """Have nothing of the network on this node, and nothing of the node in the store.
+
+    `offline`, the store is not asked; `forget` on another node makes up for it. Raises
+    CNIError, with nothing changed, where containers are in the network and where the
+    store is away.
+    """
+    if name not in cache.joined():
+        known = " ".join(cache.joined()) or "none"
+        msg = f"leave network {name}: this node has not joined it"
+        raise CNIError(Code.INVALID_CONFIG, msg, f"it has joined {known}")
+    member = Member(name, conf, context.tell)
+    if not offline:
+        member.check_store()
+    left = Left(name)
+    if shared.file(context, name):
+        done = removal.remove(context, name)
+        left.gone, left.kept = done.gone, done.kept
+    with told(f"leave network {name}"):
+        left.gone += member.leave(offline=offline)
+    return left
+
+
+def tell_agent() -> bool:
+    """Have the agent look at what was joined and left; false where none runs."""
+    return asking.ask("reload") is not None

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a node comes into a network, takes blocks, and goes.
+
+At each instant that it may be cut off at, what the disk has is enough to go on.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from cni_common.pool import pod_cidr
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import replace
+from cnipy.net import dataplane, underlay
+from cnipy.net.agent import guard, holding
+from cnipy.net.membership import claims
+from cnipy.net.records import NodeRecord, RecordError, is_label, new_identity
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from cni_common.spec.fields import IPNetwork
+    from cnipy.net.cache import Cache
+    from cnipy.net.conf import NetFile
+    from cnipy.net.dataplane import Facts
+    from cnipy.net.records import NetworkConfig
+    from cnipy.net.store import Store
+
+
+def node_name(conf: NetFile) -> str:
+    """Return what this node is called; raises Code.INVALID_CONFIG for no label."""
+    name = conf.node or socket.gethostname().partition(".")[0].lower()
+    if not is_label(name):
+        msg = f"be node {name!r:.80}: no label of the DNS in lower case"
+        raise CNIError(Code.INVALID_CONFIG, msg, "`node` in net.toml names it")
+    return name
+
+
+def enter(
+    store: Store, cache: Cache, conf: NetFile, config: NetworkConfig
+) -> tuple[NodeRecord, Facts]:
+    """Have this node in the network, with a block of each family; twice is as good.
+
+    The lock of `cache` is held. Raises CNIError and RecordError, and then the node is
+    not in it, unless it was before; StoreError.
+    """
+    own = cache.own(config)
+    is_new = own is None
+    own = own or _new(conf, config)
+    try:
+        facts = dataplane.prepare(config, own)
+        own = replace(own, mac=facts.mac, key=facts.key)
+        cache.keep_config(config)
+        cache.keep_own(own)
+        claims.register(store, config, own)
+    except (CNIError, RecordError):
+        if is_new:
+            dataplane.remove(config)
+            cache.remove()
+        raise
+    own = _with_held(store, cache, config, own)
+    for pool in config.pools:
+        version = pool.network.version
+        if not any(block.version == version for block in own.blocks):
+            own = claim(store, cache, config, own, version)
+    holding.write(config, own)
+    guard.ensure(config)
+    claims.put(store, config, own)
+    return own, dataplane.prepare(config, own)
+
+
+def claim(
+    store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord, version: int
+) -> NodeRecord:
+    """Return the node's record with one block more of a family, which the disk has.
+
+    Raises RecordError where there is none, StoreError.
+    """
+    told = _told_blocks(cache.pod_cidrs(), version)
+    if told:
+        block = next((each for each in told if each not in own.blocks), None)
+        if block is None:
+            what = f"network {config.name}"
+            raise RecordError(what, f"the node's podCIDR {told[0]} is all that it has")
+        claims.claim_block(store, config, own, block)
+    else:
+        block = claims.claim(store, config, own, version)
+    own = replace(own, blocks=(*own.blocks, block), seq=own.seq + 1)
+    cache.keep_own(own)
+    return own
+
+
+def lose(
+    store: Store,
+    cache: Cache,
+    config: NetworkConfig,
+    own: NodeRecord,
+    lost: tuple[IPNetwork, ...],
+) -> NodeRecord:
+    """Have blocks that others claim be unusable, and no way lead here for them; return
+    the node's record without them. Raises CNIError, RecordError, StoreError.
+    """
+    if not lost:
+        return own
+    holding.write(config, own, lost)
+    left = tuple(each for each in own.blocks if each not in lost)
+    own = replace(own, blocks=left, seq=own.seq + 1)
+    cache.keep_own(own)
+    claims.put(store, config, own)
+    return own
+
+
+def leave(store: Store | None, cache: Cache, config: NetworkConfig) -> list[str]:
+    """Have nothing of the network on this node; return what is gone.
+
+    Without a store others keep their ways to it. The lock of `cache` is held. Raises
+    CNIError, RecordError, StoreError; called again, it goes on.
+    """
+    own = cache.own(config)
+    if own is not None and store is not None:
+        claims.leave(store, config, own)
+    dataplane.remove(config)
+    guard.remove(config)
+    cache.remove()
+    gone = [f"device of {config.name}, and its routes"]
+    return gone + [f"block {each}" for each in (own.blocks if own else ())]
+
+
+def _new(conf: NetFile, config: NetworkConfig) -> NodeRecord:
+    return NodeRecord(
+        node=node_name(conf),
+        underlay=underlay.found(conf.underlay, config),
+        identity=new_identity(),
+    )
+
+
+def _with_held(
+    store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord
+) -> NodeRecord:
+    """Return the record with blocks that were claimed by a call that was cut off."""
+    found = [b for b in claims.held(store, config, own) if b not in own.blocks]
+    if found:
+        own = replace(own, blocks=(*own.blocks, *found), seq=own.seq + 1)
+        cache.keep_own(own)
+    return own
+
+
+def _told_blocks(words: tuple[str, ...], version: int) -> tuple[IPNetwork, ...]:
+    """Return the blocks of a family that the node is told to have."""
+    found: list[IPNetwork] = []
+    for word in words:
+        if os.path.isabs(word):
+            found += pod_cidr.of_file(word).blocks
+        else:
+            found += pod_cidr.of_text(word)
+    return tuple(block for block in found if block.version == version)

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node does in one network; the agent does it in time, the command at once.
+
+What the node has on disk (cnipy/net/cache.py) is what counts: each change is there
+before anybody relies on it, and is made under the network's lock, so that agent and
+command do not overtake each other.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+
+from cni_common.pool import held
+from cni_common.spec.errors import CNIError, Code
+from cnipy.net import dataplane, keys
+from cnipy.net.agent import entry, guard, holding, revision
+from cnipy.net.cache import Cache
+from cnipy.net.faults import told
+from cnipy.net.membership import claims
+from cnipy.net.membership.follower import Follower
+from cnipy.net.membership.forgetting import Sign
+from cnipy.net.membership.publisher import Publisher
+from cnipy.net.store import open_store
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from cni_common.spec.fields import IPNetwork
+    from cnipy.net.conf import NetFile
+    from cnipy.net.records import NetworkConfig, NodeRecord
+
+_REPAIR = 60.0  # seconds between two looks at the kernel where records stay the same
+
+
+class Member:
+    """This node in the network `name`; `is_over` once it has left it."""
+
+    def __init__(self, name: str, conf: NetFile, tell: Callable[[str], None]) -> None:
+        self.name = name
+        self.is_over = False
+        self._conf = conf
+        self._tell = tell
+        self._cache = Cache(name)
+        with told("open the store"):
+            self._store = open_store(conf.settings())
+            self._store_of_asked = open_store(conf.settings())
+        self._follower: Follower | None = None
+        self._publisher: Publisher | None = None
+        self._life: Sign | None = None
+        self._life_of: NetworkConfig | None = None
+        self._applied: float | None = None
+        self._heard: float | None = None
+        self._faults: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+
+    def known(self) -> tuple[NetworkConfig, NodeRecord]:
+        """Return the network and this node as the disk has them.
+
+        Raises Code.INVALID_CONFIG where the node is in it no longer: `is_over` then.
+        """
+        config = self._cache.config()
+        own = self._cache.own(config) if config else None
+        if config is None or own is None:
+            self.is_over = True
+            msg = f"be in network {self.name}: this node has not joined it"
+            raise CNIError(Code.INVALID_CONFIG, msg, f"`cnipy net join {self.name}`")
+        return config, own
+
+    def enter(
+        self, config: NetworkConfig, cidrs: tuple[str, ...] = ()
+    ) -> tuple[NodeRecord, int]:
+        """Have this node in the network; return its record, and the MTU between nodes.
+
+        `cidrs` are the blocks that it is told to have, or files. Raises CNIError, and
+        then it is not in it, unless it was before.
+        """
+        with self._cache.locked(), told(f"join network {self.name}"):
+            if cidrs:
+                self._cache.keep_pod_cidrs(cidrs)
+            own, facts = entry.enter(self._store, self._cache, self._conf, config)
+        with told(f"hear of the others in network {self.name}"):
+            follower = self._following(config, own)
+            peers = follower.poll()
+        if peers is not None or self._cache.peers(config) is None:
+            self._cache.keep_peers(peers or {}, follower.seen)
+        self._apply(config, own)
+        return own, facts.mtu
+
+    def leave(self, *, offline: bool) -> list[str]:
+        """Have nothing of the network on this node, and nothing of it in the store,
+        unless `offline`; return what is gone. Raises CNIError.
+        """
+        with self._cache.locked(), told(f"leave network {self.name}"):
+            config = self._cache.config()
+            store = None if offline else self._store
+            return entry.leave(store, self._cache, config) if config else []
+
+    def check_store(self) -> None:
+        """Raise Code.TRY_AGAIN_LATER where the store is away."""
+        with told(f"leave network {self.name}"):
+            self._store.get(keys.config(self.name))
+
+    def peer(self, node: str) -> NodeRecord:
+        """Return the record of another node; raises Code.INVALID_CONFIG."""
+        config, _ = self.known()
+        peers = self._cache.peers(config) or {}
+        if node not in peers:
+            msg = f"find node {node:.80} in network {self.name}: it is not known here"
+            hint = f"known are {' '.join(sorted(peers)) or 'none'}"
+            raise CNIError(Code.INVALID_CONFIG, msg, hint)
+        return peers[node]
+
+    def mtu(self) -> int:
+        """Return the longest packet that goes from node to node; raises CNIError."""
+        config, own = self.known()
+        return dataplane.prepare(config, own).mtu
+
+    def repair(self) -> list[str]:
+        """Have kernel, files and store as they are to be; tell what was done.
+
+        Raises CNIError; what needs no store is done first.
+        """
+        done = self.settle()
+        before = self._tell
+        self._tell = done.append
+        try:
+            self.keep()
+        finally:
+            self._tell = before
+        return done
+
+    def settle(self) -> list[str]:
+        """Have kernel and files as the disk says, without any store; tell what was
+        done.
+        """
+        with self._cache.locked():
+            config, own = self.known()
+            holding.write(config, own)
+        dataplane.prepare(config, own)
+        guard.ensure(config)
+        return self._apply(config, own)
+
+    def poll(self) -> None:
+        """Learn what is new of the others, and have the kernel know it."""
+        config, own = self.known()
+        follower = self._follower = self._follower or self._following(config, own)
+        follower.own = own
+        peers = None
+        with self._noted("poll"), told("hear of the others"):
+            peers = follower.poll()
+            self._heard = time.monotonic()
+        self._tell_refused(follower)
+        if peers is not None:
+            self._cache.keep_peers(peers, follower.seen)
+        late = self._applied is None or time.monotonic() - self._applied > _REPAIR
+        if late:
+            guard.ensure(config)
+        if peers is not None or late:
+            self._apply(config, own)
+        if follower.is_put_back or follower.config != config:
+            self.keep()
+        for version in holding.lacks_spare(config, own):
+            with self._noted(f"spare block of IPv{version}"):
+                self._claim(version)
+
+    def publish(self) -> None:
+        """Tell all nodes what is new, if that is this node's turn."""
+        config, own = self.known()
+        follower = self._follower = self._follower or self._following(config, own)
+        if self._publisher is None:
+            self._publisher = Publisher(self._store, follower)
+        with self._noted("publish"), told("publish"):
+            self._publisher.turn()
+
+    def close(self) -> None:
+        """Let another node publish at once; the node stays in the network."""
+        if self._publisher is not None:
+            with suppress(CNIError), told("publish"):
+                self._publisher.close()
+
+    def keep(self) -> None:
+        """Have the store say what it is to say of this node, and learn what the
+        network is by now.
+        """
+        with self._cache.locked():
+            config, own = self.known()
+            with self._noted("keep"), told("be known to the store"):
+                done = claims.keep(self._store, config, own, self._lost_head())
+                for text in done.written:
+                    self._tell(f"wrote {text} to the store, which did not have it")
+                for block, node in zip(done.lost, done.by, strict=True):
+                    self._tell(f"block {block} of {self.name} is node {node}'s now")
+                own = entry.lose(self._store, self._cache, config, own, done.lost)
+                holding.write(config, own)
+                self._sign(config, own)
+            with self._noted("network"), told("follow the network"):
+                fresh = revision.of_network(self._store, config)
+                if fresh != config:
+                    self._cache.keep_config(fresh)
+                    config, self._follower, self._publisher = fresh, None, None
+            with self._noted("underlay"), told("follow the underlay"):
+                revision.of_node(self._store, self._cache, self._conf, config, own)
+
+    def more(self, version: int, seen: int) -> tuple[IPNetwork, ...]:
+        """Return the blocks of a family, more than `seen`; one is claimed if need be.
+
+        Raises CNIError where none can be.
+        """
+        present = held.read(self.name)
+        if present and len(present.usable(version)) > seen:
+            return present.usable(version)
+        return self._claim(version, seen, asked=True)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it is this node's turn to tell all others what is new."""
+        return self._publisher is not None and self._publisher.is_ours
+
+    def state(self) -> dict[str, Any]:
+        """Return how the agent fares: seconds since it heard, and what goes wrong."""
+        now = time.monotonic()
+        heard = None if self._heard is None else round(now - self._heard, 1)
+        return {
+            "heard": heard,
+            "publishes": self.publishes,
+            "refused": {**self._refused},
+            "faults": {**self._faults},
+        }
+
+    def _claim(
+        self, version: int, seen: int | None = None, *, asked: bool = False
+    ) -> tuple[IPNetwork, ...]:
+        store = self._store_of_asked if asked else self._store
+        with self._cache.locked():
+            config, own = self.known()
+            present = holding.write(config, own).usable(version)
+            if seen is not None and len(present) > seen:
+                return present
+            with told(f"claim a block of network {self.name}"):
+                own = entry.claim(store, self._cache, config, own, version)
+            now = holding.write(config, own)
+            with told(f"tell of a block of network {self.name}"):
+                claims.put(store, config, own)
+        return now.usable(version)
+
+    def _following(self, config: NetworkConfig, own: NodeRecord) -> Follower:
+        return Follower(self._store, config, own, self._cache.seen())
+
+    def _lost_head(self) -> int:
+        """Return the number of a head that the store had and has not any more, or 0."""
+        follower = self._follower
+        return follower.seen if follower and follower.is_put_back else 0
+
+    def _sign(self, config: NetworkConfig, own: NodeRecord) -> None:
+        """Give a sign of life, where who gives none is forgotten."""
+        if self._life is None or self._life_of != config:
+            self._life_of = config
+            self._life = Sign(self._store, config, time.monotonic)
+        self._life.turn(own)
+
+    def _tell_refused(self, follower: Follower) -> None:
+        """Tell of records that are refused, once of each."""
+        now = {node: str(error) for node, error in follower.refused.items()}
+        for node in now.keys() - self._refused.keys():
+            self._tell(f"network {self.name}: refused {now[node]}")
+        self._refused = now
+
+    def _apply(self, config: NetworkConfig, own: NodeRecord) -> list[str]:
+        """Have the kernel know the others, unless it is not known who they are."""
+        peers = self._cache.peers(config)
+        if peers is None:
+            return []
+        done = dataplane.apply(config, own, peers.values())
+        self._applied = time.monotonic()
+        return done
+
+    @contextmanager
+    def _noted(self, doing: str) -> Iterator[None]:
+        """Have what goes wrong in the block in `state`, as long as it does."""
+        try:
+            yield
+        except CNIError as error:
+            self._faults[doing] = str(error)
+            raise
+        self._faults.pop(doing, None)

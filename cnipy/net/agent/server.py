@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of a node: a member of each network, and who asks it on its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+
+from cni_common import own_socket
+from cni_common.pool.asking import SOCKET
+from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import dataclass
+from cnipy.net import cache
+from cnipy.net.agent import notice
+from cnipy.net.agent.answering import answer
+from cnipy.net.agent.member import Member
+from cnipy.net.agent.turns import Turns
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from cnipy.net.conf import NetFile
+
+_BACKLOG = 128
+_LOOK = 60.0  # seconds between two looks at which networks were joined
+
+
+@dataclass(frozen=True)
+class Node:
+    """What an agent is given: its configuration, how often it polls, how to join, whom
+    to tell.
+
+    seconds: between two polls; join: have this node in a network, with its list; raises
+    CNIError.
+    """
+
+    conf: NetFile
+    seconds: float
+    join: Callable[[str], object]
+    tell: Callable[[str], None]
+
+
+def serve(node: Node, env: Mapping[str, str]) -> None:
+    """Be the node's agent until a signal ends that; kernel and files stay as they are.
+
+    Raises OSError where the socket is another agent's.
+    """
+    gc.enable()  # it lives longer than a call
+    with own_socket.listen(SOCKET, _BACKLOG) as listener:
+        bound = os.lstat(SOCKET)
+        try:
+            asyncio.run(Agent(node).run(listener, env))
+        finally:
+            own_socket.remove_if(SOCKET, bound)
+
+
+class Agent:
+    """The members of all networks of the node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._turns: dict[str, Turns] = {}
+        self._faults: dict[str, CNIError] = {}
+        self._served = {
+            "block": self._block,
+            "status": self._status,
+            "reload": self._reload,
+        }
+        self._reloading = asyncio.Lock()
+        self._over: asyncio.Future[None] | None = None
+
+    async def run(self, listener: socket.socket, env: Mapping[str, str]) -> None:
+        """Serve until SIGTERM or SIGINT; raises what nobody foresaw."""
+        loop = asyncio.get_running_loop()
+        over = self._over = loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        await self._look()
+        server = await asyncio.start_unix_server(self._connected, sock=listener)
+        looking = asyncio.create_task(self._look_again())
+        notice.give(env, notice.READY)
+        try:
+            await over
+        finally:
+            notice.give(env, notice.STOPPING)
+            server.close()
+            looking.cancel()
+            await asyncio.gather(
+                looking,
+                *(turns.end() for turns in self._turns.values()),
+                return_exceptions=True,
+            )
+
+    def _end(self) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    def _fail(self, failure: BaseException) -> None:
+        """End, since something is not as it must be: the next agent begins anew."""
+        if self._over is not None and not self._over.done():
+            self._over.set_exception(failure)
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            await self._look()
+
+    async def _look(self) -> None:
+        """Have a member of each network that the node has joined, or is to join."""
+        async with self._reloading:
+            joined = cache.joined()
+            for name in self._node.conf.networks:
+                if name not in joined:
+                    await self._join(name)
+            for name in self._turns.keys() - {*cache.joined()}:
+                await self._turns.pop(name).end()
+            for name in cache.joined():
+                if name not in self._turns:
+                    await self._begin(name)
+
+    async def _join(self, name: str) -> None:
+        """Join a network that net.toml names; one that cannot be is tried again."""
+        try:
+            await asyncio.to_thread(self._node.join, name)
+        except CNIError as error:
+            self._tell_fault(name, error)
+        else:
+            self._faults.pop(name, None)
+
+    async def _begin(self, name: str) -> None:
+        member = Member(name, self._node.conf, self._node.tell)
+        turns = Turns(member, self._node.seconds, self._node.tell, self._fail)
+        try:
+            await turns.once(member.settle)
+        except CNIError as error:
+            self._tell_fault(name, error)
+            if member.is_over:
+                await turns.end()
+                return
+        else:
+            self._faults.pop(name, None)
+        self._turns[name] = turns
+        turns.begin()
+
+    def _tell_fault(self, name: str, error: CNIError) -> None:
+        if str(self._faults.get(name, "")) != str(error):
+            self._node.tell(f"network {name}: {error}")
+        self._faults[name] = error
+
+    async def _connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            await answer(reader, writer, self._served)
+        except OSError as error:
+            self._node.tell(f"answer a call: {error}")
+
+    async def _block(self, asked: dict[str, Any]) -> dict[str, Any]:
+        turns = self._turns.get(str(asked.get("network")))
+        if turns is None:
+            name = asked.get("network")
+            msg = f"claim a block of network {name!r:.80}: this node has not joined it"
+            raise CNIError(Code.TRY_AGAIN_LATER, msg, f"`cnipy net join {name:.80}`")
+        version, seen = asked.get("family"), asked.get("held", 0)
+        if version not in {4, 6} or type(seen) is not int:
+            msg = "claim a block: family is 4 or 6, and held a number"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg)
+        blocks = await turns.asked(turns.member.more, version, seen)
+        return {"blocks": [str(each) for each in blocks]}
+
+    async def _status(self, asked: dict[str, Any]) -> dict[str, Any]:
+        del asked
+        states = {name: each.member.state() for name, each in self._turns.items()}
+        faults = {name: str(error) for name, error in self._faults.items()}
+        return {"pid": os.getpid(), "networks": states, "faults": faults}
+
+    async def _reload(self, asked: dict[str, Any]) -> dict[str, Any]:
+        del asked
+        await self._look()
+        return {"networks": sorted(self._turns)}

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes on one machine: network namespaces on a bridge, each with files of its own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab import PATIENCE, lacking, need, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COMMAND = Path(__file__).parents[3] / "dist/bin/cnipy"
+PRIVATE = ("/run", "/var/lib", "/etc/cni", "/etc/cnipy")
+ETCD = "192.0.2.1"
+POLL = "0.2"  # seconds
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for what is to happen; fail if it does not."""
+    until = time.monotonic() + seconds * PATIENCE
+    while not holds():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+class Machine:
+    """A network namespace with mounts of its own, held by a process that sleeps."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        mounts = "".join(
+            f"mkdir -p {each} && mount -t tmpfs -o mode=0755 tmpfs {each} && "
+            for each in PRIVATE
+        )
+        script = (
+            f"{mounts} mkdir -p /etc/cni/net.d /run/netns && echo && exec sleep inf"
+        )
+        command = [
+            "unshare",
+            "-n",
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+        ]
+        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._holder.stdout is not None
+        self._holder.stdout.readline()
+        self.run("ip", "link", "set", "lo", "up")
+
+    @property
+    def pid(self) -> int:
+        """The process whose namespaces these are."""
+        return self._holder.pid
+
+    def words(self, *command: str) -> list[str]:
+        """Return the words that run a command inside."""
+        return ["nsenter", "-t", str(self.pid), "-n", "-m", "--", *command]
+
+    def run(self, *command: str, **options: Any) -> str:
+        """Run a command inside."""
+        return run(*self.words(*command), **options)
+
+    def json(self, *command: str) -> Any:
+        """Return what a command inside prints, as values."""
+        printed = self.run(*command)
+        return json.loads(printed) if printed.strip() else []
+
+    def path(self, path: str) -> Path:
+        """Return where a file of the machine is for the test."""
+        return Path(f"/proc/{self.pid}/root{path}")
+
+    def reaches(self, address: str, *, by: str = "") -> bool:
+        """Tell whether an echo request is answered, from a namespace of it perhaps."""
+        inside = ["ip", "netns", "exec", by] if by else []
+        command = [
+            *inside,
+            need("busybox"),
+            "ping",
+            "-c1",
+            f"-W{PATIENCE:.0f}",
+            address,
+        ]
+        ended = subprocess.run(self.words(*command), capture_output=True, check=False)
+        return ended.returncode == 0
+
+    def close(self) -> None:
+        """End it, and with it what it holds."""
+        self._holder.kill()
+        self._holder.wait()
+        assert self._holder.stdout is not None
+        self._holder.stdout.close()
+
+
+class Node(Machine):
+    """A machine with the suite, an underlay address, and perhaps an agent."""
+
+    def __init__(self, name: str, store: str) -> None:
+        super().__init__(name)
+        self.agent: subprocess.Popen[bytes] | None = None
+        conf = f'node = "{name}"\nunderlay = ["eth0"]\n{store}'
+        self.path("/etc/cnipy/net.toml").write_text(conf)
+        self.log = self.path("/run/agent.log")
+
+    def cnipy(self, *words: str) -> tuple[int, str, str]:
+        """Run the command; return its status, stdout and stderr."""
+        env = {"PATH": os.environ["PATH"], "CNI_PATH": str(COMMAND.parent)}
+        ended = subprocess.run(
+            self.words(str(COMMAND), *words),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=env,
+        )
+        return ended.returncode, ended.stdout, ended.stderr
+
+    def ok(self, *words: str) -> str:
+        """Return what the command prints, which must succeed."""
+        status, stdout, stderr = self.cnipy(*words)
+        assert status == 0, stdout + stderr
+        return stdout
+
+    def told(self, *words: str) -> Any:
+        """Return the document of a command that must succeed."""
+        return json.loads(self.ok(*words, "--json"))
+
+    def refused(self, *words: str) -> str:
+        """Return what a command says that must fail, in one line."""
+        status, stdout, stderr = self.cnipy(*words)
+        assert (status, stdout, stderr.count("\n")) == (1, "", 1), stdout + stderr
+        return stderr
+
+    def start(self) -> None:
+        """Have an agent run; it answers by now."""
+        log = open(self.log, "ab")  # noqa: SIM115 - the process has it
+        env = {"PATH": os.environ["PATH"], "CNI_PATH": str(COMMAND.parent)}
+        words = self.words(str(COMMAND), "net", "agent", "--poll", POLL)
+        self.agent = subprocess.Popen(words, stdout=log, stderr=log, env=env)
+        log.close()
+        socket = self.path("/run/cnipy/net.sock")
+        wait_until(lambda: socket.exists() or self.agent.poll() is not None)  # type: ignore[union-attr]
+        assert self.agent.poll() is None, self.log.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the agent by a signal."""
+        assert self.agent is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.agent.send_signal(number)
+        self.agent.wait(timeout=10 * PATIENCE)
+        self.agent = None
+
+    def container(self, network: str, name: str) -> str:
+        """Attach a container, a namespace `name`; return its first address."""
+        self.run("ip", "netns", "add", name)
+        result = json.loads(self.ok("add", network, name, "--name", name))
+        return str(result["ips"][0]["address"].partition("/")[0])
+
+    def routes(self, version: int = 4) -> dict[str, str]:
+        """Return the routes of the main table by destination, none of them twice."""
+        shown = self.run("ip", f"-{version}", "route", "show").splitlines()
+        lines = [line for line in shown if not line.startswith("fe80")]
+        found = {}
+        for line in lines:
+            words = line.split()
+            found[words[words[0] == "unreachable"]] = line
+        assert len(found) == len(lines), lines
+        return found
+
+    def log_text(self) -> str:
+        """Return what the agent has told so far."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def close(self) -> None:
+        """End agent and machine."""
+        if self.agent is not None:
+            self.stop(signal.SIGKILL)
+        super().close()
+
+
+class Lan:
+    """A bridge in a namespace of its own, on which nodes and an etcd are."""
+
+    def __init__(self) -> None:
+        self.switch = Machine("switch")
+        self.switch.run("ip", "link", "add", "br0", "type", "bridge")
+        self.switch.run("ip", "link", "set", "br0", "up")
+        self.machines: list[Machine] = [self.switch]
+        self.etcd: subprocess.Popen[bytes] | None = None
+        self._store = ""
+        self._server: Machine | None = None
+
+    def plug(self, machine: Machine, number: int) -> None:
+        """Give a machine its link, with the addresses of a number."""
+        port = f"p{number}"
+        self.switch.run(
+            *("ip", "link", "add", port, "master", "br0", "up", "type", "veth"),
+            *("peer", "name", "eth0", "netns", str(machine.pid)),
+        )
+        address, ipv6 = f"192.0.2.{number}/24", f"2001:db8::{number}/64"
+        machine.run("ip", "addr", "add", address, "dev", "eth0")
+        machine.run("ip", "addr", "add", ipv6, "dev", "eth0", "nodad")
+        machine.run("ip", "link", "set", "eth0", "up")
+
+    def with_etcd(self) -> Lan:
+        """Have an etcd at ETCD, which is empty."""
+        server = self._server = Machine("etcd")
+        self.machines.append(server)
+        self.plug(server, 1)
+        self.start_etcd()
+        self._store = f'[store]\nkind = "etcd"\nendpoints = ["http://{ETCD}:2379"]\n'
+        return self
+
+    def start_etcd(self) -> None:
+        """Have the etcd run on what it has."""
+        assert self._server is not None
+        if not (binary := _etcd()):
+            lacking("etcd is not installed")
+        words = self._server.words(
+            binary,
+            *("--data-dir", "/run/etcd", "--log-level", "error"),
+            *("--listen-client-urls", f"http://{ETCD}:2379"),
+            *("--advertise-client-urls", f"http://{ETCD}:2379"),
+            *("--listen-peer-urls", "http://127.0.0.1:2380"),
+        )
+        null = subprocess.DEVNULL
+        self.etcd = subprocess.Popen(words, stdout=null, stderr=null)
+        url = f"http://{ETCD}:2379/health"
+        wait_until(
+            lambda: '"true"' in self._server.run("curl", "-s", "-m1", url, check=False)  # type: ignore[union-attr]
+        )
+
+    def stop_etcd(self, *, lose: bool = False) -> None:
+        """End the etcd as a power cut does; `lose` what it has."""
+        assert self.etcd is not None
+        assert self._server is not None
+        self.etcd.kill()
+        self.etcd.wait()
+        self.etcd = None
+        if lose:
+            self._server.run("rm", "-r", "/run/etcd")
+
+    def save_etcd(self, name: str) -> None:
+        """Keep what the etcd has; it does not run."""
+        assert self._server is not None
+        self._server.run("cp", "-a", "/run/etcd", f"/run/{name}")
+
+    def restore_etcd(self, name: str) -> None:
+        """Have the etcd's files as they were kept; it does not run."""
+        assert self._server is not None
+        self._server.run("rm", "-rf", "/run/etcd")
+        self._server.run("cp", "-a", f"/run/{name}", "/run/etcd")
+
+    def node(self, number: int, name: str = "") -> Node:
+        """Return a new node, which has no agent yet."""
+        node = Node(name or f"n{number}", self._store)
+        self.machines.append(node)
+        self.plug(node, number)
+        node.run("ip", "route", "add", "default", "via", f"192.0.2.{ETCD[-1]}")
+        return node
+
+    def cut(self, number: int, *, off: bool = True) -> None:
+        """Have the link of a number lead nowhere, or again."""
+        state = "down" if off else "up"
+        self.switch.run("ip", "link", "set", f"p{number}", state)
+
+    def etcdctl(self, *words: str, **options: Any) -> str:
+        """Have the etcd's own command do something; return what it prints."""
+        assert self._server is not None
+        env = {**os.environ, "ETCDCTL_API": "3"}
+        endpoint = f"--endpoints=http://{ETCD}:2379"
+        return self._server.run("etcdctl", endpoint, *words, env=env, **options)
+
+    def store(self) -> dict[str, str]:
+        """Return what the etcd has below the suite's prefix, by key."""
+        answer = json.loads(self.etcdctl("get", "--prefix", "/cnipy/", "-w", "json"))
+        found = answer.get("kvs", [])
+        return {_text(each["key"]): _text(each["value"]) for each in found}
+
+    def close(self) -> None:
+        """End everything."""
+        if self.etcd is not None:
+            self.stop_etcd()
+        for machine in reversed(self.machines):
+            machine.close()
+
+
+def _etcd() -> str:
+    return need("etcd")
+
+
+def _text(encoded: str) -> str:
+    return base64.b64decode(encoded).decode(errors="replace")
+
+
+def kept_of(store: dict[str, str], node: str) -> list[str]:
+    """Return the keys that are a node's; what was published of it is history."""
+    rooms = ("/blocks/", "/nodes/", "/underlay/")
+    return [
+        key
+        for key, value in store.items()
+        if any(room in key for room in rooms) and f'"{node}"' in value
+    ]
+
+
+@contextlib.contextmanager
+def lan() -> Iterator[Lan]:
+    """Give a network with an etcd, and end it."""
+    made = Lan()
+    try:
+        yield made.with_etcd()
+    finally:
+        made.close()

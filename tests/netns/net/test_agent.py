@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of one network: they join, containers reach each other, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from netns.net import machines
+from netns.net.machines import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netns.net.machines import Lan, Node
+
+POOLS = ("--pool", "10.64.0.0/16", "--pool6", "fd00:64::/40")
+
+
+@pytest.fixture(scope="module")
+def lan() -> Iterator[Lan]:
+    """A network of machines with an etcd."""
+    with machines.lan() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def nodes(lan: Lan) -> list[Node]:
+    """Two nodes that are in the network `apps`, with agents."""
+    found = [lan.node(number) for number in (11, 12)]
+    found[0].ok("net", "create", "apps", *POOLS)
+    for each in found:
+        each.start()
+        each.ok("net", "join", "apps")
+    wait_until(lambda: all(_knows(each, 1) for each in found))
+    return found
+
+
+def _knows(node: Node, others: int) -> bool:
+    (told,) = json.loads(node.cnipy("net", "status", "--json")[1])["networks"]
+    return bool(told["peers"] == others)
+
+
+def test_containers_of_two_nodes_reach_each_other(nodes: list[Node]) -> None:
+    """By both families, without masquerading between them, and each by its own way."""
+    one, other = nodes
+    first, second = one.container("apps", "web"), other.container("apps", "db")
+    assert one.reaches(second, by="web")
+    assert other.reaches(first, by="db")
+    for each, mine in ((one, "n12"), (other, "n11")):
+        blocks = set(one.told("net", "show", mine)[0]["blocks"])
+        wait_until(lambda e=each, b=blocks: b <= {*e.routes(4), *e.routes(6)})
+    for each, name in ((one, "web"), (other, "db")):
+        each.ok("del", "apps", name)
+
+
+def test_a_block_is_spare_once_one_is_used(nodes: list[Node]) -> None:
+    """A partition costs nothing for as many containers as a block has."""
+    (told,) = nodes[0].told("net", "status")["networks"]
+    v4 = [each for each in told["blocks"] if "." in each]
+    assert len(v4) == 2
+    held = json.loads(nodes[0].path("/var/lib/cnipy/net/apps/blocks").read_text())
+    assert set(held["blocks"]) == set(told["blocks"])
+
+
+def test_each_action_has_a_document_and_a_text(nodes: list[Node]) -> None:
+    """What is told of nodes, blocks and the store is told as both."""
+    one = nodes[0]
+    for words in (["status"], ["blocks"], ["show", "n12"], ["export"], ["repair"]):
+        assert json.dumps(one.told("net", *words))
+    assert "n12 at" not in one.ok("net", "status")
+    assert "2 of 1024" not in one.ok("net", "blocks")
+    assert one.ok("net", "show", "n12").startswith(
+        "n12 in apps\n  underlay: 192.0.2.12"
+    )
+    exported = one.told("net", "export")
+    assert exported["/cnipy/v1/apps/config"]["name"] == "apps"
+    told = one.told("net", "ping", "n12", "-c", "1")
+    assert [len(each["seconds"]) for each in told["addresses"]] == [1, 1]
+    assert all(each["whole"] for each in told["addresses"])
+
+
+def test_who_is_in_a_network_is_not_removed(nodes: list[Node]) -> None:
+    """rm, forget of oneself and leave with containers are refused, and name whom."""
+    one = nodes[0]
+    assert "2 nodes are in it" in one.refused("net", "rm", "apps")
+    assert "it is this one" in one.refused("net", "forget", "n11")
+    one.container("apps", "busy")
+    assert "it is used by 1" in one.refused("net", "leave", "apps")
+    assert one.reaches("192.0.2.12")
+    one.ok("del", "apps", "busy")
+    assert one.told("net", "status")["networks"][0]["network"] == "apps"
+
+
+def test_a_network_that_is_left_leaves_nothing(lan: Lan, nodes: list[Node]) -> None:
+    """Neither on the node nor in the store; the others lose their ways to it."""
+    third = lan.node(13)
+    before = third.run("ip", "-o", "-4", "addr"), third.run("ip", "route")
+    third.ok("net", "join", "apps")
+    wait_until(lambda: _knows(nodes[0], 2))
+    (block, *_) = third.told("net", "show", "n13")[0]["blocks"]
+    assert block in nodes[0].routes()
+    third.ok("net", "leave", "apps")
+    assert (third.run("ip", "-o", "-4", "addr"), third.run("ip", "route")) == before
+    assert {each["ifname"] for each in third.json("ip", "-j", "link")} == {"lo", "eth0"}
+    assert third.run("nft", "list", "ruleset") == ""
+    assert third.run("ls", "/etc/cni/net.d", "/var/lib/cnipy/net").split() == [
+        "/etc/cni/net.d:",
+        "/var/lib/cnipy/net:",
+    ]
+    assert not machines.kept_of(lan.store(), "n13")
+    wait_until(lambda: block not in nodes[0].routes())
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("--pool", "10.64.0.0/16"), "apps has 10.64.0.0/16"),
+        (("--pool", "192.0.2.0/24"), "eth0 has 192.0.2.11/24"),
+        (("--pool", "10.65.0.0/16", "--block", "8"), "not /8"),
+        (("--pool", "10.65.0.1/16"), "has host bits set"),
+        (("--pool", "fd00::/40"), "no network of IPv4"),
+        (("--pool", "224.0.0.0/16"), "multicast"),
+        ((), "are needed"),
+        (("--pool", "10.65.0.0/16", "--vni", "1"), "VNI 1 is another network's"),
+        (("--pool", "10.65.0.0/16", "--underlay", "10.65.0.0/24"), "overlaps the pool"),
+        (("--pool", "10.65.0.0/16", "--mtu", "500"), "less than 1280"),
+    ],
+)
+def test_what_cannot_be_created_is_refused_by_name(
+    words: tuple[str, ...], cause: str, lan: Lan, nodes: list[Node]
+) -> None:
+    """Nothing is written to the store then."""
+    assert cause in nodes[0].refused("net", "create", "more", *words)
+    found = lan.store()
+    assert not [key for key in found if "/more/" in key]
+    assert [key for key in found if "/_vnis/" in key] == ["/cnipy/v1/_vnis/1"]
+
+
+def test_a_network_of_ones_own_in_the_pool_is_named(lan: Lan) -> None:
+    """Who has a bridge, or a list, with a part of the pool cannot join."""
+    node = lan.node(14)
+    node.run("ip", "link", "add", "br9", "type", "bridge")
+    node.run("ip", "addr", "add", "10.64.9.1/24", "dev", "br9")
+    assert "br9 has 10.64.9.1/24" in node.refused("net", "join", "apps")
+    assert not machines.kept_of(lan.store(), "n14")
+    assert node.run("ls", "/etc/cni/net.d") == ""
