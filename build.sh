@@ -391,7 +391,7 @@ in_one_piece() {
 
 # test_on_kernel SERIES BRIEF PYTEST-ARGUMENT...: boots once, whatever is run.
 test_on_kernel() {
-    local series=$1 brief=$2 chosen=()
+    local series=$1 brief=$2 chosen=() machine=()
     shift 2
     if (($# == 0)); then
         set -- tests/netns tests/examples
@@ -403,11 +403,12 @@ test_on_kernel() {
         mapfile -t chosen < <("$venv/bin/python" -m pytest --collect-only -q \
             -m "$marked" "$@" | sed -n 's/^\(tests[^:]*\)::.*/\1/p' | sort -u)
         set -- -m "$marked" "${chosen[@]}"
+        machine=(--alone)
     else
         set -- -n "$(nproc)" --dist worksteal "$@"
     fi
     say "on Debian's kernel $series"
-    PYTHONPATH=tests "$venv/bin/python" -m kernels "$series" \
+    PYTHONPATH=tests "$venv/bin/python" -m kernels "${machine[@]}" "$series" \
         "$venv/bin/python" -m pytest -p no:cacheprovider "$@"
 }
 

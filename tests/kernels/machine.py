@@ -37,7 +37,7 @@ _KEPT = (
 )
 
 
-def run(image: Image, command: Sequence[str], directory: Path) -> int:
+def run(image: Image, command: Sequence[str], directory: Path, processors: int) -> int:
     """Run `command` in `directory` on the kernel of `image`; returns its exit status.
 
     What it prints appears here as it is printed. Nothing of what it writes is left.
@@ -45,7 +45,7 @@ def run(image: Image, command: Sequence[str], directory: Path) -> int:
     with TemporaryDirectory() as call:
         shared = Path(call)
         (shared / "guest.sh").write_text(_guest(command, directory))
-        ended = _watched(_qemu(image, shared))
+        ended = _watched(_qemu(image, shared, processors))
         status = shared / "status"
         if status.exists():
             return int(status.read_text())
@@ -101,12 +101,11 @@ def _guest(command: Sequence[str], directory: Path) -> str:
     )
 
 
-def _qemu(image: Image, shared: Path) -> list[str]:
-    processors = str(min(len(os.sched_getaffinity(0)), 4))
+def _qemu(image: Image, shared: Path, processors: int) -> list[str]:
     return [
         "qemu-system-x86_64",
         *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"),
-        *("-smp", processors, "-m", MEMORY),
+        *("-smp", str(processors), "-m", MEMORY),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
         *("-append", f"console=ttyS0 quiet audit=0 mitigations=off {_PATIENT}"),
