@@ -97,7 +97,7 @@ def _config(
         vni=vni,
         port=_port(options, others.values()),
         underlay=tuple(_network("--underlay", each) for each in options.underlay),
-        domain="" if options.no_names else options.domain or f"{options.name}.internal",
+        domain="" if options.no_names else options.domain or options.name,
         mtu=options.mtu or 0,
         policy=options.policy,
         forget_after=options.forget_after,

@@ -11,6 +11,7 @@ from cnipy.net import keys
 from cnipy.net.agent.entry import node_name
 from cnipy.net.faults import told
 from cnipy.net.membership import claims
+from cnipy.net.names import announcer
 
 if TYPE_CHECKING:
     from cnipy.net.records import NetworkConfig
@@ -54,6 +55,9 @@ def forget(node: str, network: str | None) -> list[str]:
     gone = []
     with stored.opened(conf) as store, told(f"forget node {node:.80}"):
         for config in stored.chosen(store, network):
+            nodes, _ = stored.nodes(store, config)
+            if node in nodes:
+                announcer.forget(store, config, nodes[node])
             gone += claims.forget(store, config, node)
         if not gone:
             msg = f"forget node {node:.80}: no network has it"

@@ -13,6 +13,7 @@ from cni_common.spec.errors import CNIError, Code
 from cnipy import network as networks
 from cnipy.lists import directory as directories
 from cnipy.lists.composing import VERSION
+from cnipy.net import names
 from cnipy.net.agent import guard
 
 if TYPE_CHECKING:
@@ -81,8 +82,13 @@ def composed(context: Context, config: NetworkConfig, mtu: int) -> dict[str, Any
         {"type": "firewall", **_guard(config)},
     ]
     if config.domain and _has_names(context, config.name):
-        named = {"domainName": config.domain, "capabilities": {"aliases": True}}
-        plugins.append({"type": "dnsname", **named})
+        named = {
+            "domainName": config.domain,
+            "domainServer": f"{names.ADDRESS}#{names.PORT}",
+            "pools": [str(each) for each in pools],
+        }
+        capable = {"capabilities": {"aliases": True}}
+        plugins.append({"type": "dnsname", **named, **capable})
     return {"cniVersion": VERSION, "name": config.name, "plugins": plugins}
 
 

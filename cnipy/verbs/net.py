@@ -137,9 +137,7 @@ def _add_ways(create: argparse.ArgumentParser) -> None:
         help="forget a node that was not heard of for so long (0: never)",
     )
     names = create.add_mutually_exclusive_group()
-    names.add_argument(
-        "--domain", metavar="DOMAIN", help="domain of names (NAME.internal)"
-    )
+    names.add_argument("--domain", metavar="DOMAIN", help="domain of names (NAME)")
     names.add_argument(
         "--no-names", action="store_true", help="containers do not find each other so"
     )

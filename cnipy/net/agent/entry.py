@@ -15,6 +15,7 @@ from cni_common.spec.values import replace
 from cnipy.net import dataplane, underlay
 from cnipy.net.agent import guard, holding
 from cnipy.net.membership import claims
+from cnipy.net.names import announcer
 from cnipy.net.records import NodeRecord, RecordError, is_label, new_identity
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -118,6 +119,7 @@ def leave(store: Store | None, cache: Cache, config: NetworkConfig) -> list[str]
     """
     own = cache.own(config)
     if own is not None and store is not None:
+        announcer.forget(store, config, own)
         claims.leave(store, config, own)
     dataplane.remove(config)
     guard.remove(config)

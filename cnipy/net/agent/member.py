@@ -16,6 +16,7 @@ from cni_common.spec.errors import CNIError, Code
 from cnipy.net import dataplane, keys
 from cnipy.net.agent import entry, guard, holding, revision
 from cnipy.net.cache import Cache
+from cnipy.net.dataplane.watch import Watch
 from cnipy.net.faults import told
 from cnipy.net.membership import claims
 from cnipy.net.membership.follower import Follower
@@ -45,10 +46,11 @@ class Member:
         self._tell = tell
         self._cache = Cache(name)
         with told("open the store"):
-            self._store = open_store(conf.settings())
+            self.store = open_store(conf.settings())
             self._store_of_asked = open_store(conf.settings())
         self._follower: Follower | None = None
         self._publisher: Publisher | None = None
+        self._watch: Watch | None = None
         self._life: Sign | None = None
         self._life_of: NetworkConfig | None = None
         self._applied: float | None = None
@@ -80,7 +82,7 @@ class Member:
         with self._cache.locked(), told(f"join network {self.name}"):
             if cidrs:
                 self._cache.keep_pod_cidrs(cidrs)
-            own, facts = entry.enter(self._store, self._cache, self._conf, config)
+            own, facts = entry.enter(self.store, self._cache, self._conf, config)
         with told(f"hear of the others in network {self.name}"):
             follower = self._following(config, own)
             peers = follower.poll()
@@ -95,13 +97,13 @@ class Member:
         """
         with self._cache.locked(), told(f"leave network {self.name}"):
             config = self._cache.config()
-            store = None if offline else self._store
+            store = None if offline else self.store
             return entry.leave(store, self._cache, config) if config else []
 
     def check_store(self) -> None:
         """Raise Code.TRY_AGAIN_LATER where the store is away."""
         with told(f"leave network {self.name}"):
-            self._store.get(keys.config(self.name))
+            self.store.get(keys.config(self.name))
 
     def peer(self, node: str) -> NodeRecord:
         """Return the record of another node; raises Code.INVALID_CONFIG."""
@@ -158,7 +160,8 @@ class Member:
         late = self._applied is None or time.monotonic() - self._applied > _REPAIR
         if late:
             guard.ensure(config)
-        if peers is not None or late:
+        self._watch = self._watch or Watch()
+        if self._watch.is_disturbed(config, own) or peers is not None or late:
             self._apply(config, own)
         if follower.is_put_back or follower.config != config:
             self.keep()
@@ -171,12 +174,14 @@ class Member:
         config, own = self.known()
         follower = self._follower = self._follower or self._following(config, own)
         if self._publisher is None:
-            self._publisher = Publisher(self._store, follower)
+            self._publisher = Publisher(self.store, follower)
         with self._noted("publish"), told("publish"):
             self._publisher.turn()
 
     def close(self) -> None:
         """Let another node publish at once; the node stays in the network."""
+        if self._watch is not None:
+            self._watch.close()
         if self._publisher is not None:
             with suppress(CNIError), told("publish"):
                 self._publisher.close()
@@ -188,21 +193,21 @@ class Member:
         with self._cache.locked():
             config, own = self.known()
             with self._noted("keep"), told("be known to the store"):
-                done = claims.keep(self._store, config, own, self._lost_head())
+                done = claims.keep(self.store, config, own, self._lost_head())
                 for text in done.written:
                     self._tell(f"wrote {text} to the store, which did not have it")
                 for block, node in zip(done.lost, done.by, strict=True):
                     self._tell(f"block {block} of {self.name} is node {node}'s now")
-                own = entry.lose(self._store, self._cache, config, own, done.lost)
+                own = entry.lose(self.store, self._cache, config, own, done.lost)
                 holding.write(config, own)
                 self._sign(config, own)
             with self._noted("network"), told("follow the network"):
-                fresh = revision.of_network(self._store, config)
+                fresh = revision.of_network(self.store, config)
                 if fresh != config:
                     self._cache.keep_config(fresh)
                     config, self._follower, self._publisher = fresh, None, None
             with self._noted("underlay"), told("follow the underlay"):
-                revision.of_node(self._store, self._cache, self._conf, config, own)
+                revision.of_node(self.store, self._cache, self._conf, config, own)
 
     def more(self, version: int, seen: int) -> tuple[IPNetwork, ...]:
         """Return the blocks of a family, more than `seen`; one is claimed if need be.
@@ -233,7 +238,7 @@ class Member:
     def _claim(
         self, version: int, seen: int | None = None, *, asked: bool = False
     ) -> tuple[IPNetwork, ...]:
-        store = self._store_of_asked if asked else self._store
+        store = self._store_of_asked if asked else self.store
         with self._cache.locked():
             config, own = self.known()
             present = holding.write(config, own).usable(version)
@@ -247,7 +252,7 @@ class Member:
         return now.usable(version)
 
     def _following(self, config: NetworkConfig, own: NodeRecord) -> Follower:
-        return Follower(self._store, config, own, self._cache.seen())
+        return Follower(self.store, config, own, self._cache.seen())
 
     def _lost_head(self) -> int:
         """Return the number of a head that the store had and has not any more, or 0."""
@@ -258,7 +263,7 @@ class Member:
         """Give a sign of life, where who gives none is forgotten."""
         if self._life is None or self._life_of != config:
             self._life_of = config
-            self._life = Sign(self._store, config, time.monotonic)
+            self._life = Sign(self.store, config, time.monotonic)
         self._life.turn(own)
 
     def _tell_refused(self, follower: Follower) -> None:

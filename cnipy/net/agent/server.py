@@ -16,6 +16,7 @@ from cnipy.net import cache
 from cnipy.net.agent import notice
 from cnipy.net.agent.answering import answer
 from cnipy.net.agent.member import Member
+from cnipy.net.agent.naming import Answering
 from cnipy.net.agent.turns import Turns
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -64,6 +65,7 @@ class Agent:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._answering = Answering(node.conf, node.tell)
         self._turns: dict[str, Turns] = {}
         self._faults: dict[str, CNIError] = {}
         self._served = {
@@ -82,7 +84,8 @@ class Agent:
             loop.add_signal_handler(number, self._end)
         await self._look()
         server = await asyncio.start_unix_server(self._connected, sock=listener)
-        looking = asyncio.create_task(self._look_again())
+        looking = asyncio.gather(self._look_again(), self._answering.serve())
+        looking.add_done_callback(self._ended)
         notice.give(env, notice.READY)
         try:
             await over
@@ -95,6 +98,11 @@ class Agent:
                 *(turns.end() for turns in self._turns.values()),
                 return_exceptions=True,
             )
+
+    def _ended(self, looking: asyncio.Future[Any]) -> None:
+        failure = None if looking.cancelled() else looking.exception()
+        if failure is not None:
+            self._fail(failure)
 
     def _end(self) -> None:
         if self._over is not None and not self._over.done():
@@ -122,6 +130,7 @@ class Agent:
             for name in cache.joined():
                 if name not in self._turns:
                     await self._begin(name)
+            self._answering.learn(each.member for each in self._turns.values())
 
     async def _join(self, name: str) -> None:
         """Join a network that net.toml names; one that cannot be is tried again."""

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from cni_common.spec.errors import CNIError
+from cnipy.net.agent.naming import Announcing
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 SPREAD = 0.2  # which part of a time it is more or less
 PUBLISH = 1.0  # seconds between two heads at least
-_FAREWELL = 2.0  # seconds that an agent has to let another publish
+ANNOUNCE = 1.0  # seconds between two looks at which names there are
+_FAREWELL = 2.0  # seconds for letting another node publish
 KEEP = 60.0  # seconds between two looks at what the store has of this node
 
 
@@ -49,6 +51,7 @@ class Turns:
         self._tell = tell
         self._regular = ThreadPoolExecutor(1, f"{member.name}-regular")
         self._asked = ThreadPoolExecutor(1, f"{member.name}-asked")
+        self._announcing = Announcing(member, member.store, tell)
         self._tasks: list[asyncio.Task[None]] = []
         self._told: dict[str, str] = {}
 
@@ -59,6 +62,7 @@ class Turns:
             self._again(member.poll, self._seconds, SPREAD),
             self._again(member.publish, PUBLISH),
             self._again(member.keep, KEEP, SPREAD),
+            self._again(self._announcing.announce, ANNOUNCE),
         )
         self._tasks = [asyncio.create_task(each) for each in loops]
         for task in self._tasks:
@@ -69,10 +73,9 @@ class Turns:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.member.publishes:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL):
-                    await self.once(self.member.close)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self.once(self.member.close)
         for pool in (self._regular, self._asked):
             pool.shutdown(wait=False, cancel_futures=True)
 

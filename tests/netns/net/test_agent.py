@@ -51,8 +51,18 @@ def test_containers_of_two_nodes_reach_each_other(nodes: list[Node]) -> None:
     for each, mine in ((one, "n12"), (other, "n11")):
         blocks = set(one.told("net", "show", mine)[0]["blocks"])
         wait_until(lambda e=each, b=blocks: b <= {*e.routes(4), *e.routes(6)})
+    wait_until(lambda: "db.apps" in _asked(one, "web", second))
+    wait_until(lambda: second in _asked(one, "web", "db.apps"))
+    assert second not in _asked(one, "web", "other.apps")
     for each, name in ((one, "web"), (other, "db")):
         each.ok("del", "apps", name)
+
+
+def _asked(node: Node, name: str, what: str) -> str:
+    """Return what a container is answered by the name server that it was given."""
+    route = node.run("ip", "-n", name, "-4", "route", "show", "default")
+    inside = ("ip", "netns", "exec", name, "busybox", "nslookup", what)
+    return node.run(*inside, route.split()[2], check=False)
 
 
 def test_a_block_is_spare_once_one_is_used(nodes: list[Node]) -> None:
