@@ -110,6 +110,15 @@ def require_filters(
         raise failed(f"missing filters u32 of link {link.name}: {count}")
 
 
+def rate(bits: int) -> str:
+    """Return bits a second as a person reads them, exactly: 1.5 Gbit/s."""
+    for unit, factor in (("Gbit", 10**9), ("Mbit", 10**6), ("kbit", 10**3)):
+        if bits >= factor:
+            number = f"{bits / factor:.9f}".rstrip("0").rstrip(".")
+            return f"{number} {unit}/s"
+    return f"{bits} bit/s"
+
+
 def told(way: str, subnets: Iterable[IPNetwork], *, only: bool) -> str:
     """Return which traffic is limited, if it is not all."""
     listed = ", ".join(map(str, subnets))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common import attachments, shapes
 from cni_common.attachment import record
+from cni_common.frame.accounted import accounted
 from cni_common.frame.plugin import admitted, require_descriptors
 from cni_common.kernel import netns_identity
 from cni_common.naming import Attachment
@@ -229,7 +230,10 @@ def make(context: Context, living: Living, wanted: Entry) -> Result:
 
     request = admitted(_request(context, living, wanted), plugin.versions)
     require_descriptors()
-    with attachments.held(living.kind, living.owner):
+    with (
+        accounted(request, living.kind, context.suite.version, context.tell),
+        attachments.held(living.kind, living.owner),
+    ):
         result = plugin.call(request.delivering(keep))
     assert result is not None  # an ADD has one
     if not kept:  # there was nothing to be done

@@ -82,6 +82,15 @@ def parser_of(name: str, verb: Verb) -> argparse.ArgumentParser:
     return parser
 
 
+def actions_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the words that a verb has further ones behind."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:  # noqa: SLF001 - argparse tells them in no other way
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
+            found |= action.choices
+    return found
+
+
 def _fill(parser: argparse.ArgumentParser, verb: Verb) -> None:
     verb.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON document")

@@ -8,7 +8,14 @@ import os
 import stat
 
 from cni_common import trusted_path
-from cni_common.spec import json_text
+from cni_common.frame.log import LEVELS
+from cni_common.spec import gojson, json_text
+
+TYPE_CHECKING = False  # see launcher/main.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cni_common.spec.request import Request
 
 # Appending is atomic, so that lines of calls at the same time do not mix. Opening a
 # pipe that nobody reads must not wait.
@@ -21,6 +28,44 @@ _FLAGS = (
     | os.O_NOCTTY
     | os.O_CLOEXEC
 )
+
+
+def write(
+    plugin: str, request: Request, failure: str, say: Callable[[str], None]
+) -> None:
+    """Append the line of a call to the file that `logFile` names, if any.
+
+    `failure` is how it ended, empty for success. What cannot be written `say` tells.
+    """
+    path = gojson.member(request.document, "logFile")
+    if path is None or path == "":
+        return
+    call: dict[str, object] = {
+        "plugin": plugin,
+        "command": request.command,
+        "network": request.network,
+        "containerID": request.container_id,
+        "ifname": request.ifname,
+        "outcome": failure or "ok",
+    }
+    try:
+        line = request.log.line(_level(request, say), call)
+        if line:
+            append(path, line)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        say(f"write log {path!r:.80}: {cause.lower()}\n")
+
+
+def _level(request: Request, say: Callable[[str], None]) -> str:
+    """Return the level that is asked for, `info` for a word that is none."""
+    stated = gojson.member(request.document, "logLevel")
+    level = str(stated or "info").lower()
+    if level not in LEVELS:
+        known = ", ".join(LEVELS)
+        say(f"logLevel {stated!r:.80} is none of {known}: info is taken\n")
+        return "info"
+    return level
 
 
 def append(path: object, line: dict[str, object]) -> None:

@@ -137,6 +137,9 @@ def _serve(  # noqa: PLR0913, PLR0917 - a call: what, on which streams, what is 
 
     failure = ""
 
+    def say(line: str) -> None:
+        tell(stderr, line)
+
     def deliver(result: Result) -> None:
         extra = plugin.is_ipam
         document = result.document(request.cni_version, keep_route_fields=extra)
@@ -148,7 +151,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - a call: what, on which streams, what is 
         request.log.error(str(error))
         if not given:
             _fail(stdout, error, request.cni_version)
-        _write_log(plugin, request, str(error), stderr)
+        _write_log(plugin.name, request, str(error), say)
         account.close(error)
 
     if last_words:
@@ -173,7 +176,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - a call: what, on which streams, what is 
         _tell_remarks(request, stderr)
         for text in request.log.aloud():
             tell(stderr, f"{plugin.name}: {text}\n")
-        _write_log(plugin, request, failure, stderr)
+        _write_log(plugin.name, request, failure, say)
 
 
 def _tell_remarks(request: Request, stderr: TextIO) -> None:
@@ -184,43 +187,18 @@ def _tell_remarks(request: Request, stderr: TextIO) -> None:
         tell(stderr, f"{text}\n")
 
 
-def _write_log(plugin: Callee, request: Request, failure: str, stderr: TextIO) -> None:
+def _write_log(
+    plugin: str, request: Request, failure: str, say: Callable[[str], None]
+) -> None:
     path = gojson.member(request.document, "logFile")
-    if path is None or path == "":
-        return
-    call: dict[str, object] = {
-        "plugin": plugin.name,
-        "command": request.command,
-        "network": request.network,
-        "containerID": request.container_id,
-        "ifname": request.ifname,
-        "outcome": failure or "ok",
-    }
-    from cni_common.frame import log_file  # noqa: PLC0415 - only where it is asked for
+    if path is not None and path != "":  # 0 is wrong, and told
+        from cni_common.frame import log_file  # noqa: PLC0415 - only where it is asked for
 
-    try:
-        line = request.log.line(_log_level(request, stderr), call)
-        if line:
-            log_file.append(path, line)
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or str(error)
-        tell(stderr, f"write log {path!r:.80}: {cause.lower()}\n")
-
-
-def _log_level(request: Request, stderr: TextIO) -> str:
-    """Return the level that is asked for, `info` for a word that is none."""
-    stated = gojson.member(request.document, "logLevel")
-    level = str(stated or "info").lower()
-    if level not in _LEVELS:
-        known = ", ".join(_LEVELS)
-        tell(stderr, f"logLevel {stated!r:.80} is none of {known}: info is taken\n")
-        return "info"
-    return level
+        log_file.write(plugin, request, failure, say)
 
 
 _REFUSALS = (errno.EPERM, errno.EACCES)
 _CAPABILITIES = (12, 21)  # CAP_NET_ADMIN, CAP_SYS_ADMIN (linux/capability.h)
-_LEVELS = ("error", "warning", "info", "debug")
 
 
 def _version(versions: tuple[str, ...], stdin: BinaryIO) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class EgressLimit(limited_link.LimitedLink):
     def __str__(self) -> str:
         """Return the sentence."""
         which = limited_link.told("to", self.subnets, only=self.only)
-        rate = f"{self.rate} bits a second"
+        rate = limited_link.rate(self.rate)
         return f"the container sends at most {rate} by {self.link}{which}"
 
     def ensure(self, node: Node) -> None:

@@ -38,7 +38,7 @@ class IngressLimit(limited_link.LimitedLink):
     def __str__(self) -> str:
         """Return the sentence."""
         which = limited_link.told("from", self.subnets, only=self.only)
-        rate = f"{self.rate} bits a second"
+        rate = limited_link.rate(self.rate)
         return f"the container receives at most {rate} by {self.link}{which}"
 
     def ensure(self, node: Node) -> None:

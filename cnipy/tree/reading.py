@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cni_common import limited_link
 from cni_common.spec.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -50,14 +51,6 @@ class Published(NamedTuple):
 def read(one: Attached, part: Part) -> None:
     """Have in `one` what `part` says."""
     _READERS.get(part.kind(), _nothing)(one, part)
-
-
-def rate(bits: int) -> str:
-    """Return bits a second as tc(8) writes them."""
-    for unit, factor in (("Gbit", 10**9), ("Mbit", 10**6), ("kbit", 10**3)):
-        if bits >= factor:
-            return f"{bits / factor:g} {unit}/s"
-    return f"{bits} bit/s"
 
 
 def _nothing(one: Attached, part: Any) -> None:
@@ -105,11 +98,11 @@ def _names(one: Attached, part: Any) -> None:
 
 
 def _egress_limit(one: Attached, part: Any) -> None:
-    one.limits.append(f"sends at most {rate(part.rate)}")
+    one.limits.append(f"sends at most {limited_link.rate(part.rate)}")
 
 
 def _ingress_limit(one: Attached, part: Any) -> None:
-    one.limits.append(f"receives at most {rate(part.rate)}")
+    one.limits.append(f"receives at most {limited_link.rate(part.rate)}")
 
 
 _READERS: dict[str, Callable[[Attached, Any], None]] = {

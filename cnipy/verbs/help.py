@@ -16,24 +16,35 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("about", metavar="VERB", nargs="?", help="one verb, in full")
+    what = "one verb, in full, and with the word of an action that alone"
+    parser.add_argument("about", metavar="VERB", nargs="*", help=what)
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     del context
-    if options.about is None:
+    if not options.about:
         document = [
             _document(name, purpose)
             for purpose, listed in verbs.REGISTER.items()
             for name in listed
         ]
         return Lines(document, command_line.overview().splitlines())
-    if options.about not in verbs.MODULES:
-        msg = f"help {options.about}: there is no such verb"
+    name, *actions = options.about
+    if name not in verbs.MODULES:
+        msg = f"help {name}: there is no such verb"
         raise CNIError(Code.INVALID_ENVIRONMENT, msg, "`cnipy help` lists them")
-    parser = command_line.parser_of(options.about, verbs.load(options.about))
-    (purpose,) = (p for p, listed in verbs.REGISTER.items() if options.about in listed)
-    return Lines(_document(options.about, purpose), parser.format_help().splitlines())
+    parser = command_line.parser_of(name, verbs.load(name))
+    (purpose,) = (p for p, listed in verbs.REGISTER.items() if name in listed)
+    told, about = _document(name, purpose), name
+    for action in actions:
+        there = command_line.actions_of(parser)
+        if action not in there:
+            msg = f"help {about} {action}: there is no such action"
+            hint = f"{about} has {' '.join(there) or 'none'}"
+            raise CNIError(Code.INVALID_ENVIRONMENT, msg, hint)
+        parser, about = there[action], f"{about} {action}"
+        told["verb"] = about
+    return Lines(told, parser.format_help().splitlines())
 
 
 def _document(name: str, purpose: str) -> dict[str, object]:

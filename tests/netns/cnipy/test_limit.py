@@ -25,7 +25,7 @@ BRIDGE = {
     "ipam": {"type": "host-local", "subnet": "10.9.0.0/24"},
 }
 BANDWIDTH = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
-RATE, BURST = int(16_000_000 / PATIENCE), 400_000  # bits
+RATE, BURST = int(16_000 / PATIENCE) * 1000, 400_000  # bits
 AT_LEAST = (MEBIBYTE * 8 - BURST) / RATE - 0.05
 
 
@@ -76,7 +76,7 @@ def test_stopwatch(desk: Desk, app: Space) -> None:
     veth = veth_of(file_of(app))
     assert printed == (
         f"{attachment_words('n', app)}:\n"
-        f"  the container receives at most {RATE} bits a second by {veth}\n"
+        f"  the container receives at most {RATE / 10**6:.6g} Mbit/s by {veth}\n"
     )
     assert AT_LEAST < received(app) < 10 * AT_LEAST
     assert sent(app) < AT_LEAST
@@ -159,3 +159,27 @@ def test_rates_of_the_list_win(desk: Desk, host: Host) -> None:
     attach(desk, "own", space)
     said = desk.refused("limit", space.name, "--ingress", "1M")
     assert "the list of own has ingressRate, which wins" in said
+
+
+def test_change_is_a_call_as_any_other(desk: Desk, host: Host, tmp_path: Path) -> None:
+    """What changes a living container is in the plugin's log, and is counted."""
+    log = tmp_path / "calls.log"
+    desk.network("logged", BRIDGE, BANDWIDTH | {"logFile": str(log)})
+    space = host.space()
+    attach(desk, "logged", space)
+    before, counted = log.read_text().count("\n"), adds(desk)
+    desk.ok("limit", space.name, "--ingress", "10M")
+    line = json.loads(log.read_text().splitlines()[before])
+    assert (line["plugin"], line["command"]) == ("bandwidth", "ADD")
+    assert (line["network"], line["outcome"]) == ("logged", "ok")
+    assert adds(desk) == counted + 1
+
+
+def adds(desk: Desk) -> int:
+    """Return how often bandwidth was called for ADD, as is told to a collector."""
+    (line,) = (
+        line
+        for line in desk.ok("metrics").splitlines()
+        if line.startswith('cnipy_calls_total{plugin="bandwidth",verb="ADD"}')
+    )
+    return int(line.split()[-1])

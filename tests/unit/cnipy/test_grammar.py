@@ -59,6 +59,30 @@ def test_help_says_what_each_argument_is(name: str) -> None:
                 assert action.help, f"{parser.prog} {action.metavar}"
 
 
+@pytest.mark.parametrize("action", ["create", "rm", "ls", "inspect"])
+def test_help_of_an_action(desk: Desk, action: str) -> None:
+    """What stands behind a verb is explained by itself, as --help does."""
+    status, text, _ = desk.cnipy("help", "network", action)
+    assert status == 0
+    assert text.startswith(f"usage: cnipy network {action} ")
+    _, text, _ = desk.cnipy("help", "network", action, "--json")
+    assert json.loads(text)["verb"] == f"network {action}"
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("network", "make"), "network has create rm ls inspect"),
+        (("ls", "all"), "ls has none"),
+    ],
+)
+def test_help_of_no_action(desk: Desk, words: tuple[str, ...], cause: str) -> None:
+    """A word that is none is refused, and what there is told."""
+    status, _, told = desk.cnipy("help", *words)
+    assert status == 1
+    assert f"help {' '.join(words)}: there is no such action: {cause}" in told
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_parser_of_a_verb_imports_no_other(name: str) -> None:
     """A call pays for its own verb alone, and for no library before it runs."""
