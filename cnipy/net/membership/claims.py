@@ -8,24 +8,23 @@ is called again, and a node whose keys the store has lost writes them again.
 
 from __future__ import annotations
 
-import random
+from contextlib import suppress
 
 from cni_common import shapes
 from cni_common.spec import json_text
 from cni_common.spec.values import NamedTuple, dataclass, replace
 from cnipy.net import keys
+from cnipy.net.membership import free_blocks
 from cnipy.net.records import NodeRecord, RecordError
+from cnipy.net.store import DeniedError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress, IPNetwork
-    from cnipy.net.records import NetworkConfig, Pool
+    from cnipy.net.records import NetworkConfig
     from cnipy.net.store import Store
 
-_TRIES = 16  # blocks at random; where all are taken, the free ones are looked for
 _TABLE: Table = {
     "node": (shapes.text, shapes.REQUIRED),
     "identity": (shapes.text, shapes.REQUIRED),
@@ -111,10 +110,10 @@ def claim(
     if pool is None:
         what = f"network {config.name}"
         raise RecordError(what, f"it has no pool of IPv{version}")
-    for block in _candidates(store, config, pool):
+    for block in free_blocks.candidates(store, config, pool):
         if block not in own.blocks and not _taken(store, _key(config, block), own):
             return block
-    msg = f"all {_count(pool)} blocks are claimed"
+    msg = f"all {free_blocks.count(pool)} blocks are claimed"
     raise ExhaustedError(f"pool {pool.network} of network {config.name}", msg)
 
 
@@ -158,9 +157,11 @@ def keep(store: Store, config: NetworkConfig, own: NodeRecord, seen: int = 0) ->
         return Kept((), (), ())
     own = replace(own, head=max(own.head, seen))
     written = []
-    if store.create(keys.config(config.name), config.content()):
-        store.create(keys.vni(config.vni), config.name.encode())
-        written.append(f"configuration of network {config.name}")
+    if store.get(keys.config(config.name)) is None:
+        with suppress(DeniedError):  # where an administrator alone may
+            store.create(keys.config(config.name), config.content())
+            store.create(keys.vni(config.vni), config.name.encode())
+            written.append(f"configuration of network {config.name}")
     register(store, config, own)
     others = {
         block: other
@@ -263,35 +264,3 @@ def _occupied(
     what = f"node {own.node} of network {config.name}"
     cause = f"underlay address {address} is that of node {other.node}"
     return RecordError(what, cause)
-
-
-def _candidates(store: Store, config: NetworkConfig, pool: Pool) -> Iterator[IPNetwork]:
-    """Yield blocks that may be free: some at random, then those that are."""
-    count = _count(pool)
-    for _ in range(min(_TRIES, count)):
-        yield _numbered(pool, random.randrange(count))  # noqa: S311 - no secret
-    claimed = {
-        int(block.network_address) - int(pool.network.network_address)
-        for entry in store.list(keys.blocks(config.name))
-        if (block := keys.block_of(config.name, entry.key))
-        and block.version == pool.network.version
-        and block.prefixlen == pool.block
-    }
-    size = 1 << (pool.network.max_prefixlen - pool.block)
-    taken = {offset // size for offset in claimed}
-    first = random.randrange(count)  # noqa: S311 - no secret
-    # Of the first that are free one cannot be far: there are as many claims at most.
-    for number in range(count):
-        place = (first + number) % count
-        if place not in taken:
-            yield _numbered(pool, place)
-
-
-def _count(pool: Pool) -> int:
-    return 1 << (pool.block - pool.network.prefixlen)
-
-
-def _numbered(pool: Pool, number: int) -> IPNetwork:
-    size = 1 << (pool.network.max_prefixlen - pool.block)
-    address = int(pool.network.network_address) + number * size
-    return type(pool.network)((address, pool.block))

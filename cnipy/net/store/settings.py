@@ -68,8 +68,7 @@ class Settings:
             unknown = sorted(document.keys() - _TABLE.keys())
             if unknown:
                 raise ValueError(f"{unknown[0]}: no such key")
-            keys = shapes.members(document, _TABLE)
-            found = cls(password_file=keys.pop("passwordFile"), **keys)
+            found = cls(**shapes.members(document, _TABLE))
         except ValueError as error:
             raise StoreError(f"[store] {error}") from error
         cause = found.why_not()
@@ -86,7 +85,7 @@ class Settings:
         if bool(self.certificate) != bool(self.key):
             return "certificate: it goes with key, and key with it"
         if bool(self.user) != bool(self.password_file):
-            return "user: it goes with passwordFile, and passwordFile with it"
+            return "user: it goes with password_file, and password_file with it"
         if self.user:
             for each in self.endpoints:
                 if not each.tls and not each.is_here:
@@ -133,6 +132,6 @@ _TABLE: Table = {
     "certificate": _PATH,
     "key": _PATH,
     "user": (shapes.word, ""),
-    "passwordFile": _PATH,
+    "password_file": _PATH,
     "directory": _PATH,
 }

@@ -353,7 +353,7 @@ def test_node_has_the_rights_of_its_user(tmp_path: Path) -> None:
         password = tmp_path / "password"
         password.write_text("password\n")
         password.chmod(0o600)
-        known = of_node(member, user="web-1", passwordFile=str(password))
+        known = of_node(member, user="web-1", password_file=str(password))
         with open_store(known) as store:
             assert store.put(f"{BASE}nodes/web-1", b"mine")
             with pytest.raises(DeniedError, match="permission denied"):
@@ -484,7 +484,7 @@ def test_held_lock_is_not_waited_for_forever(tmp_path: Path) -> None:
                 "kind": "etcd",
                 "endpoints": ["http://h"],
                 "user": "u",
-                "passwordFile": "/p",
+                "password_file": "/p",
             },
             "a password is not sent to http://h:2379 in the clear",
         ),
