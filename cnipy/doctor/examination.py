@@ -10,6 +10,7 @@ from cni_common import naming
 from cni_common.attachment import condition, record
 from cni_common.attachment.node import Node
 from cni_common.attachment.survey import Survey
+from cni_common.frame.log import remark, remarks
 from cni_common.frame.rollback import Gather
 from cni_common.kernel import addresses, default_route
 from cni_common.naming import Attachment
@@ -126,6 +127,17 @@ class Examination:
                 if told is not None and told.is_made:
                     found.append(Held(item, plugin, told))
         return found
+
+    @cached_property
+    def unreadable(self) -> list[str]:
+        """Why records count for nothing, each once; no doubts any more."""
+        others, before = remarks(), len(self.doubts.raised)
+        _ = self.held
+        found = [*map(str, self.doubts.raised[before:]), *remarks()]
+        del self.doubts.raised[before:]
+        for text in others:
+            remark(text)
+        return list(dict.fromkeys(found))
 
     @cached_property
     def lacks(self) -> list[Lack]:

@@ -31,10 +31,12 @@ class Ports(Answer):
         losers: Iterable[Loser],
         called: Mapping[str, tuple[str, ...]],
         rules: Rules | None,
+        gap: str = "",
     ) -> None:
+        """`gap` is what the table misses that all ports rely on."""
         self.rows = [_row(port, c, called) for port in claims for c in claims[port]]
         self.rows.sort(key=lambda row: (row["hostPort"], row["protocol"]))
-        self.losers, self._rules = list(losers), rules
+        self.losers, self._rules, self._gap = list(losers), rules, gap
 
     def lines(self, paper: Paper) -> Iterator[str]:
         """Yield a line for each port, and below it what is wrong there."""
@@ -57,6 +59,8 @@ class Ports(Answer):
         elif self._rules is not None and not _leads(row, self._rules):
             yield "it leads nowhere: its rules are missing; `cnipy repair` helps"
             return
+        elif self._gap:
+            yield f"what all ports need is missing: {self._gap}; `cnipy repair` helps"
         for loser in self.losers:
             if loser.port == (row["protocol"], row["hostPort"]):
                 where = f"listens at {loser.address}"
@@ -108,10 +112,19 @@ def _socket(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def _gap(claims: Claims) -> str:
+    """Return the first rule that all claims rely on and the kernel lacks, if any."""
+    from cni_common.published import ledger, rules  # noqa: PLC0415 - for the work alone
+
+    every = [claim for held in claims.values() for claim in held]
+    table = rules.table(sorted(ledger.scopes(every)))
+    return table.missing({}) if every else ""
+
+
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cni_common.frame.rollback import Gather  # noqa: PLC0415 - for the work alone
     from cni_common.published import ledger, listening  # noqa: PLC0415 - the same
-    from cnipy import on_record, ruleset  # noqa: PLC0415 - the same
+    from cnipy import on_record, recorded, ruleset  # noqa: PLC0415 - the same
     from cnipy.containers import Containers  # noqa: PLC0415 - the same
 
     del options
@@ -119,7 +132,9 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     claims = ledger.load_all(errors)
     losers = errors.attempt(lambda: list(listening.losers(claims))) or []
     rules = errors.attempt(ruleset.listed) if claims else None
-    answer = Ports(claims, losers, Containers(context, ()).names(), rules)
+    gap = errors.attempt(_gap, claims) or ""
+    called = Containers(context, recorded.recorded(context.suite, errors).values())
+    answer = Ports(claims, losers, called.names(), rules, gap)
     on_record.tell_doubts(errors, context.tell)
     return answer
 

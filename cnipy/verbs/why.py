@@ -49,6 +49,8 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     from contextlib import ExitStack  # noqa: PLC0415 - for the work alone
 
     from cni_common.frame.log import remarks  # noqa: PLC0415 - the same
+    from cni_common.frame.rollback import Gather  # noqa: PLC0415 - the same
+    from cnipy import on_record, recorded  # noqa: PLC0415 - the same
     from cnipy.why import ends, inquiry, verdict  # noqa: PLC0415 - netlink is expensive
 
     words = ends.read_target(options.target)
@@ -60,6 +62,10 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         sender = source or found.outside(options.source, version)
         told = inquiry.inquire(sender, found.host, goal, found.holder)
         answer = verdict.Verdict(options.source, *told)
+    # Of what could not be read an end or a rule may be.
+    errors = Gather()
+    recorded.recorded(context.suite, errors)
+    on_record.tell_doubts(errors, context.tell)
     for text in remarks():
         context.tell(text)
     return answer

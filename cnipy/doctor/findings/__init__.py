@@ -17,6 +17,7 @@ from cnipy.doctor.findings import (
     names,
     parameters,
     ports,
+    records,
     subnets,
 )
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cnipy.doctor.finding import Finding
 
 REGISTER: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
+    records.find,  # who reads them next would be told the same as a doubt
     machine.find_missing_library,
     files.find_old_python,
     machine.find_full_disk,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import need, run
+from lab import need, nft_objects, run
 from netns.cnipy.helpers import Desk
 
 from cnipy.attachment import container_id_of
@@ -165,6 +165,12 @@ def test_ports_lead_where_the_map_of_the_kernel_says(desk: Desk, host: Host) -> 
         text = desk.ok("ports")
     assert f"! process {os.getpid()} (" in text
     assert text.count("!") == 1
+    listed = nft_objects("table", "inet", "cnipy_portmap")
+    for chain in (each["chain"]["name"] for each in listed if "chain" in each):
+        run("nft", "flush", "chain", "inet", "cnipy_portmap", chain)
+    assert desk.ok("ports").count("! what all ports need is missing") == 2
+    faults = [each["faults"] for each in json.loads(desk.ok("ports", "--json"))]
+    assert all("missing" in fault for (fault,) in faults)
     run("nft", "flush", "ruleset")
     assert desk.ok("ports").count("! it leads nowhere") == 2
     second.delete()
@@ -238,8 +244,14 @@ def test_unreadable_record_is_told_by_each(desk: Desk, host: Host) -> None:
         p for p in Path("/run/cni/cnipy/bridge/n").iterdir() if "@" in p.name
     )
     damaged.write_text("{")
-    for words in (("ls",), ("show",), ("addresses", "n"), ("rules", first.path)):
+    looking = (("ls",), ("show",), ("addresses", "n"), ("rules", first.path))
+    asking = (("ports",), ("why", second.path, "10.9.0.1"))
+    for words in (*looking, *asking):
         assert f"pass over '{damaged}'" in desk.both(*words)[1], words
+    status, text, _ = desk("doctor", "--json")
+    (finding,) = json.loads(text)
+    assert (status, finding["name"]) == (1, "unreadable-record")
+    assert str(damaged) in finding["cause"]
     (claims,) = Path("/run/cni/cnipy/portmap-claims").iterdir()
     claims.write_text("{")
     assert f"pass over '{claims}'" in desk.both("ports")[1]
