@@ -119,7 +119,7 @@ def kernel(node: Node) -> dict[str, Any]:
     Without what it has from the start, and without numbers.
     """
     lines = [line for line in node.space.run("sh", "-c", LOOK).splitlines() if line]
-    links, nexthops, *routes = map(json.loads, lines[:4])
+    links, nexthops, *routes = map(read, lines[:4])
     hops = {hop["id"]: leads(hop) for hop in nexthops}
     return {
         "links": [each["ifname"] for each in links if "cnipy" in each["ifname"]],
@@ -136,6 +136,11 @@ def kernel(node: Node) -> dict[str, Any]:
             if "dst" in each
         ),
     }
+
+
+def read(line: str) -> Any:
+    """Return a line of JSON, of `dst` and the `dst` of a tunnel the first."""
+    return json.loads(line, object_pairs_hook=lambda pairs: dict(pairs[::-1]))
 
 
 def leads(hop: dict[str, Any]) -> str:
@@ -399,10 +404,18 @@ def test_two_networks_are_apart(host: Host, tmp_path: Path, backend: str) -> Non
 def test_traffic_loses_nothing_while_peers_change(
     host: Host, tmp_path: Path, backend: str
 ) -> None:
-    """While others come, go and swap blocks, and the two get further blocks, each of
-    their packets arrives.
+    """While others come, go and swap blocks, and the two get further blocks and another
+    address, each of their packets arrives.
     """
     every = net.nodes(host, tmp_path)
+    moved = tuple(map(ipaddress.ip_address, ("192.0.2.202", "2001:db8::202")))
+    net.batch(
+        every[1].space,
+        [
+            f"addr add {address}/{length} dev eth0 {net.no_dad(address)}"
+            for address, length in zip(moved, (24, 64), strict=True)
+        ],
+    )
     config = net.config(backend)
     net.join(config, every)
     one, two = every
@@ -423,6 +436,7 @@ def test_traffic_loses_nothing_while_peers_change(
         further = (*two.record.blocks, *net.blocks(100))
         for number in range(3, 13):
             mine = replace(two.record, blocks=further if number % 2 else further[:2])
+            mine = replace(mine, underlay=moved) if number % 3 == 0 else mine
             lots = [
                 peer(n, backend, blocks=net.blocks(n + number))
                 for n in range(number, number + 20)
@@ -438,6 +452,28 @@ def test_traffic_loses_nothing_while_peers_change(
             datagrams.receiver.recv(16)
             arrived += 1
     assert arrived == sent > 50
+
+
+@pytest.mark.parametrize("backend", BACKENDS[:3])
+def test_a_node_without_ipv6_has_what_is_of_ipv4(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """Where the administrator has switched it off, a network of IPv4 works."""
+    (node,) = net.nodes(host, tmp_path, 1, versions=(4,))
+    node.space.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    pools = (net.POOLS[4],)
+    config = net.config(backend, pools=pools)
+    node.record = replace(node.record, blocks=net.blocks(1, pools))
+    known = [net.record(2, (4,), blocks=net.blocks(2, pools))]
+    node.prepare(config)
+    said = node.apply(config, known)
+    assert not [line for line in said if line.startswith(("skipped", "refused"))]
+    assert node.differences(config, known) == []
+    assert [dst for dst, _ in kernel(node)["routes"]] == [
+        "10.64.0.0/10",
+        "10.64.0.128/26",
+    ]
+    node.remove(config)
 
 
 def test_routes_of_others_are_left_alone(host: Host, tmp_path: Path) -> None:
