@@ -31,11 +31,16 @@ _ROOM, _SAMPLES = "tables", "table-samples"
 
 
 class Listed(NamedTuple):
-    """An element as nft lists it: parts of its key, of its value, and its comment."""
+    """An element as nft lists it: parts of its key, of its value, and its comment.
+
+    And what it has counted, if it counts.
+    """
 
     key: tuple[str, ...]
     value: tuple[str, ...]
     comment: str
+    packets: int = 0
+    bytes: int = 0
 
 
 def change(
@@ -169,7 +174,9 @@ def elements(listed: list[dict[str, Any]], name: str) -> Iterator[Listed]:
                 key, value = element if "map" in item else (element, None)
                 inner = key["elem"] if isinstance(key, dict) and "elem" in key else {}
                 found = _parts(inner.get("val", key))
-                yield Listed(found, _parts(value), inner.get("comment", ""))
+                counted = inner.get("counter") or {}
+                numbers = (counted.get(what, 0) for what in ("packets", "bytes"))
+                yield Listed(found, _parts(value), inner.get("comment", ""), *numbers)
 
 
 def _note_all(table: str, kinds: dict[str, set[str]]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cni_common.frame import counters
-from cni_common.published import ledger
+from cni_common.published import counted, ledger
 from cni_common.spec.values import NamedTuple
 from cnipy import addresses, exposition, recorded, tree
 from cnipy import network as networks
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cni_common.frame.rollback import Gather
+    from cni_common.published.ledger import Claims
     from cnipy.context import Context
     from cnipy.paper import Paper
     from cnipy.tree import Attached
@@ -64,7 +65,9 @@ def measured(context: Context, errors: Gather) -> Metrics:
     found: list[Attached] = attempt or []
     families += _attachments(found)
     families += _addresses(context, found, errors)
-    families += errors.attempt(_ports, errors) or ()
+    claims = errors.attempt(ledger.load_all, errors) or {}
+    families += _ports(claims)
+    families += errors.attempt(_port_traffic, claims) or ()
     families += errors.attempt(_traffic, found) or ()
     unread = Family("cnipy_unreadable", "gauge", "Things that could not be read.")
     unread.tell(len(errors.raised))
@@ -149,9 +152,8 @@ def _addresses(
     return [used, free]
 
 
-def _ports(errors: Gather) -> list[Family]:
+def _ports(claims: Claims) -> list[Family]:
     family = Family("cnipy_published_ports", "gauge", "Ports of the host, published.")
-    claims = ledger.load_all(errors)
     held = {
         (claim.attachment.network, port.protocol, port.number, claim.host_ip)
         for port in claims
@@ -160,6 +162,46 @@ def _ports(errors: Gather) -> list[Family]:
     for (network, protocol), number in sorted(Counter(k[:2] for k in held).items()):
         family.tell(number, network=network, protocol=protocol)
     return [family]
+
+
+def _port_traffic(claims: Claims) -> list[Family]:
+    """Return what the ports of those have counted that count; raises CNIError."""
+    meaning = (
+        "through a published port, both directions apart, as the container sees it."
+    )
+    families = {
+        what: Family(
+            f"cnipy_published_port_{what}_total", "counter", f"{told} {meaning}"
+        )
+        for what, told in (("bytes", "Bytes"), ("packets", "Packets"))
+    }
+    owners = {
+        (port, target.address): claim.attachment
+        for port, held in claims.items()
+        for claim in held
+        for target in claim.targets
+        if claim.counters
+    }
+    for count in counted.read() if owners else ():
+        owner = owners.get((count.port, count.address))
+        if owner is None:
+            continue
+        labels = {
+            "network": owner.network,
+            "container": owner.container_id,
+            "ifname": owner.ifname,
+            "protocol": count.port.protocol,
+            "port": str(count.port.number),
+            "address": count.address,
+            "direction": _DIRECTIONS[count.way],
+        }
+        families["bytes"].tell(count.bytes, **labels)
+        families["packets"].tell(count.packets, **labels)
+    return list(families.values())
+
+
+# The words of the counters of links, by those of the sets.
+_DIRECTIONS = {"received": "receive", "sent": "transmit"}
 
 
 def _traffic(found: Sequence[Attached]) -> list[Family]:

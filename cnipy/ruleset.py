@@ -28,6 +28,8 @@ _PURPOSES = {
     "hostip_ports": "{1} port {2} of {0} leads to {value}",
     "hairpin": "neighbours on {3} reach {0} port {1} of the host, and the host is seen",
     "masq_all": "who comes by {0} port {1} of the host is seen as the host",
+    "received": "what reaches {2} by {0} port {1} of the host is counted",
+    "sent": "what {2} answers by {0} port {1} of the host is counted",
     "localhost": "{0} port {1} is reached from the host's 127.0.0.1",
     "containers": "what is forwarded from and to {0} is accepted",
     "guarded": "{0} is kept apart from other guarded links",

@@ -201,6 +201,7 @@ CASES = (
     ),
     Case(_PORTMAP, before=_BEHIND),
     Case(_PORTMAP, "with-neighbour", before=_BEHIND, neighbour=True),
+    Case(_PORTMAP | {"counters": True}, "counted", before=_BEHIND, neighbour=True),
     Case(_FIREWALL, before=_BEHIND),
     Case(
         _FIREWALL,

@@ -89,7 +89,18 @@ def list_json(command: str) -> list[dict[str, Any]]:
     Protocols are numbers: names depend on /etc/protocols, which a small system has
     not. Raises RefusedError, with `is_missing` for an object that does not exist.
     """
-    output = _command(command, as_json=True)
+    return _objects(_command(command, as_json=True))
+
+
+def list_counted(listing: str) -> list[dict[str, Any]]:
+    """Return the objects as `list_json` does, with what counters have counted."""
+    context = opened()
+    context.set_json_output(True)
+    context.set_numeric_proto_output(True)
+    return _objects(command(context, listing))
+
+
+def _objects(output: str) -> list[dict[str, Any]]:
     listed = json_text.loads(output).get("nftables", []) if output.strip() else []
     return [item for item in listed if "metainfo" not in item]
 

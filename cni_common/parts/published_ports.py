@@ -8,7 +8,7 @@ from contextlib import suppress
 from cni_common import naming
 from cni_common.attachment.part import Difference, Part
 from cni_common.kernel import nft
-from cni_common.published import ledger, localnet
+from cni_common.published import ledger, localnet, rules
 from cni_common.published.claims import Claim, Mapping, Port, Target
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import dataclass
@@ -31,7 +31,7 @@ class PublishedPorts(Part):
 
     With `snat` they do so also from the host's 127.0.0.1 and from neighbours of the
     container, with `masq_all` everybody is masqueraded. Addresses on the links
-    `excluded` are not the host's.
+    `excluded` are not the host's. With `counters` bytes and packets are counted.
     """
 
     in_rules = True
@@ -40,13 +40,15 @@ class PublishedPorts(Part):
     snat: bool = True
     masq_all: bool = False
     excluded: tuple[LinkName, ...] = ()
+    counters: bool = False
 
     settles = True
 
     def __str__(self) -> str:
         """Return the sentence."""
         leading = ", ".join(map(str, self.mappings))
-        return f"{leading}, at {' and '.join(map(str, self.targets))}"
+        counted = ", and what passes is counted" if self.counters else ""
+        return f"{leading}, at {' and '.join(map(str, self.targets))}{counted}"
 
     @classmethod
     def of_claims(cls, claims: Claims) -> Self:
@@ -61,6 +63,7 @@ class PublishedPorts(Part):
             targets=tuple({target.family: target for target in found}.values()),
             snat=any(claim.snat for _, claim in every),
             masq_all=any(claim.masq_all for _, claim in every),
+            counters=any(claim.counters for _, claim in every),
         )
 
     @property
@@ -102,6 +105,7 @@ class PublishedPorts(Part):
             targets=mapping.targets_of(self.targets),
             snat=self.snat,
             masq_all=self.masq_all,
+            counters=self.counters,
         )
 
     def ensure(self, node: Node) -> None:
@@ -169,7 +173,7 @@ class PublishedPorts(Part):
         if any(target.conditions for target in self.targets):
             with suppress(CNIError):  # which `differences` tells
                 held = ledger.load(self.ports).values()
-                scopes = ledger.scopes(claim for claims in held for claim in claims)
+                scopes = rules.scopes(claim for claims in held for claim in claims)
         links = tuple(sorted(self.links))
         return Publishing(scopes=tuple(sorted(scopes)), links=links)
 

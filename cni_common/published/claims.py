@@ -138,6 +138,7 @@ _CLAIM: Table = {
     "targets": (shapes.listed(Target.of_document), shapes.REQUIRED),
     "snat": (shapes.flag, True),
     "masq_all": (shapes.flag, False),
+    "counters": (shapes.flag, False),
 }
 
 
@@ -146,7 +147,8 @@ class Claim:
     """An attachment's hold on a port of the host.
 
     host_ip: "" for every address, "0.0.0.0" and "::" for every one of a family, or
-    one address. netns and identity tell whether the holder lives.
+    one address. netns and identity tell whether the holder lives. With `counters` what
+    passes by the port is counted.
     """
 
     host_ip: str
@@ -159,6 +161,7 @@ class Claim:
     targets: tuple[Target, ...]
     snat: bool = True
     masq_all: bool = False
+    counters: bool = False
 
     @classmethod
     def of_document(cls, document: object) -> Claim:

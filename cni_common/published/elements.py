@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cni_common.published.claims import Claim, Port, Target
 
 TABLE = "inet cnipy_portmap"
+# Sets whose elements count, families apart, as the container sees it.
+COUNTED = ("received", "sent")
 
 
 def scope(network: str, family: int, text: str) -> str:
@@ -53,7 +55,10 @@ def of_claims(port: Port, claims: Iterable[Claim]) -> Elements:
                 continue
             value = f"{target.address} . {claim.container_port}"
             elements[key] = Content(value, owner)
-            for more in _sources(port, claim, target):
+            for more in (
+                *_sources(port, claim, target),
+                *_counted(port, claim, target),
+            ):
                 elements.setdefault(more, Content("", owner))
     return elements
 
@@ -76,3 +81,12 @@ def _sources(port: Port, claim: Claim, target: Target) -> list[ElementKey]:
     hairpin = ElementKey(f"hairpin{family}", f"{key} . {nft.quote(target.link)}")
     localhost = ElementKey("localhost4", key)
     return [hairpin] if family == 6 else [hairpin, localhost]  # noqa: PLR2004 - the family's number
+
+
+def _counted(port: Port, claim: Claim, target: Target) -> list[ElementKey]:
+    """Return the elements that count what reaches the container by the port, and what
+    it answers.
+    """
+    key = f"{port.protocol} . {port.number} . {target.address}"
+    ways = COUNTED if claim.counters else ()
+    return [ElementKey(f"{way}{target.family}", key) for way in ways]

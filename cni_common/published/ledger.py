@@ -99,6 +99,8 @@ def apply(before: Claims, after: Claims, held: Iterable[Port] = ()) -> None:
     declared, removed = write_down(before, after, changed)
     if not _is_any_claimed():
         _remove_table()
+        if unfinished:
+            _forget_scopes(set())
     else:
         old, new = _elements_of(before, changed), _elements_of(after, changed)
         also = _excluded().content() if held else ""
@@ -137,7 +139,7 @@ def lacking(claims: Claims, owner: str, sets: Sets | None = None) -> Iterator[La
     every = (claim for held in claims.values() for claim in held)
     wanted = _elements_of(claims, claims)
     own = {key: found for key, found in wanted.items() if found.comment == owner}
-    yield from rules.table(sorted(scopes(every))).lacking_elements(own, sets)
+    yield from rules.table(sorted(rules.scopes(every))).lacking_elements(own, sets)
 
 
 def recall_claims() -> None:
@@ -183,20 +185,10 @@ def is_declared(scope: Scope) -> bool:
     return shared.is_used(f"{SCOPES}/{scope.id}")
 
 
-def scopes(published: Iterable[Claim]) -> set[Scope]:
-    """Return the conditions under which those claims are published."""
-    return {
-        rules.scope_of(claim.network, target)
-        for claim in published
-        for target in claim.targets
-        if target.conditions and target.family in claim.published
-    }
-
-
 def _is_forgotten(held: Claims, ports: Iterable[Port]) -> bool:
     """Tell whether one of `ports` is not noted as a user of its conditions."""
     for port in ports:
-        for scope in scopes(held[port]):
+        for scope in rules.scopes(held[port]):
             if not shared.holds(f"{SCOPES}/{scope.id}", port.name):
                 return True
     return False
@@ -251,21 +243,29 @@ def _relied(kept: Elements) -> dict[OwnTable, Elements | None]:
         return elements.of_claims(port, held)
 
     samples = own_tables.samples(elements.TABLE, elements_on)
-    table = rules.table(sorted(scopes(published)))
+    table = rules.table(sorted(rules.scopes(published)))
     return {table: None if samples is None else samples | kept}
 
 
 def _rebuilt() -> str:
     every = load_all()
-    found = set()
-    for port, held in every.items():
-        for scope in scopes(held):
-            # It is known again, had it been lost.
-            shared.hold(f"{SCOPES}/{scope.id}", port.name)
-            found.add(scope)
+    used = {(s, port.name) for port, held in every.items() for s in rules.scopes(held)}
+    for scope, name in used:  # it is known again, had it been lost
+        shared.hold(f"{SCOPES}/{scope.id}", name)
+    _forget_scopes({(scope.id, name) for scope, name in used})
+    found = {scope for scope, _ in used}
     records = {p.name: elements.of_claims(p, held) for p, held in every.items()}
     transaction = own_tables.rebuilt(rules.table(sorted(found)), records)
     return f"{transaction}{_excluded().content()}"
+
+
+def _forget_scopes(used: set[tuple[str, str]]) -> None:
+    """Know of no users of scopes but those: a killed change may have noted others."""
+    for scope_id in state.names(state.path(SCOPES)):
+        thing = f"{SCOPES}/{scope_id}"
+        for name in shared.users(thing):
+            if (scope_id, name) not in used:
+                shared.let_go(thing, name)
 
 
 def _elements_of(claimed: Claims, ports: Iterable[Port]) -> Elements:
@@ -280,7 +280,7 @@ def write_down(before: Claims, after: Claims, changed: set[Port]) -> tuple[str, 
     declared, removed = "", ""
     for port in sorted(changed):
         name = port.name
-        old, new = scopes(before[port]), scopes(after[port])
+        old, new = rules.scopes(before[port]), rules.scopes(after[port])
         for scope in sorted(new - old):
             if not is_declared(scope):
                 declared += rules.conditioned(scope).declaration

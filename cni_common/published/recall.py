@@ -13,9 +13,9 @@ from cni_common.attachment.record import Record
 from cni_common.kernel import nft
 from cni_common.kernel.element_bytes import PROTOCOLS
 from cni_common.parts.published_ports import PublishedPorts
-from cni_common.published import excluded, guard, ledger, localnet
+from cni_common.published import excluded, guard, ledger, localnet, rules
 from cni_common.published.claims import Claim, Port, Target
-from cni_common.published.elements import TABLE
+from cni_common.published.elements import COUNTED, TABLE
 from cni_common.spec.characters import Pattern
 from cni_common.spec.values import dataclass, field
 
@@ -40,6 +40,7 @@ class _Found:
 
     hairpins: dict[tuple[str, ...], str] = field(default_factory=dict)
     masqueraded: set[tuple[str, ...]] = field(default_factory=set)
+    counted: set[tuple[str, ...]] = field(default_factory=set)
     targets: dict[Key, list[Target]] = field(default_factory=dict)
     families: set[tuple[str, int]] = field(default_factory=set)
 
@@ -54,6 +55,8 @@ def recall() -> None:
             found.hairpins[element.key[:3]] = element.key[3]
         every = own_tables.elements(listed, f"masq_all{family}")
         found.masqueraded |= {element.key for element in every}
+        every = own_tables.elements(listed, f"{COUNTED[0]}{family}")
+        found.counted |= {element.key for element in every}
     for name in (item["map"]["name"] for item in listed if "map" in item):
         _add_targets(found, name, own_tables.elements(listed, name))
     held: dict[Port, list[Claim]] = {}
@@ -95,6 +98,7 @@ def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
     number = str(PROTOCOLS[port.protocol])
     if not at and len(targets) < sum(who == comment for who, _ in found.families):
         at = "0.0.0.0" if targets[0].family == 4 else "::"  # noqa: PLR2004, S104 - the family's number, an address of any
+    keys = {(number, str(port.number), target.address) for target in targets}
     return Claim(
         host_ip=at,
         network=owner.network,
@@ -105,10 +109,8 @@ def _claim(found: _Found, key: Key, targets: list[Target]) -> Claim:
         container_port=container_port,
         targets=tuple(targets),
         snat=any(target.link for target in targets),
-        masq_all=any(
-            (number, str(port.number), target.address) in found.masqueraded
-            for target in targets
-        ),
+        masq_all=bool(keys & found.masqueraded),
+        counters=bool(keys & found.counted),
     )
 
 
@@ -131,7 +133,7 @@ def _write(held: Claims) -> None:
             own = owners.setdefault(claim.attachment, {})
             own.setdefault(port, []).append(claim)
         ledger.write_down({port: present[port]}, {port: present[port] + lost}, {port})
-    if any(ledger.scopes(claims) for own in owners.values() for claims in own.values()):
+    if any(rules.scopes(claims) for own in owners.values() for claims in own.values()):
         # As nft prints them they have another digest; the table is to be made anew.
         marks.add(ledger.UNFINISHED, "change")
     for owner, claims_of in owners.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cni_common.kernel import nft
 from cni_common.kernel.own_table import OwnTable
 from cni_common.published import elements
-from cni_common.published.elements import TABLE, map_name
+from cni_common.published.elements import COUNTED, TABLE, map_name
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
 
@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cni_common.published.claims import Target
+    from cni_common.published.claims import Claim, Target
 
 # Before the unconditional lookup at dstnat (-100), so that conditions come first.
 _CONDITIONED_PRIORITY = -101
@@ -124,13 +124,44 @@ meta mark set meta mark and {ANSWER ^ 0xFFFFFFFF:#x}
 """
 
 
+# Before sources are translated, and behind conntrack. Of a connection, NAT sees only
+# the first packet; these see each, in both directions.
+_COUNTING = "".join(
+    f"""\
+	set {way}{family} {{
+		type {_KEY} . ipv{family}_addr
+		counter
+	}}
+"""
+    for way in COUNTED
+    for family in (4, 6)
+) + "".join(
+    f"""\
+	chain {way} {{
+		type filter hook {hook}; policy accept;
+		ct direction {side} ct status dnat {_ORIGINAL} . ip {end} @{way}4
+		ct direction {side} ct status dnat {_ORIGINAL} . ip6 {end} @{way}6
+	}}
+"""
+    for way, hook, side, end in (
+        (COUNTED[0], "postrouting priority 0", "original", "daddr"),
+        (COUNTED[1], "prerouting priority -150", "reply", "saddr"),
+    )
+)
+
+
 class Scope(NamedTuple):
-    """The conditions of one network in one family."""
+    """What the table has for some claims only: the conditions of one network in one
+    family, or what counts.
+    """
 
     id: str
     family: int
     text: str
     network: str
+
+
+COUNTERS = Scope("counters", 0, "", "")
 
 
 def scope_of(network: str, target: Target) -> Scope:
@@ -139,13 +170,24 @@ def scope_of(network: str, target: Target) -> Scope:
     return Scope(elements.scope(network, family, text), family, text, network)
 
 
+def scopes(published: Iterable[Claim]) -> set[Scope]:
+    """Return the conditions under which those claims are published, and what counts."""
+    found: set[Scope] = set()
+    for claim in published:
+        there = [t for t in claim.targets if t.family in claim.published]
+        found |= {scope_of(claim.network, t) for t in there if t.conditions}
+        if there and claim.counters:
+            found.add(COUNTERS)
+    return found
+
+
 def table(scopes: Iterable[Scope] = ()) -> OwnTable:
     """Return the table with the conditions of `scopes`."""
     return _declared(TABLE, _PARTS + "".join(map(_conditioned, scopes)))
 
 
 def conditioned(scope: Scope) -> OwnTable:
-    """Return the part of the table that is there for the conditions of a network."""
+    """Return the part of the table that is there for a scope."""
     return _declared(TABLE, _conditioned(scope))
 
 
@@ -175,7 +217,9 @@ def _declared(name: str, parts: str) -> OwnTable:
 
 
 def _conditioned(scope: Scope) -> str:
-    """Return the maps and chains for a network's conditions."""
+    """Return the maps and chains for a network's conditions, or for counting."""
+    if scope == COUNTERS:
+        return _COUNTING
     n, found = scope.family, f"conditioned{scope.family}_{scope.id}"
     ip = "ip" if n == 4 else "ip6"  # noqa: PLR2004 - the family's number
     one, every = (map_name(n, scope.id, one_address=is_one) for is_one in (True, False))

@@ -114,10 +114,10 @@ def _socket(address: str, port: int) -> str:
 
 def _gap(claims: Claims) -> str:
     """Return the first rule that all claims rely on and the kernel lacks, if any."""
-    from cni_common.published import ledger, rules  # noqa: PLC0415 - for the work alone
+    from cni_common.published import rules  # noqa: PLC0415 - for the work alone
 
     every = [claim for held in claims.values() for claim in held]
-    table = rules.table(sorted(ledger.scopes(every)))
+    table = rules.table(sorted(rules.scopes(every)))
     return table.missing({}) if every else ""
 
 

@@ -73,6 +73,7 @@ class PortmapConf(NetConf):
     backend: Literal["", "nftables", "iptables"] = ""
     snat: bool = True
     masq_all: bool = False
+    counters: bool = False
     mark_masq_bit: Annotated[int, Field(ge=0, le=31)] | None = None
     external_set_mark_chain: str = ""
     conditions_v4: list[str] = Field(default_factory=list)

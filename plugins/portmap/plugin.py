@@ -79,6 +79,7 @@ def plan(attachment: Attachment, conf: PortmapConf, known: tuple[Target, ...]) -
         targets=known,
         snat=conf.snat,
         masq_all=conf.masq_all,
+        counters=conf.counters,
         excluded=tuple(conf.exclude_interfaces),
     )
     return (ports,)

@@ -14,6 +14,7 @@ from lab import need, run
 from measurements import samples, value
 from netns.cnipy.helpers import Desk
 from netns.cnipy.test_looking import BRIDGE, PORTMAP
+from netns.portmap.helpers import ask, serving
 
 from cni_common.frame import counters
 from cnipy.attachment import container_id_of
@@ -185,3 +186,36 @@ def test_document_has_the_same(desk: Desk, host: Host) -> None:
         for each in family["samples"]
     }
     assert told.keys() == samples(text).keys()
+
+
+def test_bytes_of_published_ports(desk: Desk, host: Host) -> None:
+    """Those that count are told, as the kernel has counted them, and no others."""
+    space, other = host.space(), host.space()
+    desk.network("counted", BRIDGE | {"bridge": "br7"}, PORTMAP | {"counters": True})
+    result = desk.attach("counted", space, ports=[7070])
+    desk.attach("n", other, ports=[8080])
+    with serving(space, "web"), serving(other, "other"):
+        assert ask("127.0.0.1", 7070)
+        assert ask("127.0.0.1", 8080)
+    text = desk.ok("metrics")
+    table = json.loads(run("nft", "-j", "list", "table", "inet", "cnipy_portmap"))
+    listed = {
+        item["set"]["name"]: item["set"].get("elem", [])
+        for item in table["nftables"]
+        if "set" in item
+    }
+    labels = {
+        "network": "counted",
+        "container": container_id_of(space.path),
+        "ifname": "eth0",
+        "protocol": "tcp",
+        "port": "7070",
+        "address": result["ips"][0]["address"].partition("/")[0],
+    }
+    for way, name in (("receive", "received4"), ("transmit", "sent4")):
+        (element,) = listed[name]
+        for what in ("bytes", "packets"):
+            family = f"cnipy_published_port_{what}_total"
+            found = value(text, family, **labels, direction=way)
+            assert found == element["elem"]["counter"][what] > 0
+    assert 'port="8080"' not in text

@@ -13,7 +13,7 @@ from cni_common import duplicates, exemptions, masquerade, spoofcheck
 from cni_common.allowed import nftables, rules
 from cni_common.naming import Attachment
 from cni_common.parts.allowed import Allowed
-from cni_common.published import elements, ledger
+from cni_common.published import elements
 from cni_common.published import rules as portmap
 from cni_common.published.claims import Claim, Port, Target
 
@@ -58,6 +58,7 @@ CLAIMS = {
             container_port=53,
             targets=(Target("10.2.0.2", "br1", 'iifname "up0"'),),
             masq_all=True,
+            counters=True,
         )
     ],
 }
@@ -75,7 +76,7 @@ def published() -> str:
     every: Elements = {}
     for port, held in CLAIMS.items():
         every |= elements.of_claims(port, held)
-    return shown(portmap.table(sorted(ledger.scopes(claims))), every)
+    return shown(portmap.table(sorted(portmap.scopes(claims))), every)
 
 
 def allowed() -> str:
