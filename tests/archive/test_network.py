@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab import PATIENCE, need, run
+from operating import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,37 +20,11 @@ if TYPE_CHECKING:
     from lab import Host, Space
 
 
-class Node:
-    """A node with the packed command, and no network."""
-
-    def __init__(self, packed: Path, plugins: Path, conf_dir: Path) -> None:
-        self.packed = packed
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "CNI_PATH": str(plugins),
-            "NETCONFPATH": str(conf_dir),
-        }
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        """Run the command; return its status, stdout and stderr."""
-        command = [self.packed, *words]
-        ended = subprocess.run(
-            command, env=self.env, capture_output=True, text=True, check=False
-        )
-        return ended.returncode, ended.stdout, ended.stderr
-
-    def ok(self, *words: str) -> str:
-        """Return what the command prints, which must succeed in silence."""
-        status, stdout, stderr = self(*words)
-        assert (status, stderr) == (0, ""), stderr
-        return stdout
-
-
 @pytest.fixture
-def node(packed: Path, plugin_dir: Path, tmp_path: Path, host: Host) -> Node:
-    """The node."""
+def node(packed: Path, plugin_dir: Path, tmp_path: Path, host: Host) -> Operator:
+    """An operator of a node that has no network."""
     assert host
-    return Node(packed, plugin_dir, tmp_path / "net.d")
+    return Operator(packed, plugin_dir, tmp_path / "net.d")
 
 
 @contextmanager
@@ -86,7 +60,7 @@ def in_kernel() -> tuple[set[str], list[str]]:
     return links, [name for name in names if name.startswith("cnipy_")]
 
 
-def test_network_from_create_to_rm(node: Node, host: Host, tmp_path: Path) -> None:
+def test_network_from_create_to_rm(node: Operator, host: Host, tmp_path: Path) -> None:
     """Its ports, names and addresses work by traffic, and nothing of it is left."""
     need("dnsmasq")
     outside = host.outside()
@@ -105,8 +79,7 @@ def test_network_from_create_to_rm(node: Node, host: Host, tmp_path: Path) -> No
     assert result["ips"][0]["address"] == f"{address}/24"
     (link,) = web.ip("link", "show", "dev", "eth0")
     assert link["address"] == "02:00:00:00:00:77"
-    status, _, stderr = node("add", "front", client.path, "-p", "8081:81")
-    assert (status, "8081" in stderr) == (1, True)
+    assert "8081" in node.refused("add", "front", client.path, "-p", "8081:81")
     node.ok("add", "front", client.path, "--name", "client", "--ifname", "net0")
     (tmp_path / "served").mkdir()
     (tmp_path / "served/index.html").write_text("hello")
@@ -117,8 +90,8 @@ def test_network_from_create_to_rm(node: Node, host: Host, tmp_path: Path) -> No
         asked = client.run(need("busybox"), "nslookup", "web.dns.internal", server)
         assert address in asked
     node.ok("check", "front", client.path, "--ifname", "net0")
-    status, _, stderr = node("network", "rm", "front")
-    assert (status, "it is used by 2: cnitool-" in stderr) == (1, True)
+    said = node.refused("network", "rm", "front")
+    assert "it is used by 2: cnitool-" in said
     node.ok("del", "front", client.path, "--ifname", "net0")
     node.ok("del", "front", web.path)
     assert "removed bridge br-front" in node.ok("network", "rm", "front")
@@ -127,7 +100,7 @@ def test_network_from_create_to_rm(node: Node, host: Host, tmp_path: Path) -> No
     assert not Path("/var/lib/cni/networks/front").exists()
 
 
-def test_limits_of_add_are_the_kernels(node: Node, host: Host) -> None:
+def test_limits_of_add_are_the_kernels(node: Operator, host: Host) -> None:
     """tbf on both ways has the rates that the words say."""
     node.ok("network", "create", "slow", "--bandwidth", "--no-names")
     space = host.space()
@@ -139,7 +112,7 @@ def test_limits_of_add_are_the_kernels(node: Node, host: Host) -> None:
     node.ok("del", "slow", space.path)
 
 
-def test_internal_network_leads_nowhere(node: Node, host: Host) -> None:
+def test_internal_network_leads_nowhere(node: Operator, host: Host) -> None:
     """Neighbours reach each other; there is no way out, and no port in."""
     outside = host.outside()
     node.ok("network", "create", "inside", "--internal", "--no-names")
@@ -151,10 +124,10 @@ def test_internal_network_leads_nowhere(node: Node, host: Host) -> None:
     assert one.ip("route", "show", "default") == []
     assert not one.reaches("198.51.100.2")
     assert outside.reaches("198.51.100.1")
-    status, _, stderr = node("add", "inside", one.path, "-p", "8080:80")
-    assert (status, "takes portMappings" in stderr) == (1, True)
+    said = node.refused("add", "inside", one.path, "-p", "8080:80")
+    assert "takes portMappings" in said
 
 
-def test_version_has_the_build(node: Node, build: str) -> None:
+def test_version_has_the_build(node: Operator, build: str) -> None:
     """--version prints which build this is, as the file itself says."""
     assert node.ok("--version").strip().endswith(f", build {build}")

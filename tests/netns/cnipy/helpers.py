@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
 
+# A network with both families, and who publishes ports in it.
+BRIDGE: dict[str, Any] = {
+    "type": "bridge",
+    "bridge": "br0",
+    "isGateway": True,
+    "ipMasq": True,
+    "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": "10.9.0.0/24"}], [{"subnet": "fd09::/64"}]],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+    },
+}
+PORTMAP: dict[str, Any] = {"type": "portmap", "capabilities": {"portMappings": True}}
+
+
 def attachment_words(network: str, space: Space) -> str:
     """Return how the command calls the attachment of a container."""
     return f"{network} {container_id_of(space.path)}/eth0"

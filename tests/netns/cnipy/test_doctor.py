@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import private_firewalld
 import pytest
 from lab import PATIENCE, ip, lacking, need, run
-from netns.cnipy.helpers import Desk
+from netns.cnipy.helpers import BRIDGE, PORTMAP, Desk
 from netns.firewall.helpers import needs_variant
 from warm_server import SOCKET, end, wait_until
 
@@ -29,19 +29,7 @@ if TYPE_CHECKING:
 
 BUILD, OTHER_BUILD = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 PACKED = "#!/bin/sh\n# cnipy, build {build}\npython='{python}'\nroot='{root}'\n"
-BRIDGE = {
-    "type": "bridge",
-    "bridge": "br0",
-    "isGateway": True,
-    "ipMasq": True,
-    "ipam": {
-        "type": "host-local",
-        "ranges": [[{"subnet": "10.9.0.0/24"}], [{"subnet": "fd09::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
-    },
-}
 SMALL = {**BRIDGE, "ipam": {"type": "host-local", "subnet": "10.9.0.0/29"}}
-PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
 FIREWALL: dict[str, Any] = {"type": "firewall"}
 DNSNAME = {"type": "dnsname", "domainName": "dns.test"}
 

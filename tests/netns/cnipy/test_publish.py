@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from faults import KILLED, Death, die_at_request
 from lab import PATIENCE, nft_objects, run
-from netns.cnipy.helpers import Desk, attachment_words, mappings
+from netns.cnipy.helpers import BRIDGE, PORTMAP, Desk, attachment_words, mappings
 from netns.cnipy.living import attach, call, file_of, kept
 from netns.portmap.helpers import NODE, NODE6, ask, ask_from, elements, left, serving
 
@@ -22,19 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab import Cni, Host, Space
-
-BRIDGE = {
-    "type": "bridge",
-    "bridge": "br0",
-    "isGateway": True,
-    "ipMasq": True,
-    "ipam": {
-        "type": "host-local",
-        "ranges": [[{"subnet": "10.9.0.0/24"}], [{"subnet": "fd09::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
-    },
-}
-PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import PATIENCE, nft_objects, run
-from netns.cnipy.helpers import Desk, attachment_words
+from netns.cnipy.helpers import BRIDGE, PORTMAP, Desk, attachment_words
 from netns.firewall.helpers import needs_variant
 from netns.portmap.helpers import NODE, route_localnet
 from netns.sbr import helpers as sbr
@@ -22,18 +22,6 @@ from cni_common.kernel import nft_questions
 if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
-BRIDGE = {
-    "type": "bridge",
-    "bridge": "br0",
-    "isGateway": True,
-    "ipMasq": True,
-    "ipam": {
-        "type": "host-local",
-        "ranges": [[{"subnet": "10.9.0.0/24"}], [{"subnet": "fd09::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
-    },
-}
-PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
 FIREWALL = {"type": "firewall", "ingressPolicy": "same-bridge"}
 LACK = "check published ports: missing"
 PTP = {

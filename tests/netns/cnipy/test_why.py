@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import private_firewalld
 import pytest
 from lab import PATIENCE, ip, lacking, need, run
-from netns.cnipy.helpers import Desk
+from netns.cnipy.helpers import BRIDGE, PORTMAP, Desk
 from netns.firewall.helpers import needs_variant
 from warm_server import wait_until
 
@@ -33,17 +33,6 @@ if TYPE_CHECKING:
     from lab import Cni, Host, Space
 
 OUTSIDE, NODE = "198.51.100.2", "198.51.100.1"
-BRIDGE: dict[str, Any] = {
-    "type": "bridge",
-    "bridge": "br0",
-    "isGateway": True,
-    "ipMasq": True,
-    "ipam": {
-        "type": "host-local",
-        "ranges": [[{"subnet": "10.9.0.0/24"}], [{"subnet": "fd09::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
-    },
-}
 OTHER: dict[str, Any] = {
     **BRIDGE,
     "bridge": "br1",
@@ -53,7 +42,6 @@ OTHER: dict[str, Any] = {
         "routes": [{"dst": "0.0.0.0/0"}],
     },
 }
-PORTMAP: dict[str, Any] = {"type": "portmap", "capabilities": {"portMappings": True}}
 SERVER = """
 import socket, sys, threading
 server = socket.create_server((sys.argv[1], int(sys.argv[2])),
