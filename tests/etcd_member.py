@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -69,6 +70,8 @@ class Member:
     authority: Authority | None = None
     address: str = "127.0.0.1"
     port: int = 0
+    name: str = "default"
+    peers: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -89,17 +92,19 @@ class Member:
         """Have it answer; what it had is there still."""
         etcd = need("etcd")
         self.port = self.port or _free_port(self.address)
-        peer = f"http://{self.address}:{_free_port(self.address)}"
+        free = f"http://{self.address}:{_free_port(self.address)}"
+        peer = self.peers.setdefault(self.name, free)
         log = (self.directory / "etcd.log").open("ab")
         with log:
             self._process = subprocess.Popen(
                 [
-                    *(etcd, "--data-dir", str(self.directory / "data")),
+                    *(etcd, "--name", self.name),
+                    *("--data-dir", str(self.directory / "data")),
                     *("--listen-client-urls", self.endpoint),
                     *("--advertise-client-urls", self.endpoint),
                     *("--listen-peer-urls", peer),
                     *("--initial-advertise-peer-urls", peer),
-                    *("--initial-cluster", f"default={peer}"),
+                    *("--initial-cluster", ",".join(map("=".join, self.peers.items()))),
                     *("--logger", "zap", "--log-level", "warn"),
                     *self._tls(),
                     *self.arguments,
@@ -107,7 +112,8 @@ class Member:
                 stdout=log,
                 stderr=log,
             )
-        self._wait()
+        if len(self.peers) == 1:
+            self._wait()
 
     def _tls(self) -> Iterator[str]:
         if self.authority:
@@ -132,6 +138,13 @@ class Member:
             time.sleep(0.02)
         msg = (self.directory / "etcd.log").read_text()[-2000:]
         raise AssertionError(f"etcd does not answer: {msg}")
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether it is the leader of its cluster."""
+        (status,) = json.loads(self.ctl("endpoint", "status", "--write-out", "json"))
+        header = status["Status"]["header"]
+        return bool(status["Status"]["leader"] == header["member_id"])
 
     def kill(self) -> None:
         """End it as a crash does."""
@@ -161,6 +174,19 @@ class Member:
             options += ["--cert", str(at / "ctl.crt"), "--key", str(at / "ctl.key")]
         env = {**os.environ, "ETCDCTL_API": "3", **environment}
         return run(need("etcdctl"), *options, *command, env=env)
+
+
+def cluster(directory: Path) -> list[Member]:
+    """Return three members of one etcd, which answer."""
+    peers = {f"m{n}": f"http://127.0.0.1:{_free_port('127.0.0.1')}" for n in range(3)}
+    members = []
+    for name in peers:
+        (directory / name).mkdir()
+        members.append(Member(directory / name, name=name, peers=peers))
+        members[-1].start()
+    for each in members:
+        each._wait()
+    return members
 
 
 def _free_port(address: str) -> int:

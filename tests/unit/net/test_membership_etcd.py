@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from ipaddress import ip_address
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
-from etcd_member import Member
+from etcd_member import Member, cluster
 from lab import PATIENCE
-from unit.net.nodes import POLL, Clock, Nodes
+from unit.net.nodes import CONFIG, POLL, Clock, Nodes
 
 from cnipy.net import keys
 from cnipy.net.membership import claims, publisher
-from cnipy.net.store import AwayError, Settings, open_store
+from cnipy.net.records import NodeRecord
+from cnipy.net.store import AwayError, Settings, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,3 +112,55 @@ def test_snapshot_of_etcd_is_restored(member: Member, tmp_path: Path) -> None:
     assert second.lost == ()
     net.check()
     net.store.close()
+
+
+def test_leader_is_killed_while_nodes_claim(tmp_path: Path) -> None:
+    """With two of three members left all goes on: no block is claimed by two, and what
+    was claimed is there.
+    """
+    members = cluster(tmp_path)
+    try:
+        parsed = members[0].settings(endpoints=[each.endpoint for each in members])
+        held: dict[str, list[str]] = {}
+
+        def claiming(number: int) -> None:
+            own = node_of(number)
+            with open_store(parsed) as store:
+                for _ in range(40):
+                    block = str(claim_at_last(store, own))
+                    held.setdefault(own.node, []).append(block)
+
+        threads = [Thread(target=claiming, args=(number,)) for number in range(8)]
+        for each in threads:
+            each.start()
+        while sum(map(len, held.values())) < 60:
+            time.sleep(0.01)
+        (leader,) = (each for each in members if each.leads)
+        leader.kill()
+        for each in threads:
+            each.join()
+        with open_store(parsed) as store:
+            for number in range(8):
+                own = node_of(number)
+                known = {str(each) for each in claims.held(store, CONFIG, own)}
+                assert {*held[own.node]} <= known
+        every = [block for blocks in held.values() for block in blocks]
+        assert len(every) == len({*every}) == 8 * 40
+    finally:
+        for each in members:
+            each.kill()
+
+
+def node_of(number: int) -> NodeRecord:
+    address = ip_address("198.18.0.1") + number
+    return NodeRecord(f"n{number}", (address,), identity=f"{number:032x}")
+
+
+def claim_at_last(store: Store, own: NodeRecord) -> object:
+    """Claim a block, once the members that are left have a leader."""
+    until = time.monotonic() + 20 * PATIENCE
+    while True:
+        try:
+            return claims.claim(store, CONFIG, own, 4)
+        except AwayError:
+            assert time.monotonic() < until
