@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from cni_common.allowed import choice
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 POLICY, UFW, FIREWALLD = "forward-policy", "ufw", "firewalld-reload"
 _WHAT = "containers reach nothing beyond the node, nor are published ports reached"
+_ASK = "cnipy why CONTAINER ADDRESS   # tells whether it is so"
+# Of a rule in JSON: a named set, a mark, and a match of xtables by either.
+_UNSEEN = ('"@', '"mark"', '"name": "set"')
+_LEGACY = re.compile(r" --(match-set|mark) ")
 _BY_NOW = "by now"  # allowed/choice.py: the host has begun to drop after ADD
 _CURE = ("cnipy repair", "cnipy repair --watch   # stays, and does it whenever needed")
 _SINCE = {
@@ -59,14 +64,38 @@ def _dropping(host: choice.Host) -> dict[str, str]:
     found = {}
     for chain in host.chains:
         listed = nft.list_json(f"list table {chain.family} {chain.table}")
-        rules = [each for each in listed if not {"set", "map"} & set(each)]
-        found[str(chain)] = json.dumps(rules)
+        # What a set has says nothing where no rule accepts by it.
+        unseen = json.dumps([each for each in listed if _accepts_unseen(each)])
+        kept = [each for each in listed if f'"@{_set_of(each)}"' in unseen]
+        kept += [each for each in listed if not _set_of(each)]
+        found[str(chain)] = json.dumps(kept)
     if "legacy" in host.variants:
         table = FilterTable.find("legacy4")
         if table is not None:
             # Chains of users begin with a line of their own.
             found["iptables-legacy FORWARD"] = table.text()
     return found
+
+
+def _set_of(item: dict[str, Any]) -> str:
+    """Return the name of a set or map, nothing of what is none."""
+    described = item.get("set") or item.get("map") or {}
+    return str(described.get("name", ""))
+
+
+def _accepts_unseen(item: dict[str, Any]) -> bool:
+    """Tell whether a rule may accept by what nobody sees in it: a set, or a mark."""
+    statements = item.get("rule", {}).get("expr", [])
+    leads = any({"accept", "jump", "goto", "vmap"} & set(each) for each in statements)
+    text = json.dumps(statements)
+    return leads and any(word in text for word in _UNSEEN)
+
+
+def _is_unsure(rules: str) -> bool:
+    """Tell the same of all rules of a table, or of those of iptables-legacy."""
+    if rules.startswith("["):
+        return any(map(_accepts_unseen, json.loads(rules)))
+    return any(" -j " in line and _LEGACY.search(line) for line in rules.splitlines())
 
 
 def _words(network: Network) -> list[str]:
@@ -84,9 +113,12 @@ def _unnamed(node: Examination, network: Network, chain: str, rules: str) -> Fin
     name = _whose(chain, rules)
     cause = f"{chain} drops what no rule accepts, and none of its table names {named}"
     later = _PERSISTENT.format(file=node.files[network.name])
-    return Finding(
-        name, _WHAT, cause, (*_now(name, chain, rules, network), later), network.name
-    )
+    cure = (*_now(name, chain, rules, network), later)
+    if not _is_unsure(rules):
+        return Finding(name, _WHAT, cause, cure, network.name)
+    cause += "; but rules there accept by sets or marks, which may be theirs"
+    what = f"it may be that {_WHAT}"
+    return Finding(name, what, cause, (_ASK, *cure), network.name)
 
 
 def _whose(chain: str, rules: str) -> str:

@@ -148,6 +148,38 @@ def test_forward_policy_of_an_admins_table(desk: Desk, host: Host, family: str) 
     assert space.reaches("198.51.100.2")
 
 
+@pytest.mark.parametrize(
+    ("rule", "finding"),
+    [
+        ("ip saddr @ours accept", "may"),
+        ("meta mark 0 accept", "may"),
+        ("iifname @links accept", ""),
+    ],
+)
+def test_forward_policy_whose_accept_is_not_seen(
+    desk: Desk, host: Host, rule: str, finding: str
+) -> None:
+    """Nothing is claimed of a network that a set or a mark may let through."""
+    desk.network("n", BRIDGE)
+    space = host.space()
+    desk.attach("n", space)
+    run("nft", "add table ip mine")
+    sets = {
+        "ours": "{ type ipv4_addr; flags interval; elements = { 10.0.0.0/8 }; }",
+        "links": f"{{ type ifname; elements = {{ {BRIDGE['bridge']} }}; }}",
+    }
+    for name, what in sets.items():
+        run("nft", f"add set ip mine {name} {what}")
+    hook = "type filter hook forward priority 10; policy drop;"
+    run("nft", f"add chain ip mine forwarded {{ {hook} }}")
+    run("nft", "add rule ip mine forwarded ct state established accept")
+    run("nft", f"add rule ip mine forwarded {rule}")
+    assert space.reaches("198.51.100.2")
+    told = [each["what"] for each in findings(desk)]
+    assert [finding in each for each in told] == [True] * bool(finding)
+    assert all(each.startswith("it may be that") for each in told)
+
+
 def test_forward_policy_that_came_after_the_container(desk: Desk, host: Host) -> None:
     """Where the plugin firewall has to follow the host, repair is the cure."""
     needs_variant("nft")
