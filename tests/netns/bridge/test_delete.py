@@ -11,7 +11,6 @@ import pytest
 from lab import ip, nft_objects, run
 from netns.bridge.helpers import DUAL, conf, layer2, with_result
 
-from cni_common import masquerade, veth_pair
 from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
@@ -222,27 +221,6 @@ def test_delete_spares_the_container_s_other_interface(
 
 def refuse(*_: object) -> None:
     raise CNIError(Code.INTERNAL, "refused by the test")
-
-
-@pytest.mark.parametrize(
-    ("module", "name"), [(masquerade, "release"), (veth_pair, "delete_host_end")]
-)
-def test_lease_is_released_even_if_the_rest_fails(
-    cni: Cni,
-    container: Space,
-    monkeypatch: pytest.MonkeyPatch,
-    module: Any,
-    name: str,
-) -> None:
-    """DEL goes on past an error, reports it, and a repeated DEL does the rest."""
-    cni.ok("bridge", "ADD", EVERYTHING, netns=container)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, refuse)
-        error = cni.refused("bridge", "DEL", EVERYTHING, netns=container)
-    assert error["msg"] == "refused by the test"
-    assert leases() == []
-    cni.ok("bridge", "DEL", EVERYTHING, netns=container)
-    assert remains() == NOTHING
 
 
 def test_rules_that_nft_would_not_delete_are_deleted_later(

@@ -10,8 +10,6 @@ import pytest
 from lab import ip, nft_objects, run
 from netns.bridge.helpers import conf, layer2
 
-from cni_common.spec.errors import CNIError, Code
-
 if TYPE_CHECKING:
     from lab import Cni, Host
 
@@ -115,16 +113,6 @@ def test_status_is_silent_when_ready(cni: Cni, host: Host) -> None:
     assert host.spaces == []
 
 
-def test_status_tells_an_exhausted_range(cni: Cni, host: Host) -> None:
-    """The IPAM plugin's code 50 comes through, naming the range."""
-    ranges = [[{"subnet": "10.1.2.0/30"}]]
-    wanted = conf(ipam={"type": "host-local", "ranges": ranges})
-    cni.ok("bridge", "ADD", wanted, netns=host.space())
-    error = cni.refused("bridge", "STATUS", wanted)
-    assert error["code"] == 50
-    assert "10.1.2" in error["msg"]
-
-
 def test_status_tells_a_missing_ipam_plugin(cni: Cni, host: Host) -> None:
     """An IPAM plugin that is not in CNI_PATH is named."""
     error = cni.refused("bridge", "STATUS", conf(ipam={"type": "absent"}))
@@ -143,18 +131,6 @@ def test_status_tells_a_configuration_that_add_would_refuse(
     assert host.spaces == []
 
 
-def test_status_tells_that_forwarding_cannot_be_set(
-    cni: Cni, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a read-only /proc/sys and forwarding off STATUS is code 50."""
-    monkeypatch.setattr("cni_common.kernel.sysctl.writable", lambda _: False)
-    error = cni.refused("bridge", "STATUS", conf())
-    assert error["code"] == 50
-    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-    cni.ok("bridge", "STATUS", conf())
-    assert host.spaces == []
-
-
 def test_gc_with_records_lost(cni: Cni, host: Host, three: list[str]) -> None:
     """Masquerading of vanished containers is collected without a record of them."""
     for space in host.spaces:
@@ -164,19 +140,3 @@ def test_gc_with_records_lost(cni: Cni, host: Host, three: list[str]) -> None:
     assert nft_objects("table", "inet", "cnipy_masquerade") != []
     cni.ok("bridge", "GC", {**WANTED, VALID: []})
     assert nft_objects("table", "inet", "cnipy_masquerade") == []
-
-
-def test_status_tells_that_rules_cannot_be_made(
-    cni: Cni, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without libnftables STATUS is code 50 where rules are asked for, only there."""
-
-    def missing(*_: object, **__: object) -> None:
-        raise CNIError(Code.INTERNAL, "load libnftables: absent", "install it")
-
-    monkeypatch.setattr("cni_common.kernel.nft.run", missing)
-    error = cni.refused("bridge", "STATUS", WANTED)
-    assert error["code"] == 50
-    assert error["msg"] == "load libnftables: absent"
-    cni.ok("bridge", "STATUS", conf())
-    assert host.spaces == []

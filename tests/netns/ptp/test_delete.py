@@ -11,9 +11,6 @@ import pytest
 from lab import ip, nft_objects, run
 from netns.ptp.helpers import DUAL, NOTHING, conf, leases, left, links, with_result
 
-from cni_common import masquerade, veth_pair
-from cni_common.spec.errors import CNIError, Code
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -193,31 +190,6 @@ def test_delete_spares_the_neighbours(cni: Cni, host: Host) -> None:
     assert two.reaches("fd00:1::1")
     assert len(links()) == 2
     assert nft_objects("table", "inet", "cnipy_masquerade") != []
-
-
-def refuse(*_: object) -> None:
-    raise CNIError(Code.INTERNAL, "refused by the test")
-
-
-@pytest.mark.parametrize(
-    ("module", "name"), [(masquerade, "release"), (veth_pair, "delete_host_end")]
-)
-def test_lease_is_released_even_if_the_rest_fails(
-    cni: Cni,
-    container: Space,
-    monkeypatch: pytest.MonkeyPatch,
-    module: Any,
-    name: str,
-) -> None:
-    """DEL goes on past an error, reports it, and a repeated DEL does the rest."""
-    cni.ok("ptp", "ADD", WANTED, netns=container)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, refuse)
-        error = cni.refused("ptp", "DEL", WANTED, netns=container)
-    assert error["msg"] == "refused by the test"
-    assert leases() == []
-    delete(cni, netns=container)
-    assert left(container) == NOTHING
 
 
 def test_lease_is_released_last(

@@ -6,10 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import nft_objects, run
+from lab import nft_objects
 from netns.ptp.helpers import NOTHING, conf, leases, left, links
-
-from cni_common.spec.errors import CNIError, Code
 
 if TYPE_CHECKING:
     from lab import Cni, Host
@@ -93,45 +91,9 @@ def test_status_is_silent_when_ready(cni: Cni, host: Host) -> None:
     assert left(*host.spaces) == NOTHING
 
 
-def test_status_tells_an_exhausted_range(cni: Cni, host: Host) -> None:
-    """The IPAM plugin's code 50 comes through, naming the range."""
-    ranges = [[{"subnet": "10.1.2.0/30"}]]
-    wanted = conf(ipam={"type": "host-local", "ranges": ranges})
-    cni.ok("ptp", "ADD", wanted, netns=host.space())
-    error = cni.refused("ptp", "STATUS", wanted)
-    assert error["code"] == 50
-    assert "10.1.2" in error["msg"]
-
-
 def test_status_tells_what_add_would_refuse(cni: Cni, host: Host) -> None:
     """A key that ADD refuses is code 7, a missing IPAM plugin is named."""
     assert cni.refused("ptp", "STATUS", conf(mtu=-1))["code"] == 7
     error = cni.refused("ptp", "STATUS", conf(ipam={"type": "absent"}))
     assert error["msg"] == f"find plugin 'absent': not in CNI_PATH [{cni.plugin_path}]"
-    assert host.spaces == []
-
-
-def test_status_tells_that_forwarding_cannot_be_set(
-    cni: Cni, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a read-only /proc/sys and forwarding off STATUS is code 50."""
-    monkeypatch.setattr("cni_common.kernel.sysctl.writable", lambda _: False)
-    assert cni.refused("ptp", "STATUS", conf())["code"] == 50
-    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-    cni.ok("ptp", "STATUS", conf())
-    assert host.spaces == []
-
-
-def test_status_tells_that_rules_cannot_be_made(
-    cni: Cni, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without libnftables STATUS is code 50 where rules are asked for, only there."""
-
-    def missing(*_: object, **__: object) -> None:
-        raise CNIError(Code.INTERNAL, "load libnftables: absent", "install it")
-
-    monkeypatch.setattr("cni_common.kernel.nft.run", missing)
-    error = cni.refused("ptp", "STATUS", WANTED)
-    assert (error["code"], error["msg"]) == (50, "load libnftables: absent")
-    cni.ok("ptp", "STATUS", conf())
     assert host.spaces == []
