@@ -32,6 +32,7 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     detect_duplicates: bool = False,
     await_carrier: Callable[[], object] | None = None,
     prefix_routes: bool = True,
+    ignore_redirects: bool = False,
 ) -> None:
     """Set `ifname` in the container up, with the addresses and routes of `result`.
 
@@ -39,8 +40,9 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     The subnets are on the link, unless `prefix_routes` is false. With
     `detect_duplicates` the kernel asks the network first (RFC 4862), after
     `await_carrier` has returned, because a question that nobody can hear is not asked
-    again; else all goes to the kernel at once, but for IPv6. Raises Code.INTERNAL, and
-    Code.INVALID_CONFIG as `additions` does.
+    again; else all goes to the kernel at once, but for IPv6. With `ignore_redirects`
+    the gateways' word that others are on the link is not taken. Raises Code.INTERNAL,
+    and Code.INVALID_CONFIG as `additions` does.
     """
     ips = result.ips
     link = link or links.existing(side.container, ifname)
@@ -54,6 +56,8 @@ def configure(  # noqa: PLR0913 - what differs between the plugins, by keyword
     )
     routed = additions(link, result.routes, ips, on_link=outside)
     prepare(side, ifname, ips, detect_duplicates=detect_duplicates)
+    if ignore_redirects:
+        refuse_redirects(side, ifname)
     has_ipv6 = any(ip.address.version == 6 for ip in ips)  # noqa: PLR2004 - the family
     if not detect_duplicates and not has_ipv6:
         side.container.carry_out(up, *wanted, *routed)
@@ -82,6 +86,18 @@ def prepare(
     if ips:
         with netns.entered(side.namespace):
             _set_sysctls(ifname, detect_duplicates, has_ipv6=has_ipv6)
+
+
+def refuse_redirects(side: Node, ifname: str) -> None:
+    """Have the container send by its gateways whatever these say of neighbours.
+
+    Raises Code.INTERNAL.
+    """
+    with netns.entered(side.namespace):
+        # Of IPv4 either will do; other interfaces have their own.
+        for name in ("all", ifname):
+            sysctl.set_if_present(f"net/ipv4/conf/{name}/accept_redirects", "0")
+        sysctl.set_if_present(f"net/ipv6/conf/{ifname}/accept_redirects", "0")
 
 
 def ensure_subnets(netlink: Netlink, link: Link, held: Collection[IPInterface]) -> None:

@@ -26,7 +26,8 @@ class Addresses(Part):
     """`inside` is up in the container, with `ips` and `routes`, usable at once.
 
     Unless it `detects_duplicates`: then the kernel asks the network first, by `port`.
-    One `on_macvlan` needs a MAC that is free there.
+    One `on_macvlan` needs a MAC that is free there. With `by_gateways` alone it takes
+    no redirect.
     """
 
     inside: LinkName
@@ -35,6 +36,7 @@ class Addresses(Part):
     port: LinkName = ""
     detects_duplicates: bool = False
     on_macvlan: bool = False
+    by_gateways: bool = False
 
     follows_lease = True
 
@@ -42,7 +44,8 @@ class Addresses(Part):
         """Return the sentence."""
         held = ", ".join(str(ip.address) for ip in self.ips) or "no address"
         routes = "".join(f", route {_route(route)}" for route in self.routes)
-        return f"{self.inside} in the container is up with {held}{routes}"
+        more = ", and takes no redirects" if self.by_gateways else ""
+        return f"{self.inside} in the container is up with {held}{routes}{more}"
 
     def ensure(self, node: Node) -> None:
         """Set the interface up and give it what it is to have; raises Code.INTERNAL."""
@@ -54,6 +57,7 @@ class Addresses(Part):
                 link=node.end(self.inside),
                 detect_duplicates=self.detects_duplicates,
                 await_carrier=lambda: link_waits.port_enabled(node.host, self.port),
+                ignore_redirects=self.by_gateways,
             )
 
     def differences(self, node: Node) -> Iterator[Difference]:
@@ -82,6 +86,8 @@ class Addresses(Part):
             link_waits.port_enabled(node.host, self.port)
         detect = self.detects_duplicates
         layer3.prepare(node, link.name, self.ips, detect_duplicates=detect)
+        if self.by_gateways:
+            layer3.refuse_redirects(node, link.name)
         for ip in self.ips:
             addresses.ensure(inside, link, ip.address)
         layer3.ensure_subnets(inside, link, [ip.address for ip in self.ips])

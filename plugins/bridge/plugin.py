@@ -125,6 +125,7 @@ def plan(
                 routes=tuple(result.routes),
                 port=known.host,
                 detects_duplicates=conf.enabledad,
+                by_gateways=conf.gateway and conf.gateway_per_subnet,
             )
         )
     parts += _network(conf, known, result)
