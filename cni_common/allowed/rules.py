@@ -158,7 +158,7 @@ def remote(part: Allowed) -> tuple[str, ...]:
 
     They are in the inet table whatever carries the rules: iptables knows no sets.
     """
-    if not part.guarded:
+    if not (part.guarded and part.pools):
         return ()
     overlay = part.overlay
     towards = part.guarded

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 LINKS = r"RTM_GETLINK|0x12 "
 ELEMENTS = r"NFT_MSG_GETSETELEM|0xa0d "
 # Before any change of elements libnftables reads sets of ranges. portmap's hold what
-# lies between the addresses of the host, and nothing of containers.
+# lies between the addresses of the host, firewall's a pool or two a network of many
+# nodes, and neither anything of containers.
 RANGES = tuple(
-    "".join(f"\\x{byte:02x}" for byte in name) for name in (b"excluded4", b"excluded6")
+    "".join(f"\\x{byte:02x}" for byte in name)
+    for name in (b"excluded4", b"excluded6", b"pools4", b"pools6")
 )
 DUMP = r"NLM_F_DUMP|0x300|0x301"
 CHAIN = [

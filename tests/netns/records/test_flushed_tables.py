@@ -177,7 +177,7 @@ def test_next_container_restores_the_isolation(guarded: Guarded) -> None:
     guarded.ok("ADD", last, 3, **ISOLATED)
     before = table(*INET), table(*PORTS)
     damages = flushes(INET) + flushes(PORTS)
-    assert len(damages) == 6
+    assert len(damages) == 8
     for damage in damages:
         guarded.ok("DEL", last, 3, **ISOLATED)
         run("nft", *damage)
@@ -190,11 +190,12 @@ def test_next_container_restores_the_isolation(guarded: Guarded) -> None:
 def test_next_container_restores_every_address_and_link(guarded: Guarded) -> None:
     """firewall: after any set was flushed, a container of another kind restores all."""
     guarded.ok("ADD", guarded.container(2), 2, **ISOLATED)
-    guarded.ok("ADD", guarded.neighbour(2), 2, bridge="br1", **ISOLATED)
+    remote = {"pools": ["10.2.0.0/16", "fd02::/48"], "overlayLink": "ov2"}
+    guarded.ok("ADD", guarded.neighbour(2), 2, bridge="br1", **ISOLATED, **remote)
     iptables = {"backend": "iptables", "ingressPolicy": "same-bridge"}
     guarded.ok("ADD", guarded.container(4), 4, **iptables)
     last = guarded.container(3)
-    for place, keys, number in ((INET, {}, 6), (PORTS, ISOLATED, 1)):
+    for place, keys, number in ((INET, {}, 13), (PORTS, ISOLATED, 1)):
         guarded.ok("ADD", last, 3, **keys)
         before = table(*INET), table(*PORTS)
         damages = emptied(*place)
