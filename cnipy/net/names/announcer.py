@@ -16,7 +16,7 @@ from cnipy.net.names import entries
 from cnipy.net.names.entries import Entry
 from cnipy.net.names.served import Served
 from cnipy.net.records import RecordError
-from cnipy.net.store import StoreError
+from cnipy.net.store import AwayError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Announcer:
         self._noted: frozenset[str] | None = None  # what may be there
         self._taken: dict[str, str] = {}  # key -> which other node has it
         self._not_before = self._contest = 0.0
+        self._failure = ""
         self._again = clock() + AGAIN
 
     def turn(self) -> list[str]:
@@ -61,14 +62,21 @@ class Announcer:
             return []
         if now >= self._again:
             self._there, self._noted, self._again = {}, None, now + AGAIN
+        told, failure = list[str](), ""
         try:
-            return self._follow(self._wanted(), now)
-        except StoreError:
+            told = self._follow(self._wanted(), now)
+        except AwayError:
             self._not_before = now + RETRY
             return []
+        except StoreError as error:
+            failure = f"tell the store of names: {error}"
         except CNIError as error:
+            failure = f"read names of this node: {error.msg}"
+        if failure:
             self._not_before = now + RETRY
-            return [f"read names of {self._config.name}: {error.msg}"]
+            told += [failure] if failure != self._failure else []
+        self._failure = failure
+        return told
 
     def _wanted(self) -> dict[str, bytes]:
         """Return what the store should have of this node."""

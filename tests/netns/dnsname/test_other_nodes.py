@@ -35,7 +35,7 @@ from cnipy.net.names.announcer import Announcer
 from cnipy.net.names.answerer import Answerer
 from cnipy.net.names.entries import Entry
 from cnipy.net.records import NetworkConfig, NodeRecord, Pool, new_identity
-from cnipy.net.store import AwayError
+from cnipy.net.store import AwayError, DeniedError
 from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:
@@ -71,10 +71,16 @@ ASKS = {
 
 
 class Shared(FileStore):
-    """A store that can be away, and counts how often it is asked for a name."""
+    """A store that can be away or refuse, and counts how often it is asked."""
 
-    away = False
+    away = denied = False
     asked = 0
+
+    def create(self, key: str, value: bytes, lease: store.Lease | None = None) -> int:
+        """Write a key that is not there."""
+        if self.denied:
+            raise DeniedError("write: permission denied")
+        return super().create(key, value, lease)
 
     def get(self, key: str, *, stale: bool = False) -> store.Entry | None:
         """Return what the store has."""
@@ -246,6 +252,21 @@ def test_name_of_another_node_is_not_taken(
     shared.delete(keys.container("net", "one"))
     assert telling.turn() == []
     assert stored(shared, "one")["addresses"] == [one.address, one.address6]
+
+
+def test_store_that_refuses_is_told_of_once(
+    node: Names, shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is another refusal; where it is allowed again, the names are there."""
+    monkeypatch.setattr(announcer, "RETRY", 0.0)
+    node.attach("c1", "one", **ASKS)
+    telling = Announcer(shared, CONFIG, ALPHA)
+    shared.denied = True
+    text = "tell the store of names: write: permission denied"
+    assert [telling.turn(), telling.turn()] == [[text], []]
+    shared.denied = False
+    assert telling.turn() == []
+    assert stored(shared, "one") is not None
 
 
 def test_agent_that_was_away_takes_away_what_is_gone(
