@@ -163,7 +163,7 @@ class Member:
         self._watch = self._watch or Watch()
         if self._watch.is_disturbed(config, own) or peers is not None or late:
             self._apply(config, own)
-        if follower.is_put_back or follower.config != config:
+        if follower.is_put_back or follower.is_anew:
             self.keep()
         for version in holding.lacks_spare(config, own):
             with self._noted(f"spare block of IPv{version}"):
@@ -182,9 +182,7 @@ class Member:
         """Let another node publish at once; the node stays in the network."""
         if self._watch is not None:
             self._watch.close()
-        if self._publisher is not None:
-            with suppress(CNIError), told("publish"):
-                self._publisher.close()
+        self._stop_publishing()
 
     def keep(self) -> None:
         """Have the store say what it is to say of this node, and learn what the
@@ -205,6 +203,7 @@ class Member:
                 fresh = revision.of_network(self.store, config)
                 if fresh != config:
                     self._cache.keep_config(fresh)
+                    self._stop_publishing()
                     config, self._follower, self._publisher = fresh, None, None
             with self._noted("underlay"), told("follow the underlay"):
                 revision.of_node(self.store, self._cache, self._conf, config, own)
@@ -250,6 +249,11 @@ class Member:
             with told(f"tell of a block of network {self.name}"):
                 claims.put(store, config, own)
         return now.usable(version)
+
+    def _stop_publishing(self) -> None:
+        if self._publisher is not None:
+            with suppress(CNIError), told("publish"):
+                self._publisher.close()
 
     def _following(self, config: NetworkConfig, own: NodeRecord) -> Follower:
         return Follower(self.store, config, own, self._cache.seen())

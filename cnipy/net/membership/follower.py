@@ -28,8 +28,9 @@ class Follower:
 
     `seen` is the highest number of a head that this node knows of. `is_put_back` says
     that the store does not have that any more, and is to be told again what this node
-    has; `vacant`, that nobody publishes. `config` is another one when the network was
-    made anew. `own` may be replaced between polls.
+    has; `is_anew`, that the network has another generation by now, and nothing is heard
+    until there is a follower of that; `vacant`, that nobody publishes. `own` may be
+    replaced between polls.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Follower:
         self.own = own
         self.seen = seen
         self.is_put_back = False
+        self.is_anew = False
         self.vacant = False
         self.roll = Roll()
         self._peers = Peers(config, own)
@@ -62,17 +64,27 @@ class Follower:
         all is as before then.
         """
         head = self._head()
-        if head is not None and head.generation != self.config.generation:
-            head = head if self._take_config(head) else None
-        elif head is None or head.number < self.seen:
-            head = None
-            self.is_put_back = self.seen > 0 and self._is_really_lower()
-        if head is None:
+        is_ours = head is None or head.generation == self.config.generation
+        self.is_anew = not is_ours and self.is_left_behind()
+        if head is None or not is_ours or head.number < self.seen:
+            is_lower = is_ours and self.seen > 0
+            self.is_put_back = is_lower and self._is_really_lower()
             return None
         peers = self._follow(head)
         self.is_put_back = False
         self.seen = head.number
         return peers
+
+    def is_left_behind(self) -> bool:
+        """Tell whether the network has another generation than this node knows.
+
+        Raises StoreError, and RecordError.
+        """
+        entry = self.store.get(keys.config(self.config.name))
+        if entry is None:
+            return False
+        config = NetworkConfig.parse(entry.value, self.config.name)
+        return config.generation != self.config.generation
 
     def _head(self) -> Head | None:
         name = self.config.name
@@ -89,33 +101,14 @@ class Follower:
             return True
         return Head.parse(entry.value, self.config.name).number < self.seen
 
-    def _take_config(self, head: Head) -> bool:
-        """Have the configuration of a head's generation, if the store has it."""
-        entry = self.store.get(keys.config(self.config.name))
-        if entry is None:
-            return False
-        config = NetworkConfig.parse(entry.value, self.config.name)
-        if config.generation != head.generation:
-            return False  # the head is that of before
-        self.config, self.roll = config, Roll()
-        self._peers = Peers(config, self.own)
-        return True
-
     def _follow(self, head: Head) -> Mapping[str, NodeRecord] | None:
         is_first = not self.roll.number
         later, nodes = self.roll, set[str]()
         if not later.is_at(head):
             later = reach(self.store, self.config.name, self.roll, head)
             nodes = later.differs(self.roll)
+        news = self._peers.learn(nodes, later.documents) if nodes else False
         if self.own != self._of:
-            nodes |= later.documents.keys()
-            self._peers, self._of = self._anew(), self.own
-        self.roll = later
-        news = bool(nodes) and self._peers.learn(nodes, later.documents)
+            news |= self._peers.be(self.own, later.documents)
+        self.roll, self._of = later, self.own
         return dict(self.peers) if news or is_first else None
-
-    def _anew(self) -> Peers:
-        """Return what is believed beside this node's record as it is now."""
-        made = Peers(self.config, self.own)
-        made.learn(self.roll.documents, self.roll.documents)
-        return made

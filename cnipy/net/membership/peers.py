@@ -34,6 +34,20 @@ class Peers:
         self.records: dict[str, NodeRecord] = {}
         self.refused: dict[str, RecordError] = {}
 
+    def be(self, own: NodeRecord, documents: Mapping[str, str]) -> bool:
+        """Have this node be `own` from now on: who has what it has is refused; tell
+        whether that changed what is believed.
+        """
+        for each in (*self._own.blocks, *self._own.underlay):
+            del self._holders[each]
+        mine: tuple[Thing, ...] = (*own.blocks, *own.underlay)
+        displaced = {self._holders[each] for each in mine if each in self._holders}
+        for node in displaced:
+            self._drop(node)
+        self._own = own
+        self._holders.update(dict.fromkeys(mine, own.node))
+        return self.learn(displaced, documents) or bool(displaced)
+
     def learn(self, nodes: Iterable[str], documents: Mapping[str, str]) -> bool:
         """Have the nodes be as in `documents`, or gone; tell whether that changed what
         is believed.

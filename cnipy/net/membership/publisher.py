@@ -18,7 +18,7 @@ from cnipy.net.membership import claims
 from cnipy.net.membership.forgetting import Forgetting
 from cnipy.net.membership.roll import Roll, reach
 from cnipy.net.membership.steps import Head, Step
-from cnipy.net.membership.written import Written
+from cnipy.net.membership.written import COUNTED_MAX, Written
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -91,9 +91,6 @@ class Publisher:
 
         Raises StoreError, and RecordError if what the store has is nothing to go by.
         """
-        if self._follower.config != self._config:
-            self.close()  # another one is to be made, of the new configuration
-            return
         now = self._clock()
         if not self._has_office(now) or (
             self._at is not None and now - self._at < PACE
@@ -125,12 +122,16 @@ class Publisher:
             if now - self._kept < KEEP:
                 return True
             self._kept = now
-            if self._lease.keep():
-                return True
-            self._lease = self._roll = None
+            if self._follower.is_left_behind():
+                self.close()  # it is for who knows the network as it is
+            elif not self._lease.keep():
+                self._lease = self._roll = None
+            return self.is_ours
+        if not self._follower.vacant or self._follower.is_left_behind():
             return False
-        if not self._follower.vacant:
-            return False
+        return self._take_office(now)
+
+    def _take_office(self, now: float) -> bool:
         self._follower.vacant = False  # until the next poll says so again
         lease = self._store.lease(OFFICE)
         key = keys.publisher(self._config.name)
@@ -163,6 +164,8 @@ class Publisher:
                     roll = reach(self._store, name, roll, head)
                     self._recent = list(head.steps)
                     self._is_whole = False
+                elif head.number < COUNTED_MAX:
+                    roll.number = max(roll.number, head.number)  # it counts on
         self._roll = roll
         return roll
 
@@ -172,9 +175,9 @@ class Publisher:
         if max(self._follower.seen, self._written.seen) <= roll.number and not (
             of_before - self._written.records.keys() - self._written.refused.keys()
         ):
-            self._put_back = None
             return False
-        if self._put_back is None:
+        # Once in a while: nobody is to hold up the others by what they say they saw.
+        if self._put_back is None or now - self._put_back >= EVERY:
             self._put_back = now
         self._is_whole = True
         return now - self._put_back < GRACE

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cni_common.spec.values import replace
 from cnipy.net import keys
 from cnipy.net.membership import claims
-from cnipy.net.records import NodeRecord, RecordError
+from cnipy.net.records import NUMBER_MAX, NodeRecord, RecordError
 from cnipy.net.store.mirror import Mirror
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPNetwork
     from cnipy.net.records import NetworkConfig
     from cnipy.net.store import Store
+
+# What somebody says that a head had; as many numbers are left to count on.
+COUNTED_MAX = NUMBER_MAX // 2
 
 
 class Written:
@@ -61,7 +64,8 @@ class Written:
 
     def _take(self, record: NodeRecord) -> None:
         """Have a record in the list, with those blocks that are its node's."""
-        self.seen = max(self.seen, record.head)
+        if record.head < COUNTED_MAX:
+            self.seen = max(self.seen, record.head)
         name = self._config.name
         mine = claims.of(record).content()
         what = f"record of node {record.node} in network {name}"

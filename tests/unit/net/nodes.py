@@ -52,6 +52,7 @@ class Node:
     own: NodeRecord
     config: NetworkConfig = CONFIG
     is_up: bool = True
+    goes_along: bool = True  # with another generation of the network
     lost: tuple[str, ...] = ()
     refusals: list[str] = field(default_factory=list)
     phase: int = 0
@@ -82,9 +83,10 @@ class Node:
     def keep(self) -> None:
         """Have the store say what it is to say, and drop what is lost."""
         entry = self.store.get(keys.config(self.config.name))
-        if entry and entry.value != self.config.content():
+        if entry and entry.value != self.config.content() and self.goes_along:
             self.config = NetworkConfig.parse(entry.value, self.config.name)
-            self.start(0)
+            self.publisher.close()
+            self.start()
         seen = self.follower.seen if self.follower.is_put_back else 0
         kept = claims.keep(self.store, self.config, self.own, seen)
         if kept.lost:
@@ -103,7 +105,7 @@ class Node:
             self.follower.own = self.own
             if self.phase % POLL == 0:
                 self.follower.poll()
-                if self.follower.is_put_back:
+                if self.follower.is_put_back or self.follower.is_anew:
                     self.keep()
             if self.phase % KEEP == 0:
                 self.keep()

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.net.nodes import CONFIG, KEEP, POLL, Clock, Node, Nodes
 
-from cnipy.net import keys
+from cnipy.net import keys, records
 from cnipy.net.membership import claims, publisher
 from cnipy.net.membership.forgetting import Sign
 from cnipy.net.membership.peers import Peers
@@ -362,24 +362,52 @@ def test_node_that_is_cut_off_keeps_its_routes(net: Nodes) -> None:
 
 
 def test_network_is_made_anew(net: Nodes) -> None:
-    """With another generation all is read anew, whatever number the head has."""
-    for _ in range(3):
+    """With another generation all is read anew; who does not go along stays as it was,
+    and publishes no more.
+    """
+    for _ in range(4):
         net.add()
     for _ in range(5):
         net.nodes[0].tell()
         net.go(2)
     net.go(NEWS)
+    (stubborn,) = net.publishers
+    stubborn.goes_along = False
+    before = stubborn.sees
+    number = number_of_head(net)
     config = replace(CONFIG, generation=new_identity(), mtu=1400)
     net.store.put(keys.config("apps"), config.content())
-    for _ in range(KEEP + publisher.OFFICE + 2 * NEWS):
+    for _ in range(2 * KEEP + publisher.OFFICE + 2 * NEWS):
         net.go(1)
         for node in net.nodes:
-            assert len(node.sees) in {0, 2}  # the first is of one that began anew
-    for node in net.nodes:
-        assert node.follower.config == config
-    net.nodes[0].tell()
-    net.go(NEWS)
+            assert len(node.sees) in {0, 3}  # the first is of one that began anew
+        assert stubborn.sees == before
+    others = [node for node in net.nodes if node is not stubborn]
+    assert [node.follower.config for node in others] == [config] * 3
+    assert number_of_head(net) > number
+    others[0].tell()
+    stubborn.goes_along = True
+    net.go(NEWS + KEEP)
     net.check()
+
+
+@pytest.mark.parametrize("head", [records.NUMBER_MAX, 10**6])
+def test_nobody_holds_up_the_others(net: Nodes, head: int) -> None:
+    """A node that says again and again that it saw a high head delays what is new once
+    at most, and there are numbers left.
+    """
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    liar = net.nodes[0]
+    for count in range(1, 4):
+        liar.is_up = False
+        lie = min(records.NUMBER_MAX, head * count)
+        liar.tell(head=lie)
+        net.nodes[1].tell()
+        net.go(NEWS if count > 1 else int(publisher.GRACE) + publisher.OFFICE + NEWS)
+        assert net.nodes[2].sees["n2"].seq == net.nodes[1].own.seq
+    assert number_of_head(net) < records.NUMBER_MAX // 2
 
 
 def test_name_and_address_are_one_nodes(net: Nodes) -> None:
@@ -604,6 +632,22 @@ def test_node_that_says_nonsense_stays_what_it_was() -> None:
     other = record("b", "198.18.0.2", "10.64.2.0/26")
     assert peers.learn("b", documents(nonsense, other))
     assert peers.records == {"b": other}
+
+
+def test_what_becomes_this_nodes_is_nobody_elses() -> None:
+    """Who has a block that this node has by now is refused, and believed when it has
+    not any more.
+    """
+    own = record("me", "198.18.0.1")
+    peers = Peers(CONFIG, own)
+    node = record("a", "198.18.0.2", "10.64.1.0/26")
+    peers.learn("a", documents(node))
+    assert peers.be(replace(own, blocks=node.blocks), documents(node))
+    assert peers.records == {}
+    assert "10.64.1.0/26 is that of node me" in str(peers.refused["a"])
+    assert peers.be(own, documents(node))
+    assert peers.records == {"a": node}
+    assert not peers.be(own, documents(node))
 
 
 def test_block_goes_from_one_to_another_at_once() -> None:
