@@ -251,3 +251,28 @@ def test_isolated_ports_are_not_joined_by_the_host(cni: Cni, host: Host) -> None
     error = cni.refused("bridge", "ADD", wanted, netns=host.space())
     assert (error["code"], "gatewayPerSubnet" in error["msg"]) == (7, True)
     assert json.loads(run("ip", "-j", "link", "show", "type", "bridge") or "[]") == []
+
+
+@pytest.mark.usefixtures("growing")
+@pytest.mark.parametrize("policy", ["open", "same-bridge", "isolated"])
+def test_neighbours_of_another_block_are_neighbours_to_the_firewall(
+    cni: Cni, host: Host, policy: str
+) -> None:
+    """They are of the same bridge; one that keeps these apart does so by any way."""
+    pair = Pair(cni, host, ipMasq=True, ipMasqExcept=[POOL, POOL6])
+    for number, space in enumerate(pair.spaces):
+        firewall = {
+            "cniVersion": "1.1.0",
+            "name": "apps",
+            "type": "firewall",
+            "ingressPolicy": policy,
+            "prevResult": pair.results[number],
+        }
+        cni.ok("firewall", "ADD", firewall, netns=space, container_id=f"c{number}")
+    one, other = pair.spaces
+    for family in (4, 6):
+        if policy == "isolated":
+            assert not one.reaches(pair.address(1, family))
+        else:
+            assert exchange(one, other, pair.address(1, family), family) == SIZE
+            assert exchange(other, one, pair.address(0, family), family) == SIZE
