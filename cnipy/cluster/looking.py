@@ -77,6 +77,7 @@ def _of_network(
     found["peers"] = None if peers is None else len(peers)
     found["heard"] = state.get("heard")
     found["publishes"] = state.get("publishes", False)
+    found["refused"] = {**state.get("refused", {})}
     return found
 
 
@@ -105,6 +106,7 @@ def _told(network: dict[str, Any]) -> list[str]:
         f"  {own}: {blocks}, {network['leased']} addresses given",
     ]
     lines += [f"  {each} is another node's, too" for each in network["unusable"]]
+    lines += [f"  not believed: {text}" for text in network["refused"].values()]
     return lines + [f"  {doing}: {text}" for doing, text in network["faults"].items()]
 
 

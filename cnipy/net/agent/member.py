@@ -271,8 +271,10 @@ class Member:
         self._life.turn(own)
 
     def _tell_refused(self, follower: Follower) -> None:
-        """Tell of records that are refused, once of each."""
-        now = {node: str(error) for node, error in follower.refused.items()}
+        """Tell of records that are refused, here or for all nodes, once of each."""
+        unpublished = self._publisher.refused if self._publisher else {}
+        refused = {**unpublished, **follower.refused}
+        now = {node: str(error) for node, error in refused.items()}
         for node in now.keys() - self._refused.keys():
             self._tell(f"network {self.name}: refused {now[node]}")
         self._refused = now

@@ -74,6 +74,28 @@ def test_a_block_is_spare_once_one_is_used(nodes: list[Node]) -> None:
     assert set(held["blocks"]) == set(told["blocks"])
 
 
+def test_records_of_strangers_are_named_and_nothing_else(
+    lan: Lan, nodes: list[Node]
+) -> None:
+    """Garbage, and one that claims what others have, change no route on any node."""
+    block = nodes[0].told("net", "show", "n12")[0]["blocks"][0]
+    before = [{*each.routes(4), *each.routes(6)} for each in nodes]
+    thief = {"v": 1, "node": "thief", "underlay": ["192.0.2.66"], "seq": 1}
+    thief |= {"identity": "6" * 32, "blocks": [block]}
+    for name, value in (("garbage", "{"), ("thief", json.dumps(thief))):
+        lan.etcdctl("put", f"/cnipy/v1/apps/nodes/{name}", value)
+
+    def named() -> set[str]:
+        told = [each.told("net", "status")["networks"][0] for each in nodes]
+        return {name for each in told for name in each["refused"]}
+
+    wait_until(lambda: named() >= {"garbage", "thief"}, seconds=15)
+    assert [{*each.routes(4), *each.routes(6)} for each in nodes] == before
+    for name in ("garbage", "thief"):
+        lan.etcdctl("del", f"/cnipy/v1/apps/nodes/{name}")
+    wait_until(lambda: not named(), seconds=15)
+
+
 def test_each_action_has_a_document_and_a_text(nodes: list[Node]) -> None:
     """What is told of nodes, blocks and the store is told as both."""
     one = nodes[0]
