@@ -84,7 +84,7 @@ class Publisher:
     @property
     def refused(self) -> Mapping[str, RecordError]:
         """Why nodes are not published, or not all of their blocks, by name."""
-        return self._written.refused
+        return self._written.refused if self.is_ours else {}
 
     def turn(self) -> None:
         """Publish what is new, if this node is to; to be called every second.

@@ -472,6 +472,8 @@ def test_garbage_in_place_of_a_record_is_ignored(net: Nodes, content: bytes) -> 
     assert net.nodes[0].sees["n3"].seq == net.nodes[2].own.seq
     (who,) = net.publishers
     assert {"n2", "stranger", "A.b"} <= who.publisher.refused.keys()
+    who.publisher.close()
+    assert who.publisher.refused == {}  # which is another's to say now
     assert all(node.refusals == [] for node in net.nodes)
 
 
