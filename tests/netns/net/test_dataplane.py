@@ -109,7 +109,10 @@ ip -j -6 route show proto 78; echo
 for link in /proc/sys/net/ipv4/conf/cnipy.*; do
     bridge -j fdb show dev "${link##*/}"; echo
     ip -j neigh show dev "${link##*/}" nud permanent; echo
+    wg show "${link##*/}" endpoints
+    wg show "${link##*/}" allowed-ips
 done 2>/dev/null
+true
 """
 
 
@@ -132,8 +135,12 @@ def kernel(node: Node) -> dict[str, Any]:
         "entries": sorted(
             str(each)
             for line in lines[4:]
+            if line.startswith("[")
             for each in json.loads(line)
             if "dst" in each
+        ),
+        "peers": sorted(
+            sorted(line.split()) for line in lines[4:] if not line.startswith("[")
         ),
     }
 
@@ -243,18 +250,18 @@ def test_what_others_take_away_comes_back(
     full = kernel(node)
     with node.entered():
         watch = Watch()
-    assert is_disturbed(watch, node, config)
-    for damage in DAMAGES + DAMAGES_OF.get(backend, ()):
-        assert not is_disturbed(watch, node, config)
-        node.space.run("sh", "-c", damage)
-        is_told = any(word in damage for word in ("del", "flush", "link set"))
-        assert is_disturbed(watch, node, config) or not is_told, damage
-        assert node.differences(config, known), damage
-        assert node.apply(config, known), damage
-        assert node.differences(config, known) == [], damage
-        assert kernel(node) == full, damage
-        is_disturbed(watch, node, config)  # of what was made again
-    watch.close()
+    with watch:
+        assert is_disturbed(watch, node, config)
+        for damage in DAMAGES + DAMAGES_OF.get(backend, ()):
+            assert not is_disturbed(watch, node, config)
+            node.space.run("sh", "-c", damage)
+            is_told = any(word in damage for word in ("del", "flush", "link set"))
+            assert is_disturbed(watch, node, config) or not is_told, damage
+            assert node.differences(config, known), damage
+            assert node.apply(config, known), damage
+            assert node.differences(config, known) == [], damage
+            assert kernel(node) == full, damage
+            is_disturbed(watch, node, config)  # of what was made again
 
 
 def is_disturbed(watch: Watch, node: Node, config: NetworkConfig) -> bool:
@@ -313,14 +320,21 @@ def test_by_host_gw_a_node_beyond_a_router_is_skipped(
     assert len(kernel(node)["routes"]) == 4
 
 
-@pytest.mark.parametrize("backend", ["gpe", pytest.param("vxlan", marks=THOROUGH)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "gpe",
+        pytest.param("vxlan", marks=THOROUGH),
+        pytest.param("wireguard", marks=(HAS_WIREGUARD, THOROUGH)),
+    ],
+)
 def test_killed_at_any_request_it_is_completed_by_the_next(
     host: Host, tmp_path: Path, backend: str
 ) -> None:
     """Wherever the process ends, what it left is taken over, and nothing is double."""
     (node,) = net.nodes(host, tmp_path, 1)
     config = net.config(backend)
-    known = [net.record(number) for number in range(2, 40)]
+    known = [peer(number, backend) for number in range(2, 40)]
     node.apply(config, known)
     full = kernel(node)
     at = 0
