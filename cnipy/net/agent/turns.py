@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SPREAD = 0.2  # which part of a time it is more or less
 PUBLISH = 1.0  # seconds between two heads at least
 ANNOUNCE = 1.0  # seconds between two looks at which names there are
+_RETRY = 5.0  # seconds until what went wrong is tried again, at most
 _FAREWELL = 2.0  # seconds for letting another node publish
 KEEP = 60.0  # seconds between two looks at what the store has of this node
 
@@ -94,14 +95,16 @@ class Turns:
     ) -> None:
         """Have `work` done for ever; what goes wrong is told when it is new."""
         while not self.member.is_over:
+            pause = seconds
             try:
                 await self.once(work)
             except CNIError as error:
                 self._tell_new(work.__name__, str(error))
+                pause = min(seconds, _RETRY)
             else:
                 self._tell_new(work.__name__, "")
             part = random.uniform(1 - spread, 1 + spread)  # noqa: S311 - it spreads load
-            await asyncio.sleep(seconds * part)
+            await asyncio.sleep(pause * part)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         failure = None if task.cancelled() else task.exception()

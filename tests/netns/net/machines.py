@@ -24,7 +24,7 @@ ETCD = "192.0.2.1"
 POLL = "0.2"  # seconds
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait for what is to happen; fail if it does not."""
     until = time.monotonic() + seconds * PATIENCE
     while not holds():

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of failures in docs/many-nodes.md: a test a line.
+
+Store, peers and agents go and come; what lives between containers goes on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from netns.net import machines
+from netns.net.machines import ETCD, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netns.net.machines import Lan, Node
+
+POOL = ("--pool", "10.64.0.0/16", "--block", "29")
+
+
+@pytest.fixture(scope="module")
+def lan() -> Iterator[Lan]:
+    """A network of machines with an etcd, and two nodes in `apps` with containers."""
+    with machines.lan() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pair(lan: Lan) -> list[Node]:
+    """Two nodes with an agent and a container each, `web` and `db`."""
+    found = [lan.node(number) for number in (11, 12)]
+    found[0].ok("net", "create", "apps", *POOL, "--backend", "host-gw")
+    for each in found:
+        each.start()
+        each.ok("net", "join", "apps")
+    found[0].container("apps", "web")
+    found[1].container("apps", "db")
+    wait_until(lambda: all(len(ways(each)) == 2 for each in found), 40)
+    return found
+
+
+def ways(node: Node) -> dict[str, str]:
+    """Return the routes to blocks of other nodes, each there once."""
+    return {
+        dst: line
+        for dst, line in node.routes().items()
+        if dst.startswith("10.64.") and "via 192.0.2." in line
+    }
+
+
+def status(node: Node) -> Any:
+    """Return what a node says of itself, well or not."""
+    return json.loads(node.cnipy("net", "status", "--json")[1])
+
+
+def network(node: Node) -> Any:
+    """Return what a node says of the network."""
+    (found,) = status(node)["networks"]
+    return found
+
+
+def address(node: Node, name: str) -> str:
+    """Return the address of a container."""
+    told = node.run(
+        "ip", "netns", "exec", name, "ip", "-4", "-o", "addr", "show", "eth0"
+    )
+    return told.split()[3].partition("/")[0]
+
+
+def talk(pair: list[Node]) -> bool:
+    """Tell whether the two containers reach each other."""
+    one, other = pair
+    there = one.reaches(address(other, "db"), by="web")
+    return there and other.reaches(address(one, "web"), by="db")
+
+
+@pytest.mark.thorough
+def test_store_away_costs_nothing_until_the_reserve_is_gone(
+    lan: Lan, pair: list[Node]
+) -> None:
+    """Traffic, ADD within the blocks and DEL go on; then the reason is told."""
+    one = pair[0]
+    wait_until(lambda: len(network(one)["blocks"]) == 2)
+    lan.stop_etcd()
+    try:
+        assert talk(pair)
+        given = []
+        while True:
+            name = f"more{len(given)}"
+            one.run("ip", "netns", "add", name)
+            code, stdout, stderr = one.cnipy("add", "apps", name)
+            if code:
+                break
+            given.append(json.loads(stdout)["ips"][0]["address"])
+        assert len(set(given)) == len(given) == 2 * 5 - 1
+        assert "(code 11)" in stderr
+        assert "the store is away" in stderr
+        assert f"{ETCD}:2379" in stderr
+        assert talk(pair)
+        assert "the store is away" in status(one)["store"]
+        for number in range(len(given)):
+            one.ok("del", "apps", f"more{number}")
+    finally:
+        lan.start_etcd()
+    wait_until(lambda: not network(one)["faults"], 30)
+    one.ok("add", "apps", f"more{len(given)}")
+    one.ok("del", "apps", f"more{len(given)}")
+
+
+def test_agent_that_is_killed_changes_nothing(pair: list[Node]) -> None:
+    """Neither does its next one, which finds all as it should be."""
+    one = pair[0]
+    before = one.run("ip", "-d", "route"), one.run("ip", "nexthop")
+    one.stop(signal.SIGKILL)
+    assert (one.run("ip", "-d", "route"), one.run("ip", "nexthop")) == before
+    assert talk(pair)
+    one.start()
+    wait_until(lambda: network(one)["heard"] is not None)
+    assert (one.run("ip", "-d", "route"), one.run("ip", "nexthop")) == before
+
+
+def test_agent_that_is_asked_to_end_leaves_all_but_its_socket(
+    pair: list[Node],
+) -> None:
+    """SIGTERM ends it at once; routes stay, and another may publish."""
+    one = pair[0]
+    before = one.run("ip", "-d", "route")
+    one.stop()
+    assert not one.path("/run/cnipy/net.sock").exists()
+    assert one.run("ip", "-d", "route") == before
+    assert "agent: none runs" in one.cnipy("net", "status")[1]
+    one.start()
+
+
+def test_node_boots_without_the_store(lan: Lan, pair: list[Node]) -> None:
+    """Device, routes and blocks come from the disk when kernel and store have none."""
+    one = pair[0]
+    before = ways(one)
+    one.stop(signal.SIGKILL)
+    lan.stop_etcd()
+    try:
+        for dst in before:
+            one.run("ip", "route", "del", dst)
+        one.start()
+        wait_until(lambda: ways(one) == before)
+        assert talk(pair)
+    finally:
+        lan.start_etcd()
+
+
+@pytest.mark.thorough
+def test_publisher_that_dies_is_followed_by_another(lan: Lan, pair: list[Node]) -> None:
+    """Within the time of its lease; what was new meanwhile is heard of then."""
+    wait_until(lambda: any(network(each)["publishes"] for each in pair), 30)
+    first = next(each for each in pair if network(each)["publishes"])
+    second = next(each for each in pair if each is not first)
+    first.stop(signal.SIGKILL)
+    third = lan.node(13)
+    third.ok("net", "join", "apps")
+    wait_until(lambda: network(second)["publishes"], 30)
+    wait_until(lambda: network(second)["peers"] == 2)
+    first.start()
+    wait_until(lambda: network(first)["peers"] == 2)
+    third.ok("net", "leave", "apps")
+    wait_until(lambda: all(network(each)["peers"] == 1 for each in pair))
+
+
+def test_node_cut_off_from_the_store_keeps_its_ways(pair: list[Node]) -> None:
+    """Others keep theirs to it, too; and it hears what is new when it is back."""
+    one, other = pair
+    one.run("ip", "route", "add", "blackhole", f"{ETCD}/32")
+    wait_until(lambda: "poll" in network(one)["faults"], 30)
+    before = ways(one), ways(other)
+    assert talk(pair)
+    one.container("apps", "late")
+    assert other.reaches(address(one, "late"), by="db")
+    assert (ways(one), ways(other)) == before
+    one.run("ip", "route", "del", "blackhole", f"{ETCD}/32")
+    wait_until(lambda: not network(one)["faults"], 30)
+    one.ok("del", "apps", "late")
+
+
+def test_node_that_is_dead_is_forgotten_when_it_is_said(
+    lan: Lan, pair: list[Node]
+) -> None:
+    """Its routes stay until then; what it had is others' to claim."""
+    dead = lan.node(14)
+    dead.ok("net", "join", "apps")
+    wait_until(lambda: network(pair[0])["peers"] == 2)
+    blocks = pair[0].told("net", "show", "n14")[0]["blocks"]
+    lan.cut(14)
+    time.sleep(1)
+    assert set(blocks) <= ways(pair[0]).keys()
+    gone = pair[1].told("net", "forget", "n14")["removed"]
+    assert f"/cnipy/v1/apps/blocks/{blocks[0].replace('/', '_')}" in gone
+    wait_until(lambda: not {*blocks} & ways(pair[0]).keys())
+    assert not machines.kept_of(lan.store(), "n14")
+    assert "no network has it" in pair[1].refused("net", "forget", "n14")
+
+
+def test_second_of_a_name_or_an_address_is_refused_by_name(
+    lan: Lan, pair: list[Node]
+) -> None:
+    """It changes nothing, and has no list, no device and no cache."""
+    twin = lan.node(15, "n11")
+    before = lan.store()
+    assert "another node has that name" in twin.refused("net", "join", "apps")
+    twin.path("/etc/cnipy/net.toml").write_text(
+        twin.path("/etc/cnipy/net.toml").read_text().replace('"n11"', '"n15"')
+    )
+    twin.run("ip", "addr", "flush", "dev", "eth0")
+    twin.run("ip", "addr", "add", "192.0.2.15/24", "dev", "eth0")
+    conf = twin.path("/etc/cnipy/net.toml")
+    conf.write_text(conf.read_text().replace('["eth0"]', '["192.0.2.12"]'))
+    twin.run("ip", "link", "add", "u0", "up", "type", "veth", "peer", "name", "u1")
+    twin.run("ip", "addr", "add", "192.0.2.12/32", "dev", "u0")
+    assert "192.0.2.12 is that of node n12" in twin.refused("net", "join", "apps")
+    assert {*lan.store()} == {*before}
+    assert twin.run("ls", "/etc/cni/net.d") == ""
+    assert not twin.path("/var/lib/cnipy/net/apps").exists()
+    assert talk(pair)
+
+
+def test_store_that_is_lost_hears_all_again(lan: Lan, pair: list[Node]) -> None:
+    """Nothing of it is asked of the administrator, and traffic goes on meanwhile."""
+    before = {key for key in lan.store() if "/blocks/" in key or "/nodes/" in key}
+    routes = [ways(each) for each in pair]
+    lan.stop_etcd(lose=True)
+    lan.start_etcd()
+    wait_until(lambda: before <= {*lan.store()}, 30)
+    assert talk(pair)
+    wait_until(lambda: all(not network(each)["faults"] for each in pair), 30)
+    assert [ways(each) for each in pair] == routes
+
+
+def test_block_claimed_twice_after_a_restore_is_given_by_one(
+    lan: Lan, pair: list[Node]
+) -> None:
+    """The later node stops using it and names the other; no address is there twice."""
+    one = pair[0]
+    one.stop()
+    key = next(k for k, v in lan.store().items() if "/blocks/" in k and '"n11"' in v)
+    block = key.rpartition("/")[2].replace("_", "/")
+    claim = json.dumps({"node": "n12", "identity": "f" * 32})
+    lan.etcdctl("put", key, claim)
+    lan.etcdctl("del", "/cnipy/v1/apps/nodes/n11")
+    one.start()
+    wait_until(lambda: network(one)["unusable"] == [block], 30)
+    assert f"block {block} of apps is node n12's now" in one.log_text()
+    name = one.container("apps", "after")
+    assert not _inside(name, block)
+    one.ok("del", "apps", "after")
+
+
+def _inside(one: str, block: str) -> bool:
+    return ipaddress.ip_address(one) in ipaddress.ip_network(block)
+
+
+def record(**keys: Any) -> str:
+    """Return the record of a node `bad`."""
+    usual = {"v": 1, "node": "bad", "underlay": ["192.0.2.99"], "identity": "e" * 32}
+    return json.dumps(usual | keys)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "garbage",
+        "{}",
+        record(v=9),
+        record(underlay=["10.64.0.9"]),
+        record(blocks=["0.0.0.0/0"]),
+        "x" * 70_000,
+    ],
+    ids=["garbage", "empty", "version", "in-pool", "everything", "oversized"],
+)
+def test_record_of_a_stranger_is_refused_by_name(
+    record: str, lan: Lan, pair: list[Node]
+) -> None:
+    """It is never applied, no agent ends by it, and what works goes on working."""
+    before = [ways(each) for each in pair]
+    key = "/cnipy/v1/apps/nodes/bad"
+    lan.etcdctl("put", key, input=record)
+    try:
+        wait_until(lambda: "record of node bad" in pair[1].cnipy("net", "blocks")[1])
+        time.sleep(1.5)
+        for each, were in zip(pair, before, strict=True):
+            assert were.items() <= ways(each).items()
+            assert "192.0.2.99" not in str(each.routes())
+        assert all(each.agent and each.agent.poll() is None for each in pair)
+    finally:
+        lan.etcdctl("del", key)
+
+
+def test_pool_that_shrinks_is_not_followed(lan: Lan, pair: list[Node]) -> None:
+    """The change is named, and the node goes on as before."""
+    key = "/cnipy/v1/apps/config"
+    whole = lan.store()[key]
+    shrunk = json.loads(whole)
+    shrunk["pools"][0]["network"] = "10.64.0.0/24"
+    lan.etcdctl("put", key, input=json.dumps(shrunk))
+    try:
+        said = pair[0].refused("net", "repair")
+        assert "the pool 10.64.0.0/16 has become 10.64.0.0/24" in said
+        assert talk(pair)
+    finally:
+        lan.etcdctl("put", key, input=whole)
+    pair[0].ok("net", "repair")
