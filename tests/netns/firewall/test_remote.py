@@ -190,13 +190,13 @@ def test_containers_of_another_network_do_not_pass_for_neighbours(
 
 @pytest.mark.parametrize("policy", ("same-bridge", "isolated"))
 def test_nothing_leaves_for_whom_is_kept_apart(
-    node: Guarded, host: Host, policy: str, *, overlay: bool
+    node: Guarded, host: Host, policy: str
 ) -> None:
     """Not even a datagram, that wants no answer, goes to a node of another network."""
-    Remote(host, node.outside, overlay=overlay)
+    Remote(host, node.outside, overlay=False)
     one, other = node.container(2), node.neighbour(2)
-    node.ok("ADD", one, 2, **keys(1, policy, overlay=overlay))
-    node.ok("ADD", other, 2, bridge="br1", **keys(2, policy, overlay=overlay))
+    node.ok("ADD", one, 2, **keys(1, policy, overlay=False))
+    node.ok("ADD", other, 2, bridge="br1", **keys(2, policy, overlay=False))
     for family in (0, 1):
         assert unheard(one, FIRST[family], at(2)[family])
         assert unheard(other, OTHER[family], at(1)[family])
@@ -317,7 +317,7 @@ def declared(which: int, *, overlay: bool) -> Allowed:
     )
 
 
-@pytest.mark.parametrize("drops", (False, True), ids=("open", "iptables"))
+@KINDS
 def test_declared_network_is_apart_where_it_has_no_container(
     node: Guarded, host: Host, *, overlay: bool, drops: bool
 ) -> None:
