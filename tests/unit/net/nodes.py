@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
+
+from lab import PATIENCE
 
 from cnipy.net import keys
 from cnipy.net.membership import claims
@@ -164,3 +167,21 @@ class Nodes:
                 others = {**all_of_them}
                 del others[node.own.node]
                 assert node.sees == others, node.own.node
+
+
+def go_until_known(net: Nodes) -> None:
+    """Let the nodes' time pass until all know each other.
+
+    etcd's leases run by the clock of the machine, and nodes' seconds by none: who
+    publishes may change meanwhile.
+    """
+    until = time.monotonic() + 20 * PATIENCE
+    while True:
+        net.go(2 * POLL)
+        try:
+            net.check()
+        except AssertionError:
+            if time.monotonic() > until:
+                raise
+        else:
+            return

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import ip_address
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from etcd_member import Member, cluster
 from lab import PATIENCE
-from unit.net.nodes import CONFIG, POLL, Clock, Nodes
+from unit.net.nodes import CONFIG, POLL, Clock, Nodes, go_until_known
 
 from cnipy.net import keys
 from cnipy.net.membership import claims, publisher
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NEWS = 10  # seconds within which a change is known
+    from cni_common.spec.fields import IPNetwork
+
+
+@pytest.fixture
+def open_by() -> Iterator[ExitStack]:
+    """Have what is opened closed, however the test ends."""
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -34,23 +43,22 @@ def member(tmp_path: Path) -> Iterator[Member]:
     made.kill()
 
 
-def network(member: Member, nodes: int) -> Nodes:
+def network(member: Member, nodes: int, open_by: ExitStack) -> Nodes:
     """Return a network whose nodes know each other."""
     parsed = member.settings()
-    # A member that is not there is told at once.
-    quick = Settings(parsed.kind, parsed.endpoints, deadline=0.5, attempt=0.3)
-    net = Nodes(open_store(quick), Clock())
+    # A member that is not there is told soon.
+    quick = Settings(parsed.kind, parsed.endpoints, deadline=PATIENCE, attempt=PATIENCE)
+    net = Nodes(open_by.enter_context(open_store(quick)), Clock())
     net.create()
     for _ in range(nodes):
         net.add()
-    net.go(NEWS)
-    net.check()
+    go_until_known(net)
     return net
 
 
-def test_member_is_killed_and_hangs(member: Member) -> None:
+def test_member_is_killed_and_hangs(member: Member, open_by: ExitStack) -> None:
     """Nobody forgets anybody meanwhile, and what comes afterwards is known to all."""
-    net = network(member, 3)
+    net = network(member, 3, open_by)
     for end, begin in ((member.kill, member.start), (member.pause, member.resume)):
         end()
         with pytest.raises(AwayError):
@@ -59,17 +67,17 @@ def test_member_is_killed_and_hangs(member: Member) -> None:
         net.check()
         begin()
         net.nodes[0].tell()
-        net.go(NEWS + POLL)
-        net.check()
-    net.store.close()
+        go_until_known(net)
 
 
 def test_office_ends_with_its_lease(
-    member: Member, monkeypatch: pytest.MonkeyPatch
+    member: Member, open_by: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """etcd gives a publisher's key to another when its lease has run out."""
     monkeypatch.setattr(publisher, "OFFICE", 1)
-    net = network(member, 2)
+    net = network(member, 2, open_by)
+    while not net.publishers:
+        net.go(1)
     (first,) = net.publishers
     first.is_up = False
     (other,) = (node for node in net.nodes if node is not first)
@@ -80,24 +88,23 @@ def test_office_ends_with_its_lease(
     assert net.publishers == [other]
     other.tell()
     first.is_up = True
-    net.go(NEWS)
-    net.check()
-    net.store.close()
+    go_until_known(net)
 
 
-def test_snapshot_of_etcd_is_restored(member: Member, tmp_path: Path) -> None:
+def test_snapshot_of_etcd_is_restored(
+    member: Member, open_by: ExitStack, tmp_path: Path
+) -> None:
     """By the commands of the document: who came later is there again, and a block that
     two have is the one's that the store names.
     """
-    net = network(member, 3)
+    net = network(member, 3, open_by)
     saved = str(tmp_path / "saved.db")
     member.ctl("snapshot", "save", saved)
     first, second, third = net.nodes
     late = net.add()
     block = claims.claim(net.store, first.config, first.own, 4)
     first.tell(blocks=(*first.own.blocks, block))
-    net.go(NEWS)
-    net.check()
+    go_until_known(net)
     member.kill()
     shutil.rmtree(tmp_path / "data")
     member.ctl("snapshot", "restore", saved, "--data-dir", str(tmp_path / "data"))
@@ -110,8 +117,7 @@ def test_snapshot_of_etcd_is_restored(member: Member, tmp_path: Path) -> None:
         assert late.own.node in third.sees
     assert first.lost == (f"{block} n2",)
     assert second.lost == ()
-    net.check()
-    net.store.close()
+    go_until_known(net)
 
 
 def test_leader_is_killed_while_nodes_claim(tmp_path: Path) -> None:
@@ -127,13 +133,14 @@ def test_leader_is_killed_while_nodes_claim(tmp_path: Path) -> None:
             own = node_of(number)
             with open_store(parsed) as store:
                 for _ in range(40):
-                    block = str(claim_at_last(store, own))
-                    held.setdefault(own.node, []).append(block)
+                    block = claim_at_last(store, own)
+                    own = replace(own, blocks=(*own.blocks, block))
+                    held.setdefault(own.node, []).append(str(block))
 
         threads = [Thread(target=claiming, args=(number,)) for number in range(8)]
         for each in threads:
             each.start()
-        while sum(map(len, held.values())) < 60:
+        while sum(map(len, list(held.values()))) < 60 and threads[0].is_alive():
             time.sleep(0.01)
         (leader,) = (each for each in members if each.leads)
         leader.kill()
@@ -156,7 +163,7 @@ def node_of(number: int) -> NodeRecord:
     return NodeRecord(f"n{number}", (address,), identity=f"{number:032x}")
 
 
-def claim_at_last(store: Store, own: NodeRecord) -> object:
+def claim_at_last(store: Store, own: NodeRecord) -> IPNetwork:
     """Claim a block, once the members that are left have a leader."""
     until = time.monotonic() + 20 * PATIENCE
     while True:

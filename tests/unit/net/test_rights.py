@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from etcd_member import Authority, Member
 from lab import need, run
 from page_blocks import blocks
-from unit.net.nodes import CONFIG, Clock, Node, Nodes
+from unit.net.nodes import CONFIG, Clock, Node, Nodes, go_until_known
 
 from cnipy.net import keys
 from cnipy.net.membership import claims
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NEWS = 10  # seconds within which a change is known
-
 
 def block(beginning: str) -> str:
     """Return the block of the page that begins like this."""
     (found,) = (b.text for b in blocks("many-nodes") if b.text.startswith(beginning))
     return found
+
+
+@pytest.fixture
+def open_by() -> Iterator[ExitStack]:
+    """Have what is opened closed, however the test ends."""
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -71,7 +77,9 @@ def store_of(member: Member, node: str) -> Store:
     )
 
 
-def test_nodes_have_the_rights_that_they_need(member: Member) -> None:
+def test_nodes_have_the_rights_that_they_need(
+    member: Member, open_by: ExitStack
+) -> None:
     """By the page's commands two nodes join, publish, know each other, and leave; the
     record of the other is not theirs to write, nor is the configuration.
     """
@@ -86,15 +94,14 @@ def test_nodes_have_the_rights_that_they_need(member: Member) -> None:
         *beta,
     )
     nodes = []
-    net = Nodes(store_of(member, "alpha"), Clock(), nodes)
+    net = Nodes(open_by.enter_context(store_of(member, "alpha")), Clock(), nodes)
     for number, name in enumerate(("alpha", "beta"), 1):
         address = (ip_address("198.18.0.0") + number,)
         own = NodeRecord(name, address, identity=new_identity())
-        node = Node(store_of(member, name), net.clock, own)
+        node = Node(open_by.enter_context(store_of(member, name)), net.clock, own)
         node.join()
         nodes.append(node)
-    net.go(2 * NEWS)
-    net.check()
+    go_until_known(net)
     assert [node.refusals for node in nodes] == [[], []]
     alpha, beta_node = nodes
     stolen = replace(beta_node.own, seq=99)
@@ -105,7 +112,3 @@ def test_nodes_have_the_rights_that_they_need(member: Member) -> None:
     with pytest.raises(DeniedError):
         alpha.store.create(keys.vni(8), b"mine")
     claims.leave(alpha.store, CONFIG, alpha.own)
-    for node in nodes:
-        node.publisher.close()
-        node.store.close()
-    net.store.close()
