@@ -25,12 +25,15 @@ VOLATILE = {
     "mac": r"\b(?!ff:ff|00:00)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b",
     "index": r"(?m:(?<=@if)\d+|^(?!1:)\d+(?=: ))",
     "port": r"(?<=port[= ])[3-6]\d{4}\b",
+    # Blocks that nodes take of a pool at random.
+    **{pool: rf"(?<=10\.{pool[1:]}\.)\d{{3}}\b" for pool in ("b64", "b65")},
 }
 _VOLATILE = re.compile("|".join(f"(?P<{kind}>{at})" for kind, at in VOLATILE.items()))
 _LOOKS = {
     "mac": "(?:[0-9a-f]{2}:){5}[0-9a-f]{2}",
     "index": r"\d+",
     "port": r"\d+",
+    **dict.fromkeys(("b64", "b65"), r"\d{3}"),
 }
 _LEFT_OUT = re.compile(r"^[ \t]*\.\.\.\n|…", re.MULTILINE)
 

@@ -30,7 +30,7 @@ OTHERS = ("doctor", "metrics", "packet-walk", "why")
 @pytest.fixture
 def laboratory(machine: Sandbox) -> Sandbox:
     """A machine on which the suite is installed, as pages begin."""
-    need("conntrack", "dnsmasq", "python3")
+    need("conntrack", "dnsmasq", "python3", "etcd", "etcdctl")
     machine.run("sh", "-euc", f"{INSTALL}; {LINK}; {RESOLV}")
     return machine
 
