@@ -107,3 +107,18 @@ def test_keeper_of_leases_is_installed_where_it_is_asked_for(tmp_path: Path) -> 
     uninstall = f'{TOP}/build.sh uninstall --bin-dir "$0" --unit-dir "$0.u"'
     privately(f"{FRESH} {uninstall}", tmp_path / "bin")
     assert list(units.glob("cnipy-dhcp*")) == []
+
+
+def test_agent_of_many_nodes_is_installed_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Its unit stays up to date from then on, and goes with the rest."""
+    units = tmp_path / "bin.u"
+    privately(f"{FRESH} {INSTALL}", tmp_path / "bin")
+    assert not (units / "cnipy-net.service").exists()
+    again = f'{INSTALL} --net; echo stale >>"$0.u/cnipy-net.service"; {INSTALL}'
+    privately(f"{FRESH} {again}", tmp_path / "bin")
+    service = (units / "cnipy-net.service").read_text()
+    assert f"ExecStart={tmp_path}/bin/cnipy net agent" in service.splitlines()
+    assert "stale" not in service
+    uninstall = f'{TOP}/build.sh uninstall --bin-dir "$0" --unit-dir "$0.u"'
+    privately(f"{FRESH} {uninstall}", tmp_path / "bin")
+    assert list(units.glob("cnipy-net*")) == []

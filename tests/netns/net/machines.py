@@ -32,6 +32,11 @@ def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
+def environment() -> dict[str, str]:
+    """Return what the command is called with."""
+    return {"PATH": os.environ["PATH"], "CNI_PATH": str(COMMAND.parent)}
+
+
 class Machine:
     """A network namespace with mounts of its own, held by a process that sleeps."""
 
@@ -115,7 +120,7 @@ class Node(Machine):
 
     def cnipy(self, *words: str) -> tuple[int, str, str]:
         """Run the command; return its status, stdout and stderr."""
-        env = {"PATH": os.environ["PATH"], "CNI_PATH": str(COMMAND.parent)}
+        env = environment()
         ended = subprocess.run(
             self.words(str(COMMAND), *words),
             capture_output=True,
@@ -144,7 +149,7 @@ class Node(Machine):
     def start(self) -> None:
         """Have an agent run; it answers by now."""
         log = open(self.log, "ab")  # noqa: SIM115 - the process has it
-        env = {"PATH": os.environ["PATH"], "CNI_PATH": str(COMMAND.parent)}
+        env = environment()
         words = self.words(str(COMMAND), "net", "agent", "--poll", POLL)
         self.agent = subprocess.Popen(words, stdout=log, stderr=log, env=env)
         log.close()

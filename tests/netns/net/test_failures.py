@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -266,6 +267,38 @@ def record(**keys: Any) -> str:
     """Return the record of a node `bad`."""
     usual = {"v": 1, "node": "bad", "underlay": ["192.0.2.99"], "identity": "e" * 32}
     return json.dumps(usual | keys)
+
+
+@pytest.mark.thorough
+def test_agents_killed_at_any_instant_lose_and_double_nothing(
+    lan: Lan, pair: list[Node]
+) -> None:
+    """Whatever one was about: joining, claiming, publishing, applying."""
+    one, other = pair
+    third = lan.node(16)
+    for number in range(20):
+        verb = "leave" if number % 2 else "join"
+        words = third.words(str(machines.COMMAND), "net", verb, "apps")
+        call = subprocess.Popen(words, env=machines.environment())
+        time.sleep(number * 0.02)
+        call.kill()
+        call.wait()
+        one.stop(signal.SIGKILL)
+        one.start()
+        time.sleep(number * 0.02)
+        assert talk(pair)
+        ways(other)  # which has none of them twice
+    third.ok("net", "join", "apps")
+    claimed = [k for k in lan.store() if "/blocks/" in k]
+    held = [
+        f"/cnipy/v1/apps/blocks/{block.replace('/', '_')}"
+        for each in (one, other, third)
+        for block in network(each)["blocks"]
+    ]
+    assert len(set(held)) == len(held)
+    assert {*held} <= {*claimed}
+    third.ok("net", "leave", "apps")
+    assert not machines.kept_of(lan.store(), "n16")
 
 
 @pytest.mark.parametrize(
