@@ -125,9 +125,22 @@ def require(
 
 
 def require_rules() -> None:
-    """Raise Code.INTERNAL naming the first thing that all miss of a table in use."""
+    """Raise Code.INTERNAL naming the first thing that all miss of a table in use.
+
+    One that an earlier release has made is whole until anybody needs more of it.
+    """
     for table in _used():
-        _refuse(table, next(table.lacking({}), None))
+        lack = next(table.lacking({}), None)
+        if lack is not None and not (table == rules.ROUTED and _is_of_before()):
+            _refuse(table, lack)
+
+
+def _is_of_before() -> bool:
+    from cni_common.allowed.rules_before import ROUTED  # noqa: PLC0415 - after an upgrade
+    from cni_common.kernel import table_lacks  # noqa: PLC0415 - likewise
+
+    needs_more = any(rules.remote(part) for _, part in users.recorded())
+    return not needs_more and table_lacks.has_rules_alone(ROUTED)
 
 
 def rebuild() -> None:

@@ -74,7 +74,7 @@ table {TABLE} {{
 	}}
 	chain isolation {{
 		ct status dnat return comment "published ports"
-		iifname @guarded ct direction reply return comment "answers"
+		iifname @guarded ct direction reply return
 		iifname . oifname @isolated drop
 		iifname @overlays iifname . ip saddr != @members4 drop
 		iifname @overlays iifname . ip6 saddr != @members6 drop

@@ -63,13 +63,29 @@ def _missing_bases(ask: Questions, blocks: Iterable[Block]) -> Iterator[Lack]:
                 yield Lack(f"base chain {chain} ({where})")
 
 
-def _missing_rules(present: list[Rule], blocks: Iterable[Block]) -> Iterator[Lack]:
-    declared = [
+def has_rules_alone(table: OwnTable) -> bool:
+    """Tell whether the kernel has the declared rules and no others.
+
+    Those of a chain that is declared empty are the administrator's.
+    """
+    blocks = list(table.blocks())
+    free = {name for kind, name, lines in blocks if kind == "chain" and not lines}
+    with nft_questions.about(table.name) as ask:
+        present = [rule for rule in ask.rules() if rule.chain not in free]
+    return Counter(present) == Counter(_declared(blocks))
+
+
+def _declared(blocks: Iterable[Block]) -> list[Rule]:
+    return [
         Rule(chain, _comment(line))
         for kind, chain, lines in blocks
         for line in lines
         if kind == "chain" and not line.startswith("type ")
     ]
+
+
+def _missing_rules(present: list[Rule], blocks: Iterable[Block]) -> Iterator[Lack]:
+    declared = _declared(blocks)
     absent = Counter(declared) - Counter(present)
     for chain in dict.fromkeys(rule.chain for rule in absent):
         there, wanted = (
