@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from cni_common.kernel.link_answer import Link
     from cnipy.tree import Attached
+    from cnipy.tree.nodes import Nodes
 
 _LETTER, _LINE = 7.25, 16  # pixels: width of a letter, height of a line
 _PADDING, _GAP, _STUB = 8, 14, 22
 _LETTERS = 30  # in a line of a card
-_MOST_COLUMNS = 10
+_MOST_COLUMNS, _NODE_COLUMNS = 10, 3
 _ID = 20  # digits of a container ID that are shown
 _STYLE = """\
 text { font: 12px 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace; \
@@ -82,13 +83,16 @@ def ports(one: Attached) -> list[str]:
 
 
 def lines(
-    found: Sequence[Attached], masters: Mapping[str, Link | None]
+    found: Sequence[Attached],
+    masters: Mapping[str, Link | None],
+    nodes: Sequence[Nodes] = (),
 ) -> Iterator[str]:
-    """Yield the picture."""
+    """Yield the picture; below what is attached come the other nodes of networks."""
     groups = grouped(found)
     sizes = [_size(group) for group in groups]
-    width = max([size.width for size in sizes], default=300.0) + 2 * _GAP
-    height = sum(size.height + _GAP for size in sizes) + _GAP
+    shared = [_size_of_nodes(each) for each in nodes]
+    width = max([size.width for size in sizes + shared], default=300.0) + 2 * _GAP
+    height = sum(size.height + _GAP for size in sizes + shared) + _GAP
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" '
         f'height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
@@ -101,7 +105,38 @@ def lines(
     for group, size in zip(groups, sizes, strict=True):
         yield from _group(group, masters, top, Size(width - 2 * _GAP, size.height))
         top += size.height + _GAP
+    for each, size in zip(nodes, shared, strict=True):
+        yield from _nodes(each, top, Size(width - 2 * _GAP, size.height))
+        top += size.height + _GAP
     yield "</svg>"
+
+
+def _card_of_nodes(nodes: Nodes) -> Size:
+    rows = max(map(len, nodes.cards))
+    return Size(_LETTERS * _LETTER + 2 * _PADDING, rows * _LINE + 2 * _PADDING - 4)
+
+
+def _size_of_nodes(nodes: Nodes) -> Size:
+    """Return the size of the frame around the other nodes of a network."""
+    one, columns = _card_of_nodes(nodes), min(len(nodes.cards), _NODE_COLUMNS)
+    rows = math.ceil(len(nodes.cards) / columns)
+    width = columns * (one.width + _GAP) + _GAP
+    return Size(max(width, 420.0), rows * (one.height + _GAP) + _GAP + 2 * _LINE)
+
+
+def _nodes(nodes: Nodes, top: float, size: Size) -> Iterator[str]:
+    one, left = _card_of_nodes(nodes), float(_GAP)
+    yield _box("network", left, top, size, rounded=6)
+    yield _text(left + _GAP, top + 1.6 * _LINE, nodes.title(), "title")
+    for index, told in enumerate(nodes.cards):
+        row, column = divmod(index, _NODE_COLUMNS)
+        x = left + _GAP + column * (one.width + _GAP)
+        y = top + 2.2 * _LINE + row * (one.height + _GAP)
+        yield _box("card", x, y, one, rounded=4)
+        for number, text in enumerate(told, 1):
+            style = "name" if number == 1 else ""
+            cut = _cut(text, _LETTERS)
+            yield _text(x + _PADDING, y + number * _LINE + 3, cut, style)
 
 
 def _columns(group: Group) -> int:

@@ -67,10 +67,11 @@ class Picture(Tree):
 
     def lines(self, paper: Paper) -> Iterable[str]:
         """Return the picture in SVG."""
-        from cnipy.tree import drawing  # noqa: PLC0415 - for this form alone
+        from cnipy.tree import drawing, nodes  # noqa: PLC0415 - for this form alone
 
         del paper
-        return drawing.lines(self.found, self.masters)
+        networks = {one.attachment.network for one in self.found}
+        return drawing.lines(self.found, self.masters, nodes.others(networks))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from cni_common.naming import Attachment
 from cnipy.tree import Attached, dot, drawing
+from cnipy.tree.nodes import Nodes
 from cnipy.tree.reading import Published
 
 LETTER = 7.3  # pixels of a letter of the font at most
@@ -100,3 +101,22 @@ def test_names_of_others_are_no_markup() -> None:
 def test_empty_node_is_drawn_as_such() -> None:
     """Without an attachment the picture says so."""
     assert "no attachment" in "".join(drawn([]).itertext())
+
+
+@pytest.mark.parametrize("number", [1, 4, 24])
+def test_other_nodes_have_a_card_each_below(number: int) -> None:
+    """They lie beside each other, in a frame of their own that says how many."""
+    cards = [[f"node n{n}", f"192.0.2.{n}", f"10.64.{n}.0/26"] for n in range(number)]
+    nodes = Nodes("n", cards, 3)
+    picture = ET.fromstring("\n".join(drawing.lines([attached(1)], BRIDGE, [nodes])))
+    (_, frame), (_, *drawn_nodes) = boxes(picture, "network"), boxes(picture, "card")
+    assert len(drawn_nodes) == number
+    for x, y, right, bottom in drawn_nodes:
+        assert frame[0] < x < right < frame[2]
+        assert frame[1] < y < bottom < frame[3]
+    for one, other in combinations(drawn_nodes, 2):
+        beside = one[2] <= other[0] or other[2] <= one[0]
+        assert beside or one[3] <= other[1] or other[3] <= one[1]
+    texts = [each.text or "" for each in picture.iter() if each.tag.endswith("text")]
+    assert f"n: {number + 3} other nodes, 3 of them not drawn" in texts
+    assert {"node n0", "192.0.2.0", "10.64.0.0/26"} <= {*texts}
