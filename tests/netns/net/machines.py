@@ -101,8 +101,17 @@ class Machine:
         return ended.returncode == 0
 
     def close(self) -> None:
-        """End it, and with it what it holds."""
-        self._holder.kill()
+        """End it, what runs in it (a dnsmasq leaves its parent), and what it holds."""
+        own = os.readlink(f"/proc/{self.pid}/ns/net")
+        ours = {
+            os.readlink(f"/proc/{x}/ns/net")
+            for x in ("self", "thread-self", os.getppid())
+        }
+        assert own not in ours
+        for number in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{number}/ns/net") == own:
+                    os.kill(int(number), signal.SIGKILL)
         self._holder.wait()
         assert self._holder.stdout is not None
         self._holder.stdout.close()
