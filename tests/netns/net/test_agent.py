@@ -145,6 +145,20 @@ def test_a_network_that_is_left_leaves_nothing(lan: Lan, nodes: list[Node]) -> N
     wait_until(lambda: block not in nodes[0].routes())
 
 
+def test_agent_joins_what_net_toml_names(lan: Lan, nodes: list[Node]) -> None:
+    """Without anybody's call, and is in the network as after one."""
+    node = lan.node(15)
+    conf = node.path("/etc/cnipy/net.toml")
+    conf.write_text(f'networks = ["apps"]\n{conf.read_text()}')
+    node.start()
+    wait_until(lambda: node.run("ls", "/etc/cni/net.d").split() == ["10-apps.conflist"])
+    wait_until(lambda: _knows(node, len(nodes)))
+    node.stop()
+    assert (
+        "net.toml has the next agent join apps" in node.cnipy("net", "leave", "apps")[2]
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
