@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 
 from cnipy.net.store.errors import StoreError
 from cnipy.net.store.gateway import Gateway, RefusedError
-from cnipy.net.store.interface import Changes, Entry, Lease, Store, check_value
+from cnipy.net.store.interface import Changes, Entry, Lease, Store
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -32,14 +32,6 @@ class EtcdStore(Store):
 
     def list(self, prefix: str, *, stale: bool = False) -> tuple[Entry, ...]:
         return self._pages(prefix, 0, stale=stale).entries
-
-    def create(self, key: str, value: bytes, lease: Lease | None = None) -> int:
-        return self._write(key, value, 0, lease)
-
-    def cas(
-        self, key: str, value: bytes, revision: int, lease: Lease | None = None
-    ) -> int:
-        return self._write(key, value, revision, lease) if revision else 0
 
     def delete(self, key: str, revision: int = 0) -> bool:
         which = {"key": _text(key)}
@@ -92,7 +84,6 @@ class EtcdStore(Store):
         return Changes(tuple(entries), revision, _number(first, "count"), era)
 
     def _write(self, key: str, value: bytes, revision: int, lease: Lease | None) -> int:
-        check_value(key, value)
         put = {"key": _text(key), "value": b64encode(value).decode()}
         if isinstance(lease, _EtcdLease):
             put["lease"] = lease.number

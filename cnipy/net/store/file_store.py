@@ -17,7 +17,7 @@ from cni_common import shapes, trusted_path
 from cni_common.shapes import REQUIRED
 from cni_common.spec import json_text
 from cnipy.net.store.errors import AwayError, StoreError
-from cnipy.net.store.interface import Changes, Entry, Lease, Store, check_value
+from cnipy.net.store.interface import Changes, Entry, Lease, Store
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -68,14 +68,6 @@ class FileStore(Store):
         del stale  # it costs no less
         return self.changes(prefix).entries
 
-    def create(self, key: str, value: bytes, lease: Lease | None = None) -> int:
-        return self._write(key, value, 0, lease)
-
-    def cas(
-        self, key: str, value: bytes, revision: int, lease: Lease | None = None
-    ) -> int:
-        return self._write(key, value, revision, lease) if revision else 0
-
     def delete(self, key: str, revision: int = 0) -> bool:
         with self._seam(f"delete {key}"), self._locked():
             found = self._read(key, self._file(key))
@@ -105,7 +97,6 @@ class FileStore(Store):
         pass  # nothing is open between calls
 
     def _write(self, key: str, value: bytes, revision: int, lease: Lease | None) -> int:
-        check_value(key, value)
         name = lease.name if isinstance(lease, _FileLease) else ""
         with self._seam(f"write {key}"), self._locked():
             found = self._read(key, self._file(key))

@@ -75,19 +75,25 @@ class Store(ABC):
         `stale` is as for `get`.
         """
 
-    @abstractmethod
     def create(self, key: str, value: bytes, lease: Lease | None = None) -> int:
         """Write a key that is not there; return its revision, 0 if it is there.
 
         One that has this very value is there by an earlier attempt of this call, if
         that went unanswered.
         """
+        _check_value(key, value)
+        return self._write(key, value, 0, lease)
 
-    @abstractmethod
     def cas(
         self, key: str, value: bytes, revision: int, lease: Lease | None = None
     ) -> int:
         """Write a key that has `revision` still; return the new one, 0 if not."""
+        _check_value(key, value)
+        return self._write(key, value, revision, lease) if revision else 0
+
+    @abstractmethod
+    def _write(self, key: str, value: bytes, revision: int, lease: Lease | None) -> int:
+        """Write a key that has `revision`, 0 for one that is not there."""
 
     @abstractmethod
     def delete(self, key: str, revision: int = 0) -> bool:
@@ -132,7 +138,7 @@ class Store(ABC):
         self.close()
 
 
-def check_value(key: str, value: bytes) -> None:
+def _check_value(key: str, value: bytes) -> None:
     """Raise StoreError for a value that is too long for a store."""
     if len(value) > VALUE_MAX:
         size = len(value)

@@ -11,18 +11,9 @@ from netns.net import machines
 from netns.net.machines import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from netns.net.machines import Lan, Node
 
 POOLS = ("--pool", "10.64.0.0/16", "--pool6", "fd00:64::/40")
-
-
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    """A network of machines with an etcd."""
-    with machines.lan() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

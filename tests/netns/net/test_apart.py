@@ -5,21 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-from netns.net import machines
 from netns.net.machines import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from netns.net.machines import Lan
-
-
-@pytest.fixture
-def lan() -> Iterator[Lan]:
-    """A network of machines with an etcd."""
-    with machines.lan() as made:
-        yield made
 
 
 def test_networks_are_apart_wherever_their_containers_are(lan: Lan) -> None:

@@ -18,18 +18,9 @@ from netns.net import machines
 from netns.net.machines import ETCD, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from netns.net.machines import Lan, Node
 
 POOL = ("--pool", "10.64.0.0/16", "--block", "29")
-
-
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    """A network of machines with an etcd, and two nodes in `apps` with containers."""
-    with machines.lan() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -9,25 +9,19 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+from unit.net.nodes import CONFIG as NETWORK
 
 from cni_common.own_files import CONTENT_MAX
 from cni_common.pool import held
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net.cache import Cache, joined
-from cnipy.net.records import NetworkConfig, NodeRecord, Pool, new_identity
+from cnipy.net.records import NodeRecord, Pool, new_identity
 
-CONFIG = NetworkConfig(
-    name="apps",
-    backend="gpe",
+CONFIG = replace(
+    NETWORK,
     pools=(Pool(ip_network("10.64.0.0/16"), 26),),
-    vni=7,
-    port=4790,
     underlay=(),
     domain="apps.internal",
-    mtu=0,
-    policy="open",
-    forget_after=0,
-    generation=new_identity(),
 )
 OWN = NodeRecord(
     node="alpha",

@@ -9,27 +9,21 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
+from unit.net.nodes import CONFIG as NETWORK
 
 from cnipy.net import keys
 from cnipy.net.membership import claims
-from cnipy.net.records import NetworkConfig, NodeRecord, Pool, RecordError, new_identity
+from cnipy.net.records import NodeRecord, Pool, RecordError, new_identity
 from cnipy.net.store import Settings, Store, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = NetworkConfig(
-    name="apps",
-    backend="gpe",
+CONFIG = replace(
+    NETWORK,
     pools=(Pool(ip_network("10.64.0.0/24"), 28), Pool(ip_network("fd00::/120"), 124)),
-    vni=7,
-    port=4790,
     underlay=(),
     domain="apps.internal",
-    mtu=0,
-    policy="open",
-    forget_after=0,
-    generation=new_identity(),
 )
 BLOCKS = set(ip_network("10.64.0.0/24").subnets(new_prefix=28))
 

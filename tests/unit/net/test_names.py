@@ -7,12 +7,14 @@ import asyncio
 import struct
 import threading
 import time
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.net.nodes import CONFIG as NETWORK
 
 from cnipy.net import keys
 from cnipy.net.names import lookup, message, zones
@@ -20,7 +22,7 @@ from cnipy.net.names.answerer import Answerer
 from cnipy.net.names.entries import Entry
 from cnipy.net.names.lookup import Lookup, UnknownError
 from cnipy.net.names.zones import Place
-from cnipy.net.records import NetworkConfig, NodeRecord, Pool, new_identity
+from cnipy.net.records import NodeRecord, Pool, new_identity
 from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:
@@ -28,18 +30,11 @@ if TYPE_CHECKING:
 
     from cnipy.net import store
 
-CONFIG = NetworkConfig(
-    name="apps",
-    backend="gpe",
+CONFIG = replace(
+    NETWORK,
     pools=(Pool(ip_network("10.64.0.0/10"), 26), Pool(ip_network("fd00::/41"), 112)),
-    vni=7,
-    port=4790,
     underlay=(),
     domain="apps.test",
-    mtu=0,
-    policy="open",
-    forget_after=0,
-    generation=new_identity(),
 )
 OWN = NodeRecord("alpha", (ip_address("192.0.2.1"),), identity=new_identity())
 BETA = new_identity()
