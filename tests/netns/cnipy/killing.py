@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from system_calls import Call
 
+_COUNTERS = "/run/cnipy/counters"
+
 
 def killings(act: Callable[[], object], *, every: int = 1) -> Iterator[str]:
     """Yield before which call `act` was killed, each time another one, till none is.
@@ -40,7 +42,11 @@ def _done(act: Callable[[], object]) -> bytes:
 
 
 def _decide(at: int, found: list[str], _: int, call: Call) -> supervised.Verdict:
-    """Have the process killed before the `at`-th call that changes anything."""
-    if call.changes:
+    """Have the process killed before the `at`-th call that changes anything.
+
+    By the time that a verb is counted all is done, and what is done may be refused.
+    """
+    changes = call.changes and _COUNTERS not in str(call)
+    if changes:
         found.append(str(call))
-    return supervised.KILL if call.changes and len(found) == at else None
+    return supervised.KILL if changes and len(found) == at else None

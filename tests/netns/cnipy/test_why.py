@@ -294,7 +294,8 @@ def dead_dnsmasq(stage: Stage) -> None:
     stage.pair(BRIDGE, PORTMAP, {"type": "dnsname", "domainName": "dns.test"})
     pid = int(Path("/run/cni/cnipy/dnsname-servers/n/pid").read_text())
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{pid}/exe").exists())
+    # Its sockets are closed later than all else of it goes.
+    wait_until(lambda: not run("ss", "-Hlun", "sport = :53"))
 
 
 @case("beyond", f"{NODE}:8080", "no-neighbour", "nobody on br0", "10.9.0.2")

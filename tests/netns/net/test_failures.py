@@ -295,6 +295,7 @@ def test_agents_killed_at_any_instant_lose_and_double_nothing(
     assert {*held} <= {*claimed}
     third.ok("net", "leave", "apps")
     assert not machines.kept_of(lan.store(), "n16")
+    wait_until(lambda: not any("via 192.0.2.16 " in str(ways(each)) for each in pair))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ def reference(path: str, command: str, space: Space, **keys: Any) -> Any:
         "CNI_IFNAME": "eth0",
         "CNI_PATH": directory,
     }
+    if command == "ADD":
+        # It may route from its new IPv6 address before that is known to be nobody's.
+        space.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
     stdin = json.dumps({**WANTED, **keys})
     printed = run(os.path.join(directory, "ptp"), input=stdin, env=env)
     return json.loads(printed) if printed else None
