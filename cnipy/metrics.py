@@ -11,6 +11,7 @@ from cni_common.published import counted, ledger
 from cni_common.spec.values import NamedTuple
 from cnipy import addresses, exposition, recorded, tree
 from cnipy import network as networks
+from cnipy.cluster import measured as measured_net
 from cnipy.containers import Containers
 from cnipy.exposition import Family
 from cnipy.verb import Answer
@@ -69,6 +70,7 @@ def measured(context: Context, errors: Gather) -> Metrics:
     families += _ports(claims)
     families += errors.attempt(_port_traffic, claims) or ()
     families += errors.attempt(_traffic, found) or ()
+    families += measured_net.families(errors)
     unread = Family("cnipy_unreadable", "gauge", "Things that could not be read.")
     unread.tell(len(errors.raised))
     return Metrics([*families, unread])

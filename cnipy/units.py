@@ -20,7 +20,7 @@ _VERBS = {
     "cnipy-net": ("net agent", "service"),
 }
 _WANTS = {"socket": "sockets.target.wants", "service": "multi-user.target.wants"}
-_RUNNING = "/run/systemd/system"
+RUNNING = "/run/systemd/system"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -39,7 +39,7 @@ def remove(unit_dir: str, bin_dir: str, tell: Callable[[str], object]) -> None:
 def _remove(unit_dir: str, name: str, kind: str, tell: Callable[[str], object]) -> None:
     enabled, service = f"{name}.{kind}", f"{name}.service"
     units = list(dict.fromkeys((enabled, service)))
-    runs = os.path.isdir(_RUNNING)
+    runs = os.path.isdir(RUNNING)
     if runs:
         _systemctl("disable", "--now", enabled)
         _systemctl("stop", service)

@@ -42,7 +42,9 @@ def status() -> Lines:
     lines.append(f"agent: process {agent['pid']}" if agent else "agent: none runs")
     lines += [f"network {name}: {text}" for name, text in faults.items()]
     for each in networks:
-        lines += _told(each)
+        lines += _told(each, has_agent=agent is not None)
+    if not networks:
+        lines.append("networks: none is joined: `cnipy net join NETWORK`")
     well = agent and not fault and not faults
     well = well and not any(each["faults"] or each["unusable"] for each in networks)
     return Lines(document, lines, 0 if well else 1)
@@ -91,11 +93,12 @@ def _of_config(config: NetworkConfig, own: NodeRecord) -> dict[str, Any]:
     }
 
 
-def _told(network: dict[str, Any]) -> list[str]:
+def _told(network: dict[str, Any], *, has_agent: bool) -> list[str]:
     """Return a network's part of the text."""
     name, heard = network["network"], network["heard"]
     pools, by = network.get("pools", ()), network.get("backend", "?")
-    when = "never heard of" if heard is None else f"heard of {heard} s ago"
+    when = "not heard of yet" if has_agent else "as they were while an agent ran"
+    when = when if heard is None else f"heard of {heard} s ago"
     peers = network["peers"]
     known = "no others known" if peers is None else f"{peers} others"
     publishes = ", publishes" if network["publishes"] else ""

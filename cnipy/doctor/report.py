@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class Report(NamedTuple):
-    """What was found, and what nobody could look at, each with the reason."""
+    """What was found, what nobody could look at, each with the reason, and at what."""
 
     findings: list[Finding]
     unclear: list[str]
+    looked_at: str
 
     @property
     def status(self) -> int:
@@ -33,7 +34,7 @@ class Report(NamedTuple):
     def lines(self) -> Iterator[str]:
         """Yield the findings as text."""
         if not self.status:
-            yield "nothing is found to be broken"
+            yield f"nothing is found to be broken of {self.looked_at}"
         for each in self.findings:
             whose = f"{each.network}: " if each.network else ""
             yield f"{each.name}: {whose}{each.what}"
@@ -63,5 +64,13 @@ def examine(
             except (CNIError, OSError) as error:
                 unclear.append(str(error))
         unclear += map(str, node.doubts.raised)
+        looked_at = _looked_at(node)
     unclear += remarks()
-    return Report(findings, list(dict.fromkeys(unclear)))
+    return Report(findings, list(dict.fromkeys(unclear)), looked_at)
+
+
+def _looked_at(node: Examination) -> str:
+    """Return what the findings are about, as a text."""
+    networks = " ".join(sorted(each.name for each in node.networks)) or "none"
+    number = len({each.item.attachment for each in node.held})
+    return f"the node, networks ({networks}) and attachments ({number})"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from cnipy.command_line import CONTAINER, NETWORK
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from cnipy.network import Network
 
 
+_STDIN = "-"
 _SOMEBODY = "/run/netns/container"  # in place of a namespace that is not named
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = f"{NETWORK}, or the path of a list that is not there yet"
+    what = f"{NETWORK}, the path of a list that is not there yet, or - for stdin"
     parser.add_argument("network", metavar="NETWORK", help=what)
     parser.add_argument("netns", metavar="NETNS", nargs="?", help=CONTAINER)
 
@@ -38,9 +40,11 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
 
 
 def _network(context: Context, word: str) -> Network:
-    """Return the network of a name, or of a file: no name has a slash."""
+    """Return the network of a name, of a file (no name has a slash), or of stdin."""
     from cnipy import network as networks  # noqa: PLC0415 - the parser needs none
 
+    if word == _STDIN:
+        return networks.parse(sys.stdin.buffer.read(), "/dev/stdin")
     if "/" not in word:
         return context.network(word)
     is_list = word.endswith(networks.LISTS)

@@ -223,7 +223,7 @@ def _repair(context: Context, options: argparse.Namespace) -> Answer:
     from cnipy.cluster.mending import repair  # noqa: PLC0415 - as above
 
     done = repair(context, options.network)
-    return Lines({"done": done}, done)
+    return Lines({"done": done}, done or ["nothing is amiss"])
 
 
 def _ping(context: Context, options: argparse.Namespace) -> Answer:

@@ -15,6 +15,7 @@ from cnipy.doctor.findings import (
     leases,
     machine,
     names,
+    nodes,
     parameters,
     ports,
     records,
@@ -44,6 +45,7 @@ REGISTER: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
     subnets.find_overlap,
     subnets.find_mtu,
     names.find,
+    nodes.find,  # agent-dead, store-away, net-fault
     ports.find,
     leases.find_full,
     leases.find_stale,

@@ -100,7 +100,8 @@ def test_healthy_node_has_no_finding(desk: Desk, host: Host) -> None:
     desk.attach("n", host.space(), ports=[8080])
     desk.attach("n", host.space())
     assert findings(desk) == []
-    assert desk.ok("doctor") == "nothing is found to be broken\n"
+    told = "of the node, networks (n) and attachments (2)"
+    assert desk.ok("doctor") == f"nothing is found to be broken {told}\n"
     assert findings(desk, "n") == []
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_plan_of_a_file_is_told_before_it_is_a_network(
     assert desk.ok("explain", "n").startswith("bridge\n")
     file.unlink()
     assert f"read {file}" in desk.refused("explain", str(file))
+
+
+def test_plan_of_stdin_is_that_of_a_file(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is explained before it is a file anywhere; garbage is named."""
+    content = (desk.conf_dir / "p.conflist").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    told = desk.ok("explain", "-", "--json")
+    ptp = json.loads(told)[0]
+    assert (ptp["type"], ptp["ipam"]["type"]) == ("ptp", "static")
+    assert "10.8.0.2/24" in told
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{")))
+    assert "/dev/stdin" in desk.refused("explain", "-")
 
 
 def test_nothing_attached_is_told(desk: Desk) -> None:
