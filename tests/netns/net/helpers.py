@@ -155,6 +155,9 @@ def nodes(
     found = []
     for number in range(1, count + 1):
         space, container = host.space("node"), host.space()
+        for each in (space, container):
+            # Or a link-local address asks for no neighbour for more than a second.
+            each.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
         lines.append(
             f"link add wire{number} mtu {mtu} up master wire type veth "
             f"peer name eth0 mtu {mtu} netns {space.name}"
