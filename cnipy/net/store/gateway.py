@@ -214,8 +214,10 @@ class Gateway:
             if isinstance(error, ConnectionError):
                 raise
             raise _SilentError(_words(error)) from error
-        with self._lock:
-            self._idle.append((member, connection))
+        # After "Connection: close", as of a member that is being stopped, it has none.
+        if connection.sock is not None:
+            with self._lock:
+                self._idle.append((member, connection))
         try:
             return _understood(status, body)
         except _SilentError:

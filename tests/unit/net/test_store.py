@@ -266,6 +266,32 @@ def test_write_without_an_answer_is_known_again(plain: Member, base: str) -> Non
             assert found.revision == made
 
 
+def test_member_that_is_being_stopped_closes_after_its_answer() -> None:
+    """Such a connection is not used again: the next question is asked on a new one."""
+    answer = b'{"header": {"revision": "1"}}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n"
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                with connection:
+                    asked.append(connection.recv(1 << 16))
+                    connection.sendall(f"{head}\r\n".encode() + answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        port = listening.getsockname()[1]
+        endpoints = [f"http://127.0.0.1:{port}"]
+        settings = Settings.parse({"kind": "etcd", "endpoints": endpoints})
+        with open_store(settings) as store:
+            assert store.get(f"{BASE}one") is None
+            assert store.get(f"{BASE}two") is None
+        serving.join(timeout=10 * PATIENCE)
+    assert len(asked) == 2
+
+
 def _swallow_answer(listening: socket.socket, member: Member) -> None:
     """Pass a question on to a member, and nothing back."""
     asking, _ = listening.accept()
