@@ -142,6 +142,8 @@ class Host:
     def outside(self, subnet: str = "198.51.100", ipv6: str = "2001:db8:99") -> Space:
         """Return a neighbour beyond an uplink: it is .2, the node is .1."""
         space = self.space("ext")
+        # Or it asks for no neighbour of what it forwards for more than a second.
+        space.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
         run(
             "ip",
             "link",
