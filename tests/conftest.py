@@ -68,6 +68,7 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave to another kernel what this one cannot run, if another is there."""
+    kernel_features.check_marks(items)
     kernel_features.leave_out(config, items)
 
 

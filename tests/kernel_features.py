@@ -11,12 +11,9 @@ from __future__ import annotations
 import os
 import subprocess
 from functools import cache
-from typing import TYPE_CHECKING
 
+import pytest
 from lab import lacking
-
-if TYPE_CHECKING:
-    import pytest
 
 ELSEWHERE = os.environ.get("CNI_TESTS_ELSEWHERE", "")
 _PAIR = "ip link add probe0 type veth peer probe1"
@@ -59,6 +56,16 @@ def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     if unable:
         config.hook.pytest_deselected(items=unable)
         items[:] = [item for item in items if item not in set(unable)]
+
+
+def check_marks(items: list[pytest.Item]) -> None:
+    """Raise UsageError for a `thorough` test that needs no kernel: it always runs."""
+    for item in items:
+        if item.get_closest_marker("thorough") and not any(
+            item.iter_markers("needs_kernel")
+        ):
+            msg = f"{item.nodeid} is `thorough`, and needs no kernel"
+            raise pytest.UsageError(msg)
 
 
 def require(item: pytest.Item) -> None:

@@ -324,7 +324,7 @@ def test_by_host_gw_a_node_beyond_a_router_is_skipped(
     "backend",
     [
         "gpe",
-        pytest.param("vxlan", marks=THOROUGH),
+        "vxlan",
         pytest.param("wireguard", marks=(HAS_WIREGUARD, THOROUGH)),
     ],
 )

@@ -88,7 +88,6 @@ def test_agent_that_died_is_found_with_its_unit(node: Node) -> None:
     wait_until(lambda: not findings(node))
 
 
-@pytest.mark.thorough
 def test_store_that_was_never_there_is_found(lan: Lan, node: Node) -> None:
     """An agent that came while the store was away has not heard of it."""
     node.stop()

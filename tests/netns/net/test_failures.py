@@ -86,7 +86,6 @@ def talk(pair: list[Node]) -> bool:
     return there and other.reaches(address(one, "web"), by="db")
 
 
-@pytest.mark.thorough
 def test_store_away_costs_nothing_until_the_reserve_is_gone(
     lan: Lan, pair: list[Node]
 ) -> None:
@@ -160,7 +159,6 @@ def test_node_boots_without_the_store(lan: Lan, pair: list[Node]) -> None:
         lan.start_etcd()
 
 
-@pytest.mark.thorough
 def test_publisher_that_dies_is_followed_by_another(lan: Lan, pair: list[Node]) -> None:
     """Within the time of its lease; what was new meanwhile is heard of then."""
     wait_until(lambda: any(network(each)["publishes"] for each in pair), 30)
@@ -279,7 +277,6 @@ def record(**keys: Any) -> str:
     return json.dumps(usual | keys)
 
 
-@pytest.mark.thorough
 def test_agents_killed_at_any_instant_lose_and_double_nothing(
     lan: Lan, pair: list[Node]
 ) -> None:
