@@ -3,40 +3,19 @@
 
 from __future__ import annotations
 
-import io
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from unit import outcome
+from unit.outcome import Outcome, environment
 
 from cni_common import state
-from cni_common.frame import skel
 from cni_common.pool import asking, held
 from plugins.cluster_pool.plugin import PLUGIN
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@dataclass
-class Outcome:
-    """What a call left on stdout."""
-
-    status: int
-    document: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def addresses(self) -> list[str]:
-        """The addresses of a result, without their prefix lengths."""
-        assert self.status == 0, self.document
-        return [ip["address"].split("/")[0] for ip in self.document.get("ips", [])]
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """The error's document."""
-        assert self.status == 1, self.document
-        return self.document
 
 
 @dataclass
@@ -71,19 +50,7 @@ class Network:
             "runtimeConfig": runtime or {},
             **(more or {}),
         }
-        env = {
-            "CNI_COMMAND": verb,
-            "CNI_CONTAINERID": cid,
-            "CNI_IFNAME": "eth0",
-            "CNI_NETNS": "/run/netns/absent",
-            "CNI_PATH": "/nowhere",
-        }
-        stdout = io.BytesIO()
-        streams = io.BytesIO(json.dumps(conf).encode()), stdout, io.StringIO()
-        status = skel.run("cluster-pool", lambda: PLUGIN, env, *streams)
-        text = stdout.getvalue()
-        document = json.loads(text) if text else {}
-        return Outcome(status, document)
+        return outcome.call(PLUGIN, conf, environment(verb, cid))
 
     def fill(self, count: int, start: int = 0, **ipam: Any) -> list[str]:
         """Attach so many containers; return their addresses of all families."""

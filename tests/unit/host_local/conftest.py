@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from unit import outcome
+from unit.outcome import Outcome, environment
 
 from cni_common import state
-from cni_common.frame import skel
 from plugins.host_local.plugin import PLUGIN
 
 if TYPE_CHECKING:
@@ -61,26 +61,6 @@ while True:
     except ChildProcessError:
         break
 """
-
-
-@dataclass
-class Outcome:
-    """What a call left on stdout, and its exit status."""
-
-    status: int
-    document: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def addresses(self) -> list[str]:
-        """The addresses of a result, without their prefix lengths."""
-        assert self.status == 0, self.document
-        return [ip["address"].split("/")[0] for ip in self.document.get("ips", [])]
-
-    @property
-    def failure(self) -> tuple[int, str]:
-        """Code and message of an error."""
-        assert self.status == 1, self.document
-        return self.document["code"], self.document["msg"]
 
 
 @dataclass
@@ -136,18 +116,7 @@ class Network:
         **env: str,
     ) -> Outcome:
         """Call our plugin in this process."""
-        stdin = io.BytesIO(json.dumps(conf).encode())
-        stdout = io.BytesIO()
-        status = skel.run(
-            "host-local",
-            lambda: PLUGIN,
-            environment(verb, cid, ifname) | env,
-            stdin,
-            stdout,
-            io.StringIO(),
-        )
-        text = stdout.getvalue()
-        return Outcome(status, json.loads(text) if text else {})
+        return outcome.call(PLUGIN, conf, environment(verb, cid, ifname) | env)
 
     def reference(
         self, verb: str, conf: dict[str, Any], cid: str = "c1", ifname: str = "eth0"
@@ -188,16 +157,6 @@ class Network:
         )
         lines = [json.loads(line) for line in ended.stdout.splitlines()]
         return [Outcome(status, json.loads(text or "{}")) for status, text in lines]
-
-
-def environment(verb: str, cid: str, ifname: str) -> dict[str, str]:
-    return {
-        "CNI_COMMAND": verb,
-        "CNI_CONTAINERID": cid,
-        "CNI_IFNAME": ifname,
-        "CNI_NETNS": "/run/netns/absent",
-        "CNI_PATH": "/usr/lib/cni",
-    }
 
 
 @pytest.fixture
