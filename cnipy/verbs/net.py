@@ -153,6 +153,8 @@ def _create(context: Context, options: argparse.Namespace) -> Answer:
 
     made = create(context, options)
     lines = [f"created {made.name}: `cnipy net join {made.name}` on each node"]
+    if made.port:
+        lines.append(f"open UDP port {made.port} between the nodes")
     return Lines(made.document(), lines)
 
 

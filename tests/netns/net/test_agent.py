@@ -93,6 +93,7 @@ def test_each_action_has_a_document_and_a_text(nodes: list[Node]) -> None:
     for words in (["status"], ["blocks"], ["show", "n12"], ["export"], ["repair"]):
         assert json.dumps(one.told("net", *words))
     assert "n12 at" not in one.ok("net", "status")
+    wait_until(lambda: one.ok("net", "repair") == "nothing is amiss\n")
     assert "2 of 1024" not in one.ok("net", "blocks")
     assert one.ok("net", "show", "n12").startswith(
         "n12 in apps\n  underlay: 192.0.2.12"
@@ -173,6 +174,24 @@ def test_what_cannot_be_created_is_refused_by_name(
     found = lan.store()
     assert not [key for key in found if "/more/" in key]
     assert [key for key in found if "/_vnis/" in key] == ["/cnipy/v1/_vnis/1"]
+
+
+def test_port_of_a_network_is_its_own_and_told(lan: Lan) -> None:
+    """Who opens ports between nodes is told which, and none where there is none."""
+    node = lan.node(19)
+    assert "none is joined" in node.cnipy("net", "status")[1]
+    first = ("--pool", "10.69.0.0/16", "--port", "4790")
+    node.ok("net", "create", "first", *first)
+    wanted = {"one": ("gpe", 14790), "two": ("wireguard", 51820)}
+    wanted |= {"three": ("wireguard", 51821), "four": ("host-gw", 0)}
+    for number, (name, (backend, port)) in enumerate(wanted.items(), 70):
+        pool = ("--pool", f"10.{number}.0.0/16", "--backend", backend)
+        said = node.ok("net", "create", name, *pool)
+        assert (f"open UDP port {port} between" in said) == bool(port)
+        kept = lan.etcdctl("get", "--print-value-only", f"/cnipy/v1/{name}/config")
+        assert json.loads(kept)["port"] == port
+    for name in ("first", *wanted):
+        node.ok("net", "rm", name)
 
 
 def test_a_network_of_ones_own_in_the_pool_is_named(lan: Lan) -> None:
