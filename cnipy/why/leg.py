@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from cnipy.why.flow import Flow
     from cnipy.why.place import Place
 
-_HIDDEN = frozenset({"continue", "return"})
-
 
 @dataclass(frozen=True)
 class Trail:
@@ -45,20 +43,6 @@ class Trail:
     def drop(self) -> Event | None:
         """The rule, or the policy, that dropped the packet."""
         return next((e for e in self.events if e.verdict == "drop"), None)
-
-    @property
-    def decisive(self) -> list[Event]:
-        """The rules of others, and of ours, that did something, and what policies did.
-
-        What our own stations say is left out.
-        """
-        return [
-            event
-            for event in self.events
-            if not event.table.startswith(PREFIX)
-            and (event.kind == "policy" or event.handle)
-            and not (event.kind != "policy" and event.verdict in _HIDDEN)
-        ]
 
     @property
     def came_in(self) -> list[Sighting]:
