@@ -32,6 +32,7 @@ _UNFINISHED = f".{FILE}.new"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPARE_BITS = 2  # a block of fewer has no address beside network, gateway, broadcast
 _BLOCKS_MAX = 4096
+_WAY_OUT = "`cnipy net repair` writes it again"
 _NETWORKS = shapes.listed(shapes.network)
 _TABLE: Table = {
     "pools": (_NETWORKS, shapes.REQUIRED),
@@ -80,7 +81,7 @@ def read(network: str) -> Held | None:
         return checked(Held(**shapes.members(document, _TABLE)))
     except (ValueError, RecursionError) as error:
         msg = f"read {full}: {error}"
-        raise CNIError(Code.DECODE_FAILURE, msg, _way_out(network)) from error
+        raise CNIError(Code.DECODE_FAILURE, msg, _WAY_OUT) from error
 
 
 def write(network: str, held: Held) -> None:
@@ -97,6 +98,17 @@ def write(network: str, held: Held) -> None:
         room = trusted_path.open_directory(os.path.dirname(full), create=True)
         try:
             _replace(room, content)
+        finally:
+            os.close(room)
+
+
+def erase(network: str) -> None:
+    """Have no file of a network there; absence is success, Code.IO_FAILURE raised."""
+    full = path(network)
+    with refusal(f"remove {full}", absence=True):
+        room = trusted_path.open_directory(os.path.dirname(full))
+        try:
+            remove(FILE, room)
         finally:
             os.close(room)
 
@@ -141,7 +153,3 @@ def _refuse_overlap(blocks: Sequence[IPNetwork]) -> None:
 
 def _lies_in(block: IPNetwork, pool: IPNetwork) -> bool:
     return block.overlaps(pool) and block.prefixlen >= pool.prefixlen
-
-
-def _way_out(network: str) -> str:
-    return f"`cnipy net repair {network}` has the agent write it again"

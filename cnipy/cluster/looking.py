@@ -73,9 +73,7 @@ def _of_network(
     except CNIError as error:
         found["faults"]["cache"] = str(error)
         peers = None
-    holds = held.read(name)
-    found["unusable"] = [str(each) for each in (holds.unusable if holds else ())]
-    found["leased"] = len(holding.leased(name))
+    found |= _of_blocks(name, found["faults"])
     found["peers"] = None if peers is None else len(peers)
     found["heard"] = state.get("heard")
     found["publishes"] = state.get("publishes", False)
@@ -91,6 +89,18 @@ def _of_config(config: NetworkConfig, own: NodeRecord) -> dict[str, Any]:
         "underlay": [str(each) for each in own.underlay],
         "blocks": [str(each) for each in own.blocks],
     }
+
+
+def _of_blocks(name: str, faults: dict[str, str]) -> dict[str, Any]:
+    """Return what containers have of the node's blocks; add what cannot be read."""
+    found: dict[str, Any] = {"unusable": [], "leased": 0}
+    try:
+        found["leased"] = len(holding.leased(name))
+        holds = held.read(name)
+        found["unusable"] = [str(each) for each in (holds.unusable if holds else ())]
+    except CNIError as error:
+        faults["blocks"] = str(error)
+    return found
 
 
 def _told(network: dict[str, Any], *, has_agent: bool) -> list[str]:
@@ -183,5 +193,5 @@ def _value(content: bytes) -> Any:
     """Return a value as JSON has it; what is none in base64, as an object says."""
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"base64": base64.b64encode(content).decode()}

@@ -200,7 +200,9 @@ def is_label(name: str) -> bool:
 
 
 def _of_node(node: str, config: NetworkConfig) -> str:
-    return f"record of node {node:.63} in network {config.name}"
+    # What is no name may have line ends, and goes to logs and terminals.
+    shown = node if is_label(node) else ascii(node[:63])
+    return f"record of node {shown} in network {config.name}"
 
 
 def _fits(config: NetworkConfig) -> str:

@@ -33,7 +33,7 @@ async def answer(
     try:
         try:
             async with asyncio.timeout(_LINE_WAIT):
-                asked = _document(await reader.readline())
+                asked = _document(await _line(reader))
             said = await _served(asked, served)
         except CNIError as error:
             said = {"error": _as_document(error)}
@@ -53,6 +53,13 @@ async def _served(
         hint = f"known are {' '.join(served)}"
         raise CNIError(Code.INVALID_ENVIRONMENT, f"ask {what!r:.80}: unknown", hint)
     return await served[what](asked)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError as error:  # of the stream, whose limit is that of a line
+        raise CNIError(Code.DECODE_FAILURE, f"read what is asked: {error}") from error
 
 
 def _document(line: bytes) -> dict[str, Any]:

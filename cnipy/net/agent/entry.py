@@ -91,6 +91,18 @@ def claim(
     return own
 
 
+def lacks_spare(
+    cache: Cache, config: NetworkConfig, own: NodeRecord, version: int
+) -> bool:
+    """Tell whether the node is to claim a spare block of a family: not where Kubernetes
+    gave it its own. The lock of `cache` is held, for a plugin may have asked for one
+    meanwhile. Raises CNIError.
+    """
+    told = _told_blocks(cache.pod_cidrs(), version)
+    may_have_more = not told or any(each not in own.blocks for each in told)
+    return may_have_more and version in holding.lacks_spare(config, own)
+
+
 def lose(
     store: Store,
     cache: Cache,
@@ -115,9 +127,12 @@ def leave(store: Store | None, cache: Cache, config: NetworkConfig) -> list[str]
     """Have nothing of the network on this node; return what is gone.
 
     Without a store others keep their ways to it. The lock of `cache` is held. Raises
-    CNIError, RecordError, StoreError; called again, it goes on.
+    CNIError, RecordError, StoreError; called again, it goes on. Containers that have
+    addresses are Code.INVALID_CONFIG, with nothing changed.
     """
     own = cache.own(config)
+    if own is not None:
+        holding.give_up(config, own)
     if own is not None and store is not None:
         announcer.forget(store, config, own)
         claims.leave(store, config, own)

@@ -7,9 +7,13 @@ import ipaddress
 import os
 from contextlib import suppress
 
+from cni_common import naming
+from cni_common.kernel import addresses, links
+from cni_common.kernel.netlink import Netlink
 from cni_common.own_files import refusal
 from cni_common.pool import held
 from cni_common.pool.held import Held
+from cni_common.spec.errors import CNIError, Code
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from cnipy.net.records import NetworkConfig, NodeRecord
 
 _LEASES = "/var/lib/cni/networks"
+_SHOWN = 5  # addresses
 
 
 def write(
@@ -28,17 +33,102 @@ def write(
 
     So is what was so before, as long as it is not the node's again. Raises CNIError.
     """
-    before = held.read(config.name)
+    before = _present(config.name)
     former = before.unusable if before else ()
     unusable = ({*former} - {*own.blocks}) | {*lost}
-    wanted = Held(
-        tuple(pool.network for pool in config.pools),
-        (*own.blocks, *sorted(unusable - {*own.blocks}, key=str)),
-        tuple(sorted(unusable, key=str)),
-    )
+    wanted = _wanted(config, own, unusable)
     if before != wanted:
         held.write(config.name, wanted)
     return wanted
+
+
+def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
+    """Have blocks that were lost be nowhere here once no container has an address of
+    them; return them. Raises CNIError.
+
+    The bridge has their gateways no more: its routes would lead to it what is for the
+    containers of the node that has the blocks.
+    """
+    before = _present(config.name)
+    if before is None or not before.unusable:
+        return []
+    used = leased(config.name)
+    empty = [b for b in before.unusable if not any(_in(each, b) for each in used)]
+    _free_bridge(config.name, [block for block in empty if block not in own.blocks])
+    if empty:
+        left = {*before.unusable} - {*empty}
+        held.write(config.name, _wanted(config, own, left))
+    return empty
+
+
+def give_up(config: NetworkConfig, own: NodeRecord) -> None:
+    """Have the plugin give no address of the network any more, and no gateway of its
+    blocks on the bridge.
+
+    Raises Code.INVALID_CONFIG, with all as before, while containers have addresses;
+    CNIError.
+    """
+    before = _present(config.name)
+    _refuse_leased(config.name)
+    held.erase(config.name)
+    try:
+        _refuse_leased(config.name)  # by an ADD that had read the file before
+    except CNIError:
+        if before is not None:
+            held.write(config.name, before)
+        raise
+    former = before.unusable if before else ()
+    _free_bridge(config.name, [*own.blocks, *former])
+
+
+def _free_bridge(network: str, blocks: Collection[IPNetwork]) -> None:
+    """Have the network's bridge be the gateway of none of the blocks.
+
+    Absence of either is success. Raises Code.INTERNAL.
+    """
+    if not blocks:
+        return
+    with Netlink() as netlink:
+        bridge = links.get(netlink, naming.bridge_of(network))
+        if bridge is None:
+            return
+        for each in addresses.of_link(netlink, bridge):
+            if each.address.network in blocks:
+                addresses.delete(netlink, bridge, each.address)
+
+
+def _refuse_leased(network: str) -> None:
+    used = sorted(leased(network), key=str)
+    if used:
+        msg = f"leave network {network}: containers have {len(used)} addresses of it"
+        shown = " ".join(str(each) for each in used[:_SHOWN])
+        hint = (
+            f"{shown}; `cnipy del {network} CONTAINER` detaches, `cnipy gc` what is "
+            "gone, and `cnipy net repair` writes the list if that is lost"
+        )
+        raise CNIError(Code.INVALID_CONFIG, msg, hint)
+
+
+def _present(network: str) -> Held | None:
+    """Return what the file says; nothing for one that is damaged, for it is made of
+    the node's record.
+    """
+    try:
+        return held.read(network)
+    except CNIError as error:
+        if error.code != Code.DECODE_FAILURE:
+            raise
+        return None
+
+
+def _wanted(
+    config: NetworkConfig, own: NodeRecord, unusable: Collection[IPNetwork]
+) -> Held:
+    return Held(
+        tuple(pool.network for pool in config.pools),
+        (*own.blocks, *sorted({*unusable} - {*own.blocks}, key=str)),
+        tuple(sorted(unusable, key=str)),
+    )
 
 
 def lacks_spare(config: NetworkConfig, own: NodeRecord) -> list[int]:

@@ -126,8 +126,7 @@ class Member:
         Raises CNIError; what needs no store is done first.
         """
         done = self.settle()
-        before = self._tell
-        self._tell = done.append
+        before, self._tell = self._tell, done.append
         try:
             self.keep()
         finally:
@@ -190,6 +189,8 @@ class Member:
         """
         with self._cache.locked():
             config, own = self.known()
+            for block in holding.let_go(config, own):
+                self._tell(f"block {block} of {self.name} has no container here now")
             with self._noted("keep"), told("be known to the store"):
                 done = claims.keep(self.store, config, own, self._lost_head())
                 for text in done.written:
@@ -225,10 +226,9 @@ class Member:
 
     def state(self) -> dict[str, Any]:
         """Return how the agent fares: seconds since it heard, and what goes wrong."""
-        now = time.monotonic()
-        heard = None if self._heard is None else round(now - self._heard, 1)
+        heard = None if self._heard is None else time.monotonic() - self._heard
         return {
-            "heard": heard,
+            "heard": heard and round(heard, 1),
             "publishes": self.publishes,
             "refused": {**self._refused},
             "faults": {**self._faults},
@@ -241,7 +241,8 @@ class Member:
         with self._cache.locked():
             config, own = self.known()
             present = holding.write(config, own).usable(version)
-            if seen is not None and len(present) > seen:
+            lacks = entry.lacks_spare(self._cache, config, own, version)
+            if len(present) > seen if seen is not None else not lacks:
                 return present
             with told(f"claim a block of network {self.name}"):
                 own = entry.claim(store, self._cache, config, own, version)

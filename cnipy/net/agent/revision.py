@@ -68,6 +68,7 @@ def of_node(
     fresh = replace(own, underlay=found, seq=own.seq + 1)
     claims.register(store, config, fresh)
     cache.keep_own(fresh)
+    claims.put(store, config, fresh)
     for address in {*own.underlay} - {*found}:
         claims.release(store, keys.underlay(config.name, address), own)
     return fresh

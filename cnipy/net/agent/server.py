@@ -170,13 +170,13 @@ class Agent:
             self._node.tell(f"answer a call: {error}")
 
     async def _block(self, asked: dict[str, Any]) -> dict[str, Any]:
-        turns = self._turns.get(str(asked.get("network")))
+        name = str(asked.get("network"))
+        turns = self._turns.get(name)
         if turns is None:
-            name = asked.get("network")
             msg = f"claim a block of network {name!r:.80}: this node has not joined it"
             raise CNIError(Code.TRY_AGAIN_LATER, msg, f"`cnipy net join {name:.80}`")
         version, seen = asked.get("family"), asked.get("held", 0)
-        if version not in {4, 6} or type(seen) is not int:
+        if type(version) is not int or version not in {4, 6} or type(seen) is not int:
             msg = "claim a block: family is 4 or 6, and held a number"
             raise CNIError(Code.INVALID_ENVIRONMENT, msg)
         blocks = await turns.asked(turns.member.more, version, seen)

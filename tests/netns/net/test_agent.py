@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,6 +136,65 @@ def test_a_network_that_is_left_leaves_nothing(lan: Lan, nodes: list[Node]) -> N
     ]
     assert not machines.kept_of(lan.store(), "n13")
     wait_until(lambda: block not in nodes[0].routes())
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_network_whose_list_is_lost_is_not_left_by_who_has_containers(
+    lan: Lan,
+) -> None:
+    """Its blocks would be other nodes' while the containers live."""
+    third = lan.node(16)
+    third.ok("net", "join", "apps")
+    third.container("apps", "held")
+    (path,) = third.path("/etc/cni/net.d").glob("*.conflist")
+    path.unlink()
+    before = third.run("ip", "-o", "addr"), machines.kept_of(lan.store(), "n16")
+    assert "containers have 2 addresses" in third.refused("net", "leave", "apps")
+    after = third.run("ip", "-o", "addr"), machines.kept_of(lan.store(), "n16")
+    assert after == before
+    third.ok("net", "repair")
+    third.ok("del", "apps", "held")
+    third.container("apps", "again")
+    third.ok("del", "apps", "again")
+    next(third.path("/etc/cni/net.d").glob("*.conflist")).unlink()
+    third.ok("net", "leave", "apps")
+    assert "10.64." not in third.run("ip", "route")
+    assert "fd00:64:" not in third.run("ip", "-6", "route")
+    assert not machines.kept_of(lan.store(), "n16")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_file_of_blocks_that_is_damaged_is_written_again(
+    lan: Lan,
+) -> None:
+    """Status names it, and goes on to tell the rest."""
+    third = lan.node(17)
+    third.ok("net", "join", "apps")
+    file = third.path("/var/lib/cnipy/net/apps/blocks")
+    whole = file.read_text()
+    file.write_text("{")
+    (told,) = json.loads(third.cnipy("net", "status", "--json")[1])["networks"]
+    assert "cnipy/net/apps/blocks" in told["faults"]["blocks"]
+    third.ok("net", "repair")
+    assert file.read_text() == whole
+    third.ok("net", "leave", "apps")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_node_with_a_block_of_kubernetes_lacks_no_other(
+    lan: Lan,
+) -> None:
+    """That it cannot have a spare one is no fault."""
+    third = lan.node(18)
+    third.start()
+    cidrs = ("10.64.200.0/26", "fd00:64:c8::/112")
+    third.ok("net", "join", "apps", *(w for c in cidrs for w in ("--pod-cidr", c)))
+    third.container("apps", "pod")
+    time.sleep(1)  # some polls
+    (told,) = third.told("net", "status")["networks"]
+    assert sorted(told["blocks"]) == sorted(cidrs)
+    third.ok("del", "apps", "pod")
+    third.ok("net", "leave", "apps")
 
 
 def test_agent_joins_what_net_toml_names(lan: Lan, nodes: list[Node]) -> None:

@@ -267,6 +267,31 @@ def test_block_claimed_twice_after_a_restore_is_given_by_one(
     wait_until(lambda: talk(pair))  # for its record was gone meanwhile
 
 
+@pytest.mark.usefixtures("pair")
+def test_block_that_is_lost_stays_as_long_as_its_containers(
+    lan: Lan,
+) -> None:
+    """After the last one nothing on the node leads there, and nothing is amiss."""
+    third = lan.node(17)
+    third.ok("net", "join", "apps")
+    lone = third.container("apps", "lone")
+    (block,) = [b for b in network(third)["blocks"] if _inside(lone, b)]
+    key = f"/cnipy/v1/apps/blocks/{block.replace('/', '_')}"
+    lan.etcdctl("put", key, json.dumps({"node": "n12", "identity": "f" * 32}))
+    lan.etcdctl("del", "/cnipy/v1/apps/nodes/n17")
+    third.ok("net", "repair")
+    third.ok("net", "repair")
+    assert network(third)["unusable"] == [block]
+    assert "dev br-apps" in third.routes()[block]
+    third.ok("del", "apps", "lone")
+    assert "dev br-apps" in third.routes()[block]  # else this shows nothing
+    third.ok("net", "repair")
+    assert block not in third.routes()
+    assert network(third)["unusable"] == []
+    third.ok("net", "leave", "apps")
+    lan.etcdctl("del", key)
+
+
 def _inside(one: str, block: str) -> bool:
     return ipaddress.ip_address(one) in ipaddress.ip_network(block)
 

@@ -72,6 +72,16 @@ def test_record_is_what_was_written() -> None:
     assert NodeRecord.parse(record().content(), "web-1", config()) == record()
 
 
+@pytest.mark.parametrize("name", ["a\nserver=/x/192.0.2.1", "\udcff", "\x1b[2J"])
+def test_a_node_of_a_strange_name_is_shown_in_one_line(name: str) -> None:
+    """As ASCII, for what refuses it goes to logs and terminals."""
+    with pytest.raises(RecordError) as caught:
+        NodeRecord.parse(b"{}", name, config())
+    text = str(caught.value)
+    assert text.isascii()
+    assert text.isprintable()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
