@@ -103,11 +103,10 @@ class Machine:
     def close(self) -> None:
         """End it, what runs in it (a dnsmasq leaves its parent), and what it holds."""
         own = os.readlink(f"/proc/{self.pid}/ns/net")
-        ours = {
-            os.readlink(f"/proc/{x}/ns/net")
-            for x in ("self", "thread-self", os.getppid())
-        }
-        assert own not in ours
+        for each in ("self", "thread-self", os.getppid()):
+            # Of an orphan the parent is init, whose namespace not everybody may see.
+            with contextlib.suppress(PermissionError):
+                assert own != os.readlink(f"/proc/{each}/ns/net")
         for number in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/{number}/ns/net") == own:
@@ -155,11 +154,11 @@ class Node(Machine):
         assert (status, stdout, stderr.count("\n")) == (1, "", 1), stdout + stderr
         return stderr
 
-    def start(self) -> None:
+    def start(self, poll: str = POLL) -> None:
         """Have an agent run; it answers by now."""
         log = open(self.log, "ab")  # noqa: SIM115 - the process has it
         env = environment()
-        words = self.words(str(COMMAND), "net", "agent", "--poll", POLL)
+        words = self.words(str(COMMAND), "net", "agent", "--poll", poll)
         self.agent = subprocess.Popen(words, stdout=log, stderr=log, env=env)
         log.close()
         socket = self.path("/run/cnipy/net.sock")
@@ -210,7 +209,8 @@ class Lan:
         self.switch.run("ip", "link", "add", "br0", "type", "bridge")
         self.switch.run("ip", "link", "set", "br0", "up")
         self.machines: list[Machine] = [self.switch]
-        self.etcd: subprocess.Popen[bytes] | None = None
+        self.members = 0
+        self._etcds: dict[int, subprocess.Popen[bytes]] = {}
         self._store = ""
         self._server: Machine | None = None
 
@@ -226,54 +226,55 @@ class Lan:
         machine.run("ip", "addr", "add", ipv6, "dev", "eth0", "nodad")
         machine.run("ip", "link", "set", "eth0", "up")
 
-    def with_etcd(self) -> Lan:
-        """Have an etcd at ETCD, which is empty."""
+    def with_etcd(self, members: int = 1) -> Lan:
+        """Have an etcd at ETCD, which is empty; its members differ by their port."""
         server = self._server = Machine("etcd")
         self.machines.append(server)
         self.plug(server, 1)
-        self.start_etcd()
-        self._store = f'[store]\nkind = "etcd"\nendpoints = ["http://{ETCD}:2379"]\n'
+        self.members = members
+        for number in range(members):
+            self._run_etcd(number)
+        for number in range(members):
+            self._wait_etcd(number)
+        urls = [f'"{_client_url(number)}"' for number in range(members)]
+        self._store = f'[store]\nkind = "etcd"\nendpoints = [{", ".join(urls)}]\n'
         return self
 
-    def start_etcd(self) -> None:
-        """Have the etcd run on what it has."""
+    def start_etcd(self, number: int = 0) -> None:
+        """Have a member run on what it has."""
+        self._run_etcd(number)
+        self._wait_etcd(number)
+
+    def _run_etcd(self, number: int) -> None:
         assert self._server is not None
         if not (binary := _etcd()):
             lacking("etcd is not installed")
         words = self._server.words(
             binary,
-            *("--data-dir", "/run/etcd", "--log-level", "error"),
-            *("--listen-client-urls", f"http://{ETCD}:2379"),
-            *("--advertise-client-urls", f"http://{ETCD}:2379"),
-            *("--listen-peer-urls", "http://127.0.0.1:2380"),
+            *("--name", f"m{number}"),
+            *("--data-dir", f"/run/etcd{number}", "--log-level", "error"),
+            *("--listen-client-urls", _client_url(number)),
+            *("--advertise-client-urls", _client_url(number)),
+            *("--listen-peer-urls", _peer_url(number)),
+            *_cluster(number, self.members),
         )
         null = subprocess.DEVNULL
-        self.etcd = subprocess.Popen(words, stdout=null, stderr=null)
-        url = f"http://{ETCD}:2379/health"
-        wait_until(
-            lambda: '"true"' in self._server.run("curl", "-s", "-m1", url, check=False)  # type: ignore[union-attr]
-        )
+        self._etcds[number] = subprocess.Popen(words, stdout=null, stderr=null)
 
-    def stop_etcd(self, *, lose: bool = False) -> None:
-        """End the etcd as a power cut does; `lose` what it has."""
-        assert self.etcd is not None
+    def _wait_etcd(self, number: int) -> None:
+        server = self._server
+        assert server is not None
+        words = ("curl", "-s", "-m1", f"{_client_url(number)}/health")
+        wait_until(lambda: '"true"' in server.run(*words, check=False))
+
+    def stop_etcd(self, number: int = 0, *, lose: bool = False) -> None:
+        """End a member as a power cut does; `lose` what it has."""
         assert self._server is not None
-        self.etcd.kill()
-        self.etcd.wait()
-        self.etcd = None
+        member = self._etcds.pop(number)
+        member.kill()
+        member.wait()
         if lose:
-            self._server.run("rm", "-r", "/run/etcd")
-
-    def save_etcd(self, name: str) -> None:
-        """Keep what the etcd has; it does not run."""
-        assert self._server is not None
-        self._server.run("cp", "-a", "/run/etcd", f"/run/{name}")
-
-    def restore_etcd(self, name: str) -> None:
-        """Have the etcd's files as they were kept; it does not run."""
-        assert self._server is not None
-        self._server.run("rm", "-rf", "/run/etcd")
-        self._server.run("cp", "-a", f"/run/{name}", "/run/etcd")
+            self._server.run("rm", "-r", f"/run/etcd{number}")
 
     def node(self, number: int, name: str = "") -> Node:
         """Return a new node, which has no agent yet."""
@@ -292,7 +293,7 @@ class Lan:
         """Have the etcd's own command do something; return what it prints."""
         assert self._server is not None
         env = {**os.environ, "ETCDCTL_API": "3"}
-        endpoint = f"--endpoints=http://{ETCD}:2379"
+        endpoint = f"--endpoints={_client_url(0)}"
         return self._server.run("etcdctl", endpoint, *words, env=env, **options)
 
     def store(self) -> dict[str, str]:
@@ -303,14 +304,29 @@ class Lan:
 
     def close(self) -> None:
         """End everything."""
-        if self.etcd is not None:
-            self.stop_etcd()
+        for number in [*self._etcds]:
+            self.stop_etcd(number)
         for machine in reversed(self.machines):
             machine.close()
 
 
 def _etcd() -> str:
     return need("etcd")
+
+
+def _client_url(number: int) -> str:
+    return f"http://{ETCD}:{2379 + 10 * number}"
+
+
+def _peer_url(number: int) -> str:
+    return f"http://127.0.0.1:{2380 + 10 * number}"
+
+
+def _cluster(number: int, members: int) -> tuple[str, ...]:
+    """Return what a member is told of the others."""
+    every = ",".join(f"m{each}={_peer_url(each)}" for each in range(members))
+    own = ("--initial-advertise-peer-urls", _peer_url(number))
+    return (*own, "--initial-cluster", every)
 
 
 def _text(encoded: str) -> str:

@@ -50,6 +50,39 @@ def test_containers_of_two_nodes_reach_each_other(nodes: list[Node]) -> None:
         each.ok("del", "apps", name)
 
 
+@pytest.mark.parametrize("backend", ["vxlan"])
+def test_agents_have_ways_by_each_backend(backend: str, nodes: list[Node]) -> None:
+    """A second network beside the first, through a device of the backend's kind."""
+    pools = ("--pool", "10.66.0.0/16", "--pool6", "fd00:66::/40")
+    nodes[0].ok("net", "create", "more", *pools, "--backend", backend)
+    for each in nodes:
+        each.ok("net", "join", "more")
+    (one, other), found = nodes, [each.container("more", "inside") for each in nodes]
+    (link,) = one.json("ip", "-d", "-j", "link", "show", "cnipy.2")
+    assert link["linkinfo"]["info_kind"] == backend
+    before = _received(one)
+    wait_until(lambda: one.reaches(found[1], by="inside"))
+    wait_until(lambda: other.reaches(found[0], by="inside"))
+    for each in nodes:
+        ways = [*each.routes(4).values(), *each.routes(6).values()]
+        peers = [w for w in ways if "cnipy.2" in w and "nhid" in w]
+        assert {w.startswith("fd00:66:") for w in peers} == {False, True}
+    assert _received(one) > before
+    told = one.told("net", "ping", "n12", "-c", "1", "--network", "more")
+    assert all(each["whole"] for each in told["addresses"])
+    for each in nodes:
+        each.ok("del", "more", "inside")
+        each.run("ip", "netns", "del", "inside")
+        each.ok("net", "leave", "more")
+    nodes[0].ok("net", "rm", "more")
+
+
+def _received(node: Node) -> int:
+    """Return the packets that came by the second network's device."""
+    (link,) = node.json("ip", "-s", "-j", "link", "show", "cnipy.2")
+    return int(link["stats64"]["rx"]["packets"])
+
+
 def _asked(node: Node, name: str, what: str) -> str:
     """Return what a container is answered by the name server that it was given."""
     route = node.run("ip", "-n", name, "-4", "route", "show", "default")
