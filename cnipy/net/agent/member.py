@@ -86,9 +86,11 @@ class Member:
         with told(f"hear of the others in network {self.name}"):
             follower = self._following(config, own)
             peers = follower.poll()
-        if peers is not None or self._cache.peers(config) is None:
-            self._cache.keep_peers(peers or {}, follower.seen)
-        self._apply(config, own)
+        with self._cache.locked():
+            config, own = self.known()
+            if peers is not None or self._cache.peers(config) is None:
+                self._cache.keep_peers(peers or {}, follower.seen)
+            self._apply(config, own)
         return own, facts.mtu
 
     def leave(self, *, offline: bool) -> list[str]:
@@ -134,15 +136,13 @@ class Member:
         return done
 
     def settle(self) -> list[str]:
-        """Have kernel and files as the disk says, without any store; tell what was
-        done.
-        """
+        """Have kernel and files as on disk, without a store; tell what was done."""
         with self._cache.locked():
             config, own = self.known()
             holding.write(config, own)
-        dataplane.prepare(config, own)
-        guard.ensure(config)
-        return self._apply(config, own)
+            dataplane.prepare(config, own)
+            guard.ensure(config)
+            return self._apply(config, own)
 
     def poll(self) -> None:
         """Learn what is new of the others, and have the kernel know it."""
@@ -154,14 +154,16 @@ class Member:
             peers = follower.poll()
             self._heard = time.monotonic()
         self._tell_refused(follower)
-        if peers is not None:
-            self._cache.keep_peers(peers, follower.seen)
-        late = self._applied is None or time.monotonic() - self._applied > _REPAIR
-        if late:
-            guard.ensure(config)
-        self._watch = self._watch or Watch()
-        if self._watch.is_disturbed(config, own) or peers is not None or late:
-            self._apply(config, own)
+        with self._cache.locked():
+            config, own = self.known()  # who left meanwhile has nothing made again
+            if peers is not None:
+                self._cache.keep_peers(peers, follower.seen)
+            late = self._applied is None or time.monotonic() - self._applied > _REPAIR
+            if late:
+                guard.ensure(config)
+            self._watch = self._watch or Watch()
+            if self._watch.is_disturbed(config, own) or peers is not None or late:
+                self._apply(config, own)
         if follower.is_put_back or follower.is_anew:
             self.keep()
         for version in holding.lacks_spare(config, own):
@@ -184,9 +186,7 @@ class Member:
         self._stop_publishing()
 
     def keep(self) -> None:
-        """Have the store say what it is to say of this node, and learn what the
-        network is by now.
-        """
+        """Have the store say what it is to of this node, and learn of the network."""
         with self._cache.locked():
             config, own = self.known()
             for block in holding.let_go(config, own):
