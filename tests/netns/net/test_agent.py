@@ -50,7 +50,13 @@ def test_containers_of_two_nodes_reach_each_other(nodes: list[Node]) -> None:
         each.ok("del", "apps", name)
 
 
-@pytest.mark.parametrize("backend", ["vxlan"])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "vxlan",
+        pytest.param("wireguard", marks=pytest.mark.needs_kernel("wireguard")),
+    ],
+)
 def test_agents_have_ways_by_each_backend(backend: str, nodes: list[Node]) -> None:
     """A second network beside the first, through a device of the backend's kind."""
     pools = ("--pool", "10.66.0.0/16", "--pool6", "fd00:66::/40")
