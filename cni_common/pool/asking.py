@@ -41,6 +41,7 @@ _ANSWER: Table = {
     "error": (shapes.table(_REFUSED), None),
 }
 _START = "start the agent: `systemctl start cnipy-net`, or `cnipy net agent`"
+_WHY = "`cnipy net status` says why"
 
 
 def for_block(network: str, version: int, held: int, *, seconds: float) -> None:
@@ -56,6 +57,9 @@ def for_block(network: str, version: int, held: int, *, seconds: float) -> None:
         line.settimeout(seconds)
         _send(line, network, version, held)
         answer = _line_of(line, deadline)
+    except TimeoutError as error:
+        msg = f"ask the agent at {SOCKET}: it did not answer within {seconds:.3g} s"
+        raise CNIError(Code.TRY_AGAIN_LATER, msg, _WHY) from error
     except OSError as error:
         msg = f"ask the agent at {SOCKET}: {cause_of(error)}"
         raise CNIError(Code.TRY_AGAIN_LATER, msg, _START) from error

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 
-from cni_common.pool import held
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net import dataplane, keys
 from cnipy.net.agent import entry, guard, holding, revision
@@ -214,9 +213,6 @@ class Member:
 
         Raises CNIError where none can be.
         """
-        present = held.read(self.name)
-        if present and len(present.usable(version)) > seen:
-            return present.usable(version)
         return self._claim(version, seen, asked=True)
 
     @property

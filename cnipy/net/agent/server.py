@@ -179,7 +179,7 @@ class Agent:
         if type(version) is not int or version not in {4, 6} or type(seen) is not int:
             msg = "claim a block: family is 4 or 6, and held a number"
             raise CNIError(Code.INVALID_ENVIRONMENT, msg)
-        blocks = await turns.asked(turns.member.more, version, seen)
+        blocks = await turns.asked.more(version, seen)
         return {"blocks": [str(each) for each in blocks]}
 
     async def _status(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 """What an agent does again and again for one network, and when.
 
 All of it blocks, and so happens in threads of the network's own: one for what is
-regular, another for what plugins wait for, so that these do not wait for a store that
-is away longer than they must.
+regular, another for what plugins wait for (asked.py), so that these do not wait for a
+store that is away longer than they must.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from cni_common.spec.errors import CNIError
+from cnipy.net.agent.asked import Asked
 from cnipy.net.agent.naming import Announcing
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -51,7 +52,7 @@ class Turns:
         self._fail = fail
         self._tell = tell
         self._regular = ThreadPoolExecutor(1, f"{member.name}-regular")
-        self._asked = ThreadPoolExecutor(1, f"{member.name}-asked")
+        self.asked = Asked(member)
         self._announcing = Announcing(member, member.store, tell)
         self._tasks: list[asyncio.Task[None]] = []
         self._told: dict[str, str] = {}
@@ -77,18 +78,13 @@ class Turns:
         with suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):
                 await self.once(self.member.close)
-        for pool in (self._regular, self._asked):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._regular.shutdown(wait=False, cancel_futures=True)
+        self.asked.end()
 
     async def once(self, work: Callable[..., Result], *given: Any) -> Result:
         """Return what the member does between two regular turns; raises CNIError."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._regular, work, *given)
-
-    async def asked(self, work: Callable[..., Result], *given: Any) -> Result:
-        """Return what the member does for who waits; raises CNIError."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._asked, work, *given)
 
     async def _again(
         self, work: Callable[[], None], seconds: float, spread: float = 0.0
