@@ -10,7 +10,7 @@ from cnipy.cluster import stored
 from cnipy.net import keys
 from cnipy.net.agent.entry import node_name
 from cnipy.net.faults import told
-from cnipy.net.membership import claims
+from cnipy.net.membership import claims, removed
 from cnipy.net.names import announcer
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def remove(name: str) -> None:
                 msg = f"remove network {name}: {len(nodes)} nodes are in it"
                 hint = f"{' '.join([*nodes[:_SHOWN], *more])}; `cnipy net leave` there"
                 raise CNIError(Code.INVALID_CONFIG, msg, hint)
+            removed.mark(store, config)
             # The configuration goes last, by which a call that was cut off is found.
             last = keys.config(name)
             for entry in store.list(keys.network(name)):

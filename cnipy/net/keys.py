@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress, IPNetwork
 
 ROOT = "/cnipy/v1/"
-# No network has such a name: VNIs are of all networks together.
+# No network has such a name: these are of all networks together.
 _VNIS = f"{ROOT}_vnis/"
+_REMOVED = f"{ROOT}_removed/"
 
 
 def vnis() -> str:
@@ -22,6 +23,11 @@ def vnis() -> str:
 def vni(number: int) -> str:
     """Return the key that says which network has that VNI."""
     return f"{_VNIS}{number}"
+
+
+def removed(generation: str) -> str:
+    """Return the key that says that a generation of a network was removed."""
+    return f"{_REMOVED}{generation}"
 
 
 def network(name: str) -> str:

@@ -14,7 +14,7 @@ from cni_common import shapes
 from cni_common.spec import json_text
 from cni_common.spec.values import NamedTuple, dataclass, replace
 from cnipy.net import keys
-from cnipy.net.membership import free_blocks
+from cnipy.net.membership import free_blocks, removed
 from cnipy.net.records import NodeRecord, RecordError
 from cnipy.net.store import DeniedError
 
@@ -150,7 +150,7 @@ def keep(store: Store, config: NetworkConfig, own: NodeRecord, seen: int = 0) ->
     A store that has the node's record as it is has lost nothing of it, which is one
     question. A store that was put back is to be told `seen`, the highest number of a
     head that this node saw, from which to count on. Raises RecordError if another node
-    has name or address by now.
+    has name or address by now, and where the network was removed: nothing is written.
     """
     found = store.get(keys.node(config.name, own.node), stale=True)
     if found and _is_of(found.value, config, own, seen):
@@ -158,6 +158,8 @@ def keep(store: Store, config: NetworkConfig, own: NodeRecord, seen: int = 0) ->
     own = replace(own, head=max(own.head, seen))
     written = []
     if store.get(keys.config(config.name)) is None:
+        if removed.is_marked(store, config):
+            raise _removed(config)
         with suppress(DeniedError):  # where an administrator alone may
             store.create(keys.config(config.name), config.content())
             store.create(keys.vni(config.vni), config.name.encode())
@@ -256,6 +258,11 @@ def _identity(record: bytes) -> str:
         return shapes.text(shapes.mapping(json_text.loads(record)).get("identity"))
     except (ValueError, RecursionError):
         return ""  # what is no record is nobody's
+
+
+def _removed(config: NetworkConfig) -> RecordError:
+    cause = f"it was removed: `cnipy net leave {config.name}`"
+    return RecordError(f"network {config.name}", cause)
 
 
 def _occupied(

@@ -10,6 +10,7 @@ made anew and has another generation.
 from __future__ import annotations
 
 from cnipy.net import keys
+from cnipy.net.membership import removed
 from cnipy.net.membership.peers import Peers
 from cnipy.net.membership.roll import Roll, reach
 from cnipy.net.membership.steps import Head
@@ -76,13 +77,14 @@ class Follower:
         return peers
 
     def is_left_behind(self) -> bool:
-        """Tell whether the network has another generation than this node knows.
+        """Tell whether the network has another generation than this node knows, or is
+        removed.
 
         Raises StoreError, and RecordError.
         """
         entry = self.store.get(keys.config(self.config.name))
         if entry is None:
-            return False
+            return removed.is_marked(self.store, self.config)
         config = NetworkConfig.parse(entry.value, self.config.name)
         return config.generation != self.config.generation
 

@@ -297,6 +297,8 @@ def test_port_of_a_network_is_its_own_and_told(lan: Lan) -> None:
         assert json.loads(kept)["port"] == port
     for name in ("first", *wanted):
         node.ok("net", "rm", name)
+    marked = {name for key, name in lan.store().items() if "/_removed/" in key}
+    assert marked >= {"first", *wanted}  # which no node is to write again
 
 
 def test_a_network_of_ones_own_in_the_pool_is_named(lan: Lan) -> None:

@@ -12,7 +12,9 @@ import pytest
 from unit.net.nodes import CONFIG as NETWORK
 
 from cnipy.net import keys
-from cnipy.net.membership import claims
+from cnipy.net.membership import claims, removed
+from cnipy.net.membership.follower import Follower
+from cnipy.net.membership.publisher import Publisher
 from cnipy.net.records import NodeRecord, Pool, RecordError, new_identity
 from cnipy.net.store import Settings, Store, open_store
 
@@ -112,6 +114,28 @@ def test_store_that_was_lost_hears_it_all_again(store: Store) -> None:
         assert kept.written
         assert claims.keep(store, CONFIG, own) == claims.Kept((), (), ())
     assert snapshot(store) == before
+
+
+def test_network_that_was_removed_is_not_written_again(store: Store) -> None:
+    """By who was forgotten, and lives; one made anew under the name is another."""
+    own = joined(store, 1)
+    follower = Follower(store, CONFIG, own)
+    assert not follower.is_left_behind()
+    removed.mark(store, CONFIG)
+    for entry in store.list(keys.network("apps")):
+        store.delete(entry.key)
+    before = snapshot(store)
+    with pytest.raises(RecordError, match="it was removed: `cnipy net leave apps`"):
+        claims.keep(store, CONFIG, own)
+    follower.poll()
+    publisher = Publisher(store, follower)
+    publisher.turn()
+    assert (publisher.is_ours, snapshot(store)) == (False, before)
+    claims.leave(store, CONFIG, own)
+    assert snapshot(store) == before
+    anew = replace(CONFIG, generation=new_identity())
+    assert claims.keep(store, anew, own).written
+    assert store.get(keys.config("apps"))
 
 
 def test_later_node_of_a_block_claimed_twice_names_the_other(store: Store) -> None:
