@@ -11,6 +11,7 @@ from cnipy.cluster import stored
 from cnipy.cluster.creation import check_host
 from cnipy.lists import removal, shared
 from cnipy.net import asking, cache
+from cnipy.net.agent.entry import node_name
 from cnipy.net.agent.member import Member
 from cnipy.net.faults import told
 
@@ -95,7 +96,12 @@ def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
         done = removal.remove(context, name)
         left.gone, left.kept = done.gone, done.kept
     with told(f"leave network {name}"):
-        left.gone += member.leave(offline=offline)
+        gone, is_given_back = member.leave(offline=offline)
+    left.gone += gone
+    if not is_given_back:
+        node = node_name(conf)
+        way_out = f"`cnipy net forget {node} --network {name}` on another node"
+        left.kept.append(f"what the store has of node {node}: {way_out}")
     return left
 
 

@@ -13,7 +13,7 @@ from cni_common.pool import pod_cidr
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
 from cnipy.net import dataplane, underlay
-from cnipy.net.agent import guard, holding
+from cnipy.net.agent import guard, holding, salvage
 from cnipy.net.membership import claims
 from cnipy.net.names import announcer
 from cnipy.net.records import NodeRecord, RecordError, is_label, new_identity
@@ -123,16 +123,18 @@ def lose(
     return own
 
 
-def leave(store: Store | None, cache: Cache, config: NetworkConfig) -> list[str]:
-    """Have nothing of the network on this node; return what is gone.
+def leave(store: Store | None, cache: Cache) -> tuple[list[str], bool]:
+    """Have nothing of the network on this node; return what is gone, and whether that
+    is so of what the store has of the node.
 
-    Without a store others keep their ways to it. The lock of `cache` is held. Raises
-    CNIError, RecordError, StoreError; called again, it goes on. Containers that have
-    addresses are Code.INVALID_CONFIG, with nothing changed.
+    It is not without a store, and where the node's record is damaged: others keep their
+    ways to it. The lock of `cache` is held. Raises CNIError, RecordError, StoreError;
+    called again, it goes on. Containers that have addresses are Code.INVALID_CONFIG,
+    with nothing changed.
     """
-    own = cache.own(config)
-    if own is not None:
-        holding.give_up(config, own)
+    config = salvage.config(store, cache)
+    own = salvage.own(cache, config)
+    holding.give_up(config.name, own)
     if own is not None and store is not None:
         announcer.forget(store, config, own)
         claims.leave(store, config, own)
@@ -140,7 +142,8 @@ def leave(store: Store | None, cache: Cache, config: NetworkConfig) -> list[str]
     guard.remove(config)
     cache.remove()
     gone = [f"device of {config.name}, and its routes"]
-    return gone + [f"block {each}" for each in (own.blocks if own else ())]
+    gone += [f"block {each}" for each in (own.blocks if own else ())]
+    return gone, own is not None and store is not None
 
 
 def _new(conf: NetFile, config: NetworkConfig) -> NodeRecord:

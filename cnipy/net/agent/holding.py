@@ -33,7 +33,7 @@ def write(
 
     So is what was so before, as long as it is not the node's again. Raises CNIError.
     """
-    before = _present(config.name)
+    before = present(config.name)
     former = before.unusable if before else ()
     unusable = ({*former} - {*own.blocks}) | {*lost}
     wanted = _wanted(config, own, unusable)
@@ -49,7 +49,7 @@ def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
     The bridge has their gateways no more: its routes would lead to it what is for the
     containers of the node that has the blocks.
     """
-    before = _present(config.name)
+    before = present(config.name)
     if before is None or not before.unusable:
         return []
     used = leased(config.name)
@@ -61,24 +61,24 @@ def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
     return empty
 
 
-def give_up(config: NetworkConfig, own: NodeRecord) -> None:
+def give_up(network: str, own: NodeRecord | None) -> None:
     """Have the plugin give no address of the network any more, and no gateway of its
-    blocks on the bridge.
+    blocks on the bridge: those of the node's record, if that is known, and of the file.
 
     Raises Code.INVALID_CONFIG, with all as before, while containers have addresses;
     CNIError.
     """
-    before = _present(config.name)
-    _refuse_leased(config.name)
-    held.erase(config.name)
+    before = present(network)
+    _refuse_leased(network)
+    held.erase(network)
     try:
-        _refuse_leased(config.name)  # by an ADD that had read the file before
+        _refuse_leased(network)  # by an ADD that had read the file before
     except CNIError:
         if before is not None:
-            held.write(config.name, before)
+            held.write(network, before)
         raise
-    former = before.unusable if before else ()
-    _free_bridge(config.name, [*own.blocks, *former])
+    former = before.blocks if before else ()  # and among them those that were lost
+    _free_bridge(network, [*(own.blocks if own else ()), *former])
 
 
 def _free_bridge(network: str, blocks: Collection[IPNetwork]) -> None:
@@ -109,7 +109,7 @@ def _refuse_leased(network: str) -> None:
         raise CNIError(Code.INVALID_CONFIG, msg, hint)
 
 
-def _present(network: str) -> Held | None:
+def present(network: str) -> Held | None:
     """Return what the file says; nothing for one that is damaged, for it is made of
     the node's record.
     """

@@ -92,14 +92,12 @@ class Member:
             self._apply(config, own)
         return own, facts.mtu
 
-    def leave(self, *, offline: bool) -> list[str]:
+    def leave(self, *, offline: bool) -> tuple[list[str], bool]:
         """Have nothing of the network on this node, and nothing of it in the store,
-        unless `offline`; return what is gone. Raises CNIError.
+        unless `offline`; return as `entry.leave` does. Raises CNIError.
         """
         with self._cache.locked(), told(f"leave network {self.name}"):
-            config = self._cache.config()
-            store = None if offline else self.store
-            return entry.leave(store, self._cache, config) if config else []
+            return entry.leave(None if offline else self.store, self._cache)
 
     def check_store(self) -> None:
         """Raise Code.TRY_AGAIN_LATER where the store is away."""

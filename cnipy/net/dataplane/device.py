@@ -63,7 +63,7 @@ def wanted(
         vxlan = Vxlan(config.vni, config.port, uplink.address)
     return Wanted(
         ground.name,
-        alias(config),
+        alias(config.name),
         _KINDS[config.backend],
         (own.mac or _mac(config, own)) if config.backend in {VXLAN, HOST_GW} else "",
         grounds.mtu(config, ground),
@@ -73,9 +73,19 @@ def wanted(
     )
 
 
-def alias(config: NetworkConfig) -> str:
+def alias(network: str) -> str:
     """Return what says whose the device is."""
-    return f"cnipy network {config.name}"
+    return f"cnipy network {network}"
+
+
+def left_of(netlink: Netlink, network: str) -> Link | None:
+    """Return the device of a network of which the name alone is known, or None.
+
+    Raises Code.INTERNAL.
+    """
+    own = alias(network)
+    every = links.every(netlink)
+    return next((link for link in every if link.alias == own), None)
 
 
 def find(netlink: Netlink, config: NetworkConfig) -> Link | None:
@@ -84,7 +94,7 @@ def find(netlink: Netlink, config: NetworkConfig) -> Link | None:
     Raises Code.INTERNAL for a link of that name that is none of the network's.
     """
     link = links.get(netlink, grounds.device_name(config))
-    if link is not None and link.alias != alias(config):
+    if link is not None and link.alias != alias(config.name):
         msg = f"use link {link.name}: it is none of network {config.name}"
         raise CNIError(Code.INTERNAL, msg, "remove it, or give it another name")
     return link

@@ -225,6 +225,39 @@ def test_a_file_of_blocks_that_is_damaged_is_written_again(
     third.ok("net", "leave", "apps")
 
 
+@pytest.mark.parametrize("offline", [False, True], ids=["online", "offline"])
+@pytest.mark.parametrize("damaged", ["config", "own"])
+def test_node_whose_files_are_damaged_leaves(
+    damaged: str,
+    offline: bool,  # noqa: FBT001 - a parameter of the test
+    lan: Lan,
+    nodes: list[Node],
+) -> None:
+    """As they say themselves; what the store has is gone, or told."""
+    third = lan.node(20)
+    before = third.run("ip", "-o", "-4", "addr"), third.run("ip", "route")
+    third.ok("net", "join", "apps")
+    third.container("apps", "pod")
+    third.ok("del", "apps", "pod")
+    third.path(f"/var/lib/cnipy/net/apps/{damaged}").write_text("{")
+    assert "`cnipy net leave apps` removes" in third.refused("net", "repair")
+    said = third.ok("net", "leave", "apps", *(["--offline"] if offline else []))
+    assert (third.run("ip", "-o", "-4", "addr"), third.run("ip", "route")) == before
+    assert {each["ifname"] for each in third.json("ip", "-j", "link")} == {"lo", "eth0"}
+    assert not third.json("ip", "-j", "nexthop")
+    assert third.run("ls", "/etc/cni/net.d", "/var/lib/cnipy/net").split() == [
+        "/etc/cni/net.d:",
+        "/var/lib/cnipy/net:",
+    ]
+    stays = bool(machines.kept_of(lan.store(), "n20"))
+    assert stays == (offline or damaged == "own")
+    assert ("`cnipy net forget n20 --network apps`" in said) == stays
+    if stays:
+        nodes[0].ok("net", "forget", "n20", "--network", "apps")
+    third.close()
+    lan.machines.remove(third)
+
+
 @pytest.mark.usefixtures("nodes")
 def test_node_with_a_block_of_kubernetes_lacks_no_other(
     lan: Lan,
