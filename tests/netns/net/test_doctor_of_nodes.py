@@ -88,6 +88,25 @@ def test_agent_that_died_is_found_with_its_unit(node: Node) -> None:
     wait_until(lambda: not findings(node))
 
 
+def test_network_that_the_node_cannot_follow_is_found(lan: Lan, node: Node) -> None:
+    """The agent hears of the store, and what it hears it cannot do."""
+    key = "/cnipy/v1/apps/config"
+    whole = lan.store()[key]
+    shrunk = json.loads(whole)
+    shrunk["pools"][0]["network"] = "10.64.0.0/24"
+    lan.etcdctl("put", key, input=json.dumps(shrunk))
+    node.stop()
+    node.start()
+    wait_until(lambda: "net-fault" in [each["name"] for each in findings(node)])
+    (found,) = findings(node)
+    assert found["network"] == "apps"
+    assert "the pool 10.64.0.0/16 has become 10.64.0.0/24" in found["cause"]
+    assert found["cure"][0] == "cnipy net repair --network apps"
+    assert measured(node)["cnipy_net_faults"] == 1
+    lan.etcdctl("put", key, input=whole)
+    wait_until(lambda: not findings(node))
+
+
 def test_store_that_was_never_there_is_found(lan: Lan, node: Node) -> None:
     """An agent that came while the store was away has not heard of it."""
     node.stop()
