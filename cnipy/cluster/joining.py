@@ -13,7 +13,6 @@ from cnipy.lists import removal, shared
 from cnipy.net import asking, cache
 from cnipy.net.agent.entry import node_name
 from cnipy.net.agent.member import Member
-from cnipy.net.faults import told
 
 if TYPE_CHECKING:
     from cnipy.context import Context
@@ -82,7 +81,8 @@ def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
 
     `offline`, the store is not asked; `forget` on another node makes up for it. Raises
     CNIError, with nothing changed, where containers are in the network and where the
-    store is away.
+    store is away. Where it goes away meanwhile, what was not given back is on disk
+    still, and a further call goes on.
     """
     if name not in cache.joined():
         known = " ".join(cache.joined()) or "none"
@@ -95,8 +95,15 @@ def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
     if shared.file(context, name):
         done = removal.remove(context, name)
         left.gone, left.kept = done.gone, done.kept
-    with told(f"leave network {name}"):
+    try:
         gone, is_given_back = member.leave(offline=offline)
+    except CNIError as error:
+        if error.code != Code.TRY_AGAIN_LATER:
+            raise
+        hint = (
+            "what is not given back is kept: call it again, --offline without a store"
+        )
+        raise CNIError(error.code, error.msg, error.details or hint) from error
     left.gone += gone
     if not is_given_back:
         node = node_name(conf)
