@@ -26,7 +26,6 @@ def lan() -> Iterator[Lan]:
         yield made
 
 
-@pytest.mark.thorough
 def test_nodes_have_the_blocks_that_they_are_told(lan: Lan) -> None:
     """Containers have their addresses there and reach each other; no other is claimed,
     and another node's is refused by its name.
