@@ -284,6 +284,12 @@ class Lan:
         node.run("ip", "route", "add", "default", "via", f"192.0.2.{ETCD[-1]}")
         return node
 
+    def end(self, node: Node, number: int) -> None:
+        """End a node; its number is free then, for its link goes after it."""
+        node.close()
+        self.machines.remove(node)
+        wait_until(lambda: f"p{number}@" not in self.switch.run("ip", "-br", "link"))
+
     def cut(self, number: int, *, off: bool = True) -> None:
         """Have the link of a number lead nowhere, or again."""
         state = "down" if off else "up"

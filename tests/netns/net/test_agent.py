@@ -254,8 +254,7 @@ def test_node_whose_files_are_damaged_leaves(
     assert ("`cnipy net forget n20 --network apps`" in said) == stays
     if stays:
         nodes[0].ok("net", "forget", "n20", "--network", "apps")
-    third.close()
-    lan.machines.remove(third)
+    lan.end(third, 20)
 
 
 @pytest.mark.usefixtures("nodes")
