@@ -157,6 +157,8 @@ class Member:
         """Have it hang: it takes connections, and says nothing."""
         assert self._process
         os.kill(self._process.pid, signal.SIGSTOP)
+        # Until all its threads have stopped, one may answer yet.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Have it go on."""
