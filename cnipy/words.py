@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 from cni_common.spec.values import replace
 from cnipy.command_line import CONTAINER, NETWORK
 
 if TYPE_CHECKING:
-    import argparse
-
     from cnipy.attachment import Attachment
     from cnipy.context import Context
 
@@ -42,6 +41,18 @@ def add_living(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("container", metavar="CONTAINER", help=CONTAINER)
     parser.add_argument("--network", metavar="NETWORK", help="of several this one")
     parser.add_argument("--ifname", metavar="IFNAME", help="of several the one there")
+
+
+def add_json(*actions: argparse.ArgumentParser) -> None:
+    """Have --json behind an action, too, as the verb has it before."""
+    for each in actions:
+        # Without a default, which would take the place of the verb's value.
+        each.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print a JSON document",
+        )
 
 
 def add_ports(parser: argparse.ArgumentParser, form: str, more: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import struct
+from contextlib import ExitStack
 from sys import byteorder
 
 from cni_common.kernel import links
@@ -72,12 +73,11 @@ class Wireguard:
     """
 
     def __init__(self) -> None:
-        self._netlink = Netlink(protocol=_NETLINK_GENERIC)
-        try:
+        with ExitStack() as undo:
+            self._netlink = Netlink(protocol=_NETLINK_GENERIC)
+            undo.callback(self._netlink.close)
             self._family = self._find_family()
-        except BaseException:
-            self._netlink.close()
-            raise
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self

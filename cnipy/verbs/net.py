@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
 from cnipy.verb import Answer, Lines, Verb
+from cnipy.words import add_json
 
 if TYPE_CHECKING:
+    import argparse
+
     from cnipy.context import Context
 
 _BACKENDS = ("gpe", "vxlan", "wireguard", "host-gw")
@@ -71,14 +73,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"between two looks at what is new of the others ({_POLL:.0f})",
     )
     every = (create, rm, join, leave, status, show, blocks, forget, repair, ping)
-    for each in (*every, export, agent):
-        # The verb has it, too: here without a default, which would be its value.
-        each.add_argument(
-            "--json",
-            action="store_true",
-            default=argparse.SUPPRESS,
-            help="print a JSON document",
-        )
+    add_json(*every, export, agent)
 
 
 def _add_pools(create: argparse.ArgumentParser) -> None:

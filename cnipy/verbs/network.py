@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from cnipy import verbs
 from cnipy.command_line import NETWORK
 from cnipy.verb import Answer, Lines, Verb
-from cnipy.words import add_chosen
+from cnipy.words import add_chosen, add_json
 
 if TYPE_CHECKING:
+    import argparse
+
     from cnipy.context import Context
 
 _DRIVERS = ("bridge", "macvlan", "ipvlan", "ptp")
@@ -36,14 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect = actions.add_parser("inspect", help="the same as the verb show")
     add_chosen(inspect)
     inspect.set_defaults(parts=False, dot=False, svg=None)
-    for each in (create, rm, ls, inspect):
-        # The verb has it, too: here without a default, which would be its value.
-        each.add_argument(
-            "--json",
-            action="store_true",
-            default=argparse.SUPPRESS,
-            help="print a JSON document",
-        )
+    add_json(create, rm, ls, inspect)
 
 
 def _add_kind(create: argparse.ArgumentParser) -> None:
