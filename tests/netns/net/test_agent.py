@@ -98,11 +98,16 @@ def _asked(node: Node, name: str, what: str) -> str:
 
 def test_a_block_is_spare_once_one_is_used(nodes: list[Node]) -> None:
     """A partition costs nothing for as many containers as a block has."""
-    (told,) = nodes[0].told("net", "status")["networks"]
-    v4 = [each for each in told["blocks"] if "." in each]
-    assert len(v4) == 2
+
+    def blocks() -> list[str]:
+        (told,) = nodes[0].told("net", "status")["networks"]
+        return list(told["blocks"])
+
+    nodes[0].container("apps", "first")
+    wait_until(lambda: sum("." in each for each in blocks()) == 2)
     held = json.loads(nodes[0].path("/var/lib/cnipy/net/apps/blocks").read_text())
-    assert set(held["blocks"]) == set(told["blocks"])
+    assert set(held["blocks"]) == set(blocks())
+    nodes[0].ok("del", "apps", "first")
 
 
 def test_records_of_strangers_are_named_and_nothing_else(
