@@ -80,10 +80,9 @@ def _measure(network: NetworkConfig, every: list[NodeRecord]) -> None:
 
 
 def _applied(network: NetworkConfig, own: NodeRecord, others: list[NodeRecord]) -> None:
-    said = dataplane.apply(network, own, others)
-    wrong = [line for line in said if line.startswith(("refused", "skipped"))]
-    if wrong:
-        raise SystemExit(wrong[0])
+    lacking = dataplane.apply(network, own, others).lacking
+    if lacking:
+        raise SystemExit(lacking[0])
 
 
 def _timed(network: NetworkConfig, what: str, work: Callable[[], object]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _NH_ID = 30  # RTA_NH_ID
 _UNICAST, _UNREACHABLE = 1, 7  # RTN_*
+_ANY_SCOPE = 255  # RT_SCOPE_NOWHERE
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
 # The kernel has no such family.
 _UNKNOWN = {errno.EAFNOSUPPORT, errno.EOPNOTSUPP}
@@ -62,9 +63,12 @@ def replacement(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int,
 
 def deletion(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int, int]:
     """Return the request that deletes `route`, if `protocol` has made it."""
-    attributes = _where(route)
-    kind = _UNICAST if route.nhid else _UNREACHABLE
-    request = _message(route.dst, attributes, protocol=protocol, kind=kind)
+    family, length = FAMILY[route.dst.version], route.dst.prefixlen
+    where = _where(route)
+    # Of whatever kind: somebody may have made one of the protocol in his own way.
+    request = RouteRequest(
+        family, where, length=length, protocol=protocol, scope=_ANY_SCOPE
+    )
     return request, RTM_DELROUTE, 0
 
 
@@ -115,20 +119,18 @@ def _request(route: ProtocolRoute, protocol: int) -> RouteRequest:
         attributes += number(_NH_ID, route.nhid)
     if route.source is not None:
         attributes += attribute(PREFSRC, route.source.packed)
-    kind = _UNICAST if route.nhid else _UNREACHABLE
-    return _message(route.dst, attributes, protocol=protocol, kind=kind)
+    return RouteRequest(
+        FAMILY[route.dst.version],
+        attributes,
+        length=route.dst.prefixlen,
+        protocol=protocol,
+        kind=_UNICAST if route.nhid else _UNREACHABLE,
+    )
 
 
 def _where(route: ProtocolRoute) -> bytes:
     address = attribute(DST, route.dst.network_address.packed)
     return address + number(TABLE, MAIN_TABLE) + number(PRIORITY, route.metric)
-
-
-def _message(
-    dst: IPNetwork, attributes: bytes, *, protocol: int, kind: int
-) -> RouteRequest:
-    family, length = FAMILY[dst.version], dst.prefixlen
-    return RouteRequest(family, attributes, length=length, protocol=protocol, kind=kind)
 
 
 class _Answer:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net import dataplane, keys
 from cnipy.net.agent import entry, guard, holding, revision
+from cnipy.net.agent.ways import Ways
 from cnipy.net.cache import Cache
-from cnipy.net.dataplane.watch import Watch
 from cnipy.net.faults import told
 from cnipy.net.membership import claims
 from cnipy.net.membership.follower import Follower
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from cnipy.net.conf import NetFile
     from cnipy.net.records import NetworkConfig, NodeRecord
 
-_REPAIR = 60.0  # seconds between two looks at the kernel where records stay the same
-
 
 class Member:
     """This node in the network `name`; `is_over` once it has left it."""
@@ -49,10 +47,9 @@ class Member:
             self._store_of_asked = open_store(conf.settings())
         self._follower: Follower | None = None
         self._publisher: Publisher | None = None
-        self._watch: Watch | None = None
+        self._ways = Ways(self._cache)
         self._life: Sign | None = None
         self._life_of: NetworkConfig | None = None
-        self._applied: float | None = None
         self._heard: float | None = None
         self._faults: dict[str, str] = {}
         self._refused: dict[str, str] = {}
@@ -89,7 +86,7 @@ class Member:
             config, own = self.known()
             if peers is not None or self._cache.peers(config) is None:
                 self._cache.keep_peers(peers or {}, follower.seen)
-            self._apply(config, own)
+            self._ways.follow(config, own, self._tell)
         return own, facts.mtu
 
     def leave(self, *, offline: bool) -> tuple[list[str], bool]:
@@ -133,13 +130,16 @@ class Member:
         return done
 
     def settle(self) -> list[str]:
-        """Have kernel and files as on disk, without a store; tell what was done."""
+        """Have kernel and files as on disk, without a store; tell what was done, which
+        nodes have no way from here, and whose routes go before ours.
+        """
         with self._cache.locked():
             config, own = self.known()
             holding.write(config, own)
             dataplane.prepare(config, own)
             guard.ensure(config)
-            return self._apply(config, own)
+            done, lacking, outrun = self._ways.apply(config, own, thorough=True)
+            return [*done, *lacking, *outrun]
 
     def poll(self) -> None:
         """Learn what is new of the others, and have the kernel know it."""
@@ -155,12 +155,11 @@ class Member:
             config, own = self.known()  # who left meanwhile has nothing made again
             if peers is not None:
                 self._cache.keep_peers(peers, follower.seen)
-            late = self._applied is None or time.monotonic() - self._applied > _REPAIR
+            late = self._ways.are_due
             if late:
                 guard.ensure(config)
-            self._watch = self._watch or Watch()
-            if self._watch.is_disturbed(config, own) or peers is not None or late:
-                self._apply(config, own)
+            if self._ways.are_disturbed(config, own) or peers is not None or late:
+                self._ways.follow(config, own, self._tell)
         if follower.is_put_back or follower.is_anew:
             self.keep()
         for version in holding.lacks_spare(config, own):
@@ -178,8 +177,7 @@ class Member:
 
     def close(self) -> None:
         """Let another node publish at once; the node stays in the network."""
-        if self._watch is not None:
-            self._watch.close()
+        self._ways.close()
         self._stop_publishing()
 
     def keep(self) -> None:
@@ -225,7 +223,7 @@ class Member:
             "heard": heard and round(heard, 1),
             "publishes": self.publishes,
             "refused": {**self._refused},
-            "faults": {**self._faults},
+            "faults": {**self._faults, **self._ways.faults()},
         }
 
     def _claim(
@@ -273,15 +271,6 @@ class Member:
         for node in now.keys() - self._refused.keys():
             self._tell(f"network {self.name}: refused {now[node]}")
         self._refused = now
-
-    def _apply(self, config: NetworkConfig, own: NodeRecord) -> list[str]:
-        """Have the kernel know the others, unless it is not known who they are."""
-        peers = self._cache.peers(config)
-        if peers is None:
-            return []
-        done = dataplane.apply(config, own, peers.values())
-        self._applied = time.monotonic()
-        return done
 
     @contextmanager
     def _noted(self, doing: str) -> Iterator[None]:

@@ -17,27 +17,22 @@ from cni_common.kernel.netlink import Netlink
 from cni_common.kernel.wireguards import Wireguard
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
-from cnipy.net.dataplane import device, peers, present, private_key, words
+from cnipy.net.dataplane import device, peers, present, private_key
 from cnipy.net.dataplane import difference as differing
 from cnipy.net.dataplane import ground as grounds
-from cnipy.net.dataplane.carrying import REFUSED, carry_out, outrun
+from cnipy.net.dataplane.carrying import carry_out, outrun
 from cnipy.net.dataplane.desired import NOTHING, desired
 from cnipy.net.records import VXLAN, WIREGUARD
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cnipy.net.dataplane.desired import Desired
     from cnipy.net.dataplane.present import Present
     from cnipy.net.records import NetworkConfig, NodeRecord
 
 _LOCK = "net-dataplane"
-_STATES = {
-    differing.ADD: "missing",
-    differing.REPLACE: "differs",
-    differing.DELETE: "stale",
-}
 
 
 class Facts(NamedTuple):
@@ -49,6 +44,16 @@ class Facts(NamedTuple):
     mac: str
     key: str
     mtu: int
+
+
+class Outcome(NamedTuple):
+    """What `apply` did, in sentences; what is wanted and not there, and why not; and
+    whose routes to blocks of others go before ours.
+    """
+
+    done: Sequence[str] = ()
+    lacking: Sequence[str] = ()
+    outrun: Sequence[str] = ()
 
 
 def prepare(config: NetworkConfig, own: NodeRecord) -> Facts:
@@ -71,56 +76,35 @@ def prepare(config: NetworkConfig, own: NodeRecord) -> Facts:
 
 
 def apply(
-    config: NetworkConfig, own: NodeRecord, others: Iterable[NodeRecord]
-) -> list[str]:
-    """Have the kernel know `others`, and nobody else; return what was done.
+    config: NetworkConfig,
+    own: NodeRecord,
+    others: Iterable[NodeRecord],
+    *,
+    thorough: bool = False,
+) -> Outcome:
+    """Have the kernel know `others`, and nobody else, as far as that can be.
 
-    Among these is who was skipped or refused, and why: the rest is there all the same.
-    What was there and is wanted loses no packet. Raises as `prepare`.
+    Who is skipped or refused keeps nobody else out. What was there and is wanted loses
+    no packet. Of routes that go before ours those to new blocks are told, and with
+    `thorough` all. Raises as `prepare`.
     """
     with _locked() as netlink:
         wanted = _wanted(netlink, config, own)
         done = device.ensure(netlink, device.find(netlink, config), wanted)
         changed = forwarding.enable(_versions(config))
-        done += [f"set {name} to 1" for name, _ in changed]
+        done += [f"set {name}, which was {before}" for name, before in changed]
         link = device.find(netlink, config)
         there, aim = _compared(netlink, config, own, others)
         done += peers.add(wanted.name, aim.peers, there.peers)
         todo = differing.steps(aim, there, link)
-        done += carry_out(netlink, todo)
+        carried, refused = carry_out(netlink, todo)
+        done += carried
         done += peers.delete(wanted.name, aim.peers, there.peers)
+        lacking = [f"refused: {each}" for each in refused]
+        lacking += [f"skipped: {each}" for each in aim.skipped]
         added = [step.dst for step in todo if step.dst and step.needs]
-        done += outrun(netlink, added, aim)
-        return done + [f"skipped {each}" for each in aim.skipped]
-
-
-def differences(
-    config: NetworkConfig, own: NodeRecord, others: Iterable[NodeRecord]
-) -> list[str]:
-    """Return in sentences what `apply` would do, and which routes of others go first.
-
-    Raises as `prepare`.
-    """
-    with _locked() as netlink:
-        wanted = _wanted(netlink, config, own)
-        link = device.find(netlink, config)
-        found = device.flaws(netlink, link, wanted)
-        found += [
-            f"forwarding of IPv{version} is off"
-            for version in _versions(config)
-            if not forwarding.is_enabled(version)
-        ]
-        if link is None:
-            return found
-        there, aim = _compared(netlink, config, own, others)
-        unknown = peers.missing(aim.peers, there.peers)
-        found += [f"missing: {words.peer(each)}" for each in unknown]
-        todo = differing.steps(aim, there, link)
-        found += [f"{_STATES[step.verb]}: {step.what}" for step in todo]
-        surplus = peers.surplus(aim.peers, there.peers)
-        found += [f"stale: {each}" for each in surplus]
-        found += outrun(netlink, list(aim.nodes), aim)
-        return found + [f"skipped {each}" for each in aim.skipped]
+        dsts = list(aim.nodes) if thorough else added
+        return Outcome(done, lacking, outrun(netlink, dsts, aim))
 
 
 def remove(config: NetworkConfig) -> None:
@@ -130,12 +114,12 @@ def remove(config: NetworkConfig) -> None:
     """
     with _locked() as netlink:
         there = present.read(netlink, config, grounds.device_name(config))
-        refused = carry_out(netlink, differing.steps(NOTHING, there, None))
+        _, refused = carry_out(netlink, differing.steps(NOTHING, there, None))
         device.delete(netlink, config)
         private_key.delete(config)
-        left = [each for each in refused if each.startswith(REFUSED)]
-        if left:
-            raise CNIError(Code.INTERNAL, f"remove network {config.name}: {left[0]}")
+        if refused:
+            msg = f"remove network {config.name}: {refused[0]}"
+            raise CNIError(Code.INTERNAL, msg)
 
 
 @contextmanager

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from cnipy.net.dataplane.desired import Desired
     from cnipy.net.dataplane.difference import Step
 
-REFUSED = "refused: "
 # Deleted with what it needed: routes go with their nexthop, all with the device.
 _GONE = {errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL}
 
 
-def carry_out(netlink: Netlink, steps: Sequence[Step]) -> list[str]:
-    """Carry out `steps` in order; return in sentences what was done, and what was not.
+def carry_out(netlink: Netlink, steps: Sequence[Step]) -> tuple[list[str], list[str]]:
+    """Carry out `steps` in order; return in sentences what was done, and what was
+    refused, and why.
 
     What the kernel refuses keeps nothing else from being done.
     """
-    done = []
+    done, refused = [], []
     lacking: set[int] = set()
     outcomes = netlink.outcomes([step.request for step in steps])
     for step, error in zip(steps, outcomes, strict=True):
@@ -38,8 +38,8 @@ def carry_out(netlink: Netlink, steps: Sequence[Step]) -> list[str]:
             continue
         else:
             lacking |= {step.made} if step.made else set()
-            done.append(f"{REFUSED}{step.verb} {step.what}: {_cause(step, error)}")
-    return done
+            refused.append(f"{step.verb} {step.what}: {_cause(step, error)}")
+    return done, refused
 
 
 def outrun(netlink: Netlink, dsts: Sequence[IPNetwork], aim: Desired) -> list[str]:

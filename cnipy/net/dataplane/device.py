@@ -79,13 +79,11 @@ def alias(network: str) -> str:
 
 
 def left_of(netlink: Netlink, network: str) -> Link | None:
-    """Return the device of a network of which the name alone is known, or None.
+    """Return the device of a network whatever it is called, or None.
 
     Raises Code.INTERNAL.
     """
-    own = alias(network)
-    every = links.every(netlink)
-    return next((link for link in every if link.alias == own), None)
+    return _with_alias(netlink, alias(network))
 
 
 def find(netlink: Netlink, config: NetworkConfig) -> Link | None:
@@ -100,22 +98,6 @@ def find(netlink: Netlink, config: NetworkConfig) -> Link | None:
     return link
 
 
-def flaws(netlink: Netlink, link: Link | None, device: Wanted) -> list[str]:
-    """Return what a device is not as it should be; see `ensure`."""
-    if link is None:
-        return [f"link {device.name} type {device.kind} is missing"]
-    if not _is_so(netlink, link, device):
-        return [f"link {device.name} is made in another way"]
-    found = []
-    if link.mtu != device.mtu:
-        found.append(f"link {device.name} has mtu {link.mtu}, not {device.mtu}")
-    if device.mac and link.mac != device.mac:
-        found.append(f"link {device.name} has address {link.mac}, not {device.mac}")
-    if not link.is_up:
-        found.append(f"link {device.name} is down")
-    return found
-
-
 def ensure(netlink: Netlink, link: Link | None, device: Wanted) -> list[str]:
     """Ensure the device as it should be, up; `link` is what is there.
 
@@ -126,16 +108,22 @@ def ensure(netlink: Netlink, link: Link | None, device: Wanted) -> list[str]:
         _add(netlink, device)
         return [f"made link {device.name} anew: it was another"]
     if link is None:
+        renamed = _with_alias(netlink, device.alias)
+        if renamed is not None:  # or what a killed call left
+            link_removal.delete(renamed)
         _add(netlink, device)
         return [f"add link {device.name} type {device.kind}"]
-    done = flaws(netlink, link, device)
+    done = []
     if link.mtu != device.mtu:
         link_settings.set_mtu(netlink, link.name, device.mtu)
+        done.append(f"set mtu of {link.name} to {device.mtu}, from {link.mtu}")
     if device.mac and link.mac != device.mac:
         links.set_mac(netlink, link.name, device.mac)
+        done.append(f"set address of {link.name} to {device.mac}, from {link.mac}")
     if not link.is_up:
         links.set_up(netlink, link.name)
-    return [f"mended: {each}" for each in done]
+        done.append(f"set {link.name} up")
+    return done
 
 
 def delete(netlink: Netlink, config: NetworkConfig) -> None:
@@ -144,6 +132,11 @@ def delete(netlink: Netlink, config: NetworkConfig) -> None:
     link = find(netlink, config)
     if link is not None:
         link_removal.delete(link)
+
+
+def _with_alias(netlink: Netlink, wanted: str) -> Link | None:
+    every = links.every(netlink)
+    return next((link for link in every if link.alias == wanted), None)
 
 
 def _add(netlink: Netlink, device: Wanted) -> None:

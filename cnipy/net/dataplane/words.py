@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.nexthops import Nexthop
     from cni_common.kernel.wireguards import Peer
     from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
-    from cnipy.net.dataplane.desired import Desired, Route
+    from cnipy.net.dataplane.desired import Route
 
 
 def address(held: IPInterface, device: str) -> str:
@@ -54,17 +54,3 @@ def peer(each: Peer) -> str:
     allowed = ",".join(sorted(map(str, each.allowed)))
     at = f"endpoint {each.endpoint} port {each.port}"
     return f"peer {key(each.key)} {at} allowed {allowed}"
-
-
-def text(desired: Desired, device: str) -> str:
-    """Return all that is desired, a line each."""
-    lines = [address(each, device) for each in sorted(desired.addresses, key=str)]
-    lines += [entry(mac, host, device) for mac, host in desired.entries.items()]
-    lines += [neighbour(gw, mac, device) for gw, mac in desired.neighbours.items()]
-    lines += [peer(each) for each in desired.peers.values()]
-    lines += [
-        f"{route(dst, each, desired.nodes.get(dst, ''))} metric {metric}"
-        for (dst, metric), each in desired.routes.items()
-    ]
-    lines += [f"skipped: {each}" for each in desired.skipped]
-    return "".join(f"{line}\n" for line in lines)

@@ -95,17 +95,13 @@ class Node:
         self.record = replace(self.record, mac=facts.mac, key=facts.key)
         return facts
 
-    def apply(self, net: NetworkConfig, others: Sequence[NodeRecord]) -> list[str]:
-        """Have the node know others."""
-        with self.entered():
-            return dataplane.apply(net, self.record, others)
-
-    def differences(
-        self, net: NetworkConfig, others: Sequence[NodeRecord]
+    def apply(
+        self, net: NetworkConfig, others: Sequence[NodeRecord], **keys: bool
     ) -> list[str]:
-        """Return what the node lacks."""
+        """Have the node know others; return all that is told of it."""
         with self.entered():
-            return dataplane.differences(net, self.record, others)
+            done, lacking, outrun = dataplane.apply(net, self.record, others, **keys)
+        return [*done, *lacking, *outrun]
 
     def remove(self, net: NetworkConfig) -> None:
         """Have the node leave the network."""

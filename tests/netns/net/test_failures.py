@@ -232,6 +232,29 @@ def test_second_of_a_name_or_an_address_is_refused_by_name(
     assert talk(pair)
 
 
+def test_node_that_cannot_be_reached_is_named(lan: Lan, pair: list[Node]) -> None:
+    """By host-gw that is one beyond a router: in log and status, once; all others are
+    reached as before.
+    """
+    before = [ways(each) for each in pair]
+    far = lan.node(18)
+    far.run("ip", "addr", "add", "203.0.113.18/24", "dev", "eth0")
+    conf = far.path("/etc/cnipy/net.toml")
+    conf.write_text(conf.read_text().replace('["eth0"]', '["203.0.113.18"]'))
+    status, _, said = far.cnipy("net", "join", "apps")
+    cause = "is not in 203.0.113.0/24 of eth0: host-gw reaches neighbours only"
+    assert (status, said.count(cause)) == (0, 2)
+    cause = "skipped: node n18: 203.0.113.18 is not in 192.0.2.0/24 of eth0"
+    wait_until(lambda: all(cause in network(e)["faults"].get("ways", "") for e in pair))
+    assert pair[0].cnipy("net", "status")[0] == 1
+    assert [ways(each) for each in pair] == before
+    assert talk(pair)
+    far.ok("net", "leave", "apps")
+    wait_until(lambda: not any("ways" in network(each)["faults"] for each in pair))
+    assert [each.log_text().count(cause) for each in pair] == [1, 1]
+    lan.end(far, 18)
+
+
 def test_store_that_is_lost_hears_all_again(lan: Lan, pair: list[Node]) -> None:
     """Nothing of it is asked of the administrator, and traffic goes on meanwhile."""
     before = {key for key in lan.store() if "/blocks/" in key or "/nodes/" in key}
