@@ -91,6 +91,7 @@ def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
     member = Member(name, conf, context.tell)
     if not offline:
         member.check_store()
+    node = _name_in(member, conf)
     left = Left(name)
     if shared.file(context, name):
         done = removal.remove(context, name)
@@ -106,10 +107,18 @@ def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
         raise CNIError(error.code, error.msg, error.details or hint) from error
     left.gone += gone
     if not is_given_back:
-        node = node_name(conf)
         way_out = f"`cnipy net forget {node} --network {name}` on another node"
         left.kept.append(f"what the store has of node {node}: {way_out}")
     return left
+
+
+def _name_in(member: Member, conf: NetFile) -> str:
+    """Return the name by which the node joined, or what it is called by now."""
+    try:
+        _, own = member.known()
+    except CNIError:  # it is damaged
+        return node_name(conf)
+    return own.node
 
 
 def tell_agent() -> bool:

@@ -69,6 +69,8 @@ def _of_network(
     try:
         config, own = Member(name, conf, lambda _: None).known()
         found |= _of_config(config, own)
+        if conf.node not in {"", own.node}:
+            found["faults"]["name"] = _renamed(name, conf.node, own.node)
         peers = cache.Cache(name).peers(config)
     except CNIError as error:
         found["faults"]["cache"] = str(error)
@@ -79,6 +81,11 @@ def _of_network(
     found["publishes"] = state.get("publishes", False)
     found["refused"] = {**state.get("refused", {})}
     return found
+
+
+def _renamed(network: str, wanted: str, present: str) -> str:
+    way_out = f"`cnipy net leave {network}`, and join"
+    return f"net.toml calls this node {wanted}, and it joined as {present}: {way_out}"
 
 
 def _of_config(config: NetworkConfig, own: NodeRecord) -> dict[str, Any]:

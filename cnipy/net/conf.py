@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 
 from pydantic import Field
 
-from cni_common import own_files, trusted_path
+from cni_common import trusted_path
 from cni_common.spec.errors import CNIError, Code, invalid_key, of_os
 from cni_common.spec.model import GoModel, parse
 from cni_common.spec.typed import Literal
+from cnipy.net.records import is_label
 from cnipy.net.store import Settings, StoreError
 
 FILE = "/etc/cnipy/net.toml"
@@ -56,9 +56,12 @@ def read(file: str = FILE) -> NetFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CNIError(Code.INVALID_CONFIG, f"parse {file}: {error}") from error
     conf = parse(NetFile, document, f"{_WHAT} {file}")
-    unknown = [".".join(map(str, path)) for path, _ in NetFile.unread(document)]
+    unknown = [path for path, _ in NetFile.unread(document)]
     if unknown:
-        raise invalid_key(f"{_WHAT} {file}", f"no such key: {' '.join(unknown)}")
+        raise _unknown(file, unknown)
+    if conf.node and not is_label(conf.node):
+        cause = f"node: {conf.node!r:.80} is no label of the DNS in lower case"
+        raise invalid_key(f"{_WHAT} {file}", cause)
     try:
         conf.settings()
     except StoreError as error:
@@ -66,19 +69,17 @@ def read(file: str = FILE) -> NetFile:
     return conf
 
 
+def _unknown(file: str, paths: list[tuple[str | int, ...]]) -> CNIError:
+    """Return the error of keys that nobody reads, which says what there is."""
+    shown = " ".join(".".join(map(str, path)) for path in paths)
+    own, store = (" ".join(model.model_fields) for model in (NetFile, Store))
+    msg = f"parse {_WHAT} {file}: no such key: {shown}"
+    return CNIError(Code.INVALID_CONFIG, msg, f"there are {own}; in [store] {store}")
+
+
 def _content(file: str) -> bytes:
-    directory, name = os.path.split(file)
     try:
-        dir_fd = trusted_path.open_directory(directory)
-        try:
-            fd = os.open(name, own_files.READ, dir_fd=dir_fd)
-        finally:
-            os.close(dir_fd)
-        with open(fd, "rb") as opened:
-            cause = own_files.strange(os.fstat(opened.fileno()))
-            if cause:
-                raise CNIError(Code.IO_FAILURE, f"read {file}: {cause}")
-            return opened.read()
+        return trusted_path.read(file)
     except FileNotFoundError as error:
         hint = "it says where the store is: docs/many-nodes.md"
         msg = f"read {file}: there is no such file"

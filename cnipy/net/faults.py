@@ -7,11 +7,13 @@ from contextlib import contextmanager
 
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net.records import RecordError
-from cnipy.net.store import AwayError, StoreError
+from cnipy.net.store import AwayError, DeniedError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_RIGHTS = "who may do what: docs/many-nodes.md#users-and-rights"
 
 
 @contextmanager
@@ -24,6 +26,8 @@ def told(doing: str) -> Iterator[None]:
         yield
     except AwayError as error:
         raise CNIError(Code.TRY_AGAIN_LATER, f"{doing}: {error}") from error
+    except DeniedError as error:
+        raise CNIError(Code.IO_FAILURE, f"{doing}: {error}", _RIGHTS) from error
     except StoreError as error:
         raise CNIError(Code.IO_FAILURE, f"{doing}: {error}") from error
     except RecordError as error:

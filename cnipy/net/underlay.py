@@ -76,7 +76,7 @@ def _of_word(
             return on_link, ""
         known = any(link.name == word for link in there)
         lack = "has no global address" if known else "is no link of the host"
-        return [], f"{word} {lack}"
+        return [], f"{word!r} {lack}"
     if all(each != address for _, each in held):
         return [], f"{address} is no global address of the host"
     return [address], ""

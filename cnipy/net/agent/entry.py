@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 from cni_common.pool import pod_cidr
 from cni_common.spec.errors import CNIError, Code
@@ -17,6 +18,7 @@ from cnipy.net.agent import guard, holding, salvage
 from cnipy.net.membership import claims
 from cnipy.net.names import announcer
 from cnipy.net.records import NodeRecord, RecordError, is_label, new_identity
+from cnipy.net.store import AwayError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -42,23 +44,29 @@ def enter(
 ) -> tuple[NodeRecord, Facts]:
     """Have this node in the network, with a block of each family; twice is as good.
 
-    The lock of `cache` is held. Raises CNIError and RecordError, and then the node is
-    not in it, unless it was before; StoreError.
+    The lock of `cache` is held. Raises CNIError, RecordError and StoreError, and then
+    the node is not in it, unless it was before; AwayError, and a further call goes on.
     """
     own = cache.own(config)
-    is_new = own is None
-    own = own or _new(conf, config)
+    begun = own or _new(conf, config)
     try:
-        facts = dataplane.prepare(config, own)
-        own = replace(own, mac=facts.mac, key=facts.key)
-        cache.keep_config(config)
-        cache.keep_own(own)
-        claims.register(store, config, own)
-    except (CNIError, RecordError):
-        if is_new:
-            dataplane.remove(config)
-            cache.remove()
+        return _entered(store, cache, config, begun)
+    except AwayError:
         raise
+    except (CNIError, RecordError, StoreError):
+        if own is None:
+            _undo(store, cache, config, begun)
+        raise
+
+
+def _entered(
+    store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord
+) -> tuple[NodeRecord, Facts]:
+    facts = dataplane.prepare(config, own)
+    own = replace(own, mac=facts.mac, key=facts.key)
+    cache.keep_config(config)
+    cache.keep_own(own)
+    claims.register(store, config, own)
     own = _with_held(store, cache, config, own)
     for pool in config.pools:
         version = pool.network.version
@@ -68,6 +76,15 @@ def enter(
     guard.ensure(config)
     claims.put(store, config, own)
     return own, dataplane.prepare(config, own)
+
+
+def _undo(store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord) -> None:
+    """Have nothing of a node that could not come in, as far as the store lets it."""
+    with suppress(StoreError):
+        claims.leave(store, config, own)
+    dataplane.remove(config)
+    guard.remove(config)
+    cache.remove()
 
 
 def claim(

@@ -269,5 +269,8 @@ def _occupied(
     config: NetworkConfig, own: NodeRecord, address: IPAddress, other: Claimant
 ) -> RecordError:
     what = f"node {own.node} of network {config.name}"
-    cause = f"underlay address {address} is that of node {other.node}"
+    cause = (
+        f"underlay address {address} is that of node {other.node}: "
+        "`cnipy net forget` if it is gone"
+    )
     return RecordError(what, cause)

@@ -9,7 +9,6 @@ and what is zero or empty is left out.
 from __future__ import annotations
 
 import random
-import ssl
 import threading
 import time
 from contextlib import suppress
@@ -17,6 +16,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 from cni_common.spec import json_text
 from cni_common.spec.values import dataclass
+from cnipy.net.store import tls
 from cnipy.net.store.errors import AwayError, DeniedError, StoreError
 from cnipy.net.store.settings import secret
 
@@ -136,7 +136,8 @@ class Gateway:
             return self._ask_once(member, question, token)
         except DeniedError as error:
             if not any(each in str(error) for each in _OLD_TOKEN):
-                raise
+                msg = f"{error}, for user {self._settings.user}"
+                raise DeniedError(msg) from error
         token = self._authenticate(member, question.until)
         return self._ask_once(member, question, token)
 
@@ -164,7 +165,7 @@ class Gateway:
         try:
             return self._exchange(member, new, question, token)
         except ConnectionError as error:
-            raise _SilentError(_words(error)) from error
+            raise _SilentError(tls.words(error, self._settings)) from error
 
     def _take(self, member: Endpoint) -> HTTPConnection | None:
         with self._lock:
@@ -178,15 +179,15 @@ class Gateway:
         host, port, left = member.host, member.port, question.left
         try:
             if member.tls:
-                tls = _context(self._settings)
+                context = tls.context(self._settings)
                 connection: HTTPConnection = HTTPSConnection(
-                    host, port, timeout=left, context=tls
+                    host, port, timeout=left, context=context
                 )
             else:
                 connection = HTTPConnection(host, port, timeout=left)
             connection.connect()
         except OSError as error:
-            raise _SilentError(_words(error)) from error
+            raise _SilentError(tls.words(error, self._settings)) from error
         return connection
 
     def _exchange(
@@ -213,7 +214,7 @@ class Gateway:
             connection.close()
             if isinstance(error, ConnectionError):
                 raise
-            raise _SilentError(_words(error)) from error
+            raise _SilentError(tls.words(error, self._settings)) from error
         # After "Connection: close", as of a member that is being stopped, it has none.
         if connection.sock is not None:
             with self._lock:
@@ -268,23 +269,3 @@ def _refusal(message: str, code: object) -> Exception:
     if code == _EXHAUSTED:
         return RefusedError(f"{message}: compact and defragment it", _EXHAUSTED)
     return RefusedError(message, code if isinstance(code, int) else 0)
-
-
-def _context(settings: Settings) -> ssl.SSLContext:
-    """Return what a connection is made with; read anew, for certificates change."""
-    try:
-        context = ssl.create_default_context(cafile=settings.ca or None)
-        if settings.certificate:
-            context.load_cert_chain(settings.certificate, settings.key)
-    except OSError as error:
-        names = ", ".join(
-            filter(None, (settings.ca, settings.certificate, settings.key))
-        )
-        raise StoreError(f"read {names}: {error}") from error
-    return context
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {error.verify_message}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -9,6 +9,8 @@ import stat
 from urllib.parse import urlsplit
 
 from cni_common import shapes
+from cni_common.spec.characters import is_directory
+from cni_common.spec.errors import cause_of
 from cni_common.spec.values import dataclass
 from cnipy.net.store.errors import StoreError
 
@@ -102,10 +104,14 @@ def secret(path: str) -> str:
             if not stat.S_ISREG(found.st_mode) or found.st_mode & _GROUP_OR_OTHERS:
                 mode = stat.S_IMODE(found.st_mode)
                 raise StoreError(f"read {path}: a file of mode 0600, not {mode:04o}")
+            if found.st_uid != os.geteuid():
+                raise StoreError(f"read {path}: it belongs to user {found.st_uid}")
             line = os.read(fd, _SECRET_MAX).decode().split("\n")[0]
         finally:
             os.close(fd)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StoreError(f"read {path}: {cause_of(error)}") from error
+    except ValueError as error:
         raise StoreError(f"read {path}: {error}") from error
     return line
 
@@ -124,7 +130,13 @@ def _kind(value: object) -> str:
     raise ValueError(f"{value!r:.80} is not one of {', '.join(KINDS)}")
 
 
-_PATH = (shapes.directory, "")
+def _absolute(value: object) -> str:
+    if is_directory(shapes.text(value)):
+        return str(value)
+    raise ValueError(f"{value!r:.80} is no absolute path")
+
+
+_PATH = (_absolute, "")
 _TABLE: Table = {
     "kind": (_kind, shapes.REQUIRED),
     "endpoints": (shapes.listed(_endpoint), ()),

@@ -44,12 +44,14 @@ def test_a_node_of_each_kind_of_store(tmp_path: Path) -> None:
         ('[store]\nkind = "consul"\n', "store.kind"),
         ('[store]\nkind = "etcd"\n', "endpoints: there are none"),
         ('[store]\nkind = "etcd"\nendpoints = ["x"]\n', "is not https://HOST:PORT"),
-        ('[store]\nkind = "file"\ndirectory = "net"\n', "is not a directory"),
+        ('[store]\nkind = "file"\ndirectory = "net"\n', "'net' is no absolute path"),
         ('[store]\nkind = "file"\n', "directory: it is missing"),
         (f'{ETCD}key = "/k"\n', "certificate: it goes with key"),
-        (f'{ETCD}ca = "ca.pem"\n', "'ca.pem' is not a directory"),
+        (f'{ETCD}ca = "ca.pem"\n', "'ca.pem' is no absolute path"),
         (f"nodes = 3\n{ETCD}", "no such key: nodes"),
         (f"{ETCD}users = 3\n", "no such key: store.users"),
+        (f'{ETCD}cert = "/c"\n', "in [store] kind endpoints ca certificate key user"),
+        (f'node = "my node"\n{ETCD}', "node: 'my node' is no label of the DNS"),
         (f"node = 3\n{ETCD}", "node"),
         (f'underlay = "eth0"\n{ETCD}', "underlay"),
     ],
@@ -70,6 +72,18 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(CNIError, match=r"no such file: .*many-nodes\.md") as refusal:
         conf.read(f"{tmp_path}/net.toml")
     assert refusal.value.code == Code.INVALID_CONFIG
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o620, 0o666])
+def test_a_file_that_others_may_write_is_not_believed(
+    mode: int, tmp_path: Path
+) -> None:
+    """Whoever writes it says whom root asks, and for which links."""
+    read(tmp_path, ETCD)
+    (tmp_path / "net.toml").chmod(mode)
+    with pytest.raises(CNIError, match="others may write it") as refusal:
+        conf.read(f"{tmp_path}/net.toml")
+    assert refusal.value.code == Code.IO_FAILURE
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:

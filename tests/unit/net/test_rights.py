@@ -83,7 +83,9 @@ def test_nodes_have_the_rights_that_they_need(
     """By the page's commands two nodes join, publish, know each other, and leave; the
     record of the other is not theirs to write, nor is the configuration.
     """
-    of_node = (block("node=alpha\nopenssl"), block("network=apps node=alpha"))
+    of_node = tuple(
+        map(block, ("node=alpha\nopenssl", "node=alpha\n(umask", "network=apps node"))
+    )
     beta = [each.replace("alpha", "beta") for each in of_node]
     member.ctl("put", keys.config("apps"), CONFIG.content().decode())
     typed(

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -340,7 +341,10 @@ def test_kept_connection_outlives_its_member(tmp_path: Path, base: str) -> None:
 
 def test_certificates_are_asked_for(guarded: Member, tmp_path: Path) -> None:
     """A member of another authority is not believed, nor a node without certificate."""
-    with open_store(guarded.settings()) as store, pytest.raises(AwayError):
+    with (
+        open_store(guarded.settings()) as store,
+        pytest.raises(AwayError, match=r"\[store\] has n(one|o certificate for it)$"),
+    ):
         store.get("/x")
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
@@ -356,7 +360,51 @@ def test_certificates_are_asked_for(guarded: Member, tmp_path: Path) -> None:
     lost = Settings(good.kind, good.endpoints, str(tmp_path / "none"))
     with (
         open_store(lost) as store,
-        pytest.raises(StoreError, match=r"read .*/none: .*No such file"),
+        pytest.raises(StoreError, match=r"read \S*/none: no such file or directory$"),
+    ):
+        store.get("/x")
+
+
+def test_file_that_is_not_what_it_should_be_is_named(
+    guarded: Member, tmp_path: Path
+) -> None:
+    """Which of the three it is, and in words that are not the library's."""
+    good = of_node(guarded)
+    absent, empty = str(tmp_path / "absent"), tmp_path / "empty"
+    empty.write_text("")
+    assert guarded.authority
+    other = guarded.authority.issue("stranger", "DNS:stranger", subject="/O=nodes")
+    assert other.exists()
+    for changed, cause in (
+        ({"ca": str(empty)}, f"read {empty}: no certificate in PEM"),
+        ({"key": absent}, f"read {absent}: no such file or directory"),
+        ({"certificate": absent}, f"read {absent}: no such file or directory"),
+        (
+            {"certificate": good.key},
+            f"read {good.key} and {good.key}: no certificate and its key in PEM",
+        ),
+        (
+            {"certificate": str(other)},
+            f"read {good.key}: it is the key of another certificate",
+        ),
+    ):
+        with (
+            open_store(replace(good, **changed)) as store,
+            pytest.raises(StoreError) as refusal,
+        ):
+            store.get("/x")
+        assert str(refusal.value) == cause
+
+
+def test_member_that_speaks_no_tls_is_told(plain: Member, guarded: Member) -> None:
+    """It is not a message of a library that says so."""
+    settings = plain.settings()
+    asked = replace(
+        of_node(guarded), endpoints=(replace(settings.endpoints[0], tls=True),)
+    )
+    with (
+        open_store(asked) as store,
+        pytest.raises(AwayError, match="as one does that speaks no TLS"),
     ):
         store.get("/x")
 
@@ -496,7 +544,7 @@ def test_held_lock_is_not_waited_for_forever(tmp_path: Path) -> None:
         ({}, "kind: it is missing"),
         ({"kind": "zk"}, "kind: 'zk' is not one of etcd, file"),
         ({"kind": "file"}, "directory: it is missing"),
-        ({"kind": "file", "directory": "x"}, "directory: 'x' is not a directory"),
+        ({"kind": "file", "directory": "x"}, "directory: 'x' is no absolute path"),
         ({"kind": "etcd"}, "endpoints: there are none"),
         ({"kind": "etcd", "endpoints": ["h:2379"]}, "is not https://HOST:PORT"),
         ({"kind": "etcd", "endpoints": ["http://u:p@h"]}, "is not https://HOST:PORT"),
