@@ -42,6 +42,7 @@ _FAMILY, _ADDRESS, _LENGTH = 1, 2, 3  # WGALLOWEDIP_A_*
 _REMOVE = 1  # WGPEER_F_REMOVE_ME
 _SOCKADDR = {4: struct.Struct(">H4s8x"), 6: struct.Struct(">HI16sI")}
 _MESSAGE_MAX = 1 << 15  # bytes of peers in a message; an attribute ends at 64 KiB
+_ALLOWED_MAX = 512  # networks of a peer in a message, of 40 bytes at most
 
 
 class Peer(NamedTuple):
@@ -117,7 +118,7 @@ class Wireguard:
         packet finds nobody in between. What they were allowed before stays theirs.
         Raises Code.INTERNAL.
         """
-        self._set_peers(name, [_peer(each) for each in peers])
+        self._set_peers(name, [part for each in peers for part in _peer(each)])
 
     def delete_peers(self, name: str, keys: Iterable[bytes]) -> None:
         """Have the device forget those with `keys`. Raises Code.INTERNAL."""
@@ -176,14 +177,16 @@ def _parts(peers: Sequence[bytes]) -> Iterator[list[bytes]]:
         yield part
 
 
-def _peer(peer: Peer) -> bytes:
+def _peer(peer: Peer) -> Iterator[bytes]:
+    """Yield what tells of a peer, again for more than it can be allowed at once."""
     told = attribute(_KEY, peer.key)
     if peer.endpoint is not None:
         told += attribute(_ENDPOINT, _socket_address(peer.endpoint, peer.port))
-    every = (
-        attribute(NESTED, _allowance(each)) for each in sorted(peer.allowed, key=str)
-    )
-    return attribute(NESTED, told, attribute(_ALLOWED | NESTED, *every))
+    allowed = sorted(peer.allowed, key=str)
+    for start in range(0, max(len(allowed), 1), _ALLOWED_MAX):
+        part = (_allowance(each) for each in allowed[start : start + _ALLOWED_MAX])
+        every = (attribute(NESTED, each) for each in part)
+        yield attribute(NESTED, told, attribute(_ALLOWED | NESTED, *every))
 
 
 def _allowance(network: IPNetwork) -> bytes:

@@ -64,7 +64,7 @@ DAMAGES = (
     "ip link set cnipy.42 mtu 1300",
     "ip link set cnipy.42 down",
     "ip link del cnipy.42",
-    "ip link set cnipy.42 down name cnipy-away",
+    "ip link set cnipy.42 down; ip link set cnipy.42 name cnipy-away",
     "sysctl -qw net.ipv4.ip_forward=0",
     (
         "ip nexthop add id 1308623000 dev lo proto 78; "
@@ -307,6 +307,22 @@ def test_hostile_records_are_skipped_by_name(
         about = [line for line in said if f"skipped: node {each.node}:" in line]
         assert about, (each.node, said)
     assert kernel(node) == full
+
+
+@HAS_WIREGUARD
+def test_a_node_may_have_thousands_of_blocks(host: Host, tmp_path: Path) -> None:
+    """More than a message to the kernel can say of one peer, and fewer again."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config("wireguard")
+    node.prepare(config)
+    every = tuple(block for n in range(2, 2002) for block in net.blocks(n))
+    for blocks in (every, every[:10]):
+        said = node.apply(config, [peer(2, "wireguard", blocks=blocks)])
+        assert not [line for line in said if line.startswith(("skipped", "refused"))]
+        shown = node.space.run("wg", "show", "cnipy.42", "allowed-ips")
+        assert {*shown.split()[1:]} == {*map(str, blocks)}
+        assert len(kernel(node)["routes"]) == len(blocks) + 2
+        assert node.apply(config, [peer(2, "wireguard", blocks=blocks)]) == []
 
 
 def test_by_host_gw_a_node_beyond_a_router_is_skipped(
