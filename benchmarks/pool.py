@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from benchmarks import etcd
@@ -26,7 +26,7 @@ from cni_common.frame.rollback import Rollback
 from cni_common.leases.allocate import lease_all
 from cni_common.leases.directory import locked
 from cni_common.leases.owner import Owner
-from cni_common.leases.ranges import RangeSet, canonical_range
+from cni_common.leases.ranges import RangeSet, of_block
 from cnipy.net.membership import claims
 from cnipy.net.records import NetworkConfig, NodeRecord, Pool, new_identity
 from cnipy.net.store import Settings, open_store
@@ -123,7 +123,7 @@ def _node(
 
 def _lease(directory: str, block: IPNetwork, count: int) -> list[float]:
     """Lease so many addresses of a block, each as one call; return what each took."""
-    sets = (RangeSet((canonical_range(ip_interface(block)),)),)
+    sets = (RangeSet((of_block(block),)),)
     taken = []
     for number in range(count):
         began = time.monotonic()

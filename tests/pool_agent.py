@@ -28,7 +28,6 @@ class Agent(socketserver.ThreadingUnixStreamServer):
     `refusal` is its answer if there is one, `asked` what it was asked.
     """
 
-    daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, network: str, pools: dict[str, int]) -> None:

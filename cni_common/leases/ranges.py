@@ -7,7 +7,13 @@ Pure arithmetic. A ValueError carries the reference plugin's words as its messag
 from __future__ import annotations
 
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_interface,
+)
 from itertools import combinations
 
 from cni_common.spec.values import dataclass
@@ -23,8 +29,8 @@ if TYPE_CHECKING:
     IPInterface = IPv4Interface | IPv6Interface
     IPNetwork = IPv4Network | IPv6Network
 
-# Addresses that a subnet must have beside network address and broadcast address.
-_SMALLEST = 2
+# Of a subnet, behind its prefix: its own address, a gateway, a container's, the last.
+SPARE_BITS = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def canonical_range(
         raise ValueError(
             f"{msg} {network.prefixlen} the network address is {network[0]}"
         )
-    if network.prefixlen > network.max_prefixlen - _SMALLEST:
+    if network.prefixlen > network.max_prefixlen - SPARE_BITS:
         raise ValueError(f"Network {network} too small to allocate from")
     for address in (gateway, *exclude):
         if address is not None and address.version != network.version:
@@ -102,6 +108,15 @@ def canonical_range(
             f"RangeStart {first} not in network {network}: it is after RangeEnd {last}"
         )
     return Range(network, first, last, gateway or network[1], tuple(exclude))
+
+
+def of_block(block: IPNetwork, exclude: Iterable[IPNetwork] = ()) -> Range:
+    """Return a block as a range whose gateway is the block's first address.
+
+    Of `exclude` what is of its family counts. Raises ValueError for one too small.
+    """
+    own = [each for each in exclude if each.version == block.version]
+    return canonical_range(ip_interface(block), exclude=own)
 
 
 @dataclass(frozen=True)

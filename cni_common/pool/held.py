@@ -12,7 +12,8 @@ import os
 from itertools import pairwise
 
 from cni_common import shapes, trusted_path
-from cni_common.own_files import refusal, remove
+from cni_common.leases.ranges import SPARE_BITS
+from cni_common.own_files import refusal, remove, replace_synced
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 ROOT = "/var/lib/cnipy/net"
 FILE = "blocks"
-_UNFINISHED = f".{FILE}.new"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_SPARE_BITS = 2  # a block of fewer has no address beside network, gateway, broadcast
 _BLOCKS_MAX = 4096
 _WAY_OUT = "`cnipy net repair` writes it again"
 _NETWORKS = shapes.listed(shapes.network)
@@ -97,7 +95,7 @@ def write(network: str, held: Held) -> None:
     with refusal(f"write {full}"):
         room = trusted_path.open_directory(os.path.dirname(full), create=True)
         try:
-            _replace(room, content)
+            replace_synced(room, FILE, content)
         finally:
             os.close(room)
 
@@ -113,17 +111,6 @@ def erase(network: str) -> None:
             os.close(room)
 
 
-def _replace(room: int, content: bytes) -> None:
-    """Replace the file in the directory `room`; raises OSError."""
-    remove(_UNFINISHED, room)
-    with open(os.open(_UNFINISHED, _NEW, 0o600, dir_fd=room), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(_UNFINISHED, FILE, src_dir_fd=room, dst_dir_fd=room)
-    os.fsync(room)
-
-
 def checked(held: Held) -> Held:
     """Return blocks that addresses can be given of; else raise ValueError."""
     families = [pool.version for pool in held.pools]
@@ -133,7 +120,7 @@ def checked(held: Held) -> Held:
         msg = f"blocks: {len(held.blocks)} of them are more than {_BLOCKS_MAX}"
         raise ValueError(msg)
     for each in held.blocks:
-        if each.prefixlen > each.max_prefixlen - _SPARE_BITS:
+        if each.prefixlen > each.max_prefixlen - SPARE_BITS:
             msg = f"blocks: {each} is too small to give addresses of"
             raise ValueError(msg)
         if not any(_lies_in(each, pool) for pool in held.pools):

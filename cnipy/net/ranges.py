@@ -6,6 +6,7 @@ from __future__ import annotations
 import binascii
 
 from cni_common import shapes
+from cni_common.leases.ranges import SPARE_BITS
 from cni_common.names.host_names import is_host_name
 from cni_common.spec.characters import DIGITS, HEX, LOWER, consists_of
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _LABEL_MAX = 63
 _IDENTITY = 32  # digits
 _KEY = 32  # bytes, of Curve25519
-# A block has its network's address, a gateway, a container's, and what ends it.
-_SPARE_BITS = 2
 
 
 def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
@@ -41,7 +40,7 @@ def of_pools(pools: Sequence[Pool]) -> str:
         return "pools: one a family, and one at least"
     for pool in pools:
         network = pool.network
-        last = network.max_prefixlen - _SPARE_BITS
+        last = network.max_prefixlen - SPARE_BITS
         if not network.prefixlen <= pool.block <= last:
             sizes = f"/{network.prefixlen} to /{last}"
             return f"pools: blocks of {network} are {sizes}, not /{pool.block}"

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from cni_common.leases import ranges
 from cni_common.leases.allocate import has_free, is_exhausted
 from cni_common.spec.errors import CNIError, Code
@@ -12,7 +10,7 @@ from cni_common.spec.values import dataclass
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cni_common.leases.ranges import Range, RangeSet
     from cni_common.leases.store import Store
@@ -94,22 +92,6 @@ class Blocks:
     def __str__(self) -> str:
         subnets = (str(item.subnet) for one in self.sets for item in one.ranges)
         return ", ".join(subnets) or "none"
-
-
-def ranges_of(
-    blocks: Iterable[IPNetwork], exclude: Collection[IPNetwork]
-) -> list[Range]:
-    """Return the blocks as ranges, with the first address of each as its gateway.
-
-    Raises ValueError for one that is too small.
-    """
-    return [
-        ranges.canonical_range(
-            ipaddress.ip_interface(block),
-            exclude=[each for each in exclude if each.version == block.version],
-        )
-        for block in blocks
-    ]
 
 
 def sets_of(found: Iterable[Range]) -> tuple[RangeSet, ...]:

@@ -11,11 +11,14 @@ from cni_common.pool import held, pod_cidr
 from cni_common.pool.pod_cidr import PodCidr
 from cni_common.spec.errors import CNIError, Code, invalid_key
 from cni_common.spec.typed import Annotated
-from plugins.cluster_pool.blocks import Blocks, ranges_of, sets_of
+from plugins.cluster_pool.blocks import Blocks, sets_of
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cni_common.leases.ranges import Range, RangeSet
+    from cni_common.spec.fields import IPNetwork
     from cni_common.spec.netconf import Pool
     from cni_common.spec.request import Request
 
@@ -74,12 +77,16 @@ class ClusterPoolConf(LeasingConf):
 
     def _blocks_of(self, told: PodCidr) -> Blocks:
         try:
-            sets = sets_of([*self._sent(), *ranges_of(told.blocks, self.ipam.exclude)])
+            sets = sets_of([*self._sent(), *self._ranges(told.blocks)])
         except ValueError as error:
             raise invalid_key("ipam", str(error)) from error
         families = tuple(each.version for each in sets)
         pools = tuple(pool for pool in told.pools if pool.version in families)
         return Blocks(sets, families, pools)
+
+    def _ranges(self, blocks: Iterable[IPNetwork]) -> list[Range]:
+        """Return blocks as ranges; raises ValueError for one that is too small."""
+        return [ranges.of_block(block, self.ipam.exclude) for block in blocks]
 
     def _sent(self) -> list[Range]:
         """Return the runtime's ranges; raises ValueError."""
@@ -95,10 +102,10 @@ class ClusterPoolConf(LeasingConf):
         usable = [each for version in families for each in found.usable(version)]
         rest = [each for each in found.blocks if each not in usable]
         return Blocks(
-            sets_of(ranges_of(usable, self.ipam.exclude)),
+            sets_of(self._ranges(usable)),
             families,
             found.pools,
-            former=tuple(ranges_of(rest, ())),
+            former=tuple(map(ranges.of_block, rest)),
             from_agent=True,
         )
 

@@ -39,15 +39,16 @@ def add(request: Request, conf: ClusterPoolConf) -> Result:
         if result is not None:
             _ask_for_more(request, blocks, low)
             return result
-        _await_more(request, conf, blocks, dry, until)
+        if dry:
+            _await_more(request, conf, blocks, dry, until)
 
 
 def _leased(
     request: Request, conf: ClusterPoolConf, blocks: Blocks
 ) -> tuple[Result | None, int, list[int]]:
-    """Return the result, delivered; without one the family that has no address left.
+    """Return the result, delivered, and the families of which few addresses are left.
 
-    And families of which there are few.
+    Without a result the family that has none left, or 0: the blocks are others by now.
     """
     requested = conf.requested(request)
     blocks.refuse_foreign(requested)
@@ -58,6 +59,9 @@ def _leased(
         Rollback() as undo,
     ):
         assert store is not None
+        # Whoever gives blocks back looks for leases behind this lock.
+        if conf.blocks() != blocks:
+            return None, 0, []
         dry = blocks.dry(store, wanted)
         if dry:
             return None, dry, []

@@ -10,6 +10,8 @@ from contextlib import suppress
 from cni_common import naming
 from cni_common.kernel import addresses, links
 from cni_common.kernel.netlink import Netlink
+from cni_common.leases.directory import DATA_DIR, locked
+from cni_common.leases.ranges import RangeSet, of_block
 from cni_common.own_files import refusal
 from cni_common.pool import held
 from cni_common.pool.held import Held
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress, IPNetwork
     from cnipy.net.records import NetworkConfig, NodeRecord
 
-_LEASES = "/var/lib/cni/networks"
 _SHOWN = 5  # addresses
 
 
@@ -52,7 +53,8 @@ def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
     before = present(config.name)
     if before is None or not before.unusable:
         return []
-    used = leased(config.name)
+    with locked(DATA_DIR, config.name, create=False):
+        used = leased(config.name)  # also by an ADD that had read the file before
     empty = [b for b in before.unusable if not any(_in(each, b) for each in used)]
     _free_bridge(config.name, [block for block in empty if block not in own.blocks])
     if empty:
@@ -72,7 +74,8 @@ def give_up(network: str, own: NodeRecord | None) -> None:
     _refuse_leased(network)
     held.erase(network)
     try:
-        _refuse_leased(network)  # by an ADD that had read the file before
+        with locked(DATA_DIR, network, create=False):
+            _refuse_leased(network)  # by an ADD that had read the file before
     except CNIError:
         if before is not None:
             held.write(network, before)
@@ -132,23 +135,25 @@ def _wanted(
 
 
 def lacks_spare(config: NetworkConfig, own: NodeRecord) -> list[int]:
-    """Return the IP versions of which no block is without a lease."""
-    used = leased(config.name)
-    return [
-        pool.network.version
-        for pool in config.pools
-        if not any(
-            block.version == pool.network.version
-            and not any(_in(address, block) for address in used)
-            for block in own.blocks
-        )
-    ]
+    """Return the IP versions of which fewer addresses are free than a block has.
+
+    Not those without an empty block: containers that stay may be in any of them, and
+    each that is the first of a block would have a further one claimed.
+    """
+    used, lacking = leased(config.name), list[int]()
+    for version in (pool.network.version for pool in config.pools):
+        blocks = [block for block in own.blocks if block.version == version]
+        rooms = [RangeSet((of_block(block),)).size for block in blocks]
+        taken = sum(any(_in(each, block) for block in blocks) for each in used)
+        if sum(rooms) - taken < max(rooms, default=1):
+            lacking.append(version)
+    return lacking
 
 
 def leased(network: str) -> set[IPAddress]:
     """Return the addresses that containers of this node have of a network."""
     found: set[IPAddress] = set()
-    directory = os.path.join(_LEASES, network)
+    directory = os.path.join(DATA_DIR, network)
     with refusal(f"list {directory}", absence=True):
         for name in os.listdir(directory):
             with suppress(ValueError):

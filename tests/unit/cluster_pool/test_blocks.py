@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +17,6 @@ from pool_agent import agent
 from cni_common.pool import held
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Network
 
 POOL, POOL6 = "10.64.0.0/16", "fd00:64::/48"
@@ -214,6 +215,43 @@ def test_an_unusable_block_gives_nothing_and_keeps_what_it_gave(net: Network) ->
     hold("10.64.8.0/29")
     forged = {"prevResult": result}
     assert net.call("CHECK", "old", more=forged).error["code"] == 999
+
+
+@pytest.mark.parametrize("becomes", ["10.64.8.0/29", "nothing"])
+def test_blocks_that_change_while_an_add_waits_are_read_again(
+    net: Network, becomes: str
+) -> None:
+    """What the node has given back meanwhile, or lost, is given to nobody."""
+    hold("10.64.0.0/29")
+    net.fill(1)
+    lock = net.room / "networks" / "apps" / "lock"
+    with lock.open() as file, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        added = pool.submit(net.call, "ADD", "late")
+        _await_waiter(lock)
+        if becomes == "nothing":
+            held.erase("apps")
+        else:
+            hold("10.64.0.0/29", becomes, unusable=("10.64.0.0/29",))
+        fcntl.flock(file, fcntl.LOCK_UN)
+        late = added.result()
+    if becomes == "nothing":
+        assert late.failure == (11, f"read {held.path('apps')}: no such file")
+        assert net.leases == {"10.64.0.2"}
+    else:
+        assert late.addresses == ["10.64.8.2"]
+
+
+def _await_waiter(lock: Path) -> None:
+    """Wait until somebody waits for the lock (proc_locks(5))."""
+    until = time.monotonic() + 5 * PATIENCE
+    waiting = f":{lock.stat().st_ino} "
+    while True:
+        lines = Path("/proc/locks").read_text().splitlines()
+        if any("->" in line and waiting in line for line in lines):
+            return
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_check_misses_a_lease_that_somebody_removed(
