@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import PATIENCE, lacking, need, run
+from lab import PATIENCE, Space, lacking, need, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,19 @@ def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
 def environment() -> dict[str, str]:
     """Return what the command is called with."""
     return {"PATH": os.environ["PATH"], "CNI_PATH": str(COMMAND.parent)}
+
+
+class Inside(Space):
+    """A network namespace of a machine, which the test can be in by its path alone."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name)
+        self._path = path
+
+    @property
+    def path(self) -> str:
+        """Where it is for the test."""
+        return self._path
 
 
 class Machine:
@@ -85,6 +98,11 @@ class Machine:
     def path(self, path: str) -> Path:
         """Return where a file of the machine is for the test."""
         return Path(f"/proc/{self.pid}/root{path}")
+
+    def space(self, name: str = "") -> Inside:
+        """Return the machine's own network namespace, or a named one of it."""
+        of = f"/proc/{self.pid}"
+        return Inside(name, f"{of}/root/run/netns/{name}" if name else f"{of}/ns/net")
 
     def reaches(self, address: str, *, by: str = "") -> bool:
         """Tell whether an echo request is answered, from a namespace of it perhaps."""
@@ -175,9 +193,15 @@ class Node(Machine):
 
     def container(self, network: str, name: str) -> str:
         """Attach a container, a namespace `name`; return its first address."""
+        return self.attached(network, name)[0]
+
+    def attached(self, network: str, name: str, *wishes: str) -> list[str]:
+        """Attach a container, a namespace `name`, with what is asked for; return its
+        addresses.
+        """
         self.run("ip", "netns", "add", name)
-        result = json.loads(self.ok("add", network, name, "--name", name))
-        return str(result["ips"][0]["address"].partition("/")[0])
+        result = json.loads(self.ok("add", network, name, "--name", name, *wishes))
+        return [each["address"].partition("/")[0] for each in result["ips"]]
 
     def routes(self, version: int = 4) -> dict[str, str]:
         """Return the routes of the main table by destination, none of them twice."""
