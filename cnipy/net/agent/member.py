@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net import dataplane, keys
-from cnipy.net.agent import entry, guard, holding, revision
+from cnipy.net.agent import entry, holding, revision
 from cnipy.net.agent.ways import Ways
 from cnipy.net.cache import Cache
 from cnipy.net.faults import told
@@ -86,7 +86,7 @@ class Member:
             config, own = self.known()
             if peers is not None or self._cache.peers(config) is None:
                 self._cache.keep_peers(peers or {}, follower.seen)
-            self._ways.follow(config, own, self._tell)
+            self._ways.follow(config, own, self._cache.peers(config), self._tell)
         return own, facts.mtu
 
     def leave(self, *, offline: bool) -> tuple[list[str], bool]:
@@ -137,8 +137,7 @@ class Member:
             config, own = self.known()
             holding.write(config, own)
             dataplane.prepare(config, own)
-            guard.ensure(config)
-            done, lacking, outrun = self._ways.apply(config, own, thorough=True)
+            done, lacking, outrun = self._ways.ensure(config, own, thorough=True)
             return [*done, *lacking, *outrun]
 
     def poll(self) -> None:
@@ -155,11 +154,7 @@ class Member:
             config, own = self.known()  # who left meanwhile has nothing made again
             if peers is not None:
                 self._cache.keep_peers(peers, follower.seen)
-            late = self._ways.are_due
-            if late:
-                guard.ensure(config)
-            if self._ways.are_disturbed(config, own) or peers is not None or late:
-                self._ways.follow(config, own, self._tell)
+            self._ways.follow(config, own, peers, self._tell)
         if follower.is_put_back or follower.is_anew:
             self.keep()
         for version in holding.lacks_spare(config, own):

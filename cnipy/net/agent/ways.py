@@ -6,67 +6,74 @@ from __future__ import annotations
 import time
 
 from cnipy.net import dataplane
+from cnipy.net.agent import guard
 from cnipy.net.dataplane import Outcome
 from cnipy.net.dataplane.watch import Watch
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cnipy.net.cache import Cache
     from cnipy.net.records import NetworkConfig, NodeRecord
 
-_AGAIN = (
-    60.0  # seconds between two looks at the kernel where nothing is known to change
-)
+_LOOK = 60.0  # seconds between two looks at the kernel where nothing is known to change
 _SHOWN = 3  # ways that a fault names
 
 
 class Ways:
-    """Has the kernel lead to the others that `cache` knows of."""
+    """Has the kernel lead to the others that `cache` knows of, and keeps the network
+    apart there.
+
+    Whoever calls has the network's lock.
+    """
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._watch: Watch | None = None
-        self._applied: float | None = None
+        self._looked: float | None = None
         self._lacking: Sequence[str] = ()
 
-    @property
-    def are_due(self) -> bool:
-        """Whether nobody has looked at the kernel for long."""
-        return self._applied is None or time.monotonic() - self._applied > _AGAIN
-
-    def are_disturbed(self, config: NetworkConfig, own: NodeRecord) -> bool:
-        """Tell, without waiting, whether somebody may have taken one; see `Watch`."""
-        self._watch = self._watch or Watch()
-        return self._watch.is_disturbed(config, own)
-
-    def apply(
-        self, config: NetworkConfig, own: NodeRecord, *, thorough: bool = False
-    ) -> Outcome:
-        """Have the kernel know the others, unless it is not known who they are.
-
-        Raises CNIError, as `dataplane.apply` does.
-        """
-        peers = self._cache.peers(config)
-        if peers is None:
-            return Outcome()
-        outcome = dataplane.apply(config, own, peers.values(), thorough=thorough)
-        self._applied = time.monotonic()
-        return outcome
-
     def follow(
-        self, config: NetworkConfig, own: NodeRecord, tell: Callable[[str], None]
+        self,
+        config: NetworkConfig,
+        own: NodeRecord,
+        peers: Mapping[str, NodeRecord] | None,
+        tell: Callable[[str], None],
     ) -> None:
-        """The same, and tell once who has no way from here, or another one than ours.
+        """Have the kernel know `peers`, as they are on disk by now; None if these are
+        not new.
 
-        The former are `faults` until there is one. Raises CNIError.
+        What nobody disturbed is believed to be there, for a minute. Who has no way from
+        here, or another one than ours, is told once, and the former are `faults` until
+        there is one. Raises CNIError.
         """
-        outcome = self.apply(config, own)
+        self._watch = self._watch or Watch()
+        is_disturbed = self._watch.is_disturbed(config, own)
+        if self._looked is None or time.monotonic() - self._looked > _LOOK:
+            outcome = self.ensure(config, own)
+        elif is_disturbed or peers is not None:
+            outcome = self._apply(config, own, peers)
+        else:
+            return
         new = [each for each in outcome.lacking if each not in self._lacking]
         self._lacking = outcome.lacking
         for text in (*new, *outcome.outrun):
             tell(f"network {config.name}: {text}")
+
+    def ensure(
+        self, config: NetworkConfig, own: NodeRecord, *, thorough: bool = False
+    ) -> Outcome:
+        """Ensure rules and ways, whatever is there; return what came of the ways.
+
+        Raises CNIError, as `dataplane.apply` does.
+        """
+        guard.ensure(config)
+        if self._watch:
+            self._watch.there = None
+        outcome = self._apply(config, own, None, thorough=thorough)
+        self._looked = time.monotonic()
+        return outcome
 
     def faults(self) -> dict[str, str]:
         """Return who has no way from here, and why; nothing where all have one."""
@@ -78,3 +85,19 @@ class Ways:
         """Hear nothing more of the kernel."""
         if self._watch is not None:
             self._watch.close()
+
+    def _apply(
+        self,
+        config: NetworkConfig,
+        own: NodeRecord,
+        peers: Mapping[str, NodeRecord] | None,
+        *,
+        thorough: bool = False,
+    ) -> Outcome:
+        """Have the kernel know the others, unless it is not known who they are."""
+        if peers is None:
+            peers = self._cache.peers(config)
+        if peers is None:
+            return Outcome()
+        watch = self._watch
+        return dataplane.apply(config, own, peers.values(), watch, thorough=thorough)

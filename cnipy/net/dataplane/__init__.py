@@ -28,8 +28,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cnipy.net.dataplane.desired import Desired
     from cnipy.net.dataplane.present import Present
+    from cnipy.net.dataplane.watch import Watch
     from cnipy.net.records import NetworkConfig, NodeRecord
 
 _LOCK = "net-dataplane"
@@ -79,32 +79,30 @@ def apply(
     config: NetworkConfig,
     own: NodeRecord,
     others: Iterable[NodeRecord],
+    watch: Watch | None = None,
     *,
     thorough: bool = False,
 ) -> Outcome:
     """Have the kernel know `others`, and nobody else, as far as that can be.
 
     Who is skipped or refused keeps nobody else out. What was there and is wanted loses
-    no packet. Of routes that go before ours those to new blocks are told, and with
-    `thorough` all. Raises as `prepare`.
+    no packet. What `watch` knows to be there is not read from the kernel, unless that
+    refuses what follows from it. Of routes that go before ours those to new blocks are
+    told, and with `thorough` all. Raises as `prepare`.
     """
     with _locked() as netlink:
         wanted = _wanted(netlink, config, own)
         done = device.ensure(netlink, device.find(netlink, config), wanted)
         changed = forwarding.enable(_versions(config))
         done += [f"set {name}, which was {before}" for name, before in changed]
-        link = device.find(netlink, config)
-        there, aim = _compared(netlink, config, own, others)
-        done += peers.add(wanted.name, aim.peers, there.peers)
-        todo = differing.steps(aim, there, link)
-        carried, refused = carry_out(netlink, todo)
-        done += carried
-        done += peers.delete(wanted.name, aim.peers, there.peers)
-        lacking = [f"refused: {each}" for each in refused]
-        lacking += [f"skipped: {each}" for each in aim.skipped]
-        added = [step.dst for step in todo if step.dst and step.needs]
-        dsts = list(aim.nodes) if thorough else added
-        return Outcome(done, lacking, outrun(netlink, dsts, aim))
+        known = watch.there if watch and not done else None
+        others = [*others]
+        outcome, there = _applied(netlink, config, own, others, known, all_=thorough)
+        if known and there is None:
+            outcome, there = _applied(netlink, config, own, others, all_=thorough)
+        if watch:
+            watch.there = there
+        return outcome._replace(done=[*done, *outcome.done])
 
 
 def remove(config: NetworkConfig) -> None:
@@ -135,16 +133,36 @@ def _wanted(netlink: Netlink, config: NetworkConfig, own: NodeRecord) -> device.
     return device.wanted(config, own, grounds.read(netlink, config, own), key)
 
 
-def _compared(
+def _applied(  # noqa: PLR0913 - what is wanted, and of what
     netlink: Netlink,
     config: NetworkConfig,
     own: NodeRecord,
     others: Iterable[NodeRecord],
-) -> tuple[Present, Desired]:
-    """Return what there is, and what is wanted."""
+    known: Present | None = None,
+    *,
+    all_: bool,
+) -> tuple[Outcome, Present | None]:
+    """Carry out the difference; return what came of it, and what there is by now: None
+    where something was refused.
+
+    `known` is there. Of routes that go before ours `all_` are told.
+    """
+    link = device.find(netlink, config)
+    name = grounds.device_name(config)
     ground = grounds.read(netlink, config, own)
-    there = present.read(netlink, config, ground.name)
-    return there, desired(config, own, others, ground, there.standing())
+    there = known or present.read(netlink, config, name)
+    aim = desired(config, own, others, ground, there.standing())
+    done = peers.add(name, aim.peers, there.peers)
+    todo = differing.steps(aim, there, link)
+    carried, refused = carry_out(netlink, todo)
+    done += carried
+    done += peers.delete(name, aim.peers, there.peers)
+    lacking = [f"refused: {each}" for each in refused]
+    lacking += [f"skipped: {each}" for each in aim.skipped]
+    added = [step.dst for step in todo if step.dst and step.needs]
+    others_first = outrun(netlink, list(aim.nodes) if all_ else added, aim)
+    left = None if refused else differing.afterwards(aim, there)
+    return Outcome(done, lacking, others_first), left
 
 
 def _versions(config: NetworkConfig) -> list[int]:

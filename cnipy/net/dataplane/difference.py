@@ -12,7 +12,7 @@ from cni_common.kernel import protocol_routes as routes
 from cni_common.kernel.protocol_routes import ProtocolRoute
 from cni_common.spec.values import NamedTuple
 from cnipy.net.dataplane import words
-from cnipy.net.dataplane.present import FIRST_ID, LAST_ID, PROTOCOL
+from cnipy.net.dataplane.present import FIRST_ID, LAST_ID, PROTOCOL, Present
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cni_common.kernel.nexthops import Nexthop
     from cni_common.spec.fields import IPNetwork
     from cnipy.net.dataplane.desired import Desired, Route
-    from cnipy.net.dataplane.present import Present
 
 ADD, REPLACE, DELETE = "add", "replace", "delete"
 
@@ -47,7 +46,7 @@ def steps(desired: Desired, present: Present, link: Link | None) -> list[Step]:
 
     Without one there is nothing on it.
     """
-    ids = dict(present.ids)
+    ids = _numbers(desired, present)
     found: list[Step] = []
     if link is not None:
         found += _device_before(desired, present, link)
@@ -57,6 +56,22 @@ def steps(desired: Desired, present: Present, link: Link | None) -> list[Step]:
     if link is not None:
         found += _device_after(desired, present, link)
     return found
+
+
+def afterwards(desired: Desired, present: Present) -> Present:
+    """Return what there is once all steps are done."""
+    ids = _numbers(desired, present)
+    return Present(
+        desired.addresses,
+        desired.entries,
+        desired.neighbours,
+        desired.routes,
+        strange=[],
+        peers=desired.peers,
+        ids={nexthop: ids[nexthop] for nexthop in desired.nexthops},
+        doubles=[],
+        used=present.used.union(ids.values()),
+    )
 
 
 def _device_before(desired: Desired, present: Present, link: Link) -> Iterator[Step]:
@@ -76,14 +91,23 @@ def _device_before(desired: Desired, present: Present, link: Link) -> Iterator[S
             yield Step(request, verb, words.neighbour(gateway, mac, link.name))
 
 
-def _nexthops_before(
-    desired: Desired, present: Present, ids: dict[Nexthop, int]
-) -> Iterator[Step]:
-    """Yield the nexthops that are missing, and give them free numbers in `ids`."""
+def _numbers(desired: Desired, present: Present) -> dict[Nexthop, int]:
+    """Return the numbers of all nexthops: what they have, or else free ones."""
+    ids = dict(present.ids)
     free = (n for n in range(FIRST_ID, LAST_ID + 1) if n not in present.used)
     for nexthop in desired.nexthops:
         if nexthop not in ids:
-            nhid = ids[nexthop] = next(free)
+            ids[nexthop] = next(free)
+    return ids
+
+
+def _nexthops_before(
+    desired: Desired, present: Present, ids: dict[Nexthop, int]
+) -> Iterator[Step]:
+    """Yield the nexthops that are missing."""
+    for nexthop in desired.nexthops:
+        if nexthop not in present.ids:
+            nhid = ids[nexthop]
             request = nexthops.addition(nhid, nexthop, PROTOCOL)
             yield Step(request, ADD, words.nexthop(nhid, nexthop), made=nhid)
 

@@ -2,7 +2,8 @@
 """Whether somebody took something of a network from the kernel, without looking.
 
 The kernel tells of what goes. So a link that was down for a moment, and with it each
-nexthop through it, need not wait until everything is compared again.
+nexthop through it, need not wait until everything is compared again; and as long as
+nothing went, what is there need not be read again for each node that is new.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Self
 
+    from cnipy.net.dataplane.present import Present
     from cnipy.net.records import NetworkConfig, NodeRecord
 
 
 class Watch:
-    """Hears what befalls the networks of the calling thread's namespace.
+    """Hears what befalls one network of the calling thread's namespace.
 
-    Use it by `with`, or close it. Raises Code.INTERNAL.
+    `there` is what `apply` left of it, None once that may be disturbed, or was never
+    known; whoever does not believe it sets it to None. Use it by `with`, or close it.
+    Raises Code.INTERNAL.
     """
 
     def __init__(self) -> None:
+        self.there: Present | None = None
         self._notices = RouteNotices(PROTOCOL)
         self._names: set[str] = set()
         self._indices: set[int] = set()
@@ -44,9 +49,14 @@ class Watch:
     def is_disturbed(self, config: NetworkConfig, own: NodeRecord) -> bool:
         """Tell, without waiting, whether `apply` may find something to do.
 
-        That is since the last call, for one network; the first one says yes. Raises
-        Code.INTERNAL.
+        That is since the last call; the first one says yes. Raises Code.INTERNAL.
         """
+        disturbed = self._is_disturbed(config, own)
+        if disturbed:
+            self.there = None
+        return disturbed
+
+    def _is_disturbed(self, config: NetworkConfig, own: NodeRecord) -> bool:
         before = self._names, self._indices
         disturbed = self._notices.is_disturbed(*before)
         try:

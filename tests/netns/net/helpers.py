@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cnipy.net.dataplane.watch import Watch
+
 UNDERLAY = {4: "192.0.2", 6: "2001:db8::"}
 POOLS = {4: Pool(ipaddress.ip_network("10.64.0.0/10"), 26)}
 POOLS[6] = Pool(ipaddress.ip_network("fd00:64::/40"), 112)
@@ -96,11 +98,17 @@ class Node:
         return facts
 
     def apply(
-        self, net: NetworkConfig, others: Sequence[NodeRecord], **keys: bool
+        self,
+        net: NetworkConfig,
+        others: Sequence[NodeRecord],
+        watch: Watch | None = None,
+        **keys: bool,
     ) -> list[str]:
         """Have the node know others; return all that is told of it."""
         with self.entered():
-            done, lacking, outrun = dataplane.apply(net, self.record, others, **keys)
+            done, lacking, outrun = dataplane.apply(
+                net, self.record, others, watch, **keys
+            )
         return [*done, *lacking, *outrun]
 
     def remove(self, net: NetworkConfig) -> None:

@@ -300,6 +300,15 @@ class Lan:
         if lose:
             self._server.run("rm", "-r", f"/run/etcd{number}")
 
+    def etcd_cpu(self) -> float:
+        """Return what all members have had of the processors so far, in seconds."""
+        ticks = 0
+        for member in self._etcds.values():
+            stat = Path(f"/proc/{member.pid}/stat").read_text(encoding="ascii")
+            user, system = stat.rpartition(") ")[2].split()[11:13]
+            ticks += int(user) + int(system)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def node(self, number: int, name: str = "") -> Node:
         """Return a new node, which has no agent yet."""
         node = Node(name or f"n{number}", self._store)

@@ -260,10 +260,46 @@ def test_what_others_take_away_comes_back(
             node.space.run("sh", "-c", damage)
             is_told = any(word in damage for word in ("del", "flush", "link set"))
             assert is_disturbed(watch, node, config) or not is_told, damage
-            assert node.apply(config, known), damage
+            if not is_told:
+                watch.there = None
+            assert node.apply(config, known, watch), damage
             assert kernel(node) == full, damage
             assert node.apply(config, known) == [], damage
             is_disturbed(watch, node, config)  # of what was made again
+
+
+@pytest.mark.parametrize("backend", MOST_BACKENDS)
+def test_what_is_known_to_be_there_is_believed_until_the_kernel_refuses(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """What a watch knows is not read again, and costs nobody a route if it is wrong."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    config = net.config(backend)
+    node.prepare(config)
+    known = [peer(number, backend) for number in range(2, 5)]
+    with node.entered():
+        watch = Watch()
+    with watch:
+        is_disturbed(watch, node, config)
+        node.apply(config, known, watch)
+        is_disturbed(watch, node, config)  # of the device that was made
+        node.apply(config, known, watch)
+        assert not is_disturbed(watch, node, config)
+        # Nobody is told of what is added: the number of the next nexthop.
+        hops = node.space.run("ip", "-o", "nexthop", "show").split("id ")[1:]
+        taken = str(max(int(each.split()[0]) for each in hops) + 1)
+        node.space.run("ip", "nexthop", "add", "id", taken, "blackhole")
+        more = [*known, peer(5, backend)]
+        node.apply(config, more, watch)
+        assert watch.there
+    assert node.apply(config, more) == []
+    routes = [
+        node.space.run("ip", version, "route", "show", "proto", "78")
+        for version in ("-4", "-6")
+    ]
+    assert sum(each.count(f"nhid {taken}") for each in routes) == 0
+    assert sum(each.count("nhid") for each in routes) == 2 * len(more)
+    assert "blackhole" in node.space.run("ip", "nexthop", "show", "id", taken)
 
 
 def is_disturbed(watch: Watch, node: Node, config: NetworkConfig) -> bool:
