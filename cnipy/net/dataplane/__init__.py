@@ -149,14 +149,14 @@ def _applied(  # noqa: PLR0913 - what is wanted, and of what
     """
     link = device.find(netlink, config)
     name = grounds.device_name(config)
-    ground = grounds.read(netlink, config, own)
     there = known or present.read(netlink, config, name)
+    ground = grounds.read(netlink, config, own)._replace(local=there.local)
     aim = desired(config, own, others, ground, there.standing())
-    done = peers.add(name, aim.peers, there.peers)
+    done = peers.add(name, aim.peers, there.device.peers)
     todo = differing.steps(aim, there, link)
     carried, refused = carry_out(netlink, todo)
     done += carried
-    done += peers.delete(name, aim.peers, there.peers)
+    done += peers.delete(name, aim.peers, there.device.peers)
     lacking = [f"refused: {each}" for each in refused]
     lacking += [f"skipped: {each}" for each in aim.skipped]
     added = [step.dst for step in todo if step.dst and step.needs]

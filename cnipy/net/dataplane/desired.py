@@ -75,7 +75,7 @@ def desired(
     """
     skipped: list[str] = []
     reached = _reached(config, own, peers, ground, skipped)
-    chosen = _alone(own, reached, standing, skipped)
+    chosen = _alone(own, ground, reached, standing, skipped)
     owners = _owners(config, own, chosen, standing, skipped)
     sources = {v: b.network_address for v, b in reach.first_blocks(own).items()}
     found = Desired(
@@ -134,6 +134,7 @@ def _reached(
 
 def _alone(
     own: NodeRecord,
+    ground: Ground,
     found: list[Reach],
     standing: Mapping[IPNetwork, object],
     skipped: list[str],
@@ -147,7 +148,9 @@ def _alone(
         stand = (standing.get(b) == each.identity(b.version) for b in each.blocks)
         return -sum(stand), each.node
 
-    taken: dict[object, str] = dict.fromkeys(own.underlay, "this node")
+    taken: dict[object, str] = dict.fromkeys(
+        (*own.underlay, *ground.local), "this node"
+    )
     taken |= {own.mac: "this node"} if own.mac else {}
     if own.key:
         taken[reach.raw_key(own.key)] = "this node"

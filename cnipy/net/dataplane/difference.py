@@ -12,7 +12,7 @@ from cni_common.kernel import protocol_routes as routes
 from cni_common.kernel.protocol_routes import ProtocolRoute
 from cni_common.spec.values import NamedTuple
 from cnipy.net.dataplane import words
-from cnipy.net.dataplane.present import FIRST_ID, LAST_ID, PROTOCOL, Present
+from cnipy.net.dataplane.present import FIRST_ID, LAST_ID, PROTOCOL, OnDevice, Present
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -61,13 +61,12 @@ def steps(desired: Desired, present: Present, link: Link | None) -> list[Step]:
 def afterwards(desired: Desired, present: Present) -> Present:
     """Return what there is once all steps are done."""
     ids = _numbers(desired, present)
+    on_device = desired.addresses, desired.entries, desired.neighbours, desired.peers
     return Present(
-        desired.addresses,
-        desired.entries,
-        desired.neighbours,
-        desired.routes,
+        device=OnDevice(*on_device),
+        local=present.local,
+        routes=desired.routes,
         strange=[],
-        peers=desired.peers,
         ids={nexthop: ids[nexthop] for nexthop in desired.nexthops},
         doubles=[],
         used=present.used.union(ids.values()),
@@ -76,17 +75,17 @@ def afterwards(desired: Desired, present: Present) -> Present:
 
 def _device_before(desired: Desired, present: Present, link: Link) -> Iterator[Step]:
     """Yield what is added to the device, or replaced on it."""
-    for address in sorted(desired.addresses - present.addresses, key=str):
+    for address in sorted(desired.addresses - present.device.addresses, key=str):
         request = addresses.replacement(link, address)
         yield Step(request, ADD, words.address(address, link.name))
     for mac, host in desired.entries.items():
-        if present.entries.get(mac) != host:
-            verb = REPLACE if mac in present.entries else ADD
+        if present.device.entries.get(mac) != host:
+            verb = REPLACE if mac in present.device.entries else ADD
             request = fdb.replacement(link.index, mac, host)
             yield Step(request, verb, words.entry(mac, host, link.name))
     for gateway, mac in desired.neighbours.items():
-        if present.neighbours.get(gateway) != mac:
-            verb = REPLACE if gateway in present.neighbours else ADD
+        if present.device.neighbours.get(gateway) != mac:
+            verb = REPLACE if gateway in present.device.neighbours else ADD
             request = neighbours.replacement(link.index, gateway, mac)
             yield Step(request, verb, words.neighbour(gateway, mac, link.name))
 
@@ -162,12 +161,12 @@ def _nexthops_after(desired: Desired, present: Present) -> Iterator[Step]:
 
 def _device_after(desired: Desired, present: Present, link: Link) -> Iterator[Step]:
     """Yield what is too much on the device."""
-    for gateway in present.neighbours.keys() - desired.neighbours.keys():
+    for gateway in present.device.neighbours.keys() - desired.neighbours.keys():
         request = neighbours.deletion(link.index, gateway)
         yield Step(request, DELETE, f"neighbour {gateway} dev {link.name}")
-    for mac in present.entries.keys() - desired.entries.keys():
+    for mac in present.device.entries.keys() - desired.entries.keys():
         request = fdb.deletion(link.index, mac)
         yield Step(request, DELETE, f"fdb {mac} dev {link.name}")
-    for address in present.addresses - desired.addresses:
+    for address in present.device.addresses - desired.addresses:
         request = addresses.deletion(link, address)
         yield Step(request, DELETE, f"address {address} dev {link.name}")

@@ -40,11 +40,15 @@ class Uplink(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """The network's device, 0 where there is none, and an uplink a version of IP."""
+    """The network's device, 0 where there is none, and an uplink a version of IP.
+
+    At `local` addresses, this host's on any link, no other node can be.
+    """
 
     device: int
     name: str
     uplinks: dict[int, Uplink]
+    local: frozenset[IPAddress] = frozenset()
 
 
 def device_name(config: NetworkConfig) -> str:

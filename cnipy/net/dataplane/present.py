@@ -18,6 +18,8 @@ from cnipy.net.records import VXLAN, WIREGUARD
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from cni_common.kernel.netlink import Netlink
     from cni_common.kernel.nexthops import Nexthop
     from cni_common.kernel.wireguards import Peer
@@ -28,20 +30,28 @@ PROTOCOL = 78  # of routes and nexthops; rt_protos of iproute2 has no such numbe
 FIRST_ID, LAST_ID = 0x4E000000, 0x4EFFFFFF  # of nexthops
 
 
+class OnDevice(NamedTuple):
+    """What is on the network's device, nothing where there is none."""
+
+    addresses: frozenset[IPInterface] = frozenset()
+    entries: Mapping[str, IPAddress] = {}
+    neighbours: Mapping[IPAddress, str] = {}
+    peers: Mapping[bytes, Peer] = {}
+
+
 class Present(NamedTuple):
     """What is there, by what tells it apart from others of its kind.
 
-    `strange` are routes of ours whose nexthop or metric is none that we give. Of the
-    nexthops `ids` has those by which no route of another network leads, `doubles` those
-    that say the same as one of them, and `used` every number that is not free.
+    `local` are the host's addresses on all links. `strange` are routes of ours
+    whose nexthop or metric is none that we give. Of the nexthops `ids` has those by
+    which no route of another network leads, `doubles` those that say the same as
+    one of them, and `used` every number that is not free.
     """
 
-    addresses: frozenset[IPInterface]
-    entries: dict[str, IPAddress]
-    neighbours: dict[IPAddress, str]
+    device: OnDevice
+    local: frozenset[IPAddress]
     routes: dict[tuple[IPNetwork, int], Route]
     strange: list[ProtocolRoute]
-    peers: dict[bytes, Peer]
     ids: dict[Nexthop, int]
     doubles: list[int]
     used: set[int]
@@ -54,8 +64,9 @@ class Present(NamedTuple):
             if hop is not None and hop.tunnel is not None:
                 found[dst] = hop.tunnel.destination
             elif hop is not None and hop.gateway is not None:
-                found[dst] = self.neighbours.get(hop.gateway, hop.gateway)
-        for peer in self.peers.values():
+                known = self.device.neighbours
+                found[dst] = known.get(hop.gateway, hop.gateway)
+        for peer in self.device.peers.values():
             found.update(dict.fromkeys(peer.allowed, peer.key))
         return found
 
@@ -88,12 +99,12 @@ def read(netlink: Netlink, config: NetworkConfig, name: str) -> Present:
             found[route.dst, route.metric] = Route(known.get(route.nhid), route.source)
         else:
             strange.append(route)
-    on_device = _on_device(netlink, config, name)
+    assigned = addresses.listed(netlink)
     return Present(
-        *on_device[:3],
+        device=_on_device(netlink, config, name, assigned),
+        local=frozenset(each.address.ip for _, each in assigned),
         routes=found,
         strange=strange,
-        peers=on_device[3],
         ids=ids,
         doubles=doubles,
         used={each.id for each in every},
@@ -112,26 +123,21 @@ def _is_made_so(route: ProtocolRoute, known: dict[int, Nexthop]) -> bool:
 
 
 def _on_device(
-    netlink: Netlink, config: NetworkConfig, name: str
-) -> tuple[
-    frozenset[IPInterface],
-    dict[str, IPAddress],
-    dict[IPAddress, str],
-    dict[bytes, Peer],
-]:
+    netlink: Netlink,
+    config: NetworkConfig,
+    name: str,
+    assigned: Iterable[tuple[int, addresses.Assigned]],
+) -> OnDevice:
     link = links.get(netlink, name)
     if link is None:
-        return frozenset(), {}, {}, {}
-    held = {
-        each.address
-        for each in addresses.of_link(netlink, link)
-        if not each.address.is_link_local
-    }
-    is_vxlan = config.backend == VXLAN
-    entries = fdb.listed(netlink, link.index) if is_vxlan else {}
-    known = neighbours.permanent(netlink, link) if is_vxlan else {}
-    peers: dict[bytes, Peer] = {}
+        return OnDevice()
+    held = (each.address for index, each in assigned if index == link.index)
+    found = OnDevice(frozenset(each for each in held if not each.is_link_local))
+    if config.backend == VXLAN:
+        entries = fdb.listed(netlink, link.index)
+        known = neighbours.permanent(netlink, link)
+        found = found._replace(entries=entries, neighbours=known)
     if config.backend == WIREGUARD:
         with Wireguard() as wireguard:
-            peers = wireguard.device(name).peers
-    return frozenset(held), entries, known, peers
+            found = found._replace(peers=wireguard.device(name).peers)
+    return found

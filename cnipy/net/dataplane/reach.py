@@ -46,6 +46,10 @@ def of_node(
 ) -> Reach:
     """Return how `peer` is reached; raises UnreachableError."""
     theirs = {int(address.version): address for address in peer.underlay}
+    for version, address in theirs.items():
+        uplink = ground.uplinks.get(version)
+        if uplink is not None and _is_everybodys(address, uplink.network):
+            raise UnreachableError(f"{address} is all of {uplink.network}")
     if config.backend == HOST_GW:
         addresses = _neighbour(peer, theirs, ground)
     else:
@@ -103,6 +107,12 @@ def first_of(blocks: Iterable[IPNetwork]) -> dict[int, IPNetwork]:
     for block in blocks:
         found.setdefault(int(block.version), block)
     return found
+
+
+def _is_everybodys(address: IPAddress, network: IPNetwork) -> bool:
+    """Tell whether whoever is on a network of IPv4 has what is sent to an address."""
+    ends = {network.network_address, network.broadcast_address}
+    return address.version == 4 and network.num_addresses > 2 and address in ends  # noqa: PLR2004 - RFC 3021
 
 
 def _neighbour(

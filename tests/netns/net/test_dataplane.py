@@ -317,9 +317,12 @@ def test_hostile_records_are_skipped_by_name(
     config = net.config(backend)
     node.prepare(config)
     good = [peer(2, backend), peer(3, backend)]
+    node.space.run("ip", "addr", "add", "192.0.2.77/32", "dev", "lo")
     node.apply(config, good)
     full = kernel(node)
     far = ipaddress.ip_network("8.8.8.0/26")
+    broadcast = ipaddress.ip_address("192.0.2.255")
+    local = (ipaddress.ip_address("192.0.2.77"), ipaddress.ip_address("2001:db8::77"))
     hostile = [
         peer(20, backend, node="a-block", blocks=net.blocks(2)),
         peer(21, backend, node="a-ours", blocks=node.record.blocks),
@@ -327,6 +330,8 @@ def test_hostile_records_are_skipped_by_name(
         peer(24, backend, node="node-1"),
         peer(25, backend, node="a-self", underlay=node.record.underlay),
         peer(26, backend, node="a-far", blocks=(far,)),
+        peer(28, backend, node="a-local", underlay=local),
+        peer(29, backend, node="a-all", underlay=(broadcast, local[1])),
     ]
     if backend == "vxlan":
         hostile += [

@@ -18,9 +18,9 @@ from cni_common.spec.errors import CNIError
 from cnipy.net.dataplane import ground as grounds
 from cnipy.net.dataplane import peers, words
 from cnipy.net.dataplane.desired import NOTHING, Desired, desired
-from cnipy.net.dataplane.difference import ADD, DELETE, REPLACE, steps
+from cnipy.net.dataplane.difference import ADD, DELETE, REPLACE, afterwards, steps
 from cnipy.net.dataplane.ground import Ground, Uplink
-from cnipy.net.dataplane.present import FIRST_ID, Present
+from cnipy.net.dataplane.present import OnDevice, Present
 from cnipy.net.records import BACKENDS, NodeRecord
 
 OWN = net.record(1)
@@ -155,19 +155,7 @@ def test_the_mtu_is_what_the_narrowest_uplink_carries() -> None:
         grounds.mtu(net.config("gpe"), at_lo)
 
 
-def present(wanted: Any) -> Present:
-    """Return what there is once that is carried out."""
-    ids = {hop: FIRST_ID + n for n, hop in enumerate(wanted.nexthops)}
-    kept = wanted.addresses, wanted.entries, wanted.neighbours
-    return Present(
-        *kept,
-        routes=wanted.routes,
-        strange=[],
-        peers=wanted.peers,
-        ids=ids,
-        doubles=[],
-        used=set(ids.values()),
-    )
+EMPTY = Present(OnDevice(), frozenset(), {}, [], {}, [], set())
 
 
 @pytest.mark.parametrize("backend", ["gpe", "vxlan", "host-gw"])
@@ -179,7 +167,7 @@ def test_nothing_leads_to_what_is_not_there(backend: str) -> None:
     moved = replace(PEERS[0], underlay=net.record(8).underlay)
     states = [NOTHING, aim(backend, PEERS), aim(backend, [moved]), NOTHING]
     for before, after in itertools.pairwise(states):
-        there = present(before)
+        there = afterwards(before, EMPTY)
         todo = steps(after, there, link)
         nexthops = set(there.ids.values())
         for step in todo:
@@ -191,7 +179,7 @@ def test_nothing_leads_to_what_is_not_there(backend: str) -> None:
         verbs = [step.verb for step in todo]
         first = verbs.index(DELETE) if DELETE in verbs else len(verbs)
         assert not set(verbs[first:]) & {ADD, REPLACE}
-        assert steps(after, present(after), link) == []
+        assert steps(after, afterwards(after, there), link) == []
 
 
 def test_a_peer_that_speaks_from_elsewhere_is_left_there(
