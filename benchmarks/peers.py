@@ -49,9 +49,14 @@ def main() -> None:
 
 def config(backend: str) -> NetworkConfig:
     """Return a network of IPv4."""
-    port, identity = PORTS[backend], "0" * 32
-    usual = "bench", backend, (_POOL,), 1, port, (), "bench", 0, "open", 0
-    return NetworkConfig(*usual, identity)
+    return NetworkConfig(
+        name="bench",
+        backend=backend,
+        pools=(_POOL,),
+        vni=1,
+        port=PORTS[backend],
+        generation="0" * 32,
+    )
 
 
 def node(number: int) -> NodeRecord:

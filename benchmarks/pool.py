@@ -43,12 +43,7 @@ CONFIG = NetworkConfig(
     pools=(Pool(ip_network("10.64.0.0/10"), 26),),
     vni=7,
     port=4790,
-    underlay=(),
-    domain="apps",
-    mtu=0,
-    policy="open",
-    forget_after=0,
-    generation="0" * 32,
+    generation=new_identity(),
 )
 _IN_A_BLOCK = 61  # less network address, gateway and broadcast address
 

@@ -26,7 +26,7 @@ from cni_common import state
 from cni_common.frame import skel
 from cni_common.pool import asking, held
 from cnipy.net.membership import claims
-from cnipy.net.records import HOST_GW, NetworkConfig, NodeRecord, Pool
+from cnipy.net.records import HOST_GW, NetworkConfig, NodeRecord, Pool, new_identity
 from cnipy.net.store.file_store import FileStore
 from plugins.cluster_pool.plugin import PLUGIN
 
@@ -53,12 +53,7 @@ def network(blocks: int) -> NetworkConfig:
         pools=tuple(pools),
         vni=1,
         port=0,
-        underlay=(),
-        domain="",
-        mtu=0,
-        policy="open",
-        forget_after=0,
-        generation="0",
+        generation=new_identity(),
     )
 
 

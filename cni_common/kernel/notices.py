@@ -12,6 +12,7 @@ import errno
 import os
 import struct
 from _socket import MSG_DONTWAIT, SO_RCVBUF, SOL_SOCKET
+from contextlib import ExitStack
 
 from cni_common.kernel import raw_netlink, sockets
 from cni_common.kernel.attributes import Attributes
@@ -70,12 +71,12 @@ class Notices:
         Raises Code.INTERNAL.
         """
         self._ours = ours
+        self._rules = listening(_NETFILTER, _RULES)
         try:
-            self._rules = listening(_NETFILTER, _RULES)
             self._links = listening(_ROUTE, _LINKS)
-        except OSError as error:
-            msg = f"listen to the kernel: {cause_of(error)}"
-            raise CNIError(Code.INTERNAL, msg) from error
+        except CNIError:
+            self._rules.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -137,14 +138,16 @@ def _link(kind: int, body: bytes, found: Losses) -> None:
 
 
 def listening(protocol: int, groups: int) -> sockets.Socket:
-    """Return a socket that hears what is told to `groups`. Raises OSError."""
-    link = sockets.netlink(protocol)
-    try:
-        link.setsockopt(SOL_SOCKET, SO_RCVBUF, _KEPT)
-        link.bind((0, groups))
-    except OSError:
-        link.close()
-        raise
+    """Return a socket that hears what is told to `groups`. Raises Code.INTERNAL."""
+    with ExitStack() as undo:
+        try:
+            link = undo.enter_context(sockets.netlink(protocol))
+            link.setsockopt(SOL_SOCKET, SO_RCVBUF, _KEPT)
+            link.bind((0, groups))
+        except OSError as error:
+            msg = f"listen to the kernel: {cause_of(error)}"
+            raise CNIError(Code.INTERNAL, msg) from error
+        undo.pop_all()
     return link
 
 

@@ -12,7 +12,6 @@ from cni_common.kernel.attributes import Attributes
 from cni_common.kernel.link_answer import IFNAME
 from cni_common.kernel.notices import Losses, listening, messages
 from cni_common.kernel.requests import IFADDRMSG, IFINFOMSG, RTMSG
-from cni_common.spec.errors import CNIError, Code, cause_of
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -38,11 +37,7 @@ class RouteNotices:
 
     def __init__(self, protocol: int) -> None:
         self._protocol = protocol
-        try:
-            self._socket = listening(_ROUTE, _GROUPS)
-        except OSError as error:
-            msg = f"listen to the kernel: {cause_of(error)}"
-            raise CNIError(Code.INTERNAL, msg) from error
+        self._socket = listening(_ROUTE, _GROUPS)
 
     def __enter__(self) -> Self:
         return self

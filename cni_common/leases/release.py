@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """DEL: no lease of the attachment is left. No key of the configuration is read but
-`dataDir`, and no model of it imported.
+`dataDir`, no model of it imported, and nobody else asked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from cni_common.spec.request import Request
 
 
-def release(request: Request) -> None:
-    """Release what the attachment holds, whatever its ranges are by now."""
+def release(request: Request) -> bool:
+    """Release what the attachment holds, whatever its ranges are by now.
+
+    True, since nothing is left to do then. Raises CNIError as `locked`, after all.
+    """
     owner = Owner(request.container_id, request.ifname)
     directory = data_dir(request.document)
     with (
@@ -25,3 +28,4 @@ def release(request: Request) -> None:
         if store is not None:
             for name in store.owned(owner) or store.owned(owner.legacy):
                 errors.attempt(store.release, name)
+    return True

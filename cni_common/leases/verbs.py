@@ -11,6 +11,7 @@ from cni_common.frame.rollback import Gather
 from cni_common.leases.allocate import next_free
 from cni_common.leases.directory import data_dir, locked
 from cni_common.leases.owner import Owner, owner_of
+from cni_common.leases.release import release
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import IP
 
@@ -69,8 +70,15 @@ def check(request: Request, sets: Sequence[RangeSet]) -> None:
             raise CNIError(Code.INTERNAL, f"{msg} {request.container_id}")
 
 
-def collect(request: Request) -> None:
-    """Release each lease whose owner is no valid attachment, and empty files: GC."""
+def delete(request: Request, conf: object) -> None:
+    """No lease of the attachment is left, whatever became of the configuration."""
+    del conf
+    release(request)
+
+
+def gc(request: Request, conf: object) -> None:
+    """No lease is left whose owner is no valid attachment, and no empty file."""
+    del conf
     valid = request.valid_attachments
     if valid is None:
         return

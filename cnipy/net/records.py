@@ -66,12 +66,12 @@ class NetworkConfig:
     pools: tuple[Pool, ...]
     vni: int
     port: int
-    underlay: tuple[IPNetwork, ...]
-    domain: str
-    mtu: int
-    policy: str
-    forget_after: int
     generation: str
+    underlay: tuple[IPNetwork, ...] = ()
+    domain: str = ""
+    mtu: int = 0
+    policy: str = POLICIES[0]
+    forget_after: int = 0
 
     def pool(self, version: int) -> Pool | None:
         """Return the pool of an IP version."""
@@ -274,11 +274,11 @@ _CONFIG: Table = {
     "pools": (shapes.listed(shapes.table(_POOL)), REQUIRED),
     "vni": (ranges.within(1, VNI_MAX), REQUIRED),
     "port": (_port, REQUIRED),
-    "underlay": (shapes.listed(shapes.network), ()),
-    "domain": (ranges.domain, ""),
-    "mtu": (shapes.bits(16), 0),
-    "policy": (ranges.one_of(POLICIES), "open"),
-    "forgetAfter": (_exact, 0),
+    "underlay": (shapes.listed(shapes.network), NetworkConfig.underlay),
+    "domain": (ranges.domain, NetworkConfig.domain),
+    "mtu": (shapes.bits(16), NetworkConfig.mtu),
+    "policy": (ranges.one_of(POLICIES), NetworkConfig.policy),
+    "forgetAfter": (_exact, NetworkConfig.forget_after),
     "generation": (ranges.identity, REQUIRED),
 }
 _NODE: Table = {

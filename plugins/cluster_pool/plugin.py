@@ -15,7 +15,6 @@ from cni_common.frame.skel import Plugin
 from cni_common.leases import verbs
 from cni_common.leases.allocate import assign, lease_all
 from cni_common.leases.directory import data_dir, locked
-from cni_common.leases.release import release
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result, Route
 from plugins.cluster_pool.conf import ClusterPoolConf
@@ -128,21 +127,9 @@ def expect(request: Request, conf: ClusterPoolConf) -> Result:
     return Result(ips=ips, routes=_routes(conf, blocks))
 
 
-def delete(request: Request, conf: ClusterPoolConf) -> None:
-    """No lease of the attachment is left, whatever became of pool and configuration."""
-    del conf
-    release(request)
-
-
 def check(request: Request, conf: ClusterPoolConf) -> None:
     """Raise unless the attachment holds the addresses that prevResult names."""
     verbs.check(request, conf.blocks().known())
-
-
-def gc(request: Request, conf: ClusterPoolConf) -> None:
-    """No lease is left whose owner is no valid attachment, and no empty file."""
-    del conf
-    verbs.collect(request)
 
 
 def status(request: Request, conf: ClusterPoolConf) -> None:
@@ -177,9 +164,9 @@ PLUGIN = Plugin(
     "cluster-pool",
     conf=ClusterPoolConf,
     add=add,
-    delete=delete,
+    delete=verbs.delete,
     check=check,
-    gc=gc,
+    gc=verbs.gc,
     status=status,
     is_ipam=True,
     keeps_records=False,

@@ -8,7 +8,6 @@ from cni_common.frame.skel import Plugin
 from cni_common.leases import verbs
 from cni_common.leases.allocate import assign, is_exhausted, lease_all
 from cni_common.leases.directory import data_dir, locked
-from cni_common.leases.release import release
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.result import Result
 from plugins.host_local.conf import HostLocalConf
@@ -42,21 +41,9 @@ def expect(request: Request, conf: HostLocalConf) -> Result:
     return Result(ips=ips, routes=conf.ipam.routes)
 
 
-def delete(request: Request, conf: HostLocalConf) -> None:
-    """No lease of the attachment is left, whatever became of the configuration."""
-    del conf
-    release(request)
-
-
 def check(request: Request, conf: HostLocalConf) -> None:
     """Raise unless the attachment holds the addresses that prevResult names."""
     verbs.check(request, conf.required_range_sets())
-
-
-def gc(request: Request, conf: HostLocalConf) -> None:
-    """No lease is left whose owner is no valid attachment, and no empty file."""
-    del conf
-    verbs.collect(request)
 
 
 def status(request: Request, conf: HostLocalConf) -> None:
@@ -96,9 +83,9 @@ PLUGIN = Plugin(
     "host-local",
     conf=HostLocalConf,
     add=add,
-    delete=delete,
+    delete=verbs.delete,
     check=check,
-    gc=gc,
+    gc=verbs.gc,
     status=status,
     is_ipam=True,
     keeps_records=False,

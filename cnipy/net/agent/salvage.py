@@ -61,11 +61,6 @@ def _of_traces(name: str) -> NetworkConfig:
         pools=tuple(pools),
         vni=int(number) if number.isdecimal() else 0,
         port=PORTS[GPE],
-        underlay=(),
-        domain="",
-        mtu=0,
-        policy="open",
-        forget_after=0,
         generation=new_identity(),
     )
 

@@ -53,11 +53,7 @@ CONFIG = NetworkConfig(
     pools=(Pool(ip_network("10.1.0.0/16"), 24), Pool(ip_network("fd00:1::/48"), 64)),
     vni=7,
     port=0,
-    underlay=(),
     domain=DOMAIN,
-    mtu=0,
-    policy="open",
-    forget_after=0,
     generation=new_identity(),
 )
 ALPHA = NodeRecord("alpha", (ip_address("192.0.2.1"),), identity=new_identity())

@@ -34,11 +34,7 @@ def config(backend: str, **keys: Any) -> NetworkConfig:
         "pools": tuple(POOLS.values()),
         "vni": 42,
         "port": PORTS[backend],
-        "underlay": (),
         "domain": "apps",
-        "mtu": 0,
-        "policy": "open",
-        "forget_after": 0,
         "generation": "0" * 32,
     }
     return NetworkConfig(backend=backend, **{**usual, **keys})

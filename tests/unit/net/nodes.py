@@ -29,9 +29,6 @@ CONFIG = NetworkConfig(
     port=4790,
     underlay=(ip_network("198.18.0.0/15"),),
     domain="apps",
-    mtu=0,
-    policy="open",
-    forget_after=0,
     generation=new_identity(),
 )
 
