@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cnipy.positions import Positions
@@ -391,6 +391,7 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[Any]:
 
 
 @given(JSON, st.sampled_from([None, 0, 3]), st.booleans())
+@example(["\x85", None], None, False)  # which str.splitlines takes for an end of a line
 def test_place_of_a_value_is_where_it_begins(
     value: object,
     indent: int | None,
@@ -399,7 +400,7 @@ def test_place_of_a_value_is_where_it_begins(
     """From line and column on, the text is the value's, or its key's."""
     text = "\n " + json.dumps(value, indent=indent, ensure_ascii=as_ascii)
     places = Positions(text)
-    lines = text.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in text.split("\n")]
     for path, inner in paths(value):
         line, column = places.line_and_column(path, of_key=False)
         rest = "".join([lines[line - 1][column - 1 :], *lines[line:]])
