@@ -12,6 +12,8 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import kernel_features
@@ -41,10 +43,19 @@ MS_REC, MS_PRIVATE = 0x4000, 0x40000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def _measure_nothing() -> None:
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type] # None is what it begins with
+
+
+# A child of a test ends by os._exit, and what coverage saw of it with it.
+os.register_at_fork(after_in_child=_measure_nothing)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the machine's mounts alone from the start."""
-    config.addinivalue_line("markers", "slow: takes more than ten seconds")
     for line in (
+        "slow: takes long, and its coverage is not measured",
         "needs_kernel(feature): what of tests/kernel_features.py the kernel must have",
         "thorough: left out of the brief part of what another kernel runs",
         "every_kernel: runs on Debian's kernels too, whatever this one has",
@@ -67,9 +78,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave to another kernel what this one cannot run, if another is there."""
+    """Leave to another kernel what this one cannot run; decide what is measured."""
     kernel_features.check_marks(items)
     kernel_features.leave_out(config, items)
+    for item in items:
+        # Measured, these would cost twice as much, and others run the same lines.
+        is_repeated = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if is_repeated or item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

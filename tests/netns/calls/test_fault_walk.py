@@ -8,6 +8,8 @@ give, and of those again a part is tried (tests/choosing.py).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING
 
 import chains
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from lab import Cni, Host
 
 
+pytestmark = pytest.mark.slow
+
+
 def test_every_plugin_has_a_case() -> None:
     """A plugin of the register is walked, or this fails."""
     assert {case.plugin for case in CASES} == set(REGISTER)
@@ -46,26 +51,35 @@ def marked(case: Case) -> ParameterSet:
     return pytest.param(case, id=str(case), marks=needed if case.kernel else ())
 
 
-@pytest.fixture(params=[marked(case) for case in CASES])
-def walk(request: pytest.FixtureRequest, host: Host, cni: Cni) -> Iterator[Walk]:
-    """A case on a host of its own; at the end all that was found is told."""
-    case: Case = request.param
-    found = walking.begin(case, host, cni)
+EVERY = pytest.mark.parametrize("case", [marked(case) for case in CASES])
+
+
+@contextmanager
+def walked(case: Case, host: Host, cni: Cni) -> Iterator[Walk]:
+    """Give a case on a host of its own; at the end all that was found is told."""
+    walk = walking.begin(case, host, cni)
     try:
-        yield found
+        yield walk
+        assert not walk.findings, "\n".join(walk.findings)
     finally:
-        found.end()
+        walk.end()
         for number in dnsname.pids():
             dnsname.kill(number)
         dhcp.rest()
 
 
-def conclude(walk: Walk) -> None:
-    """Tell all that was found."""
-    assert not walk.findings, "\n".join(walk.findings)
+@EVERY
+def test_add_that_fails_anywhere_leaves_nothing(
+    case: Case, host: Host, cni: Cni
+) -> None:
+    """What had to stay, or was killed, a DEL takes away, and CHECK knows the rest."""
+    with walked(case, host, cni) as walk:
+        leave_what_was(walk)
+        leave_a_record(walk)
+        be_mended(walk)
 
 
-def test_add_that_fails_anywhere_leaves_what_was(walk: Walk) -> None:
+def leave_what_was(walk: Walk) -> None:
     """All is as before; where ADD succeeds nevertheless, DEL leaves nothing of it."""
     for answer in walk.each("ADD", refuse):
         if answer and answer.status and walking.STRANDED not in answer.stdout:
@@ -73,37 +87,44 @@ def test_add_that_fails_anywhere_leaves_what_was(walk: Walk) -> None:
             if after == walk.before:
                 continue
         walk.check(answer)
-        walk.ok("DEL")
-        walk.restore(walk.compare(walk.settled, walk.before, what="left after DEL"))
-    conclude(walk)
+        be_deleted(walk)
 
 
-def test_add_that_cannot_be_undone_either_is_deleted(walk: Walk) -> None:
-    """What had to stay is on record: DEL leaves nothing of it."""
+def leave_a_record(walk: Walk) -> None:
+    """Where it cannot be undone either, DEL leaves nothing of what had to stay."""
     for answer in walk.each("ADD", refuse_onwards):
         walk.check(answer)
-        walk.ok("DEL")
-        walk.restore(walk.compare(walk.settled, walk.before, what="left after DEL"))
-    conclude(walk)
+        be_deleted(walk)
 
 
-def test_add_that_is_killed_anywhere_is_mended(walk: Walk) -> None:
-    """DEL leaves nothing of it, and another ADD works."""
+def be_mended(walk: Walk) -> None:
+    """DEL leaves nothing of an ADD that was killed, and another ADD works."""
+    walk.tried = 0
     for _ in walk.each("ADD", kill):
         if walk.tried % 2 and walk.case.repeatable:
             walk.repeat()
-        walk.ok("DEL")
-        walk.restore(walk.compare(walk.settled, walk.before, what="left after DEL"))
-    conclude(walk)
+        be_deleted(walk)
 
 
-@pytest.mark.parametrize("way", [refuse, kill])
-@pytest.mark.parametrize("verb", ["DEL", "GC"])
+def be_deleted(walk: Walk) -> None:
+    """Have DEL leave nothing, whatever an ADD came to."""
+    walk.ok("DEL")
+    walk.restore(walk.compare(walk.settled, walk.before, what="left after DEL"))
+
+
+@EVERY
 def test_removal_that_fails_anywhere_is_finished_by_another(
-    walk: Walk, verb: str, way: Errors
+    case: Case, host: Host, cni: Cni
 ) -> None:
-    """Nothing is left when it succeeds, and nothing after a second one."""
-    walk.attach()
+    """Nothing is left when DEL or GC succeeds, and nothing after a second one."""
+    with walked(case, host, cni) as walk:
+        walk.attach()
+        for verb, way in product(("DEL", "GC"), (refuse, kill)):
+            be_finished(walk, verb, way)
+
+
+def be_finished(walk: Walk, verb: str, way: Errors) -> None:
+    """Have nothing left of what was attached; it is attached again."""
     for answer in walk.each(verb, way):
         if answer is None or answer.status:
             walk.ok(verb)
@@ -113,16 +134,16 @@ def test_removal_that_fails_anywhere_is_finished_by_another(
         walk.it.results.pop()
         walk.restore(after)
         walk.attach()
-    conclude(walk)
 
 
-@pytest.mark.parametrize("verb", ["CHECK", "STATUS"])
-def test_looking_changes_nothing(walk: Walk, verb: str) -> None:
-    """Whatever fails, all is as before, and it is told."""
-    if verb == "CHECK":
-        walk.attach()
-    before = walk.look()
-    for _ in walk.each(verb, refuse):
-        pass
-    walk.compare(before, what=f"changed by {verb}")
-    conclude(walk)
+@EVERY
+def test_looking_changes_nothing(case: Case, host: Host, cni: Cni) -> None:
+    """Whatever fails of STATUS or CHECK, all is as before, and it is told."""
+    with walked(case, host, cni) as walk:
+        for verb in ("STATUS", "CHECK"):
+            if verb == "CHECK":
+                walk.attach()
+            before = walk.look()
+            for _ in walk.each(verb, refuse):
+                pass
+            walk.compare(before, what=f"changed by {verb}")
