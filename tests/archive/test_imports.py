@@ -221,30 +221,61 @@ class Watched:
         return Answer(ended.returncode, ended.stdout, ended.stderr)
 
 
-@pytest.mark.every_kernel
+def check_imports(watched: Watched, *plugins: str) -> None:
+    """Nothing but what is allowed was imported by the calls of `plugins`."""
+    beyond = {call: names - ALLOWED[call] for call, names in watched.seen.items()}
+    assert {call: names for call, names in beyond.items() if names} == {}
+    assert {call for call in ALLOWED if call[0] in plugins} == set(watched.seen)
+
+
+@pytest.mark.parametrize(
+    "plugins",
+    [
+        pytest.param((*chains.CHAIN, *chains.ALONE, "sbr"), id="of every kernel"),
+        # What a plugin imports does not depend on the kernel that it runs on.
+        pytest.param(
+            ("macvlan", *chains.ELSEWHERE),
+            marks=pytest.mark.needs_kernel(*chains.ELSEWHERE.values()),
+            id="of some kernels",
+        ),
+    ],
+)
 def test_calls_import_only_what_they_need(
-    host: Host, tree: Path, plugin_dir: Path
+    host: Host, tree: Path, plugin_dir: Path, plugins: tuple[str, ...]
 ) -> None:
-    """The calls of every plugin, for a node's first container and for another one."""
+    """The calls of a plugin, for a node's first container and for another one."""
     need("dnsmasq")
     chains.prepare(host)
     watched = Watched(tree, plugin_dir, plugin_dir / "report")
     cni: Any = watched
     for number in (1, 2):
         container = chains.Container(cni, host.space(), number)
-        for plugin in chains.EVERY:
+        for plugin in plugins:
             assert container.call("STATUS", plugin).status == 0
             container.add(plugin)
-        container.delete(*chains.EVERY)
+        container.delete(*plugins)
+    check_imports(watched, *plugins)
+
+
+def test_calls_without_a_link_import_only_what_they_need(
+    host: Host, tree: Path, plugin_dir: Path
+) -> None:
+    """Those of IPAM plugins, and of loopback."""
+    watched = Watched(tree, plugin_dir, plugin_dir / "report")
+    space = host.space()
+    for _ in range(2):
         for plugin, keys in LEASING.items():
             conf = {"cniVersion": "1.1.0", "name": "n", "type": plugin, **keys}
             for verb in ("STATUS", "ADD", "DEL"):
-                answer = watched(plugin, verb, conf, netns=container.space)
+                answer = watched(plugin, verb, conf, netns=space)
                 assert answer.status == 0, (plugin, verb, answer)
-    beyond = {call: names - ALLOWED[call] for call, names in watched.seen.items()}
-    assert {call: names for call, names in beyond.items() if names} == {}
-    absent = {*chains.ELSEWHERE} - {*chains.EVERY}
-    assert {call for call in ALLOWED if call[0] not in absent} == set(watched.seen)
+    check_imports(watched, *LEASING)
+
+
+def test_imports_of_every_plugin_are_looked_at() -> None:
+    """A plugin of the register is among those above, or this fails."""
+    assert {*chains.ALL, *LEASING, "dhcp"} == set(REGISTER)
+    assert {plugin for plugin, _ in ALLOWED} == {*chains.ALL, *LEASING}
 
 
 def test_calls_of_dhcp_import_only_what_they_need(

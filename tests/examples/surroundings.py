@@ -27,9 +27,15 @@ _KEEPER = "/run/cni/dhcp.sock"
 
 
 def example(name: str, *values: object) -> ParameterSet:
-    """Return an example, or `values`, marked with what it needs of the kernel."""
-    needed = pytest.mark.needs_kernel(KERNEL[name]) if name in KERNEL else ()
-    return pytest.param(*(values or (name,)), marks=needed)
+    """Return an example, or `values`, marked with what it needs of the kernel.
+
+    Each of those has a test of its own, which says enough of another kernel.
+    """
+    param = pytest.param(*(values or (name,)))
+    if name not in KERNEL:
+        return param
+    needed = pytest.mark.needs_kernel(KERNEL[name])
+    return pytest.param(*param.values, marks=(needed, pytest.mark.thorough))
 
 
 def wire(lab: Lab) -> None:

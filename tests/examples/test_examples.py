@@ -138,13 +138,14 @@ def test_vlan_separates_networks(lab: Lab) -> None:
     other.conflist["name"] = "vlan-200"
     other.conflist["plugins"][0]["vlan"] = 200
     with (
-        lab.attached(network, "c1"),
+        lab.attached(network, "c1") as first,
         lab.attached(network, "c2") as neighbour,
         lab.attached(other, "c3") as stranger,
     ):
         near = lab.page(f"http://{neighbour.address}/", "c1")
         far = lab.refused(f"http://{stranger.address}/", "c1")
     assert (near, far) == (web.PAGE, "")
+    assert lab.left(first, neighbour, stranger) == []
 
 
 def test_isolated_ports_reach_the_outside_only(lab: Lab) -> None:

@@ -218,8 +218,15 @@ def test_isolated_bridge_may_have_an_address_of_the_host(
 
 
 @pytest.mark.needs_kernel("vrf")
-@pytest.mark.parametrize("plugin", ["bridge", "ptp"])
-@pytest.mark.parametrize("on", ["the VRF", "a port of it"])
+@pytest.mark.parametrize(
+    ("plugin", "on"),
+    [
+        ("bridge", "the VRF"),
+        ("ptp", "a port of it"),
+        pytest.param("bridge", "a port of it", marks=pytest.mark.thorough),
+        pytest.param("ptp", "the VRF", marks=pytest.mark.thorough),
+    ],
+)
 def test_network_in_a_vrf_is_apart(
     cni: Cni, router: Space, container: Space, plugin: str, on: str
 ) -> None:

@@ -61,6 +61,7 @@ def test_add_gives_the_container_a_tap(cni: Cni, container: Space) -> None:
     cni.ok("tap", "CHECK", with_result(conf(), result), netns=container)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("keys", [{}, {"ipam": None}])
 def test_delete_leaves_nothing(
     cni: Cni, container: Space, keys: dict[str, Any]
@@ -97,6 +98,7 @@ def test_delete_without_a_record_removes_what_the_reference_left(
     assert picture(container) == before
 
 
+@pytest.mark.thorough
 def test_interface_that_exists_is_untouched(cni: Cni, container: Space) -> None:
     """A link called CNI_IFNAME is an error; it stays, and no other tap is left."""
     container.run("ip", "tuntap", "add", "eth0", "mode", "tap")
@@ -187,6 +189,7 @@ def test_status_goes_by_the_device(
     assert picture(container) == before
 
 
+@pytest.mark.thorough
 def test_host_has_a_link_of_that_name(cni: Cni, container: Space) -> None:
     """The container's eth0 is made beside the host's, which stays as it is."""
     run("ip", "tuntap", "add", "eth0", "mode", "tap")
