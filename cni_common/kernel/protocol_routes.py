@@ -13,8 +13,9 @@ import ipaddress
 from cni_common.kernel.attributes import Attributes, attribute, number
 from cni_common.kernel.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, NetlinkError
 from cni_common.kernel.requests import NETLINK_HEADER, RTMSG, RouteRequest
-from cni_common.kernel.route_answer import DST, PREFSRC, PRIORITY, TABLE
+from cni_common.kernel.route_answer import DST, OIF, PREFSRC, PRIORITY, TABLE
 from cni_common.kernel.routes import (
+    LOCAL_TABLE,
     MAIN_TABLE,
     RTM_DELROUTE,
     RTM_GETROUTE,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from cni_common.kernel.route_answer import IPAddress, IPNetwork
 
 _NH_ID = 30  # RTA_NH_ID
-_UNICAST, _UNREACHABLE = 1, 7  # RTN_*
+_UNICAST, _LOCAL, _UNREACHABLE = 1, 2, 7  # RTN_*
+_HOST_SCOPE = 254  # RT_SCOPE_HOST
 _ANY_SCOPE = 255  # RT_SCOPE_NOWHERE
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
 # The kernel has no such family.
@@ -70,6 +72,23 @@ def deletion(route: ProtocolRoute, protocol: int) -> tuple[RouteRequest, int, in
         family, where, length=length, protocol=protocol, scope=_ANY_SCOPE
     )
     return request, RTM_DELROUTE, 0
+
+
+def own(address: IPAddress, link: int, protocol: int) -> tuple[RouteRequest, int, int]:
+    """Return the request after which `address` of a link is the host's, whatever else
+    the kernel has of it.
+    """
+    packed = address.packed
+    request = RouteRequest(
+        FAMILY[address.version],
+        attribute(DST, packed) + attribute(PREFSRC, packed) + number(OIF, link),
+        number(TABLE, LOCAL_TABLE),
+        length=address.max_prefixlen,
+        protocol=protocol,
+        scope=_HOST_SCOPE,
+        kind=_LOCAL,
+    )
+    return request, RTM_NEWROUTE, CREATE  # before those that there are
 
 
 def listed(netlink: Netlink, protocol: int) -> list[ProtocolRoute]:

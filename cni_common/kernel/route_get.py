@@ -27,7 +27,8 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
 _BEYOND = {_RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA}
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH
 _LENGTH, _PROTOCOL, _TYPE = 1, 5, 7  # rtm_dst_len and others in _ROUTE
-_UNICAST, _LOCAL, _KERNEL = 1, 2, 2  # RTN_UNICAST, RTN_LOCAL, RTPROT_KERNEL
+_UNICAST, _LOCAL, _BROADCAST = 1, 2, 3  # RTN_*
+_KERNEL = 2  # RTPROT_KERNEL
 _UNASKED = {EPERM, ENOMEM, ENOBUFS}  # others say that there is nothing
 _HEADER = struct.Struct("=LHHLL")
 _ROUTE = struct.Struct("=BBBBBBBBL")
@@ -96,6 +97,17 @@ def holder(address: IPAddress) -> str | None:
         return None
     route = _ROUTE.unpack_from(answer, _HEADER.size)
     return _link_of(answer, address) if route[_TYPE] == _LOCAL else None
+
+
+def is_broadcast(address: ipaddress.IPv4Address) -> bool:
+    """Tell whether what is sent to `address` is for all of a link.
+
+    Raises Code.INTERNAL where the kernel could not look.
+    """
+    answer = _ask(address, _FIB_MATCH)
+    if _is_absent(answer, address):
+        return False
+    return bool(_ROUTE.unpack_from(answer, _HEADER.size)[_TYPE] == _BROADCAST)
 
 
 def _ask(address: IPAddress, flags: int = 0) -> bytes:

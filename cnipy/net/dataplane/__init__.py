@@ -17,7 +17,13 @@ from cni_common.kernel.netlink import Netlink
 from cni_common.kernel.wireguards import Wireguard
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
-from cnipy.net.dataplane import device, peers, present, private_key
+from cnipy.net.dataplane import (
+    device,
+    first_address,
+    peers,
+    present,
+    private_key,
+)
 from cnipy.net.dataplane import difference as differing
 from cnipy.net.dataplane import ground as grounds
 from cnipy.net.dataplane.carrying import carry_out, outrun
@@ -153,7 +159,8 @@ def _applied(  # noqa: PLR0913 - what is wanted, and of what
     ground = grounds.read(netlink, config, own)._replace(local=there.local)
     aim = desired(config, own, others, ground, there.standing())
     done = peers.add(name, aim.peers, there.device.peers)
-    todo = differing.steps(aim, there, link)
+    todo = first_address.steps(aim.addresses, link) if link else []
+    todo += differing.steps(aim, there, link)
     carried, refused = carry_out(netlink, todo)
     done += carried
     done += peers.delete(name, aim.peers, there.device.peers)

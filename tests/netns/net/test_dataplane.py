@@ -204,6 +204,25 @@ def test_the_underlay_may_be_of_ipv6(
     check_traffic(every, mtu)
 
 
+@pytest.mark.parametrize("backend", BACKENDS[:3])
+def test_first_address_may_be_one_for_broadcasts(
+    host: Host, tmp_path: Path, backend: str
+) -> None:
+    """As it is to a kernel before 5.14, where the bridge had its gateway first."""
+    every = net.nodes(host, tmp_path)
+    for node in every:
+        first = node.address(4, 0)
+        route = f"broadcast {first} dev lo table local proto kernel scope link"
+        node.space.run("ip", "route", "add", *route.split())
+    mtu = net.join(net.config(backend), every)
+    check_traffic(every, mtu)
+    for node in every:
+        assert node.apply(net.config(backend), others(every, node)) == []
+        node.remove(net.config(backend))
+        (left,) = node.space.ip("route", "show", "table", "all", node.address(4, 0))
+        assert left["type"] == "broadcast"
+
+
 @pytest.mark.parametrize("backend", MOST_BACKENDS)
 def test_what_is_applied_is_the_difference(
     host: Host, tmp_path: Path, backend: str
