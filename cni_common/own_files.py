@@ -127,9 +127,23 @@ def replace_synced(dir_fd: int, name: str, content: bytes) -> None:
     """
     unfinished = f".{name}.new"  # one a name, so that a killed call leaves one at most
     remove(unfinished, dir_fd)
-    with open(os.open(unfinished, _NEW, 0o600, dir_fd=dir_fd), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(unfinished, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    try:
+        with open(os.open(unfinished, _NEW, 0o600, dir_fd=dir_fd), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        rename_over(unfinished, name, dir_fd)
+    except OSError:
+        with suppress(OSError):  # on a full disk it would take what room there is
+            os.unlink(unfinished, dir_fd=dir_fd)
+        raise
     os.fsync(dir_fd)
+
+
+def rename_over(old: str, new: str, dir_fd: int) -> None:
+    """Give a file the name `new`, which an empty directory may have; raises OSError."""
+    try:
+        os.rename(old, new, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except IsADirectoryError:
+        os.rmdir(new, dir_fd=dir_fd)
+        os.rename(old, new, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)

@@ -32,6 +32,9 @@ def listen(path: str, backlog: int) -> socket.socket:
     before = os.umask(0o177)
     try:
         listener.bind(path)
+    except OSError as error:  # which does not say where
+        listener.close()
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.umask(before)
     listener.listen(backlog)
@@ -69,8 +72,11 @@ def remove_dead(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # one that hangs with a queue that is full is there
         try:
             probe.connect(path)
+        except BlockingIOError:
+            pass
         except ConnectionRefusedError:
             os.unlink(path)
             return

@@ -27,6 +27,7 @@ from cni_common.own_files import (
     refusal,
     remove,
     removed,
+    rename_over,
     set_mode,
     strange,
 )
@@ -289,11 +290,7 @@ def _replace(dir_fd: int, name: str, content: bytes, mode: int) -> None:
         with open(fd, "wb") as file:
             file.write(content)
             os.fchmod(fd, mode)
-        try:
-            os.rename(_UNFINISHED, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-        except IsADirectoryError:
-            os.rmdir(name, dir_fd=dir_fd)
-            os.rename(_UNFINISHED, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        rename_over(_UNFINISHED, name, dir_fd)
     except OSError:
         with suppress(OSError):
             os.unlink(_UNFINISHED, dir_fd=dir_fd)

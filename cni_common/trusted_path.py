@@ -21,13 +21,20 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINKS_MAX = 40
 
 
+class StrangeError(PermissionError):
+    """A file is none that root made: it is no file, or others could have written it."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(errno.EACCES, cause)
+
+
 def open_directory(path: str, *, create: bool = False) -> int:
     """Return a descriptor of the directory at the absolute `path`.
 
     With `create` what is missing of it is made, with mode 0755. Raises OSError: what
     open(2) does, and PermissionError where others could have led the path elsewhere.
     """
-    trusted = {0, os.geteuid(), os.stat("/").st_uid}
+    trusted = _trusted()
     parts = path.split("/")[::-1]
     dir_fd, links = os.open("/", _WALK), 0
     try:
@@ -59,26 +66,61 @@ def check_private(dir_fd: int) -> None:
 def read(path: str) -> bytes:
     """Return the content of a file that nobody but root could have written.
 
-    Raises OSError: what open(2) does, and PermissionError for another one.
+    Raises OSError: what open(2) does, PermissionError where others may exchange it, and
+    StrangeError for another one.
     """
     directory, name = os.path.split(path)
     dir_fd = open_directory(directory)
     try:
         check_private(dir_fd)
-        fd = os.open(name, READ, dir_fd=dir_fd)
+        fd = _opened(name, dir_fd)
     finally:
         os.close(dir_fd)
+    with open(fd, "rb") as file:
+        return file.read()
+
+
+def open_file(path: str) -> int:
+    """Return a descriptor of the file at the absolute `path`, for reading.
+
+    Links lead there as in `open_directory`, also the last one, as of a certificate that
+    is renewed. Raises OSError as `read` does; nothing is waited for.
+    """
+    for _ in range(_LINKS_MAX):
+        directory, name = os.path.split(path)
+        dir_fd = open_directory(directory)
+        try:
+            target = _target(dir_fd, name, _trusted())
+            if target is None:
+                return _opened(name, dir_fd)
+            path = os.path.join(os.readlink(f"/proc/self/fd/{dir_fd}"), target)
+        finally:
+            os.close(dir_fd)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _trusted() -> set[int]:
+    return {0, os.geteuid(), os.stat("/").st_uid}
+
+
+def _opened(name: str, dir_fd: int) -> int:
+    """Open a file that nobody but root could have written; raises OSError."""
     try:
-        found = os.fstat(fd)
-        cause = strange(found)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            cause = cause or "others may write it"
-        if cause:
-            raise PermissionError(errno.EACCES, cause)
-        with open(fd, "rb", closefd=False) as file:
-            return file.read()
-    finally:
+        fd = os.open(name, READ, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StrangeError("it is a symbolic link") from error
+        if error.errno == errno.ENXIO:
+            raise StrangeError("it is no file") from error
+        raise
+    found = os.fstat(fd)
+    cause = strange(found)
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        cause = cause or "others may write it"
+    if cause:
         os.close(fd)
+        raise StrangeError(cause)
+    return fd
 
 
 def _target(dir_fd: int, name: str, trusted: set[int]) -> str | None:

@@ -38,7 +38,9 @@ class Authority:
             *("-subj", "/CN=authority", "-days", "2", "-out", str(self.certificate)),
         )
 
-    def issue(self, name: str, alternative: str, subject: str = "/O=nodes") -> Path:
+    def issue(
+        self, name: str, alternative: str, subject: str = "/O=nodes", *, days: int = 2
+    ) -> Path:
         """Return the certificate NAME.crt; its key is NAME.key."""
         made, key = self.directory / f"{name}.crt", self.directory / f"{name}.key"
         request, more = made.with_suffix(".csr"), made.with_suffix(".ext")
@@ -50,7 +52,7 @@ class Authority:
         usage = "extendedKeyUsage=serverAuth,clientAuth"
         more.write_text(f"subjectAltName={alternative}\n{usage}\n")
         run(
-            *("openssl", "x509", "-req", "-in", str(request), "-days", "2"),
+            *("openssl", "x509", "-req", "-in", str(request), "-days", str(days)),
             *("-CA", str(self.certificate), "-CAkey", str(self._key)),
             *("-CAcreateserial", "-extfile", str(more), "-out", str(made)),
         )

@@ -55,7 +55,7 @@ def for_block(network: str, version: int, held: int, *, seconds: float) -> None:
     line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
     try:
         line.settimeout(seconds)
-        _send(line, network, version, held)
+        _send(line, network, version, held, seconds=seconds)
         answer = _line_of(line, deadline)
     except TimeoutError as error:
         msg = f"ask the agent at {SOCKET}: it did not answer within {seconds:.3g} s"
@@ -81,14 +81,21 @@ def without_waiting(network: str, version: int, held: int) -> str:
     return ""
 
 
-def _send(line: socket, network: str, version: int, held: int) -> None:
-    """Ask on a new connection; raises OSError, also if another user listens there."""
+def _send(
+    line: socket, network: str, version: int, held: int, *, seconds: float = 0.0
+) -> None:
+    """Ask on a new connection; raises OSError, also if another user listens there.
+
+    The agent is told for how long the answer is waited for: it says why there is none
+    before nobody listens any more.
+    """
     line.connect(SOCKET)
     credentials = line.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS)
     uid = int.from_bytes(credentials[4:8], "little")
     if uid != os.geteuid():
         raise PermissionError(errno.EACCES, f"user {uid} listens there")
     asked = {"ask": "block", "network": network, "family": version, "held": held}
+    asked |= {"seconds": seconds} if seconds else {}
     line.sendall(f"{json_text.dumps(asked)}\n".encode())
 
 

@@ -65,8 +65,8 @@ def path(network: str) -> str:
 def read(network: str) -> Held | None:
     """Return the blocks that this node holds of a network; None without the file.
 
-    Raises Code.DECODE_FAILURE for a file that says nothing of the kind,
-    Code.IO_FAILURE for one that others could have written, or that cannot be read.
+    Raises Code.DECODE_FAILURE for a file that says nothing of the kind, or that others
+    could have written, and Code.IO_FAILURE for one that cannot be read.
     """
     full = path(network)
     with refusal(f"read {full}"):
@@ -74,6 +74,9 @@ def read(network: str) -> Held | None:
             content = trusted_path.read(full)
         except FileNotFoundError:
             return None
+        except trusted_path.StrangeError as error:
+            msg = f"read {full}: {error.strerror}"
+            raise CNIError(Code.DECODE_FAILURE, msg, _WAY_OUT) from error
     try:
         document = shapes.mapping(json_text.loads(content))
         return checked(Held(**shapes.members(document, _TABLE)))

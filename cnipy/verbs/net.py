@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.values import replace
 from cnipy.verb import Answer, Lines, Verb
 from cnipy.words import add_json
 
@@ -249,10 +251,16 @@ def _agent(context: Context, options: argparse.Namespace) -> Answer:
         raise CNIError(Code.INVALID_ENVIRONMENT, msg)
     conf = stored.conf()
 
-    def join(name: str) -> object:
-        return joining.join(context, conf, name)
+    def tell(line: str) -> None:
+        with suppress(OSError):  # as of a log on a full disk, which ends no agent
+            context.tell(line)
 
-    node = server.Node(conf, options.poll, join, context.tell)
+    surviving = replace(context, tell=tell)
+
+    def join(name: str) -> object:
+        return joining.join(surviving, conf, name)
+
+    node = server.Node(conf, options.poll, join, tell)
     server.serve(node, context.env)
     return Lines({"ended": "asked to"})
 

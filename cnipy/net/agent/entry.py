@@ -13,7 +13,7 @@ from contextlib import suppress
 from cni_common.pool import pod_cidr
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
-from cnipy.net import dataplane, underlay
+from cnipy.net import dataplane, keys, underlay
 from cnipy.net.agent import guard, holding, salvage
 from cnipy.net.membership import claims
 from cnipy.net.names import announcer
@@ -103,9 +103,13 @@ def claim(
         claims.claim_block(store, config, own, block)
     else:
         block = claims.claim(store, config, own, version)
-    own = replace(own, blocks=(*own.blocks, block), seq=own.seq + 1)
-    cache.keep_own(own)
-    return own
+    claimed = replace(own, blocks=(*own.blocks, block), seq=own.seq + 1)
+    try:
+        cache.keep_own(claimed)
+    except CNIError:  # as on a full disk: each further try would take one more
+        claims.release(store, keys.block(config.name, block), own)
+        raise
+    return claimed
 
 
 def lacks_spare(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 
+from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net import dataplane, keys
 from cnipy.net.agent import entry, holding, revision
@@ -25,7 +26,7 @@ from cnipy.net.store import open_store
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from cni_common.spec.fields import IPNetwork
@@ -141,20 +142,16 @@ class Member:
             return [*done, *lacking, *outrun]
 
     def poll(self) -> None:
-        """Learn what is new of the others, and have the kernel know it."""
+        """Learn what is new of the others, and have the kernel know it.
+
+        A store that is away keeps the kernel from nothing, and a full disk neither.
+        """
         config, own = self.known()
         follower = self._follower = self._follower or self._following(config, own)
         follower.own = own
-        peers = None
-        with self._noted("poll"), told("hear of the others"):
-            peers = follower.poll()
-            self._heard = time.monotonic()
-        self._tell_refused(follower)
-        with self._cache.locked():
-            config, own = self.known()  # who left meanwhile has nothing made again
-            if peers is not None:
-                self._cache.keep_peers(peers, follower.seen)
-            self._ways.follow(config, own, peers, self._tell)
+        with Gather() as errors:
+            peers = errors.attempt(self._hear, follower)
+            errors.attempt(self._carry, peers)
         if follower.is_put_back or follower.is_anew:
             self.keep()
         for version in holding.lacks_spare(config, own):
@@ -207,6 +204,11 @@ class Member:
         return self._claim(version, seen, asked=True)
 
     @property
+    def hindrance(self) -> str:
+        """What keeps the node from what it does, as far as that is known."""
+        return "; ".join(dict.fromkeys({**self._faults}.values()))
+
+    @property
     def publishes(self) -> bool:
         """Whether it is this node's turn to tell all others what is new."""
         return self._publisher is not None and self._publisher.is_ours
@@ -237,6 +239,26 @@ class Member:
             with told(f"tell of a block of network {self.name}"):
                 claims.put(store, config, own)
         return now.usable(version)
+
+    def _hear(self, follower: Follower) -> Mapping[str, NodeRecord] | None:
+        """Return the others where something is new of them."""
+        with self._noted("poll"), told("hear of the others"):
+            peers = follower.poll()
+            self._heard = time.monotonic()
+        self._tell_refused(follower)
+        return peers
+
+    def _carry(self, peers: Mapping[str, NodeRecord] | None) -> None:
+        """Have disk and kernel know the others, `peers` where they are new."""
+        with self._cache.locked(), Gather() as errors:
+            config, own = self.known()  # who left meanwhile has nothing made again
+            errors.attempt(self._keep_peers, peers)
+            errors.attempt(self._ways.follow, config, own, peers, self._tell)
+
+    def _keep_peers(self, peers: Mapping[str, NodeRecord] | None) -> None:
+        follower = self._follower
+        with self._noted("peers"):
+            self._ways.keep(peers, follower.seen if follower else 0)
 
     def _stop_publishing(self) -> None:
         if self._publisher is not None:

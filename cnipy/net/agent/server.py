@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _BACKLOG = 128
 _LOOK = 60.0  # seconds between two looks at which networks were joined
+_PATIENCE = 10.0  # seconds that somebody waits for a block, at most
+_WORK = 0.8  # the part of it after which the answer is that there is none
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,13 @@ class Agent:
         if type(version) is not int or version not in {4, 6} or type(seen) is not int:
             msg = "claim a block: family is 4 or 6, and held a number"
             raise CNIError(Code.INVALID_ENVIRONMENT, msg)
-        blocks = await turns.asked.more(version, seen)
+        patience = _patience(asked.get("seconds"))
+        try:
+            async with asyncio.timeout(patience):
+                blocks = await turns.asked.more(version, seen)
+        except TimeoutError as error:
+            msg = f"claim a block of network {name}: not within {patience:.3g} s"
+            raise CNIError(Code.TRY_AGAIN_LATER, msg, turns.member.hindrance) from error
         return {"blocks": [str(each) for each in blocks]}
 
     async def _status(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -192,3 +200,9 @@ class Agent:
         del asked
         await self._look()
         return {"networks": sorted(self._turns)}
+
+
+def _patience(seconds: object) -> float:
+    """Return how long an answer can be worked at for whoever waits so long for it."""
+    told = seconds if isinstance(seconds, int | float) and seconds > 0 else _PATIENCE
+    return min(told, _PATIENCE) * _WORK

@@ -33,6 +33,19 @@ class Ways:
         self._watch: Watch | None = None
         self._looked: float | None = None
         self._lacking: Sequence[str] = ()
+        self._unkept: tuple[Mapping[str, NodeRecord], int] | None = None
+
+    def keep(self, peers: Mapping[str, NodeRecord] | None, seen: int) -> None:
+        """Have the disk know `peers`, if they are new, and `seen` with them.
+
+        Raises CNIError; what the disk did not take is known all the same, and the next
+        call tries again.
+        """
+        if peers is not None:
+            self._unkept = peers, seen
+        if self._unkept is not None:
+            self._cache.keep_peers(*self._unkept)
+            self._unkept = None
 
     def follow(
         self,
@@ -41,8 +54,7 @@ class Ways:
         peers: Mapping[str, NodeRecord] | None,
         tell: Callable[[str], None],
     ) -> None:
-        """Have the kernel know `peers`, as they are on disk by now; None if these are
-        not new.
+        """Have the kernel know `peers`, None if these are not new; see `keep`.
 
         What nobody disturbed is believed to be there, for a minute. Who has no way from
         here, or another one than ours, is told once, and the former are `faults` until
@@ -96,7 +108,7 @@ class Ways:
     ) -> Outcome:
         """Have the kernel know the others, unless it is not known who they are."""
         if peers is None:
-            peers = self._cache.peers(config)
+            peers = self._unkept[0] if self._unkept else self._cache.peers(config)
         if peers is None:
             return Outcome()
         watch = self._watch

@@ -182,13 +182,15 @@ def leave(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
     The record goes first, so that others have no way to what is given back.
     """
     found = store.get(keys.node(config.name, own.node))
-    if found and _identity(found.value) == own.identity:
+    is_own = found and _identity(found.value) == own.identity
+    if found and is_own:
         store.delete(found.key, found.revision)
     for block in {*own.blocks, *held(store, config, own)}:
         release(store, _key(config, block), own)
     for address in own.underlay:
         release(store, keys.underlay(config.name, address), own)
-    store.delete(keys.sign(config.name, own.node))
+    if is_own or not found:
+        store.delete(keys.sign(config.name, own.node))
 
 
 def forget(store: Store, config: NetworkConfig, node: str) -> list[str]:

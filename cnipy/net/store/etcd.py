@@ -40,8 +40,7 @@ class EtcdStore(Store):
         answer, _ = self._gateway.ask("/v3/kv/txn", question)
         if not answer.get("succeeded"):
             return False
-        parts = answer.get("responses") or [{}]
-        return _number(parts[0].get("response_delete_range", {}), "deleted") > 0
+        return _number(_part(answer, "response_delete_range"), "deleted") > 0
 
     def lease(self, seconds: int) -> Lease:
         answer, _ = self._gateway.ask("/v3/lease/grant", {"TTL": str(seconds)})
@@ -73,7 +72,8 @@ class EtcdStore(Store):
         question["revision"] = str(revision)
         entries = _entries(first)
         while answer.get("more") and entries:
-            question["key"] = _text(f"{entries[-1].key}\0")
+            last = entries[-1].key
+            question["key"] = _text(f"{last}\0")
             try:
                 answer = self._range(question)
             except RefusedError as error:
@@ -81,6 +81,8 @@ class EtcdStore(Store):
                     raise
                 return self._pages(prefix, since, stale=stale)
             entries += _entries(answer)
+            if entries[-1].key <= last:
+                raise StoreError(f"etcd answers a range that goes on behind {last:.80}")
         return Changes(tuple(entries), revision, _number(first, "count"), era)
 
     def _write(self, key: str, value: bytes, revision: int, lease: Lease | None) -> int:
@@ -95,8 +97,7 @@ class EtcdStore(Store):
         answer, repeated = self._gateway.ask("/v3/kv/txn", question)
         if answer.get("succeeded"):
             return _header(answer)[0]
-        parts = answer.get("responses") or [{}]
-        found = _entries(parts[0].get("response_range", {}))
+        found = _entries(_part(answer, "response_range"))
         # What another member was asked for before, and did without an answer.
         if repeated and found and found[0].value == value:
             return found[0].revision
@@ -111,7 +112,7 @@ class _EtcdLease(Lease):
 
     def keep(self) -> bool:
         answer, _ = self._gateway.ask("/v3/lease/keepalive", {"ID": self.number})
-        return _number(answer.get("result", {}), "TTL") > 0
+        return _number(_object(answer, "result"), "TTL") > 0
 
     def end(self) -> None:
         try:
@@ -139,14 +140,29 @@ def _has(key: str, revision: int) -> dict[str, Any]:
 
 def _header(answer: dict[str, Any]) -> tuple[int, str]:
     """Return the revision that an answer is of, and the number of the cluster."""
-    header = answer.get("header", {})
+    header = _object(answer, "header")
     return _number(header, "revision"), str(header.get("cluster_id", ""))
+
+
+def _object(document: dict[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key, {})
+    if isinstance(found, dict):
+        return found
+    raise StoreError(f"etcd answers {key} with {found!r:.40}")
+
+
+def _part(answer: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return what the one request of a transaction was answered."""
+    parts = answer.get("responses") or [{}]
+    if isinstance(parts, list) and isinstance(parts[0], dict):
+        return _object(parts[0], key)
+    raise StoreError(f"etcd answers responses with {parts!r:.40}")
 
 
 def _number(document: dict[str, Any], key: str) -> int:
     try:
         return int(document.get(key, 0))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise StoreError(f"etcd answers {key} with {document[key]!r:.40}") from error
 
 

@@ -12,18 +12,21 @@ import random
 import threading
 import time
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 
 from cni_common.spec import json_text
 from cni_common.spec.values import dataclass
 from cnipy.net.store import tls
+from cnipy.net.store.connection import Resolver, connect
 from cnipy.net.store.errors import AwayError, DeniedError, StoreError
 from cnipy.net.store.settings import secret
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
     from typing import Any
 
+    from cnipy.net.store.connection import Connection
     from cnipy.net.store.settings import Endpoint, Settings
 
 _ANSWER_MAX = 64 << 20  # bytes
@@ -60,18 +63,15 @@ class _SilentError(Exception):
 
 @dataclass
 class _Question:
-    """What is asked, until when; `repeated`: a member may have carried it out."""
+    """What is asked, and until when the answer is there at the latest.
+
+    `repeated`: a member may have carried it out.
+    """
 
     path: str
     content: bytes
     until: float
-    attempt: float
     repeated: bool = False
-
-    @property
-    def left(self) -> float:
-        """The seconds that an attempt may take."""
-        return max(0.01, min(self.until - time.monotonic(), self.attempt))
 
 
 class Gateway:
@@ -81,7 +81,8 @@ class Gateway:
         self._settings = settings
         self._members = list(settings.endpoints)
         random.shuffle(self._members)  # so that nodes spread over them
-        self._idle: list[tuple[Endpoint, HTTPConnection]] = []
+        self._resolver = Resolver()
+        self._idle: list[tuple[Endpoint, Connection]] = []
         self._lock = threading.Lock()
         self._token = ""
 
@@ -92,7 +93,7 @@ class Gateway:
         of rights, and RefusedError.
         """
         until = time.monotonic() + self._settings.deadline
-        question = self._question(path, document, until)
+        question = _Question(path, json_text.dumps(document).encode(), until)
         causes: list[str] = []
         for member in tuple(self._members):
             if time.monotonic() >= until:
@@ -114,10 +115,6 @@ class Gateway:
             idle, self._idle = self._idle, []
         for _, connection in idle:
             connection.close()
-
-    def _question(self, path: str, document: dict[str, Any], until: float) -> _Question:
-        content = json_text.dumps(document).encode()
-        return _Question(path, content, until, self._settings.attempt)
 
     def _prefer(self, member: Endpoint) -> None:
         with self._lock:
@@ -145,7 +142,8 @@ class Gateway:
         settings = self._settings
         password = secret(settings.password_file)
         document = {"name": settings.user, "password": password}
-        question = self._question("/v3/auth/authenticate", document, until)
+        content = json_text.dumps(document).encode()
+        question = _Question("/v3/auth/authenticate", content, until)
         try:
             answer = self._ask_once(member, question)
         except RefusedError as error:
@@ -156,18 +154,20 @@ class Gateway:
     def _ask_once(
         self, member: Endpoint, question: _Question, token: str = ""
     ) -> dict[str, Any]:
+        # A member has so long to begin its answer, and then the rest of the time.
+        begins = min(question.until, time.monotonic() + self._settings.attempt)
         kept = self._take(member)
         if kept:
             # A member closes a connection that nobody used for a while.
             with suppress(ConnectionError):
-                return self._exchange(member, kept, question, token)
-        new = self._connect(member, question)
+                return self._exchange(member, kept, question, begins, token)
         try:
-            return self._exchange(member, new, question, token)
-        except ConnectionError as error:
+            new = connect(member, self._settings, self._resolver, begins)
+            return self._exchange(member, new, question, begins, token)
+        except OSError as error:
             raise _SilentError(tls.words(error, self._settings)) from error
 
-    def _take(self, member: Endpoint) -> HTTPConnection | None:
+    def _take(self, member: Endpoint) -> Connection | None:
         with self._lock:
             for place, (of, connection) in enumerate(self._idle):
                 if of == member:
@@ -175,26 +175,12 @@ class Gateway:
                     return connection
         return None
 
-    def _connect(self, member: Endpoint, question: _Question) -> HTTPConnection:
-        host, port, left = member.host, member.port, question.left
-        try:
-            if member.tls:
-                context = tls.context(self._settings)
-                connection: HTTPConnection = HTTPSConnection(
-                    host, port, timeout=left, context=context
-                )
-            else:
-                connection = HTTPConnection(host, port, timeout=left)
-            connection.connect()
-        except OSError as error:
-            raise _SilentError(tls.words(error, self._settings)) from error
-        return connection
-
     def _exchange(
         self,
         member: Endpoint,
-        connection: HTTPConnection,
+        connection: Connection,
         question: _Question,
+        begins: float,
         token: str,
     ) -> dict[str, Any]:
         """Return the answer on a connection, which is kept.
@@ -205,10 +191,11 @@ class Gateway:
         if token:
             headers["Authorization"] = token
         try:
-            connection.sock.settimeout(question.left)
+            connection.line.until = begins
             connection.request("POST", question.path, question.content, headers)
             response = connection.getresponse()
-            status, body = response.status, _body(response, question.until)
+            connection.line.until = question.until
+            status, body = response.status, _body(response)
         except (OSError, HTTPException) as error:
             question.repeated = True
             connection.close()
@@ -226,15 +213,13 @@ class Gateway:
             raise
 
 
-def _body(response: Any, until: float) -> bytes:
+def _body(response: HTTPResponse) -> bytes:
     parts, size = [], 0
     while part := response.read(_PART):
         parts.append(part)
         size += len(part)
         if size > _ANSWER_MAX:
             raise HTTPException(f"an answer of more than {_ANSWER_MAX} bytes")
-        if time.monotonic() > until:
-            raise TimeoutError("timed out")
     return b"".join(parts)
 
 
@@ -262,10 +247,11 @@ def _understood(status: int, body: bytes) -> dict[str, Any]:
 
 
 def _refusal(message: str, code: object) -> Exception:
+    code = code if isinstance(code, int) else 0
     if code in _OF_THE_MEMBER or _BUSY in message:
         return _SilentError(message)
     if code in {_DENIED, _NOBODY} or message.endswith(_NEEDS_RIGHTS):
         return DeniedError(message)
     if code == _EXHAUSTED:
         return RefusedError(f"{message}: compact and defragment it", _EXHAUSTED)
-    return RefusedError(message, code if isinstance(code, int) else 0)
+    return RefusedError(message, code)

@@ -6,9 +6,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from cni_common import shapes
+from cni_common import shapes, trusted_path
 from cni_common.spec.characters import is_directory
 from cni_common.spec.errors import cause_of
 from cni_common.spec.values import dataclass
@@ -16,7 +17,7 @@ from cnipy.net.store.errors import StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, Self
 
     from cni_common.shapes import Table
@@ -96,24 +97,33 @@ class Settings:
 
 
 def secret(path: str) -> str:
-    """Return the first line of a file that only its owner reads; raises StoreError."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Return the first line of a file that root alone reads; raises StoreError."""
+    with opened(path, others=_GROUP_OR_OTHERS) as fd:
         try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_mode & _GROUP_OR_OTHERS:
-                mode = stat.S_IMODE(found.st_mode)
-                raise StoreError(f"read {path}: a file of mode 0600, not {mode:04o}")
-            if found.st_uid != os.geteuid():
-                raise StoreError(f"read {path}: it belongs to user {found.st_uid}")
-            line = os.read(fd, _SECRET_MAX).decode().split("\n")[0]
-        finally:
-            os.close(fd)
+            return os.read(fd, _SECRET_MAX).decode().split("\n")[0]
+        except OSError as error:
+            raise StoreError(f"read {path}: {cause_of(error)}") from error
+        except ValueError as error:
+            raise StoreError(f"read {path}: {error}") from error
+
+
+@contextmanager
+def opened(path: str, *, others: int = 0) -> Iterator[int]:
+    """Give a descriptor of a file that nobody but root could have written, and that
+    nobody else has the rights `others` to; raises StoreError.
+    """
+    try:
+        fd = trusted_path.open_file(path)
     except OSError as error:
         raise StoreError(f"read {path}: {cause_of(error)}") from error
-    except ValueError as error:
-        raise StoreError(f"read {path}: {error}") from error
-    return line
+    try:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & others:
+            msg = f"read {path}: it is to be of mode 0600, not {mode:04o}"
+            raise StoreError(msg)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _endpoint(value: object) -> Endpoint:
@@ -121,6 +131,7 @@ def _endpoint(value: object) -> Endpoint:
     more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme not in {"http", "https"} or not parts.hostname or more:
         raise ValueError(f"{value!r:.80} is not https://HOST:PORT")
+    parts.hostname.encode("idna")  # a ValueError for what no resolver takes
     return Endpoint(parts.hostname, parts.port or _PORT, parts.scheme == "https")
 
 

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import ssl
+import stat
+from contextlib import ExitStack
 
-from cni_common.spec.errors import cause_of
 from cnipy.net.store.errors import StoreError
+from cnipy.net.store.settings import opened
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -20,28 +22,34 @@ def context(settings: Settings) -> ssl.SSLContext:
 
     Raises StoreError, naming the file that is not what it should be.
     """
-    try:
-        made = ssl.create_default_context(cafile=settings.ca or None)
-    except ssl.SSLError as error:
-        raise StoreError(f"read {settings.ca}: no certificate in PEM") from error
-    except OSError as error:
-        raise StoreError(f"read {settings.ca}: {cause_of(error)}") from error
-    if settings.certificate:
+    with ExitStack() as files:
+        ca = _file(files, settings.ca) if settings.ca else None
         try:
-            made.load_cert_chain(settings.certificate, settings.key)
-        except OSError as error:
-            raise StoreError(_unread(settings, error)) from error
+            made = ssl.create_default_context(cafile=ca)
+        except ssl.SSLError as error:
+            raise StoreError(f"read {settings.ca}: no certificate in PEM") from error
+        if settings.certificate:
+            certificate = _file(files, settings.certificate)
+            key = _file(files, settings.key, others=stat.S_IRWXO)
+            try:
+                made.load_cert_chain(certificate, key, lambda: _refuse(settings.key))
+            except ssl.SSLError as error:
+                raise StoreError(_unread(settings, error)) from error
     return made
 
 
-def _unread(settings: Settings, error: OSError) -> str:
-    """Return which of certificate and key is at fault; the library does not say."""
-    for path in (settings.certificate, settings.key):
-        try:
-            open(path, "rb").close()
-        except OSError as refusal:
-            return f"read {path}: {cause_of(refusal)}"
-    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+def _file(files: ExitStack, path: str, *, others: int = 0) -> str:
+    """Return where a file is for OpenSSL, which would follow and wait for anything."""
+    return f"/proc/self/fd/{files.enter_context(opened(path, others=others))}"
+
+
+def _refuse(path: str) -> str:
+    raise StoreError(f"read {path}: it is encrypted, and nobody is here to be asked")
+
+
+def _unread(settings: Settings, error: ssl.SSLError) -> str:
+    """Return which of certificate and key is at fault, as far as the library says."""
+    if error.reason == "KEY_VALUES_MISMATCH":
         return f"read {settings.key}: it is the key of another certificate"
     both = f"{settings.certificate} and {settings.key}"
     return f"read {both}: no certificate and its key in PEM"
