@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
-from cnipy.net import keys, ranges, underlay
+from cnipy.net import keys, underlay
 from cnipy.net.membership import claims
 from cnipy.net.records import NetworkConfig
 
@@ -44,15 +44,13 @@ def _differs(config: NetworkConfig, fresh: NetworkConfig) -> str:
         was, now = getattr(config, key), getattr(fresh, key)
         if was != now:
             return f"{key} was {was!r}, and is {now!r} in the store"
-    if len(config.pools) != len(fresh.pools):
-        return "a pool has come or gone"
-    for was in config.pools:
-        now = fresh.pool(was.network.version)
-        if now is None or now.block != was.block:
-            return f"the pool {was.network} has other blocks, or is gone"
-        if not ranges.contains(now.network, was.network):
-            return f"the pool {was.network} has become {now.network}"
-    return ""
+    if config.pools == fresh.pools:
+        return ""
+    was, now = (
+        " and ".join(f"{pool.network} in blocks of /{pool.block}" for pool in each)
+        for each in (config.pools, fresh.pools)
+    )
+    return f"the pool {was} has become {now}"
 
 
 def of_node(

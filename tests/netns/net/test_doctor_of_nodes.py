@@ -100,7 +100,7 @@ def test_network_that_the_node_cannot_follow_is_found(lan: Lan, node: Node) -> N
     wait_until(lambda: "net-fault" in [each["name"] for each in findings(node)])
     (found,) = findings(node)
     assert found["network"] == "apps"
-    assert "the pool 10.64.0.0/16 has become 10.64.0.0/24" in found["cause"]
+    assert "has become 10.64.0.0/24 in blocks of /" in found["cause"]
     assert found["cure"][0] == "cnipy net repair --network apps"
     assert measured(node)["cnipy_net_faults"] == 1
     lan.etcdctl("put", key, input=whole)
