@@ -20,9 +20,9 @@ from cni_common.spec.values import NamedTuple
 from cnipy.net.dataplane import (
     device,
     first_address,
-    peers,
     present,
     private_key,
+    wireguard_peers,
 )
 from cnipy.net.dataplane import difference as differing
 from cnipy.net.dataplane import ground as grounds
@@ -158,12 +158,12 @@ def _applied(  # noqa: PLR0913 - what is wanted, and of what
     there = known or present.read(netlink, config, name)
     ground = grounds.read(netlink, config, own)._replace(local=there.local)
     aim = desired(config, own, others, ground, there.standing())
-    done = peers.add(name, aim.peers, there.device.peers)
+    done = wireguard_peers.add(name, aim.peers, there.device.peers)
     todo = first_address.steps(aim.addresses, link) if link else []
     todo += differing.steps(aim, there, link)
     carried, refused = carry_out(netlink, todo)
     done += carried
-    done += peers.delete(name, aim.peers, there.device.peers)
+    done += wireguard_peers.delete(name, aim.peers, there.device.peers)
     lacking = [f"refused: {each}" for each in refused]
     lacking += [f"skipped: {each}" for each in aim.skipped]
     added = [step.dst for step in todo if step.dst and step.needs]

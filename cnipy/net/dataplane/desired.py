@@ -64,7 +64,7 @@ NOTHING = Desired(frozenset(), {}, {}, {}, {}, {}, [])
 def desired(
     config: NetworkConfig,
     own: NodeRecord,
-    peers: Iterable[NodeRecord],
+    others: Iterable[NodeRecord],
     ground: Ground,
     standing: Mapping[IPNetwork, object],
 ) -> Desired:
@@ -74,7 +74,7 @@ def desired(
     `standing` tells by the block, and else the first by name.
     """
     skipped: list[str] = []
-    reached = _reached(config, own, peers, ground, skipped)
+    reached = _reached(config, own, others, ground, skipped)
     chosen = _alone(own, ground, reached, standing, skipped)
     owners = _owners(config, own, chosen, standing, skipped)
     sources = {v: b.network_address for v, b in reach.first_blocks(own).items()}
@@ -114,21 +114,21 @@ def _add(found: Desired, each: Reach, blocks: list[IPNetwork], route: Route) -> 
 def _reached(
     config: NetworkConfig,
     own: NodeRecord,
-    peers: Iterable[NodeRecord],
+    others: Iterable[NodeRecord],
     ground: Ground,
     skipped: list[str],
 ) -> list[Reach]:
     """Return how the others are reached, as far as they are."""
     found = []
-    for peer in peers:
-        if peer.node == own.node:
-            if peer.identity != own.identity:
-                skipped.append(f"node {peer.node}: another one has this node's name")
+    for other in others:
+        if other.node == own.node:
+            if other.identity != own.identity:
+                skipped.append(f"node {other.node}: another one has this node's name")
             continue
         try:
-            found.append(reach.of_node(config, own, peer, ground))
+            found.append(reach.of_node(config, own, other, ground))
         except UnreachableError as error:
-            skipped.append(f"node {peer.node}: {error}")
+            skipped.append(f"node {other.node}: {error}")
     return found
 
 

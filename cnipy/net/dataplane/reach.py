@@ -42,31 +42,31 @@ class Reach(NamedTuple):
 
 
 def of_node(
-    config: NetworkConfig, own: NodeRecord, peer: NodeRecord, ground: Ground
+    config: NetworkConfig, own: NodeRecord, other: NodeRecord, ground: Ground
 ) -> Reach:
-    """Return how `peer` is reached; raises UnreachableError."""
-    theirs = {int(address.version): address for address in peer.underlay}
+    """Return how `other` is reached; raises UnreachableError."""
+    theirs = {int(address.version): address for address in other.underlay}
     for version, address in theirs.items():
         uplink = ground.uplinks.get(version)
         if uplink is not None and _is_everybodys(address, uplink.network):
             raise UnreachableError(f"{address} is all of {uplink.network}")
     if config.backend == HOST_GW:
-        addresses = _neighbour(peer, theirs, ground)
+        addresses = _neighbour(other, theirs, ground)
     else:
         known = [v for v in grounds.versions(config, own) if v in theirs]
         if not known:
             lacking = " or ".join(f"IPv{v}" for v in grounds.versions(config, own))
             raise UnreachableError(f"it has no underlay address of {lacking}")
-        addresses = dict.fromkeys(first_blocks(peer), theirs[known[0]])
-    reach = Reach(peer.node, peer.blocks, addresses)
+        addresses = dict.fromkeys(first_blocks(other), theirs[known[0]])
+    reach = Reach(other.node, other.blocks, addresses)
     if config.backend == VXLAN:
-        if not peer.mac:
+        if not other.mac:
             raise UnreachableError("it tells no hardware address of its VTEP")
-        reach = reach._replace(mac=peer.mac)
+        reach = reach._replace(mac=other.mac)
     if config.backend == WIREGUARD:
-        if not peer.key:
+        if not other.key:
             raise UnreachableError("it tells no key")
-        reach = reach._replace(key=raw_key(peer.key))
+        reach = reach._replace(key=raw_key(other.key))
     return reach
 
 
@@ -116,11 +116,11 @@ def _is_everybodys(address: IPAddress, network: IPNetwork) -> bool:
 
 
 def _neighbour(
-    peer: NodeRecord, theirs: dict[int, IPAddress], ground: Ground
+    other: NodeRecord, theirs: dict[int, IPAddress], ground: Ground
 ) -> dict[int, IPAddress]:
     """Return the addresses at which a node is on the same network as this one."""
     found = {}
-    for version in first_blocks(peer):
+    for version in first_blocks(other):
         uplink, address = ground.uplinks[version], theirs.get(version)
         if address is None:
             raise UnreachableError(f"it has no underlay address of IPv{version}")

@@ -16,7 +16,7 @@ from cni_common.kernel.nexthops import Nexthop, Tunnel
 from cni_common.kernel.wireguards import Peer
 from cni_common.spec.errors import CNIError
 from cnipy.net.dataplane import ground as grounds
-from cnipy.net.dataplane import peers, words
+from cnipy.net.dataplane import wireguard_peers, words
 from cnipy.net.dataplane.desired import NOTHING, Desired, desired
 from cnipy.net.dataplane.difference import ADD, DELETE, REPLACE, afterwards, steps
 from cnipy.net.dataplane.ground import Ground, Uplink
@@ -190,10 +190,12 @@ def test_a_peer_that_speaks_from_elsewhere_is_left_there(
     (key, wanted), *_ = aim("wireguard", PEERS[:1]).peers.items()
     roamed = wanted._replace(endpoint=ipaddress.ip_address("192.0.2.200"))
     recent, old = (roamed._replace(handshake=t) for t in (900, 700))
-    assert peers.missing({key: wanted}, {key: recent}) == []
-    assert peers.missing({key: wanted}, {key: old}) == [wanted]
-    assert peers.missing({key: wanted}, {key: roamed}) == [wanted]
+    assert wireguard_peers.missing({key: wanted}, {key: recent}) == []
+    assert wireguard_peers.missing({key: wanted}, {key: old}) == [wanted]
+    assert wireguard_peers.missing({key: wanted}, {key: roamed}) == [wanted]
     ahead = roamed._replace(handshake=5000)  # the clock was set back
-    assert peers.missing({key: wanted}, {key: ahead}) == [wanted]
+    assert wireguard_peers.missing({key: wanted}, {key: ahead}) == [wanted]
     more = Peer(*wanted._replace(allowed=wanted.allowed | {net.blocks(9)[0]}))
-    assert peers.surplus({key: wanted}, {key: more}) == [f"allowed {net.blocks(9)[0]}"]
+    assert wireguard_peers.surplus({key: wanted}, {key: more}) == [
+        f"allowed {net.blocks(9)[0]}"
+    ]
