@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cni_common.kernel.netlink import Netlink
 
 _SET_IFF = 0x400454CA  # TUNSETIFF
-_TAP, _NO_PI, _EXCLUSIVE = 0x0002, 0x1000, 0x8000  # IFF_*
+_TUN, _TAP, _NO_PI, _EXCLUSIVE = 0x0001, 0x0002, 0x1000, 0x8000  # IFF_*
 _REQUEST = struct.Struct("=16sH22x")  # struct ifreq
 _SENDER = bytes.fromhex("020000000001")  # a MAC that is nobody's
 _TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
@@ -33,14 +33,14 @@ _ETHERNET = 6  # bytes of a MAC
 class Injection:
     """Has `link` of the calling thread's namespace receive packets.
 
-    Raises Code.INTERNAL where the kernel has no taps, or no such filter, and for a link
-    that is none of Ethernet.
+    It is one of Ethernet, or has no header of its own, as tunnels of IP. Raises
+    Code.INTERNAL for another, and where the kernel has no taps, or no such filter.
     """
 
     def __init__(self, netlink: Netlink, link: Link) -> None:
         self._mac = bytes.fromhex(link.mac.replace(":", ""))
-        if len(self._mac) != _ETHERNET:
-            msg = f"put packets into {link.name}: it is no link of Ethernet"
+        if len(self._mac) not in {_ETHERNET, 0}:
+            msg = f"put packets into {link.name}: it has a header that is not known"
             raise CNIError(Code.INTERNAL, msg)
         name = _name()
         try:
@@ -68,15 +68,20 @@ class Injection:
         os.close(self._tap)
 
     def put(self, packet: bytes) -> None:
-        """Have the link receive an IP packet for its own MAC; raises OSError."""
-        os.write(self._tap, self._mac + _SENDER + _TYPES[packet[0] >> 4] + packet)
+        """Have the link receive an IP packet, for its own MAC if it has one.
+
+        Raises OSError.
+        """
+        head = self._mac + _SENDER + _TYPES[packet[0] >> 4] if self._mac else b""
+        os.write(self._tap, head + packet)
 
     def _set_up(self, netlink: Netlink, name: str, link: Link) -> None:
-        flags = _TAP | _NO_PI | _EXCLUSIVE
+        flags = (_TAP if self._mac else _TUN) | _NO_PI | _EXCLUSIVE
         fcntl.ioctl(self._tap, _SET_IFF, _REQUEST.pack(os.fsencode(name), flags))
         sysctl.set_if_present(f"net/ipv6/conf/{name}/disable_ipv6", "1")
-        # What is for another MAC than the tap's own would be nobody's behind it either.
-        taps.configure(netlink, name, name, mac=link.mac)
+        if self._mac:
+            # What is for another than the tap's own would be nobody's behind it either.
+            taps.configure(netlink, name, name, mac=link.mac)
         tap = links.existing(netlink, name)
         qdiscs.add_ingress(netlink, tap)
         received = filters.Filter(1, filters.ETH_P_ALL, received_by=link.index)

@@ -51,7 +51,7 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
     from cni_common.frame.log import remarks  # noqa: PLC0415 - the same
     from cni_common.frame.rollback import Gather  # noqa: PLC0415 - the same
     from cnipy import on_record, recorded  # noqa: PLC0415 - the same
-    from cnipy.why import ends, inquiry, verdict  # noqa: PLC0415 - netlink is expensive
+    from cnipy.why import between, ends, inquiry, verdict  # noqa: PLC0415 - netlink is expensive
 
     words = ends.read_target(options.target)
     with ExitStack() as opened:
@@ -60,8 +60,11 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         goal = found.goal(words, source, options.version, options.size)
         version = goal.address.version
         sender = source or found.outside(options.source, version)
-        told = inquiry.inquire(sender, found.host, goal, found.holder)
-        answer = verdict.Verdict(options.source, *told)
+        seen, cause = inquiry.inquire(sender, found.host, goal, found.holder)
+        # A further question has the eyes forget what they saw of this one.
+        way = verdict.way(seen)
+        cause, asked = between.explained(seen, cause)
+        answer = verdict.Verdict(options.source, seen, cause, way, asked)
     # Of what could not be read an end or a rule may be.
     errors = Gather()
     recorded.recorded(context.suite, errors)

@@ -11,7 +11,7 @@ from cni_common.kernel.stations import question
 from cnipy.why.evidence import Evidence
 from cnipy.why.judgement import judge
 from cnipy.why.outside import Outside, OutsideProbe
-from cnipy.why.probe import Probe
+from cnipy.why.probe import PATIENCE, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +25,15 @@ _SETTLING = 0.15  # seconds until what was sent last has been seen
 
 
 def observed(
-    source: Place | Outside, host: Place, target: Place | None, goal: Goal
+    source: Place | Outside,
+    host: Place,
+    target: Place | None,
+    goal: Goal,
+    patience: float = PATIENCE,
 ) -> tuple[Evidence, Cause | None]:
     """Send a probe and return what was seen of it, and why it ended, if it did.
 
-    Raises CNIError where that cannot be seen.
+    A place listens for `patience`, in seconds. Raises CNIError where it cannot be seen.
     """
     sender = None if isinstance(source, Outside) else source
     found = {p.identity: p for p in (sender, host, target) if p is not None}
@@ -39,7 +43,7 @@ def observed(
         for place in found.values():
             place.collect()
 
-    with _probe(source, host, goal) as probe, ExitStack() as opened:
+    with _probe(source, host, goal, patience) as probe, ExitStack() as opened:
         flow = probe.flow
         for place in found.values():
             opened.enter_context(place.watching(flow, *asked))
@@ -56,10 +60,12 @@ def observed(
     return evidence, cause
 
 
-def _probe(source: Place | Outside, host: Place, goal: Goal) -> Probe | OutsideProbe:
+def _probe(
+    source: Place | Outside, host: Place, goal: Goal, patience: float
+) -> Probe | OutsideProbe:
     if isinstance(source, Outside):
         return OutsideProbe(host, source, goal)
-    return Probe(source, goal)
+    return Probe(source, goal, patience)
 
 
 def _questions(source: Place, goal: Goal) -> list[str]:

@@ -170,9 +170,9 @@ def _too_big(evidence: Evidence, source: Place) -> Cause | None:
 
 def _unexplained(evidence: Evidence) -> Cause | None:
     """Return what is heard where nothing that was seen explains it."""
-    outcome, target = evidence.outcome, evidence.target
-    if target is not None and evidence.goal.protocol not in {TCP, ICMP}:
-        got = evidence.trail(target)
+    outcome = evidence.outcome
+    if evidence.goal.protocol not in {TCP, ICMP}:
+        got = evidence.trail(evidence.target or evidence.host)
         if got.reached("input") and outcome.kind == "silent":
             return None
     said = os.strerror(outcome.error).lower() if outcome.error else outcome.kind

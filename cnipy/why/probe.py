@@ -48,10 +48,14 @@ class Outcome(NamedTuple):
 
 
 class Probe:
-    """A socket in `source`, which has sent nothing yet."""
+    """A socket in `source`, which has sent nothing yet.
 
-    def __init__(self, source: Place, goal: Goal) -> None:
+    `patience` is for how many seconds it listens to what comes of that.
+    """
+
+    def __init__(self, source: Place, goal: Goal, patience: float = PATIENCE) -> None:
         self._goal, version = goal, goal.address.version
+        self._patience = patience
         family = socket.AF_INET if version == _IPV4 else socket.AF_INET6
         try:
             with source.inside():
@@ -94,7 +98,7 @@ class Probe:
         What the places have seen, which `collect` takes, waits until then.
         """
         del collect
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._patience
         try:
             refusal = self._start()
         except OSError as error:

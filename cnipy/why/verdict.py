@@ -10,7 +10,7 @@ from cni_common.kernel.stations import PREFIX
 from cnipy.verb import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cni_common.kernel.nft_trace import Event
     from cni_common.spec.fields import IPAddress
@@ -20,17 +20,24 @@ if TYPE_CHECKING:
     from cnipy.why.leg import Trail
     from cnipy.why.place import Place
 
+Way = list[tuple[str, list[str]]]
 _QUIET = frozenset({"continue", "return"})
 
 
 class Verdict(Answer):
     """The answer: from whom to whom, the cause if it ended, and what was seen."""
 
-    def __init__(self, source: str, evidence: Evidence, cause: Cause | None) -> None:
+    def __init__(
+        self,
+        source: str,
+        evidence: Evidence,
+        cause: Cause | None,
+        way: Way,
+        asked: Sequence[str] = (),
+    ) -> None:
         self.source, self._evidence, self.cause = source, evidence, cause
         self.status = int(cause is not None)
-        # While what was seen is there to be asked.
-        self._way = [(label, list(lines)) for label, lines in _ways(evidence) if lines]
+        self._way = [*way, *([("asked besides", [*asked])] if asked else [])]
 
     @property
     def sentence(self) -> str:
@@ -67,6 +74,11 @@ class Verdict(Answer):
             "cause": self.cause.document() if self.cause else None,
             "way": [{"where": label, "seen": lines} for label, lines in self._way],
         }
+
+
+def way(evidence: Evidence) -> Way:
+    """Return what each place had of the packet, while the places are there to ask."""
+    return [(label, list(lines)) for label, lines in _ways(evidence) if lines]
 
 
 def _ways(evidence: Evidence) -> Iterator[tuple[str, list[str]]]:
