@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.runtimes.sandbox.machine import Sandbox
-from tests.runtimes.sandbox.requirements import OURS
+from tests.runtimes.sandbox.requirements import OURS, REFERENCE
 
 Document = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Plugins:
     """A plugin directory inside the sandbox with the chosen files of another only.
 
     `names` that `source` does not have are left out. Names of one file are names of
-    one copy.
+    one copy. The reference, which is 40 MB of files, is linked.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Plugins:
             original, copy = (source / name).resolve(), sandbox.path(inside) / name
             if original in copies:
                 copy.hardlink_to(copies[original])
+            elif source == REFERENCE and original.is_file():
+                copy.symlink_to(original)
             elif original.is_file():
                 copies[original] = Path(shutil.copy(original, copy))
 
