@@ -25,6 +25,10 @@ PROBES = {
     "vrf": "ip link add probe0 type vrf table 100",
     "tap": "ip tuntap add probe0 mode tap",
     "wireguard": "ip link add probe0 type wireguard",
+    "vnifilter": (
+        "ip link add probe0 type vxlan dstport 4790 external vnifilter"
+        " && ip -d link show probe0 | grep -q vnifilter"
+    ),
     "dummy": "ip link add probe0 type dummy",
     "sctp": (
         "python3 -c 'from socket import *; socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP)'"

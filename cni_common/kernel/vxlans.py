@@ -59,7 +59,8 @@ def add(netlink: Netlink, name: str, vxlan: Vxlan, *, mac: str, mtu: int) -> Non
         _filter(netlink, name, vxlan)
     except NetlinkError as error:
         if error.errno == errno.EEXIST:
-            error.strerror = f"a link has VXLAN {vxlan.vni} on port {vxlan.port}"
+            whose = f"VXLAN {vxlan.vni} on" if vxlan.local else "all of"
+            error.strerror = f"a link has {whose} port {vxlan.port}"
         raise refused(f"add vxlan {name}", error) from error
 
 

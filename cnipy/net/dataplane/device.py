@@ -7,6 +7,8 @@ all it is there for, and it is a bridge without a port.
 
 from __future__ import annotations
 
+import errno
+
 from cni_common.kernel import (
     link_removal,
     link_settings,
@@ -148,16 +150,26 @@ def _add(netlink: Netlink, device: Wanted) -> None:
         # The only use of its own link-local address would be to ask for neighbours.
         sysctl.set_if_present(f"net/ipv6/conf/{passing}/addr_gen_mode", _NO_LINK_LOCAL)
         (link,) = links.mark(netlink, passing, device.alias)
-        ready = LinkRequest(
-            text(IFNAME, device.name), index=link.index, flags=IFF_UP, change=IFF_UP
-        )
-        netlink.act((ready, links.RTM_NEWLINK, 0))
     except NetlinkError as error:
         links.delete(netlink, passing)
         raise refused(f"add link {device.name}", error) from error
     except CNIError:
         links.delete(netlink, passing)
         raise
+    _finish(netlink, link, device)
+
+
+def _finish(netlink: Netlink, link: Link, device: Wanted) -> None:
+    """Give a link its name, and have it up; or there is none."""
+    attributes = text(IFNAME, device.name)
+    ready = LinkRequest(attributes, index=link.index, flags=IFF_UP, change=IFF_UP)
+    try:
+        netlink.act((ready, links.RTM_NEWLINK, 0))
+    except NetlinkError as error:
+        link_removal.delete(link)  # whichever name it has by now
+        if error.errno == errno.EADDRINUSE:
+            error.strerror = f"somebody else has all of port {device.port}"
+        raise refused(f"add link {device.name}", error) from error
 
 
 def _make(netlink: Netlink, name: str, device: Wanted) -> None:
