@@ -56,8 +56,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     forget = actions.add_parser("forget", help="have no ways to a node that is gone")
     forget.add_argument("node", metavar="NODE", help=_NODE)
     repair = actions.add_parser("repair", help="put back what kernel and store lack")
-    ping = actions.add_parser("ping", help="ask a node through the network itself")
-    ping.add_argument("node", metavar="NODE", help=_NODE)
+    ping = actions.add_parser(
+        "ping", help="ask a node, or each, through the network itself"
+    )
+    ping.add_argument(
+        "node",
+        metavar="NODE",
+        nargs="?",
+        help=f"{_NODE}; without it all that are known",
+    )
     ping.add_argument(
         "-c", "--count", type=int, default=_COUNT, help=f"echo requests ({_COUNT})"
     )

@@ -102,15 +102,10 @@ class Member:
         with told(f"leave network {self.name}"):
             self.store.get(keys.config(self.name))
 
-    def peer(self, node: str) -> NodeRecord:
-        """Return the record of another node; raises Code.INVALID_CONFIG."""
+    def peers(self) -> dict[str, NodeRecord]:
+        """Return the records of the other nodes that are known; raises CNIError."""
         config, _ = self.known()
-        peers = self._cache.peers(config) or {}
-        if node not in peers:
-            msg = f"find node {node:.80} in network {self.name}: it is not known here"
-            hint = f"known are {' '.join(sorted(peers)) or 'none'}"
-            raise CNIError(Code.INVALID_CONFIG, msg, hint)
-        return peers[node]
+        return self._cache.peers(config) or {}
 
     def mtu(self) -> int:
         """Return the longest packet that goes from node to node; raises CNIError."""

@@ -74,8 +74,13 @@ def test_agents_have_ways_by_each_backend(backend: str, nodes: list[Node]) -> No
         peers = [w for w in ways if "cnipy.2" in w and "nhid" in w]
         assert {w.startswith("fd00:66:") for w in peers} == {False, True}
     assert _received(one) > before
-    told = one.told("net", "ping", "n12", "-c", "1", "--network", "more")
+    (told,) = one.told("net", "ping", "n12", "-c", "1", "--network", "more")
     assert all(each["whole"] for each in told["addresses"])
+    told = one.told("net", "ping", "-c", "1")
+    assert [each["network"] for each in told if each["node"] == "n12"] == [
+        "apps",
+        "more",
+    ]
     for each in nodes:
         each.ok("del", "more", "inside")
         each.run("ip", "netns", "del", "inside")
@@ -145,9 +150,11 @@ def test_each_action_has_a_document_and_a_text(lan: Lan, nodes: list[Node]) -> N
     )
     exported = one.told("net", "export")
     assert exported["/cnipy/v1/apps/config"]["name"] == "apps"
-    told = one.told("net", "ping", "n12", "-c", "1")
+    (told,) = one.told("net", "ping", "n12", "-c", "1")
     assert [len(each["seconds"]) for each in told["addresses"]] == [1, 1]
     assert all(each["whole"] for each in told["addresses"])
+    stranger = one.refused("net", "ping", "n99")
+    assert "find node n99 in network apps: it is not known here" in stranger
 
 
 def _claimed(lan: Lan) -> int:

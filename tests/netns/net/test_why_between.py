@@ -17,6 +17,8 @@ DROPPING = "add table inet site; add chain inet site {0} {{ type filter hook {0}
 priority 0; {1} }}"
 DROP = f"{DROPPING}; add rule inet site {{0}} udp dport 4790 {{2}}"
 
+UNDERLAY = "192.0.2.{0}, 2001:db8::{0}"
+
 
 @pytest.fixture(scope="module")
 def nodes(lan: Lan) -> dict[int, Node]:
@@ -72,6 +74,21 @@ def test_each_way_in_which_another_node_is_lost_has_its_cause(
     lan.cut(14)
     nodes[15].run("ip", "link", "del", "cnipy.1")
     lan.switch.run("ip", "link", "set", "p16", "mtu", "1400")
+    status, told, _ = one.cnipy("net", "ping", "-c", "1")
+    lines = told.splitlines()
+    assert status == 1
+    for number, what in (
+        (12, "0 of 1"),
+        (13, "1 of 1"),
+        (14, "0 of 1"),
+        (16, "1 of 1"),
+    ):
+        at_head = lines.index(f"n{number} in apps, at {UNDERLAY.format(number)}")
+        assert f": {what} answered" in lines[at_head + 1]
+        follows = "`cnipy why host" in lines[at_head + 2]
+        assert follows == (number != 13)
+    assert "do not pass" in told
+    assert f"--size {one.told('net', 'ping', 'n13')[0]['addresses'][0]['mtu']}`" in told
     questions = {number: asked(one, "c11", at[number]) for number in range(12, 16)}
     questions[16] = asked(one, "c11", at[16], "--size", "1440")
     found = {number: cause(each) for number, each in questions.items()}
