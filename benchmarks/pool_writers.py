@@ -17,6 +17,7 @@ import resource
 import signal
 import socketserver
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
@@ -273,33 +274,41 @@ def run(  # noqa: PLR0913 - how much of each, by keyword
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
     cpu = _cpu() - spent
-    before, leaked, lost, outside, claimed = 0, 0, 0, 0, 0
+    left = Counter[str]()
     for node in every:
-        node.enter()
-        mine = tallies[node.number :: nodes]
-        expected = {a for t in mine for own in t.living.values() for a in own}
-        before += len(_leased(node) - expected)
-        ids = [c for tally in mine for c in tally.living]
-        valid = [{"containerID": each, "ifname": "eth0"} for each in ids]
-        node.call("GC", "gc", **{"cni.dev/valid-attachments": valid})
-        left = _leased(node)
-        leaked, lost = leaked + len(left - expected), lost + len(expected - left)
-        own = found.blocks if (found := held.read(NETWORK)) else ()
-        claimed += len(own)
-        outside += sum(not any(ip_address(a) in b for b in own) for a in left)
+        left.update(_collected(node, tallies[node.number :: nodes]))
     return Outcome(
         calls=sum(tally.calls for tally in tallies),
         killed=sum(tally.killed for tally in tallies),
         seconds=seconds,
         cpu=cpu,
-        blocks=claimed,
+        blocks=left["blocks"],
         refused=[text for tally in tallies for text in tally.refused],
         twice=sum(tally.twice for tally in tallies),
-        outside=outside,
-        lost=lost,
-        before_gc=before,
-        leaked=leaked,
+        outside=left["outside"],
+        lost=left["lost"],
+        before_gc=left["before_gc"],
+        leaked=left["leaked"],
     )
+
+
+def _collected(node: Node, tallies: list[Tally]) -> dict[str, int]:
+    """Have GC told who lives on a node; return the node's part of an outcome."""
+    node.enter()
+    living = {name: own for tally in tallies for name, own in tally.living.items()}
+    expected = {address for own in living.values() for address in own}
+    before = len(_leased(node) - expected)
+    valid = [{"containerID": each, "ifname": "eth0"} for each in living]
+    node.call("GC", "gc", **{"cni.dev/valid-attachments": valid})
+    left, found = _leased(node), held.read(NETWORK)
+    blocks = found.blocks if found else ()
+    return {
+        "blocks": len(blocks),
+        "outside": sum(not any(ip_address(a) in b for b in blocks) for a in left),
+        "lost": len(expected - left),
+        "before_gc": before,
+        "leaked": len(left - expected),
+    }
 
 
 def _at_once(nodes: list[Node], writers: int, calls: int, share: float) -> list[Tally]:
