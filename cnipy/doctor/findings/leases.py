@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cnipy.doctor.examination import Examination
+    from cnipy.network import Network
 
 _ANYBODY = "/run/netns/container"  # who would ask for an address next
 _FULL = "no IP addresses available"
+_OF_BLOCKS = "cluster-pool"
+_BLOCKS = (
+    "cnipy net status   # why there is no further block; or give the node a larger "
+    "podCIDR"
+)
 _SHOWN = 3
 
 
@@ -43,22 +49,20 @@ def find_full(node: Examination) -> Iterator[Finding]:
     """Yield networks that have no address left to give."""
     env = {**node.runtime.invoker.env, "CNI_PATH": ":".join(node.runtime.invoker.path)}
     for network in node.networks:
-        leasing = addresses.LEASING.intersection(wanted.types(network))
-        if not leasing:
+        types = wanted.types(network)
+        if not addresses.LEASING.intersection(types):
             continue
         attachment = from_environment(_ANYBODY, {})
         try:
             explain.steps(node.suite, network, attachment, env)
         except CNIError as error:
             if error.code == Code.TRY_AGAIN_LATER and _FULL in error.msg:
-                yield _full(node, network.name, error, *leasing)
+                file = node.files[network.name]
+                more = f"write a larger subnet, or one range more, into {file}"
+                yield _full(network, error, _BLOCKS if _OF_BLOCKS in types else more)
 
 
-def _full(node: Examination, network: str, error: CNIError, *leasing: str) -> Finding:
+def _full(network: Network, error: CNIError, more: str) -> Finding:
     what = "no container can be attached any more"
     cause = f"{error.msg}; {error.details}".rstrip("; ")
-    file = node.files[network]
-    more = f"write a larger subnet, or one range more, into {file}"
-    if "cluster-pool" in leasing:
-        more = "have the node's agent claim another block: systemctl start cnipy-net"
-    return Finding("range-full", what, cause, ("cnipy gc", more), network)
+    return Finding("range-full", what, cause, ("cnipy gc", more), network.name)
