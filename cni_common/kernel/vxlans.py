@@ -51,7 +51,7 @@ def add(netlink: Netlink, name: str, vxlan: Vxlan, *, mac: str, mtu: int) -> Non
     """Add a device that is down.
 
     One of GPE takes packets of its network identifier alone where the kernel knows how
-    (5.18), so that others can have the same port. Raises Code.INTERNAL.
+    (5.18), so that others can have the same port. Raises NetlinkError.
     """
     options = _ethernet(vxlan) if vxlan.local else _gpe(vxlan)
     try:
@@ -61,7 +61,7 @@ def add(netlink: Netlink, name: str, vxlan: Vxlan, *, mac: str, mtu: int) -> Non
         if error.errno == errno.EEXIST:
             whose = f"VXLAN {vxlan.vni} on" if vxlan.local else "all of"
             error.strerror = f"a link has {whose} port {vxlan.port}"
-        raise refused(f"add vxlan {name}", error) from error
+        raise
 
 
 def of_link(netlink: Netlink, link: Link) -> Vxlan | None:

@@ -6,7 +6,6 @@ A private key is 32 random bytes; the public one that belongs to it the kernel t
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import struct
 from contextlib import ExitStack
@@ -150,13 +149,8 @@ class Wireguard:
 
 
 def add(netlink: Netlink, name: str, *, mtu: int) -> None:
-    """Add a device that is down and has no key. Raises Code.INTERNAL."""
-    try:
-        links.add(netlink, name, KIND, mac="", mtu=mtu, up=False)
-    except NetlinkError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            error.strerror = "this kernel has no WireGuard"
-        raise refused(f"add wireguard {name}", error) from error
+    """Add a device that is down and has no key. Raises NetlinkError."""
+    links.add(netlink, name, KIND, mac="", mtu=mtu, up=False)
 
 
 def clamped(key: bytes) -> bytes:

@@ -152,7 +152,11 @@ def _add(netlink: Netlink, device: Wanted) -> None:
         (link,) = links.mark(netlink, passing, device.alias)
     except NetlinkError as error:
         links.delete(netlink, passing)
-        raise refused(f"add link {device.name}", error) from error
+        details = ""
+        if error.errno == errno.EOPNOTSUPP:
+            error.strerror = f"this kernel has no {device.kind}"
+            details = "install that module, or take a network of another backend"
+        raise refused(f"add link {device.name}", error, details) from error
     except CNIError:
         links.delete(netlink, passing)
         raise

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import kernel_features
 import pytest
 from lab import run
 from netns.net import helpers as net
@@ -653,6 +654,20 @@ def test_what_cannot_be_is_refused(  # noqa: PLR0917 - fixtures and parameters
     with pytest.raises(CNIError) as caught:
         node.prepare(net.config(backend, mtu=mtu))
     assert cause in str(caught.value)
+    assert node.space.run("ip", "-br", "link") == before
+
+
+@pytest.mark.skipif(kernel_features.has("wireguard"), reason="this kernel has it")
+def test_what_the_kernel_lacks_is_named(host: Host, tmp_path: Path) -> None:
+    """The error says which kind of device, and the ways out; nothing is made."""
+    (node,) = net.nodes(host, tmp_path, 1)
+    before = node.space.run("ip", "-br", "link")
+    with pytest.raises(CNIError) as caught:
+        node.prepare(net.config("wireguard"))
+    assert str(caught.value) == (
+        "add link cnipy.42: this kernel has no wireguard: "
+        "install that module, or take a network of another backend"
+    )
     assert node.space.run("ip", "-br", "link") == before
 
 
