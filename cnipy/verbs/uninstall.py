@@ -34,8 +34,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
     import os  # noqa: PLC0415 - the parser needs none
+    from contextlib import suppress  # noqa: PLC0415 - the same
 
+    from cni_common.spec.errors import CNIError  # noqa: PLC0415 - the same
     from cnipy import manual  # noqa: PLC0415 - the same
+    from cnipy.net import cache  # noqa: PLC0415 - the same
     from cnipy.uninstall import uninstall  # noqa: PLC0415 - the same
 
     done: list[str] = []
@@ -50,7 +53,15 @@ def _run(context: Context, options: argparse.Namespace) -> Answer:
         share = SHARE_DIRECTORY
     if share:
         manual.remove(share, tell)
+    joined: list[str] = []
+    with suppress(CNIError):  # whatever lies there, it does not hold this up
+        joined = cache.joined()
     uninstall(directory, options.unit_dir, context.suite.names, tell)
+    if joined:
+        context.tell(
+            f"warning: this node is still in networks {' '.join(joined)}, and others "
+            "keep their ways to it: install again for `cnipy net leave`"
+        )
     return Lines(done)
 
 

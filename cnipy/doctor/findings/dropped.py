@@ -40,19 +40,19 @@ _PERSISTENT = 'write {{"type": "firewall"}} behind the other plugins in {file}'
 def find(node: Examination) -> Iterator[Finding]:
     """Yield networks whose packets a chain at the forward hook drops by default."""
     yield from _begun(node)
-    bare = [n for n in node.networks if _is_bare(n)]
-    if not bare:
+    forwarded = [n for n in node.networks if wanted.is_forwarded(n)]
+    if not forwarded:
         return
-    for name, rules in _dropping(choice.look()).items():
-        for network in bare:
-            if not any(word in rules for word in _words(network)):
+    host = choice.look()
+    every = choice.choose(host, "", frozenset(), guards=False).dropping
+    for name, rules in _dropping(host).items():
+        for network in forwarded:
+            # The plugin has packets pass where a chain of iptables or firewalld drops.
+            is_let = (
+                wanted.plugin(network, "firewall") is not None and name not in every
+            )
+            if not is_let and not any(word in rules for word in _words(network)):
                 yield _unnamed(node, network, name, rules)
-
-
-def _is_bare(network: Network) -> bool:
-    """Tell whether nothing in the list makes its packets pass where a host drops."""
-    has_firewall = wanted.plugin(network, "firewall") is not None
-    return wanted.is_forwarded(network) and not has_firewall
 
 
 def _dropping(host: choice.Host) -> dict[str, str]:
@@ -112,8 +112,9 @@ def _unnamed(node: Examination, network: Network, chain: str, rules: str) -> Fin
     )
     name = _whose(chain, rules)
     cause = f"{chain} drops what no rule accepts, and none of its table names {named}"
-    later = _PERSISTENT.format(file=node.files[network.name])
-    cure = (*_now(name, chain, rules, network), later)
+    cure = _now(name, chain, rules, network)
+    if wanted.plugin(network, "firewall") is None:
+        cure = (*cure, _PERSISTENT.format(file=node.files[network.name]))
     if not _is_unsure(rules):
         return Finding(name, _WHAT, cause, cure, network.name)
     cause += "; but rules there accept by sets or marks, which may be theirs"

@@ -10,6 +10,7 @@ from cni_common.pool.asking import SOCKET
 from cnipy import units
 from cnipy.doctor.finding import Finding
 from cnipy.net import asking, cache
+from cnipy.net.dataplane.lacks import lacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,10 +33,33 @@ def find(node: Examination) -> Iterator[Finding]:
     told = asking.ask("status")
     if told is None:
         yield _dead(joined)
+        for name in joined:
+            yield from _lacking(name)
         return
     faults: Mapping[str, str] = told.get("faults", {})
     for name in joined:
         yield from _of_network(name, faults, told.get("networks", {}).get(name, {}))
+
+
+def _lacking(name: str) -> Iterator[Finding]:
+    """Yield what the kernel has not of a network, and no agent puts back.
+
+    Raises CNIError for files that are damaged.
+    """
+    kept = cache.Cache(name)
+    config = kept.config()
+    own = kept.own(config) if config else None
+    peers = kept.peers(config) if config else None
+    if config is None or own is None or peers is None:
+        return
+    found = lacks(config, own, peers.values())
+    if found:
+        more = f"; {len(found) - 1} more" if len(found) > 1 else ""
+        what = (
+            "containers of other nodes are not reached, or not by the way that is meant"
+        )
+        cure = (f"cnipy net repair --network {name}",)
+        yield Finding("net-fault", what, f"{found[0]}{more}", cure, name)
 
 
 def _dead(joined: list[str]) -> Finding:

@@ -134,10 +134,16 @@ def test_forward_policy(desk: Desk, host: Host) -> None:
     assert space.reaches("198.51.100.2")
 
 
+@pytest.mark.parametrize("plugins", [[BRIDGE], [BRIDGE, FIREWALL]], ids=len)
 @pytest.mark.parametrize("family", ["inet", "ip"])
-def test_forward_policy_of_an_admins_table(desk: Desk, host: Host, family: str) -> None:
-    """A table of the administrator's own that drops is named; an accept is enough."""
-    desk.network("n", BRIDGE)
+def test_forward_policy_of_an_admins_table(
+    desk: Desk, host: Host, family: str, plugins: list[dict[str, Any]]
+) -> None:
+    """A table of the administrator's own that drops is named; an accept is enough.
+
+    The plugin firewall does not write into it.
+    """
+    desk.network("n", *plugins)
     space = host.space()
     desk.attach("n", space)
     run("nft", f"add table {family} mine")
@@ -145,6 +151,8 @@ def test_forward_policy_of_an_admins_table(desk: Desk, host: Host, family: str) 
     run("nft", f"add chain {family} mine forwarded {{ {hook} }}")
     found = the_finding(desk, "forward-policy")
     assert f"{family} mine forwarded drops" in found["cause"]
+    assert not space.reaches("198.51.100.2")
+    assert any("firewall" in each for each in found["cure"]) == (len(plugins) == 1)
     assert cured(desk, found)
     assert space.reaches("198.51.100.2")
 

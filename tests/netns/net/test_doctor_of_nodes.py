@@ -88,6 +88,33 @@ def test_agent_that_died_is_found_with_its_unit(node: Node) -> None:
     wait_until(lambda: not findings(node))
 
 
+def test_ways_that_no_agent_puts_back_are_found(node: Node) -> None:
+    """What the kernel lacks is told beside the agent that is dead."""
+    node.stop()
+    try:
+        node.run("ip", "link", "delete", "cnipy.1")
+        dead, lost = findings(node)
+        assert (dead["name"], lost["name"]) == ("agent-dead", "net-fault")
+        assert (lost["network"], lost["cause"]) == (
+            "apps",
+            "there is no device cnipy.1",
+        )
+        node.ok(*lost["cure"][0].split()[1:])
+        assert [each["name"] for each in findings(node)] == ["agent-dead"]
+    finally:
+        node.start()
+    wait_until(lambda: not findings(node))
+
+
+def test_uninstall_names_networks_that_the_node_is_in(node: Node) -> None:
+    """For leaving them the command is needed that goes."""
+    _, _, told = node.cnipy(
+        *("uninstall", "--bin-dir", "/run/none", "--unit-dir", "/run/none")
+    )
+    assert "still in networks apps" in told
+    assert "`cnipy net leave`" in told
+
+
 def test_network_that_the_node_cannot_follow_is_found(lan: Lan, node: Node) -> None:
     """The agent hears of the store, and what it hears it cannot do."""
     key = "/cnipy/v1/apps/config"
