@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+from cni_common.spec.errors import CNIError
 from cnipy.net import dataplane
 from cnipy.net.agent import guard
 from cnipy.net.dataplane import Outcome
@@ -58,20 +59,34 @@ class Ways:
 
         What nobody disturbed is believed to be there, for a minute. Who has no way from
         here, or another one than ours, is told once, and the former are `faults` until
-        there is one. Raises CNIError.
+        there is one. Raises CNIError, which is a fault as well, and the next call tries
+        again.
         """
-        self._watch = self._watch or Watch()
-        is_disturbed = self._watch.is_disturbed(config, own)
-        if self._looked is None or time.monotonic() - self._looked > _LOOK:
-            outcome = self.ensure(config, own)
-        elif is_disturbed or peers is not None:
-            outcome = self._apply(config, own, peers)
-        else:
+        try:
+            outcome = self._followed(config, own, peers)
+        except CNIError as error:
+            self._lacking, self._looked = [str(error)], None
+            raise
+        if outcome is None:
             return
         new = [each for each in outcome.lacking if each not in self._lacking]
         self._lacking = outcome.lacking
         for text in (*new, *outcome.outrun):
             tell(f"network {config.name}: {text}")
+
+    def _followed(
+        self,
+        config: NetworkConfig,
+        own: NodeRecord,
+        peers: Mapping[str, NodeRecord] | None,
+    ) -> Outcome | None:
+        self._watch = self._watch or Watch()
+        is_disturbed = self._watch.is_disturbed(config, own)
+        if self._looked is None or time.monotonic() - self._looked > _LOOK:
+            return self.ensure(config, own)
+        if is_disturbed or peers is not None:
+            return self._apply(config, own, peers)
+        return None
 
     def ensure(
         self, config: NetworkConfig, own: NodeRecord, *, thorough: bool = False
@@ -88,7 +103,7 @@ class Ways:
         return outcome
 
     def faults(self) -> dict[str, str]:
-        """Return who has no way from here, and why; nothing where all have one."""
+        """Return who has no way from here, or why nobody has; nothing if all have."""
         lacking = self._lacking
         more = f"; and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
         return {"ways": "; ".join(lacking[:_SHOWN]) + more} if lacking else {}

@@ -240,6 +240,24 @@ def test_second_of_a_name_or_an_address_is_refused_by_name(
     assert talk(pair)
 
 
+def test_device_of_somebody_else_is_named_until_it_is_gone(pair: list[Node]) -> None:
+    """It has the name of the network's: nothing is made of it, and all is there again
+    when the name is free.
+    """
+    one = pair[0]
+    before = ways(one)
+    names = [each["ifname"] for each in one.json("ip", "-j", "link", "show")]
+    (device,) = (name for name in names if name.startswith("cnipy."))
+    one.run("ip", "link", "del", device)
+    one.run("ip", "link", "add", device, "type", "bridge")
+    cause = f"use link {device}: it is none of network apps"
+    wait_until(lambda: cause in network(one)["faults"].get("ways", ""))
+    one.run("ip", "link", "del", device)
+    wait_until(lambda: not network(one)["faults"])
+    assert ways(one) == before
+    assert talk(pair)
+
+
 def test_node_that_cannot_be_reached_is_named(lan: Lan, pair: list[Node]) -> None:
     """By host-gw that is one beyond a router: in log and status, once; all others are
     reached as before.
