@@ -34,6 +34,7 @@ LIST = (
     {"type": "bandwidth", "capabilities": {"bandwidth": True}},
     {"type": "dnsname", "domainName": "x", "capabilities": {"aliases": True}},
 )
+pytestmark = pytest.mark.slow
 # What is so before, what is changed, and what changes it back; {} is the container.
 Case = tuple[tuple[str, ...], str, str]
 LIMITS = ("limit {} --ingress 10M --egress 10M",)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from lab import Cni, Host, Space
 
+pytestmark = pytest.mark.slow
+
 
 def network(number: int) -> tuple[dict[str, Any], ...]:
     """Return the plugins of a network of its own."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lab import ip, run
 from netns.bridge.helpers import with_result
+from netns.dhcp.helpers import until
 from netns.ipvlan.helpers import conf
 from netns.macvlan.helpers import answers, names, options, shown
 from pictures import files, picture
@@ -72,15 +73,19 @@ def test_ipv6_reaches_the_outside(cni: Cni, outside: Space, container: Space) ->
 def test_neighbours_learn_who_has_the_addresses_now(
     cni: Cni, outside: Space, container: Space
 ) -> None:
-    """They had another MAC for them a moment ago, and take the master's at once."""
+    """They had another MAC for them a moment ago, and take the master's unasked."""
     held = ("198.51.100.100", "2001:db8:99::100")
     for address in held:
         stale = ("lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "reachable")
         outside.run("ip", "neigh", "replace", address, *stale)
     cni.ok("ipvlan", "ADD", conf(), netns=container)
     master = ip("link", "show", "eth0")[0]["address"]
-    known = {each["dst"]: each["lladdr"] for each in outside.ip("neigh", "show")}
-    assert [known[address] for address in held] == [master, master]
+
+    def known() -> list[str]:
+        found = {each["dst"]: each["lladdr"] for each in outside.ip("neigh", "show")}
+        return [found[address] for address in held]
+
+    until(lambda: known() == [master, master], 1)
 
 
 @pytest.mark.thorough
