@@ -13,6 +13,8 @@ python=${CNIPY_PYTHON:-/usr/bin/python3}
 root=/var/cache/cnipy
 names=()
 tools='' client=''
+# What another kernel runs of the tests, where it is to run few.
+brief='(needs_kernel and not thorough) or every_kernel'
 
 usage() {
     cat <<'END'
@@ -210,9 +212,10 @@ build() {
     exec 9<"$top"
     flock 9
     ensure_venv
+    local made compiler=''
+    if [[ $client ]]; then ensure_zig & compiler=$!; fi # which takes as long as the rest
     ensure_parts
     read_names
-    local made
     made=$(ingredients | sha256sum)
     if [[ ! -f $top/dist/made || ! -x $bin/cnipy || $made != "$(<"$top/dist/made")" ]]; then
         rm -f "$top/dist/made"
@@ -221,6 +224,7 @@ build() {
     fi
     link_names
     write_manual "$made"
+    [[ ! $compiler ]] || wait "$compiler"
     build_clients "$made"
     exec 9<&-
     say "dist/bin: cnipy ${names[*]} (build $(<"$top/dist/build"))"
@@ -303,11 +307,11 @@ demo() {
 }
 
 run_tests() {
-    local kernel='' brief='' beside='' wanted=()
+    local kernel='' chosen='' beside='' wanted=() files=()
     while (($#)); do
         case $1 in
             --kernel) kernel=${2:?--kernel needs a series, 6.1 or 6.12}; shift 2 ;;
-            --brief) brief=1; shift ;;
+            --brief) chosen=$brief; shift ;;
             --beside) beside=${2:?--beside needs a series, 6.1 or 6.12}; shift 2 ;;
             *) break ;;
         esac
@@ -335,7 +339,11 @@ run_tests() {
     tools=1
     build
     cd "$top"
-    if [[ $kernel ]]; then test_on_kernel "$kernel" "$brief" "$@"; return; fi
+    if [[ $kernel ]]; then
+        if [[ $chosen ]]; then mapfile -t files < <(brief_files "$@"); set -- "${files[@]}"; fi
+        test_on_kernel "$kernel" "$chosen" "$@"
+        return
+    fi
     # A part of the tests cannot reach the coverage that all of them must.
     if (($#)); then
         exec "$venv/bin/python" -m pytest "$@"
@@ -345,17 +353,17 @@ run_tests() {
 
 # test_everything [SERIES]: both passes here, and beside them the brief part on that kernel.
 test_everything() {
-    local at_once=() machine='' late='' status=0 printed=$top/dist/cold-starts.log
+    local at_once=() machine='' late='' status=0 printed=$top/dist/cold-starts.log files
     # Tests wait for much of their time, so twice as many as there are cores.
     at_once=(-n "$(($(nproc) * 2))" --dist worksteal)
     # Without bytecode every process of every worker would compile all that it imports.
     unset PYTHONDONTWRITEBYTECODE
     if [[ $1 ]]; then
-        # Once, rather than in each worker, and in the machine that is ten times slower.
-        # What cannot be collected is told by the passes.
-        "$venv/bin/python" -m pytest --collect-only -qq >/dev/null || true
+        # Bytecode of all is written by this one process, rather than by each worker, and
+        # by the machine that is ten times slower.
+        mapfile -t files < <(brief_files)
         set -m # a process group of its own, to end it as one
-        in_one_piece test_on_kernel "$1" brief &
+        in_one_piece test_on_kernel "$1" "$brief" "${files[@]}" &
         machine=$!
         set +m
         # shellcheck disable=SC2064 # this machine
@@ -389,22 +397,23 @@ in_one_piece() {
     return "$status"
 }
 
-# test_on_kernel SERIES BRIEF PYTEST-ARGUMENT...: boots once, whatever is run.
+# brief_files PYTEST-ARGUMENT...: those with tests of the brief part, of all or of some. To
+# collect all takes a minute there, and seconds here.
+brief_files() {
+    "$venv/bin/python" -m pytest --collect-only -q -m "$brief" "$@" |
+        sed -n 's/^\(tests[^:]*\)::.*/\1/p' | sort -u
+}
+
+# test_on_kernel SERIES MARKS PYTEST-ARGUMENT...: boots once, whatever is run. MARKS is the
+# expression of marks that choose, or empty; it goes with files that have such tests.
 test_on_kernel() {
-    local series=$1 brief=$2 chosen=() machine=()
+    local series=$1 brief=$2 machine=()
     shift 2
-    if (($# == 0)); then
-        set -- tests/netns tests/examples
-        [[ ! $brief ]] || set -- "$@" tests/differential tests/archive/test_imports.py
-    fi
     if [[ $brief ]]; then
-        local marked='(needs_kernel and not thorough) or every_kernel'
-        # Collecting them all takes a minute there, and two seconds here.
-        mapfile -t chosen < <("$venv/bin/python" -m pytest --collect-only -q \
-            -m "$marked" "$@" | sed -n 's/^\(tests[^:]*\)::.*/\1/p' | sort -u)
-        set -- -m "$marked" "${chosen[@]}"
+        set -- -m "$brief" "$@"
         machine=(--alone)
     else
+        (($#)) || set -- tests/netns tests/examples
         set -- -n "$(nproc)" --dist worksteal "$@"
     fi
     say "on Debian's kernel $series"
