@@ -89,7 +89,7 @@ def list_json(command: str) -> list[dict[str, Any]]:
     Protocols are numbers: names depend on /etc/protocols, which a small system has
     not. Raises RefusedError, with `is_missing` for an object that does not exist.
     """
-    return _objects(_command(command, as_json=True))
+    return _objects(command, _command(command, as_json=True))
 
 
 def list_counted(listing: str) -> list[dict[str, Any]]:
@@ -97,11 +97,16 @@ def list_counted(listing: str) -> list[dict[str, Any]]:
     context = opened()
     context.set_json_output(True)
     context.set_numeric_proto_output(True)
-    return _objects(command(context, listing))
+    return _objects(listing, command(context, listing))
 
 
-def _objects(output: str) -> list[dict[str, Any]]:
-    listed = json_text.loads(output).get("nftables", []) if output.strip() else []
+def _objects(listing: str, output: str) -> list[dict[str, Any]]:
+    try:
+        listed = json_text.loads(output).get("nftables", []) if output.strip() else []
+    except ValueError as error:
+        # nft 1.0.6 prints what lies in memory for the flag of a table with an owner.
+        msg = f"{listing}: libnftables prints no JSON: {error}"
+        raise CNIError(Code.INTERNAL, msg) from error
     return [item for item in listed if "metainfo" not in item]
 
 

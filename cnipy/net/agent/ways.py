@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError
 from cnipy.net import dataplane
 from cnipy.net.agent import guard
@@ -93,12 +94,16 @@ class Ways:
     ) -> Outcome:
         """Ensure rules and ways, whatever is there; return what came of the ways.
 
-        Raises CNIError, as `dataplane.apply` does.
+        Neither keeps the other from being tried. Raises CNIError, as `dataplane.apply`
+        does.
         """
-        guard.ensure(config)
         if self._watch:
             self._watch.there = None
-        outcome = self._apply(config, own, None, thorough=thorough)
+        with Gather() as errors:
+            errors.attempt(guard.ensure, config)
+            outcome: Outcome = errors.attempt(
+                self._apply, config, own, None, thorough=thorough
+            )
         self._looked = time.monotonic()
         return outcome
 
