@@ -117,7 +117,7 @@ def _write(settings: Settings, records: int) -> None:
         with open_store(settings) as store:
             for number in range(start, records, _WRITERS):
                 own = _node(number)
-                mine = claims.of(own).content()
+                mine = claims.claimant_of(own).content()
                 store.create(keys.underlay(CONFIG.name, own.underlay[0]), mine)
                 store.create(keys.block(CONFIG.name, own.blocks[0]), mine)
                 store.create(keys.node(CONFIG.name, own.node), own.content())

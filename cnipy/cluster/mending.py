@@ -22,8 +22,9 @@ def repair(context: Context, network: str | None) -> list[str]:
     conf = stored.conf()
     done = []
     for name in [stored.joined(network)] if network else cache.joined():
-        member = Member(name, conf, context.tell)
-        done += [f"{name}: {each}" for each in member.repair()]
+        told: list[str] = []
+        member = Member(name, conf, told.append)
+        done += [f"{name}: {each}" for each in [*member.repair(), *told]]
         if not shared.file(context, name):
             config, _ = member.known()
             file = shared.write(context, config, member.mtu())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a node comes into a network, takes blocks, and goes.
+"""How a node comes into a network, takes and loses blocks, and goes.
 
 At each instant that it may be cut off at, what the disk has is enough to go on.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
 
 from cni_common.pool import pod_cidr
 from cni_common.spec.errors import CNIError, Code
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from cnipy.net.cache import Cache
     from cnipy.net.conf import NetFile
     from cnipy.net.dataplane import Facts
+    from cnipy.net.membership.claims import Kept
     from cnipy.net.records import NetworkConfig
     from cnipy.net.store import Store
 
@@ -67,7 +67,7 @@ def _entered(
     cache.keep_config(config)
     cache.keep_own(own)
     claims.register(store, config, own)
-    own = _with_held(store, cache, config, own)
+    own = with_claimed(store, cache, config, own)
     for pool in config.pools:
         version = pool.network.version
         if not any(block.version == version for block in own.blocks):
@@ -79,9 +79,16 @@ def _entered(
 
 
 def _undo(store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord) -> None:
-    """Have nothing of a node that could not come in, as far as the store lets it."""
-    with suppress(StoreError):
+    """Have nothing of a node that could not come in, as far as the store lets it.
+
+    Raises AwayError: what is claimed, the disk says until it is given back.
+    """
+    try:
         claims.leave(store, config, own)
+    except AwayError:
+        raise
+    except StoreError:
+        pass  # it did not let the node in either
     dataplane.remove(config)
     guard.remove(config)
     cache.remove()
@@ -92,14 +99,15 @@ def claim(
 ) -> NodeRecord:
     """Return the node's record with one block more of a family, which the disk has.
 
-    Raises RecordError where there is none, StoreError.
+    Raises CNIError for a podCIDR that is none, RecordError where there is no block,
+    StoreError.
     """
-    told = _told_blocks(cache.pod_cidrs(), version)
-    if told:
-        block = next((each for each in told if each not in own.blocks), None)
+    given = _of_pod_cidrs(cache.pod_cidrs(), version)
+    if given:
+        block = next((each for each in given if each not in own.blocks), None)
         if block is None:
             what = f"network {config.name}"
-            raise RecordError(what, f"the node's podCIDR {told[0]} is all that it has")
+            raise RecordError(what, f"the node's podCIDR {given[0]} is all that it has")
         claims.claim_block(store, config, own, block)
     else:
         block = claims.claim(store, config, own, version)
@@ -119,29 +127,22 @@ def lacks_spare(
     gave it its own. The lock of `cache` is held, for a plugin may have asked for one
     meanwhile. Raises CNIError.
     """
-    told = _told_blocks(cache.pod_cidrs(), version)
-    may_have_more = not told or any(each not in own.blocks for each in told)
+    given = _of_pod_cidrs(cache.pod_cidrs(), version)
+    may_have_more = not given or any(each not in own.blocks for each in given)
     return may_have_more and version in holding.lacks_spare(config, own)
 
 
-def lose(
-    store: Store,
-    cache: Cache,
-    config: NetworkConfig,
-    own: NodeRecord,
-    lost: tuple[IPNetwork, ...],
-) -> NodeRecord:
-    """Have blocks that others claim be unusable, and no way lead here for them; return
-    the node's record without them. Raises CNIError, RecordError, StoreError.
+def keep(store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord) -> Kept:
+    """Ensure that the store has all of this node; blocks that are others' by now are
+    unusable, and no way leads here for them.
+
+    The lock of `cache` is held. Raises CNIError, RecordError, StoreError.
     """
-    if not lost:
-        return own
-    holding.write(config, own, lost)
-    left = tuple(each for each in own.blocks if each not in lost)
-    own = replace(own, blocks=left, seq=own.seq + 1)
-    cache.keep_own(own)
-    claims.put(store, config, own)
-    return own
+    kept = claims.keep(store, config, own)
+    if kept.lost:
+        holding.write(config, own, kept.lost)
+        cache.keep_own(kept.own)
+    return kept
 
 
 def leave(store: Store | None, cache: Cache) -> tuple[list[str], bool]:
@@ -175,23 +176,31 @@ def _new(conf: NetFile, config: NetworkConfig) -> NodeRecord:
     )
 
 
-def _with_held(
+def with_claimed(
     store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord
 ) -> NodeRecord:
-    """Return the record with blocks that were claimed by a call that was cut off."""
+    """Return the record with blocks that were claimed by a call that was cut off.
+
+    All claims are read. The lock of `cache` is held. Raises CNIError, StoreError.
+    """
     found = [b for b in claims.held(store, config, own) if b not in own.blocks]
     if found:
         own = replace(own, blocks=(*own.blocks, *found), seq=own.seq + 1)
         cache.keep_own(own)
+        holding.write(config, own)
     return own
 
 
-def _told_blocks(words: tuple[str, ...], version: int) -> tuple[IPNetwork, ...]:
-    """Return the blocks of a family that the node is told to have."""
+def _of_pod_cidrs(words: tuple[str, ...], version: int) -> tuple[IPNetwork, ...]:
+    """Return the blocks of a family that the node is told to have; raises CNIError."""
     found: list[IPNetwork] = []
     for word in words:
         if os.path.isabs(word):
             found += pod_cidr.of_file(word).blocks
-        else:
+            continue
+        try:
             found += pod_cidr.of_text(word)
+        except ValueError as error:
+            msg = f"read podCIDR {word:.80}: {error}"
+            raise CNIError(Code.INVALID_CONFIG, msg) from error
     return tuple(block for block in found if block.version == version)

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 
 from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
-from cnipy.net import dataplane, keys
+from cni_common.spec.values import replace
+from cnipy.net import dataplane, keys, underlay
 from cnipy.net.agent import entry, holding, revision
 from cnipy.net.agent.ways import Ways
 from cnipy.net.cache import Cache
@@ -26,12 +27,13 @@ from cnipy.net.store import open_store
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import Any
 
     from cni_common.spec.fields import IPNetwork
     from cnipy.net.conf import NetFile
     from cnipy.net.records import NetworkConfig, NodeRecord
+    from cnipy.net.store import Store
 
 
 class Member:
@@ -81,7 +83,7 @@ class Member:
                 self._cache.keep_pod_cidrs(cidrs)
             own, facts = entry.enter(self.store, self._cache, self._conf, config)
         with told(f"hear of the others in network {self.name}"):
-            follower = self._following(config, own)
+            follower = self._followed(config, own)
             peers = follower.poll()
         with self._cache.locked():
             config, own = self.known()
@@ -118,12 +120,14 @@ class Member:
         Raises CNIError; what needs no store is done first.
         """
         done = self.settle()
-        before, self._tell = self._tell, done.append
-        try:
-            self.keep()
-        finally:
-            self._tell = before
-        return done
+        with self._cache.locked(), told(f"look for blocks of network {self.name}"):
+            config, own = self.known()
+            now = entry.with_claimed(self.store, self._cache, config, own)
+            found = [block for block in now.blocks if block not in own.blocks]
+        self.move()
+        self.keep()
+        self.follow()
+        return [*done, *(f"took block {block}, which was claimed" for block in found)]
 
     def settle(self) -> list[str]:
         """Have kernel and files as on disk, without a store; tell what was done, which
@@ -131,65 +135,76 @@ class Member:
         """
         with self._cache.locked():
             config, own = self.known()
-            holding.write(config, own)
-            dataplane.prepare(config, own)
-            done, lacking, outrun = self._ways.ensure(config, own, thorough=True)
+            self._hold(config, own)
+            with self._in_state("kernel"):
+                dataplane.prepare(config, own)
+                done, lacking, outrun = self._ways.ensure(config, own, thorough=True)
             return [*done, *lacking, *outrun]
 
     def poll(self) -> None:
         """Learn what is new of the others, and have the kernel know it.
 
         A store that is away keeps the kernel from nothing, and a full disk neither.
+        Raises CNIError.
         """
-        config, own = self.known()
-        follower = self._follower = self._follower or self._following(config, own)
-        follower.own = own
         with Gather() as errors:
-            peers = errors.attempt(self._hear, follower)
+            peers = errors.attempt(self._hear)
             errors.attempt(self._carry, peers)
-        if follower.is_put_back or follower.is_anew:
+        if self._follower and self._follower.is_put_back:
             self.keep()
-        for version in holding.lacks_spare(config, own):
-            with self._noted(f"spare block of IPv{version}"):
-                self._claim(version)
+        if self._follower and self._follower.is_anew:
+            self.follow()
+        self._claim_spare()
 
     def publish(self) -> None:
         """Tell all nodes what is new, if that is this node's turn."""
-        config, own = self.known()
-        follower = self._follower = self._follower or self._following(config, own)
+        follower = self._followed(*self.known())
         if self._publisher is None:
             self._publisher = Publisher(self.store, follower)
-        with self._noted("publish"), told("publish"):
+        with self._in_state("publish"), told("publish"):
             self._publisher.turn()
 
     def close(self) -> None:
         """Let another node publish at once; the node stays in the network."""
         self._ways.close()
         self._stop_publishing()
+        self.store.close()
+        self._store_of_asked.close()
+
+    # Store and network are asked before the lock is taken: whoever waits for a block is
+    # not to wait for a store that hangs.
 
     def keep(self) -> None:
-        """Have the store say what it is to of this node, and learn of the network."""
-        with self._cache.locked():
+        """Have the store say what it is to of this node; raises CNIError."""
+        with self._in_state("keep"), told("be known to the store"):
             config, own = self.known()
-            for block in holding.let_go(config, own):
-                self._tell(f"block {block} of {self.name} has no container here now")
-            with self._noted("keep"), told("be known to the store"):
-                done = claims.keep(self.store, config, own, self._lost_head())
-                for text in done.written:
-                    self._tell(f"wrote {text} to the store, which did not have it")
-                for block, node in zip(done.lost, done.by, strict=True):
-                    self._tell(f"block {block} of {self.name} is node {node}'s now")
-                own = entry.lose(self.store, self._cache, config, own, done.lost)
-                holding.write(config, own)
-                self._sign(config, own)
-            with self._noted("network"), told("follow the network"):
-                fresh = revision.of_network(self.store, config)
+            if not claims.is_kept(self.store, config, self._with_head(own)):
+                with self._cache.locked():
+                    self._keep(*self.known(), self.store)
+            self._sign(config, own)
+
+    def follow(self) -> None:
+        """Have the node know the network as the store has it; raises CNIError."""
+        with self._in_state("network"), told("follow the network"):
+            found = self.store.get(keys.config(self.name), stale=True)
+            with self._cache.locked():
+                config, _ = self.known()
+                fresh = revision.of_network(config, found)
                 if fresh != config:
                     self._cache.keep_config(fresh)
-                    self._stop_publishing()
-                    config, self._follower, self._publisher = fresh, None, None
-            with self._noted("underlay"), told("follow the underlay"):
-                revision.of_node(self.store, self._cache, self._conf, config, own)
+
+    def move(self) -> None:
+        """Have the others reach this node where it is by now; raises CNIError."""
+        with self._in_state("underlay"), told("follow the underlay"):
+            config, own = self.known()
+            addresses = underlay.found(self._conf.underlay, config)
+            if addresses != own.underlay:
+                with self._cache.locked():
+                    config, own = self.known()
+                    own = replace(own, underlay=addresses, seq=own.seq + 1)
+                    claims.register(self.store, config, own)
+                    self._cache.keep_own(own)
+                    self._keep(config, own, self.store)
 
     def more(self, version: int, seen: int) -> tuple[IPNetwork, ...]:
         """Return the blocks of a family, more than `seen`; one is claimed if need be.
@@ -218,6 +233,58 @@ class Member:
             "faults": {**self._faults, **self._ways.faults()},
         }
 
+    def _hear(self) -> Mapping[str, NodeRecord] | None:
+        """Return the others as they are believed, None where nothing is new."""
+        follower = self._followed(*self.known())
+        with self._in_state("poll"), told("hear of the others"):
+            peers = follower.poll()
+            self._heard = time.monotonic()
+        self._tell_refused(follower)
+        return peers
+
+    def _carry(self, peers: Mapping[str, NodeRecord] | None) -> None:
+        """Have disk and kernel know the others, `peers` where they are new."""
+        with self._cache.locked(), Gather() as errors:
+            config, own = self.known()  # who left meanwhile has nothing made again
+            if self._ways.are_due:
+                errors.attempt(self._hold, config, own)
+            errors.attempt(self._keep_peers, peers)
+            errors.attempt(self._lead, config, own, peers)
+
+    def _hold(self, config: NetworkConfig, own: NodeRecord) -> None:
+        """Have the node's own blocks be there, and no others than it needs."""
+        with self._in_state("own blocks"):
+            holding.write(config, own)
+            for block in holding.let_go(config, own):
+                self._tell(f"block {block} of {self.name} has no container here now")
+
+    def _keep_peers(self, peers: Mapping[str, NodeRecord] | None) -> None:
+        follower = self._follower
+        with self._in_state("peers"):
+            self._ways.keep(peers, follower.seen if follower else 0)
+
+    def _lead(
+        self,
+        config: NetworkConfig,
+        own: NodeRecord,
+        peers: Mapping[str, NodeRecord] | None,
+    ) -> None:
+        with self._in_state("kernel"):
+            self._ways.follow(config, own, peers, self._tell)
+
+    def _claim_spare(self) -> None:
+        """Claim a block of each family of which none is without a lease."""
+        config, own = self.known()
+        lacking = holding.lacks_spare(config, own)
+        with Gather() as errors:
+            for pool in config.pools:
+                errors.attempt(self._claim_if, lacking, pool.network.version)
+
+    def _claim_if(self, lacking: Collection[int], version: int) -> None:
+        with self._in_state(f"spare block of IPv{version}"):
+            if version in lacking:
+                self._claim(version)
+
     def _claim(
         self, version: int, seen: int | None = None, *, asked: bool = False
     ) -> tuple[IPNetwork, ...]:
@@ -229,44 +296,43 @@ class Member:
             if len(present) > seen if seen is not None else not lacks:
                 return present
             with told(f"claim a block of network {self.name}"):
+                # Its record is not to say that all is there before it is.
+                own = self._keep(config, own, store)
                 own = entry.claim(store, self._cache, config, own, version)
             now = holding.write(config, own)
             with told(f"tell of a block of network {self.name}"):
                 claims.put(store, config, own)
         return now.usable(version)
 
-    def _hear(self, follower: Follower) -> Mapping[str, NodeRecord] | None:
-        """Return the others where something is new of them."""
-        with self._noted("poll"), told("hear of the others"):
-            peers = follower.poll()
-            self._heard = time.monotonic()
-        self._tell_refused(follower)
-        return peers
-
-    def _carry(self, peers: Mapping[str, NodeRecord] | None) -> None:
-        """Have disk and kernel know the others, `peers` where they are new."""
-        with self._cache.locked(), Gather() as errors:
-            config, own = self.known()  # who left meanwhile has nothing made again
-            errors.attempt(self._keep_peers, peers)
-            errors.attempt(self._ways.follow, config, own, peers, self._tell)
-
-    def _keep_peers(self, peers: Mapping[str, NodeRecord] | None) -> None:
-        follower = self._follower
-        with self._noted("peers"):
-            self._ways.keep(peers, follower.seen if follower else 0)
+    def _keep(self, config: NetworkConfig, own: NodeRecord, store: Store) -> NodeRecord:
+        kept = entry.keep(store, self._cache, config, self._with_head(own))
+        for text in kept.written:
+            self._tell(f"wrote {text} to the store, which did not have it")
+        for block, node in kept.lost.items():
+            self._tell(f"block {block} of {self.name} is node {node}'s now")
+        return kept.own
 
     def _stop_publishing(self) -> None:
         if self._publisher is not None:
             with suppress(CNIError), told("publish"):
                 self._publisher.close()
 
-    def _following(self, config: NetworkConfig, own: NodeRecord) -> Follower:
-        return Follower(self.store, config, own, self._cache.seen())
+    def _followed(self, config: NetworkConfig, own: NodeRecord) -> Follower:
+        """Return who follows the network as it is; of another one it begins anew."""
+        if self._follower is None or self._follower.config != config:
+            self._stop_publishing()
+            self._publisher = None
+            self._follower = Follower(self.store, config, own, self._cache.seen())
+        self._follower.own = own
+        return self._follower
 
-    def _lost_head(self) -> int:
-        """Return the number of a head that the store had and has not any more, or 0."""
+    def _with_head(self, own: NodeRecord) -> NodeRecord:
+        """Return the record for a store that was put back with the number of the head
+        that it had, from which to count on.
+        """
         follower = self._follower
-        return follower.seen if follower and follower.is_put_back else 0
+        seen = follower.seen if follower and follower.is_put_back else 0
+        return replace(own, head=max(own.head, seen))
 
     def _sign(self, config: NetworkConfig, own: NodeRecord) -> None:
         """Give a sign of life, where who gives none is forgotten."""
@@ -285,7 +351,7 @@ class Member:
         self._refused = now
 
     @contextmanager
-    def _noted(self, doing: str) -> Iterator[None]:
+    def _in_state(self, doing: str) -> Iterator[None]:
         """Have what goes wrong in the block in `state`, as long as it does."""
         try:
             yield

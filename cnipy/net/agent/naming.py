@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cnipy.net.agent.member import Member
     from cnipy.net.conf import NetFile
+    from cnipy.net.records import NetworkConfig
     from cnipy.net.store import Store
 
 _AGAIN = 60.0  # seconds until a port that is taken is tried again
@@ -31,12 +32,14 @@ class Announcing:
     ) -> None:
         self._member, self._store, self._tell = member, store, tell
         self._by: Announcer | None = None
+        self._known: tuple[NetworkConfig, str] | None = None  # of whom it tells
 
     def announce(self) -> None:
         """Have the store know what is new; raises CNIError."""
         config, own = self._member.known()
-        if self._by is None:
-            self._by = Announcer(self._store, config, own)
+        known = config, own.identity
+        if self._by is None or self._known != known:
+            self._by, self._known = Announcer(self._store, config, own), known
         with told("announce names"):
             for text in self._by.turn():
                 self._tell(f"network {self._member.name}: {text}")

@@ -101,8 +101,8 @@ class Agent:
                 return_exceptions=True,
             )
 
-    def _ended(self, looking: asyncio.Future[Any]) -> None:
-        failure = None if looking.cancelled() else looking.exception()
+    def _ended(self, done: asyncio.Future[Any]) -> None:
+        failure = None if done.cancelled() else done.exception()
         if failure is not None:
             self._fail(failure)
 
@@ -117,22 +117,31 @@ class Agent:
 
     async def _look_again(self) -> None:
         while True:
+            await self._join_named()
             await asyncio.sleep(_LOOK)
             await self._look()
 
     async def _look(self) -> None:
-        """Have a member of each network that the node has joined, or is to join."""
+        """Have a member of each network that the node has joined, and of no others."""
         async with self._reloading:
             joined = cache.joined()
-            for name in self._node.conf.networks:
-                if name not in joined:
-                    await self._join(name)
-            for name in self._turns.keys() - {*cache.joined()}:
-                await self._turns.pop(name).end()
-            for name in cache.joined():
+            for name, turns in [*self._turns.items()]:
+                # One that was left and joined again is another.
+                if name not in joined or turns.member.is_over:
+                    del self._turns[name]
+                    await turns.end()
+            for name in joined:
                 if name not in self._turns:
                     await self._begin(name)
             self._answering.learn(each.member for each in self._turns.values())
+
+    async def _join_named(self) -> None:
+        """Join the networks of net.toml, once who is in others is served."""
+        missing = {*self._node.conf.networks} - {*cache.joined()}
+        for name in sorted(missing):
+            await self._join(name)
+        if missing:
+            await self._look()
 
     async def _join(self, name: str) -> None:
         """Join a network that net.toml names; one that cannot be is tried again."""
@@ -149,12 +158,13 @@ class Agent:
         try:
             await turns.once(member.settle)
         except CNIError as error:
-            self._tell_fault(name, error)
             if member.is_over:
+                self._tell_fault(name, error)
                 await turns.end()
                 return
-        else:
-            self._faults.pop(name, None)
+            # It is tried again, and the member's own fault as long as it lasts.
+            self._node.tell(f"network {name}: {error}")
+        self._faults.pop(name, None)
         self._turns[name] = turns
         turns.begin()
 
@@ -166,6 +176,8 @@ class Agent:
     async def _connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        if (task := asyncio.current_task()) is not None:
+            task.add_done_callback(self._ended)
         try:
             await answer(reader, writer, self._served)
         except OSError as error:

@@ -31,7 +31,7 @@ PUBLISH = 1.0  # seconds between two heads at least
 ANNOUNCE = 1.0  # seconds between two looks at which names there are
 _RETRY = 5.0  # seconds until what went wrong is tried again, at most
 _FAREWELL = 2.0  # seconds for letting another node publish
-KEEP = 60.0  # seconds between two looks at what the store has of this node
+KEEP = 60.0  # seconds between two looks at what node and store have of each other
 
 
 class Turns:
@@ -64,6 +64,8 @@ class Turns:
             self._again(member.poll, self._seconds, SPREAD),
             self._again(member.publish, PUBLISH),
             self._again(member.keep, KEEP, SPREAD),
+            self._again(member.follow, KEEP, SPREAD),
+            self._again(member.move, KEEP, SPREAD),
             self._again(self._announcing.announce, ANNOUNCE),
         )
         self._tasks = [asyncio.create_task(each) for each in loops]

@@ -49,6 +49,13 @@ class Ways:
             self._cache.keep_peers(*self._unkept)
             self._unkept = None
 
+    @property
+    def are_due(self) -> bool:
+        """Whether nobody has looked at the kernel for long, or what was to be done
+        failed.
+        """
+        return self._looked is None or time.monotonic() - self._looked > _LOOK
+
     def follow(
         self,
         config: NetworkConfig,
@@ -83,7 +90,7 @@ class Ways:
     ) -> Outcome | None:
         self._watch = self._watch or Watch()
         is_disturbed = self._watch.is_disturbed(config, own)
-        if self._looked is None or time.monotonic() - self._looked > _LOOK:
+        if self.are_due:
             return self.ensure(config, own)
         if is_disturbed or peers is not None:
             return self._apply(config, own, peers)

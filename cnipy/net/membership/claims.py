@@ -20,10 +20,12 @@ from cnipy.net.store import DeniedError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from cni_common.shapes import Table
-    from cni_common.spec.fields import IPAddress, IPNetwork
+    from cni_common.spec.fields import IPNetwork
     from cnipy.net.records import NetworkConfig
-    from cnipy.net.store import Store
+    from cnipy.net.store import Entry, Store
 
 _TABLE: Table = {
     "node": (shapes.text, shapes.REQUIRED),
@@ -45,10 +47,12 @@ class Claimant(NamedTuple):
 
 @dataclass(frozen=True)
 class Kept:
-    """What came of a node's own keys: `lost` blocks are others', `by` has whose."""
+    """What came of a node's keys: its record as it is by now, what had to be written,
+    and which other node has those of its blocks that are `lost`.
+    """
 
-    lost: tuple[IPNetwork, ...]
-    by: tuple[str, ...]
+    own: NodeRecord
+    lost: Mapping[IPNetwork, str]
     written: tuple[str, ...]
 
 
@@ -56,52 +60,54 @@ class ExhaustedError(RecordError):
     """A pool has no free block any more."""
 
 
-def of(own: NodeRecord) -> Claimant:
+def claimant_of(node: NodeRecord) -> Claimant:
     """Return whom the keys of a node name."""
-    return Claimant(own.node, own.identity)
+    return Claimant(node.node, node.identity)
 
 
 def register(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
-    """Have name and underlay addresses be this node's; twice is as good as once.
+    """Claim the node's underlay addresses; twice is as good as once.
 
-    Raises RecordError, naming it, if one is another's, with nothing claimed then, and
-    StoreError.
+    Raises RecordError where the network was removed, and if the name or an address is
+    another's, naming it: then nothing is claimed that was not before. StoreError.
     """
-    check_name(store, config, own)
+    if removed.is_marked(store, config):
+        cause = f"it was removed: `cnipy net leave {config.name}`"
+        raise RecordError(f"network {config.name}", cause)
+    _former(store, config, own)
     claimed: list[str] = []
     for address in own.underlay:
         key = keys.underlay(config.name, address)
+        if _is_own(store.get(key), own):
+            continue
         other = _taken(store, key, own)
         if other:
             for each in claimed:
-                release(store, each, own)
-            raise _occupied(config, own, address, other)
+                _release(store, each, own)
+            what = f"node {own.node} of network {config.name}"
+            cause = f"underlay address {address} is that of node {other.node}"
+            raise RecordError(what, f"{cause}: `cnipy net forget` if it is gone")
         claimed.append(key)
 
 
-def check_name(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
-    """Raise RecordError if another node has the name; raises StoreError."""
-    found = store.get(keys.node(config.name, own.node))
-    identity = found and _identity(found.value)
-    if identity and identity != own.identity:
-        what = f"node {own.node} of network {config.name}"
-        cause = "another node has that name: `cnipy net forget` if it is gone"
-        raise RecordError(what, cause)
-
-
 def put(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
-    """Have the store say of this node what `own` says.
+    """Write the node's record; underlay addresses that only the former one has are
+    nobody's then.
 
-    Raises RecordError if another node has the name, and StoreError.
+    The former one stays until they are, so that a call that was cut off is called
+    again. Raises RecordError if another node has the name, and StoreError.
     """
-    check_name(store, config, own)
+    former = _former(store, config, own)
+    if former:
+        for address in {*former.underlay} - {*own.underlay}:
+            _release(store, keys.underlay(config.name, address), own)
     store.put(keys.node(config.name, own.node), own.content())
 
 
 def claim(
     store: Store, config: NetworkConfig, own: NodeRecord, version: int
 ) -> IPNetwork:
-    """Return a block of the pool of an IP version that is this node's from now on.
+    """Claim a block of the pool of an IP version, and return it.
 
     Raises ExhaustedError where there is none, RecordError without such a pool, and
     StoreError.
@@ -120,7 +126,7 @@ def claim(
 def claim_block(
     store: Store, config: NetworkConfig, own: NodeRecord, block: IPNetwork
 ) -> None:
-    """Have this very block be the node's; raises RecordError if it cannot be."""
+    """Claim this very block; raises RecordError if it cannot be, and StoreError."""
     pool = config.pool(block.version)
     what = f"block {block} of network {config.name}"
     cause = pool.why_not(block) if pool else "no pool of that family"
@@ -139,88 +145,96 @@ def held(store: Store, config: NetworkConfig, own: NodeRecord) -> tuple[IPNetwor
     found = []
     for entry in store.list(keys.blocks(config.name)):
         block = keys.block_of(config.name, entry.key)
-        if block and claimant(entry.value) == of(own):
+        if block and _is_own(entry, own):
             found.append(block)
     return tuple(found)
 
 
-def keep(store: Store, config: NetworkConfig, own: NodeRecord, seen: int = 0) -> Kept:
-    """Have the store say again what it lost of this node; raises StoreError.
+def is_kept(store: Store, config: NetworkConfig, own: NodeRecord) -> bool:
+    """Tell whether the store has all of this node; raises StoreError.
 
-    A store that has the node's record as it is has lost nothing of it, which is one
-    question. A store that was put back is to be told `seen`, the highest number of a
-    head that this node saw, from which to count on. Raises RecordError if another node
-    has name or address by now, and where the network was removed: nothing is written.
+    It has if it has the record as it is, or with a later head: that is written last.
     """
     found = store.get(keys.node(config.name, own.node), stale=True)
-    if found and _is_of(found.value, config, own, seen):
-        return Kept((), (), ())
-    own = replace(own, head=max(own.head, seen))
+    if found is None:
+        return False
+    try:
+        record = NodeRecord.parse(found.value, own.node, config)
+    except RecordError:
+        return False
+    return record.head >= own.head and replace(record, head=own.head) == own
+
+
+def keep(store: Store, config: NetworkConfig, own: NodeRecord) -> Kept:
+    """Write again what the store lost of this node; return what is another's by now.
+
+    The record is written without that, so that a call that was cut off finds the same
+    again. Raises as `register`, with nothing written then.
+    """
+    if is_kept(store, config, own):
+        return Kept(own, {}, ())
+    register(store, config, own)
     written = []
     if store.get(keys.config(config.name)) is None:
-        if removed.is_marked(store, config):
-            raise _removed(config)
         with suppress(DeniedError):  # where an administrator alone may
             store.create(keys.config(config.name), config.content())
             store.create(keys.vni(config.vni), config.name.encode())
             written.append(f"configuration of network {config.name}")
-    register(store, config, own)
-    others = {
-        block: other
+    lost = {
+        block: other.node
         for block in own.blocks
         if (other := _taken(store, _key(config, block), own))
     }
+    if lost:
+        left = tuple(block for block in own.blocks if block not in lost)
+        own = replace(own, blocks=left, seq=own.seq + 1)
     put(store, config, own)
     written.append(f"record of node {own.node} in network {config.name}")
-    by = tuple(other.node for other in others.values())
-    return Kept(tuple(others), by, tuple(written))
+    return Kept(own, lost, tuple(written))
 
 
 def leave(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
-    """Have nothing in the store be this node's any more; raises StoreError.
+    """Delete all that is this node's; raises StoreError.
 
-    The record goes first, so that others have no way to what is given back.
+    The record goes before the claims, so that others have no way to what is given back.
     """
     found = store.get(keys.node(config.name, own.node))
     is_own = found and _identity(found.value) == own.identity
     if found and is_own:
         store.delete(found.key, found.revision)
-    for block in {*own.blocks, *held(store, config, own)}:
-        release(store, _key(config, block), own)
-    for address in own.underlay:
-        release(store, keys.underlay(config.name, address), own)
+    me = claimant_of(own)
+    _delete_claims(store, config, lambda who: who == me)
     if is_own or not found:
         store.delete(keys.sign(config.name, own.node))
 
 
 def forget(store: Store, config: NetworkConfig, node: str) -> list[str]:
-    """Have nothing in the store be that of the node `node`; return which keys went.
+    """Delete all that is a node's; return the keys. Raises StoreError."""
+    own = (keys.node(config.name, node), keys.sign(config.name, node))
+    gone = [key for key in own if store.delete(key)]
+    return gone + _delete_claims(store, config, lambda who: who.node == node)
 
-    Raises StoreError.
-    """
+
+def _delete_claims(
+    store: Store, config: NetworkConfig, is_theirs: Callable[[Claimant], bool]
+) -> list[str]:
     gone = []
-    key = keys.node(config.name, node)
-    if store.delete(key):
-        gone.append(key)
-    sign = keys.sign(config.name, node)
-    if store.delete(sign):
-        gone.append(sign)
     for prefix in (keys.blocks(config.name), keys.underlays(config.name)):
         for entry in store.list(prefix):
-            who = claimant(entry.value)
-            if who and who.node == node and store.delete(entry.key, entry.revision):
+            who = _claimant(entry.value)
+            if who and is_theirs(who) and store.delete(entry.key, entry.revision):
                 gone.append(entry.key)
     return gone
 
 
-def release(store: Store, key: str, own: NodeRecord) -> None:
-    """Have a key of this node be nobody's; one of another's stays."""
+def _release(store: Store, key: str, own: NodeRecord) -> None:
+    """Delete a key of this node; one of another's stays."""
     found = store.get(key)
-    if found and claimant(found.value) == of(own):
+    if found and _is_own(found, own):
         store.delete(key, found.revision)
 
 
-def claimant(value: bytes) -> Claimant | None:
+def _claimant(value: bytes) -> Claimant | None:
     """Return who a claim names; None for what is no claim."""
     try:
         document = shapes.mapping(json_text.loads(value))
@@ -229,30 +243,41 @@ def claimant(value: bytes) -> Claimant | None:
         return None
 
 
+def _is_own(found: Entry | None, own: NodeRecord) -> bool:
+    return found is not None and _claimant(found.value) == claimant_of(own)
+
+
 def _taken(store: Store, key: str, own: NodeRecord) -> Claimant | None:
-    """Have a key be this node's, or return whose it is."""
-    if store.create(key, of(own).content()):
+    """Claim a key, or return whose it is."""
+    if store.create(key, claimant_of(own).content()):
         return None
     found = store.get(key)
     if found is None:  # it went in between
         return _taken(store, key, own)
-    who = claimant(found.value) or Claimant("unknown", "")
-    return None if who == of(own) else who
+    who = _claimant(found.value) or Claimant("unknown", "")
+    return None if who == claimant_of(own) else who
 
 
 def _key(config: NetworkConfig, block: IPNetwork) -> str:
     return keys.block(config.name, block)
 
 
-def _is_of(content: bytes, config: NetworkConfig, own: NodeRecord, seen: int) -> bool:
-    """Tell whether a record says what `own` does, and that it saw a head not below
-    `seen`.
+def _former(store: Store, config: NetworkConfig, own: NodeRecord) -> NodeRecord | None:
+    """Return the record that the store has of this node, None for none that is one.
+
+    Raises RecordError if another node has the name.
     """
-    try:
-        found = NodeRecord.parse(content, own.node, config)
-    except RecordError:
-        return False
-    return found.head >= seen and replace(found, head=own.head) == own
+    found = store.get(keys.node(config.name, own.node))
+    identity = found and _identity(found.value)
+    if not found or not identity:
+        return None
+    if identity != own.identity:
+        what = f"node {own.node} of network {config.name}"
+        cause = "another node has that name: `cnipy net forget` if it is gone"
+        raise RecordError(what, cause)
+    with suppress(RecordError):
+        return NodeRecord.parse(found.value, own.node, config)
+    return None
 
 
 def _identity(record: bytes) -> str:
@@ -260,19 +285,3 @@ def _identity(record: bytes) -> str:
         return shapes.text(shapes.mapping(json_text.loads(record)).get("identity"))
     except (ValueError, RecursionError):
         return ""  # what is no record is nobody's
-
-
-def _removed(config: NetworkConfig) -> RecordError:
-    cause = f"it was removed: `cnipy net leave {config.name}`"
-    return RecordError(f"network {config.name}", cause)
-
-
-def _occupied(
-    config: NetworkConfig, own: NodeRecord, address: IPAddress, other: Claimant
-) -> RecordError:
-    what = f"node {own.node} of network {config.name}"
-    cause = (
-        f"underlay address {address} is that of node {other.node}: "
-        "`cnipy net forget` if it is gone"
-    )
-    return RecordError(what, cause)

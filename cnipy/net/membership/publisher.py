@@ -135,7 +135,7 @@ class Publisher:
         self._follower.vacant = False  # until the next poll says so again
         lease = self._store.lease(OFFICE)
         key = keys.publisher(self._config.name)
-        me = claims.of(self._follower.own).content()
+        me = claims.claimant_of(self._follower.own).content()
         if not self._store.create(key, me, lease):
             lease.end()
             return False

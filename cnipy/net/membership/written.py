@@ -67,7 +67,7 @@ class Written:
         if record.head < COUNTED_MAX:
             self.seen = max(self.seen, record.head)
         name = self._config.name
-        mine = claims.of(record).content()
+        mine = claims.claimant_of(record).content()
         what = f"record of node {record.node} in network {name}"
         for address in record.underlay:
             if self._underlays.values.get(keys.underlay(name, address)) != mine:

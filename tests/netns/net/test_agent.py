@@ -242,6 +242,80 @@ def test_a_file_of_blocks_that_is_damaged_is_written_again(
     third.ok("net", "leave", "apps")
 
 
+@pytest.mark.usefixtures("nodes")
+def test_a_block_whose_claim_was_cut_off_is_taken_by_repair(lan: Lan) -> None:
+    """The store says that it is the node's, and the node knew nothing of it."""
+    third = lan.node(21)
+    third.ok("net", "join", "apps")
+    claim = next(v for k, v in lan.store().items() if "/blocks/" in k and '"n21"' in v)
+    lan.etcdctl("put", "/cnipy/v1/apps/blocks/10.64.99.64_26", claim)
+    assert "took block 10.64.99.64/26" in third.ok("net", "repair")
+    own = json.loads(third.path("/var/lib/cnipy/net/apps/own").read_text())
+    assert "10.64.99.64/26" in own["blocks"]
+    held = json.loads(third.path("/var/lib/cnipy/net/apps/blocks").read_text())
+    assert "10.64.99.64/26" in held["blocks"]
+    third.ok("net", "leave", "apps")
+    assert not machines.kept_of(lan.store(), "n21")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_network_that_was_left_and_joined_behind_the_agents_back_is_followed(
+    lan: Lan,
+) -> None:
+    """As where the commands were killed before they told the agent."""
+    third = lan.node(22)
+    third.start()
+    third.ok("net", "join", "apps")
+    socket = third.path("/run/cnipy/net.sock")
+    socket.rename(socket.with_suffix(".away"))
+    third.ok("net", "leave", "apps")
+    wait_until(lambda: "has not joined it" in third.log_text())
+    third.ok("net", "join", "apps")
+    socket.with_suffix(".away").rename(socket)
+    third.ok("net", "join", "apps")  # which tells it
+    wait_until(lambda: _faults(third) == {} and _heard(third) is not None)
+    third.ok("net", "leave", "apps")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_what_was_wrong_when_an_agent_began_is_no_fault_for_ever(lan: Lan) -> None:
+    """Such as an underlay that comes after it, at boot."""
+    third = lan.node(23)
+    third.ok("net", "join", "apps")
+    third.run("ip", "addr", "del", "192.0.2.23/24", "dev", "eth0")
+    third.start()
+    wait_until(lambda: "192.0.2.23" in _faults(third).get("kernel", ""))
+    third.run("ip", "addr", "add", "192.0.2.23/24", "dev", "eth0")
+    wait_until(lambda: _faults(third) == {})
+    third.ok("net", "leave", "apps")
+
+
+def test_a_spare_block_that_nobody_needs_any_more_is_no_fault(lan: Lan) -> None:
+    """A pool that is all claimed is one only while a container has addresses."""
+    node = lan.node(24)
+    node.start()
+    node.ok("net", "create", "tiny", "--pool", "10.68.0.0/29", "--block", "29")
+    node.ok("net", "join", "tiny")
+    node.container("tiny", "pod")
+    wait_until(lambda: "all 1 blocks are claimed" in str(_faults(node)))
+    node.ok("del", "tiny", "pod")
+    wait_until(lambda: _faults(node) == {})
+    node.ok("net", "leave", "tiny")
+    node.ok("net", "rm", "tiny")
+
+
+def _faults(node: Node) -> dict[str, str]:
+    """Return what is wrong in the node's one network, and with it in the agent."""
+    told = json.loads(node.cnipy("net", "status", "--json")[1])
+    return {**told["faults"], **told["networks"][0]["faults"]}
+
+
+def _heard(node: Node) -> float | None:
+    (told,) = json.loads(node.cnipy("net", "status", "--json")[1])["networks"]
+    heard: float | None = told["heard"]
+    return heard
+
+
 @pytest.mark.parametrize("offline", [False, True], ids=["online", "offline"])
 @pytest.mark.parametrize("damaged", ["config", "own"])
 def test_node_whose_files_are_damaged_leaves(

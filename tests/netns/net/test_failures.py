@@ -160,6 +160,25 @@ def test_node_boots_without_the_store(lan: Lan, pair: list[Node]) -> None:
         lan.start_etcd()
 
 
+def test_ways_are_put_back_without_the_store(lan: Lan, pair: list[Node]) -> None:
+    """A link that was down for a moment takes all routes by it along."""
+    one = pair[0]
+    before = ways(one)
+    # Else its address of IPv6 is gone, and others are told so.
+    one.run("sysctl", "-qw", "net.ipv6.conf.eth0.keep_addr_on_down=1")
+    lan.stop_etcd()
+    try:
+        wait_until(lambda: "poll" in network(one)["faults"], 30)
+        one.run("ip", "link", "set", "eth0", "down")
+        one.run("ip", "link", "set", "eth0", "up")
+        assert ways(one) != before
+        wait_until(lambda: ways(one) == before)
+        wait_until(lambda: talk(pair))
+    finally:
+        lan.start_etcd()
+        one.run("ip", "route", "replace", "default", "via", ETCD)
+
+
 def test_publisher_that_dies_is_followed_by_another(lan: Lan, pair: list[Node]) -> None:
     """Within the time of its lease; what was new meanwhile is heard of then."""
     wait_until(lambda: any(network(each)["publishes"] for each in pair), 30)
@@ -225,6 +244,8 @@ def test_second_of_a_name_or_an_address_is_refused_by_name(
     twin.path("/etc/cnipy/net.toml").write_text(
         twin.path("/etc/cnipy/net.toml").read_text().replace('"n11"', '"n15"')
     )
+    # Its address is n12's for nobody else: only who has it on eth0 says so there.
+    twin.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     twin.run("ip", "addr", "flush", "dev", "eth0")
     twin.run("ip", "addr", "add", "192.0.2.15/24", "dev", "eth0")
     conf = twin.path("/etc/cnipy/net.toml")

@@ -88,13 +88,11 @@ class Node:
             self.publisher.close()
             self.start()
         seen = self.follower.seen if self.follower.is_put_back else 0
-        kept = claims.keep(self.store, self.config, self.own, seen)
+        own = replace(self.own, head=max(self.own.head, seen))
+        kept = claims.keep(self.store, self.config, own)
         if kept.lost:
-            self.lost += tuple(
-                f"{b} {n}" for b, n in zip(kept.lost, kept.by, strict=True)
-            )
-            left = tuple(each for each in self.own.blocks if each not in kept.lost)
-            self.tell(blocks=left)
+            self.lost += tuple(f"{b} {n}" for b, n in kept.lost.items())
+            self.own = kept.own
 
     def second(self) -> None:
         """Do what is to be done in a second."""

@@ -95,6 +95,34 @@ def test_second_of_an_underlay_address_is_refused_by_name(store: Store) -> None:
     assert snapshot(store) == before
 
 
+def test_node_that_moves_to_an_address_of_another_keeps_what_it_has(
+    store: Store,
+) -> None:
+    """The claims of before are there, whichever of the new ones is refused."""
+    first = joined(store, 1)
+    joined(store, 2)
+    before = snapshot(store)
+    moved = (*first.underlay, ip_address("192.0.2.2"))
+    for underlay in (moved, moved[::-1]):
+        with pytest.raises(RecordError, match=r"192\.0\.2\.2 is that of node n2"):
+            claims.register(store, CONFIG, replace(first, underlay=underlay))
+        assert snapshot(store) == before
+
+
+def test_address_that_a_node_had_is_free_once_its_record_has_another(
+    store: Store,
+) -> None:
+    """Also where it was cut off after it claimed the new one."""
+    first = joined(store, 1)
+    moved = replace(first, underlay=(ip_address("192.0.2.7"),), seq=first.seq + 1)
+    claims.register(store, CONFIG, moved)
+    assert not claims.is_kept(store, CONFIG, moved)
+    claims.keep(store, CONFIG, moved)
+    held = [entry.key for entry in store.list(keys.underlays("apps"))]
+    assert held == [keys.underlay("apps", moved.underlay[0])]
+    claims.register(store, CONFIG, replace(node(2), underlay=first.underlay))
+
+
 def test_claim_that_was_cut_off_is_found_again(store: Store) -> None:
     """A block whose claimer was killed before it knew is still its own."""
     own = joined(store, 1)
@@ -110,9 +138,9 @@ def test_store_that_was_lost_hears_it_all_again(store: Store) -> None:
         store.delete(key)
     for own in nodes:
         kept = claims.keep(store, CONFIG, own)
-        assert (kept.lost, kept.by) == ((), ())
+        assert kept.lost == {}
         assert kept.written
-        assert claims.keep(store, CONFIG, own) == claims.Kept((), (), ())
+        assert claims.keep(store, CONFIG, own) == claims.Kept(own, {}, ())
     assert snapshot(store) == before
 
 
@@ -145,9 +173,11 @@ def test_later_node_of_a_block_claimed_twice_names_the_other(store: Store) -> No
     for key in snapshot(store):
         store.delete(key)
     other = replace(second, blocks=(block,))
-    assert claims.keep(store, CONFIG, other).lost == ()
-    kept = claims.keep(store, CONFIG, first)
-    assert (kept.lost, kept.by) == ((block,), ("n2",))
+    assert claims.keep(store, CONFIG, other).lost == {}
+    for _ in range(2):  # whoever is cut off before it acts on it is told again
+        assert claims.keep(store, CONFIG, first).lost == {block: "n2"}
+    left = replace(first, blocks=(), seq=first.seq + 1)
+    assert claims.is_kept(store, CONFIG, left)
 
 
 def test_what_leaves_leaves_nothing(store: Store) -> None:

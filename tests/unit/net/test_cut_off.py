@@ -155,7 +155,7 @@ def _do(store: Any, node: Node, what: str) -> None:
 
 def _check(net: Nodes, node: Node, what: str) -> None:
     name = node.own.node
-    mine = claims.of(node.own).content()
+    mine = claims.claimant_of(node.own).content()
     claimed = [e.key for e in net.store.list(keys.blocks("apps")) if e.value == mine]
     if what == "leave":
         assert claimed == []
