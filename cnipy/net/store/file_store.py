@@ -14,8 +14,10 @@ import time
 from contextlib import contextmanager, suppress
 
 from cni_common import shapes, trusted_path
+from cni_common.own_files import DIRECTORY
 from cni_common.shapes import REQUIRED
 from cni_common.spec import json_text
+from cni_common.spec.errors import cause_of
 from cnipy.net.store.errors import AwayError, StoreError
 from cnipy.net.store.interface import Changes, Entry, Lease, Store
 
@@ -23,10 +25,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_ERA, _LOCK, _REVISION, _CLOCK, _KEYS, _LEASES = (
-    *("era", "lock", "revision", "clock"),
-    *("keys", "leases"),
-)
+_ERA, _LOCK, _REVISION, _CLOCK, _DRAFT = "era", "lock", "revision", "clock", "draft"
+_KEYS, _LEASES = "keys", "leases"
 _LEAF = "="  # before the last part of a key, whose others are directories
 _PART_MAX = 254  # bytes of a file's name, without that
 _DEADLINE = 5.0  # seconds
@@ -75,6 +75,7 @@ class FileStore(Store):
                 return False
             self._next_revision()
             os.unlink(self._file(key))
+            _sync(os.path.dirname(self._file(key)))
             return True
 
     def lease(self, seconds: int) -> Lease:
@@ -120,10 +121,10 @@ class FileStore(Store):
             for name in (_LOCK, _CLOCK, _REVISION):
                 with suppress(FileExistsError):
                     os.close(os.open(self._path(name), _NEW, 0o600))
-            with suppress(FileExistsError):  # last: with it, the store is there
-                self._exchange(
-                    self._path(_ERA), os.urandom(16).hex().encode(), new=True
-                )
+            with self._alone():
+                if not os.path.lexists(self._path(_ERA)):
+                    # Last: with it, the store is there.
+                    self._exchange(self._path(_ERA), os.urandom(16).hex().encode())
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self._directory, *parts)
@@ -170,20 +171,18 @@ class FileStore(Store):
             return None
         return Entry(key, value, found["revision"])
 
-    def _exchange(self, path: str, content: bytes, *, new: bool = False) -> None:
-        """Write a file as a whole; with `new` only one that is not there."""
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        draft = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}")
-        fd = os.open(draft, _NEW, 0o600)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(fd)
-            (os.link if new else os.rename)(draft, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
+    def _exchange(self, path: str, content: bytes) -> None:
+        """Write a file whole or not at all, also if power fails. The lock is held."""
+        directory, draft = os.path.dirname(path), self._path(_DRAFT)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):  # as it mostly is; a call was killed else
+            os.unlink(draft)
+        with open(os.open(draft, _NEW, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(draft, path)
+        _sync(directory)
 
     def _revision(self) -> int:
         text = _content(self._path(_REVISION)).decode("ascii", "replace") or "0"
@@ -242,8 +241,13 @@ class FileStore(Store):
 
     @contextmanager
     def _locked(self, how: int = fcntl.LOCK_EX) -> Iterator[str]:
-        """Hold the lock and give the era."""
+        """Hold the lock of a store that is there, and give its era."""
         era = self._era()
+        with self._alone(how):
+            yield era
+
+    @contextmanager
+    def _alone(self, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         fd = os.open(self._path(_LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             until = time.monotonic() + self._deadline
@@ -255,7 +259,7 @@ class FileStore(Store):
                     held = f"{self._path(_LOCK)}: somebody holds it all the time"
                     raise AwayError("lock it", [held])
                 time.sleep(_PAUSE)
-            yield era
+            yield
         finally:
             os.close(fd)
 
@@ -264,7 +268,8 @@ class FileStore(Store):
         try:
             yield
         except OSError as error:
-            raise AwayError(doing, [f"{self._directory}: {error.strerror}"]) from error
+            cause = f"{self._directory}: {cause_of(error)}"
+            raise AwayError(doing, [cause]) from error
 
 
 class _FileLease(Lease):
@@ -278,6 +283,14 @@ class _FileLease(Lease):
 
     def end(self) -> None:
         self._store.end(self.name)
+
+
+def _sync(directory: str) -> None:
+    fd = os.open(directory, DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _content(path: str) -> bytes:

@@ -517,6 +517,25 @@ def test_damaged_file_is_named(tmp_path: Path) -> None:
         store.get("/a/x")
 
 
+def test_calls_that_are_killed_leave_one_file_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they began is no key, and the next call begins where they did."""
+    store = FileStore(str(tmp_path), create=True)
+    store.create("/a/x", b"1")
+    before = [*tmp_path.rglob("*")]
+    for at in range(3):
+        if (child := os.fork()) == 0:
+            monkeypatch.setattr(os, "rename", lambda *_: os._exit(9))
+            store.create(f"/a/y{at}", b"2")
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert len([*tmp_path.rglob("*")]) == len(before) + 1
+    assert [each.key for each in store.list("/a/")] == ["/a/x"]
+    assert store.create("/a/y", b"2")
+    assert len([*tmp_path.rglob("*")]) == len(before) + 1
+
+
 def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
     """What would lead elsewhere is no key."""
     store = FileStore(str(tmp_path / "s"), create=True)
