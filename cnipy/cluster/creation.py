@@ -159,7 +159,7 @@ def _check(
             raise _exists(options.name)
         for pool in other.pools:
             for each in wanted_networks:
-                if ranges.overlap(each, pool.network):
+                if each.overlaps(pool.network):
                     msg = (
                         f"create network {options.name} with {each}: network "
                         f"{other.name} has {pool.network}"
@@ -177,6 +177,6 @@ def check_host(context: Context, name: str, pools: Iterable[IPNetwork]) -> None:
     for pool in pools:
         for each in [*held, *taken.by_host()]:
             wide = each.is_routed and each.subnet.prefixlen < pool.prefixlen
-            if ranges.overlap(pool, each.subnet) and not wide:
+            if pool.overlaps(each.subnet) and not wide:
                 msg = f"have pool {pool} of network {name}: {each.who}"
                 raise CNIError(Code.INVALID_CONFIG, msg, "pools are nobody else's")

@@ -15,6 +15,7 @@ from cnipy.lists import directory as directories
 from cnipy.lists.composing import VERSION
 from cnipy.net import names
 from cnipy.net.agent import guard
+from cnipy.net.records import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ def _routes(pools: Sequence[IPNetwork]) -> list[dict[str, str]]:
 
 
 def _guard(config: NetworkConfig) -> dict[str, Any]:
-    if config.policy == "open":
+    if config.policy == OPEN:
         return {}
     overlay = guard.overlay(config)
     return {

@@ -63,9 +63,9 @@ class Cache:
         try:
             if content is None:
                 return None
-            document = json_text.loads(content)
-            return NodeRecord.parse(content, str(document["node"]), config)
-        except (RecordError, ValueError, TypeError, KeyError, RecursionError) as error:
+            document = shapes.mapping(json_text.loads(content))
+            return NodeRecord.of(document, str(document.get("node")), config)
+        except (RecordError, ValueError, RecursionError) as error:
             raise self._damaged(_OWN, str(error)) from error
 
     def peers(self, config: NetworkConfig) -> dict[str, NodeRecord] | None:
@@ -79,9 +79,8 @@ class Cache:
             return None
         found = {}
         for node, document in heard["nodes"].items():
-            record = json_text.dumps(document).encode()
             with suppress(RecordError):
-                found[node] = NodeRecord.parse(record, node, config)
+                found[node] = NodeRecord.of(document, node, config)
         return found
 
     def seen(self) -> int:
@@ -146,14 +145,6 @@ class Cache:
         except (ValueError, RecursionError):
             return None
 
-    def _open(self, *, create: bool = False) -> int:
-        with refusal(f"use {self.path}"):
-            fd = trusted_path.open_directory(self.path, create=create)
-            if create:
-                os.fchmod(fd, _PRIVATE)
-            return fd
-        raise AssertionError  # refusal() lets nothing by without `absence`
-
     def _read(self, name: str) -> bytes | None:
         full = os.path.join(self.path, name)
         with refusal(f"read {full}", absence=True):
@@ -175,12 +166,13 @@ class Cache:
         return None
 
     def _write(self, name: str, content: bytes) -> None:
-        directory = self._open(create=True)
-        try:
-            with refusal(f"write {os.path.join(self.path, name)}"):
+        with refusal(f"write {os.path.join(self.path, name)}"):
+            directory = trusted_path.open_directory(self.path, create=True)
+            try:
+                os.fchmod(directory, _PRIVATE)
                 replace_synced(directory, name, content)
-        finally:
-            os.close(directory)
+            finally:
+                os.close(directory)
 
     def _damaged(self, name: str, cause: str) -> CNIError:
         hint = (

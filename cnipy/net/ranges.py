@@ -28,11 +28,6 @@ def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
     return outer.version == inner.version and inner.subnet_of(outer)  # type: ignore[arg-type] # of one version
 
 
-def overlap(one: IPNetwork, other: IPNetwork) -> bool:
-    """Tell whether two networks have an address in common."""
-    return one.version == other.version and one.overlaps(other)
-
-
 def of_pools(pools: Sequence[Pool]) -> str:
     """Return why a network cannot have these pools, or nothing."""
     versions = {pool.network.version for pool in pools}

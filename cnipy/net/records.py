@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RecordError = documents.RecordError
 CONTENT_MAX = 1 << 16  # bytes
 HOST_GW, VXLAN, GPE, WIREGUARD = BACKENDS = ("host-gw", "vxlan", "gpe", "wireguard")
-POLICIES = ("open", "same-bridge", "isolated")
+OPEN, SAME_BRIDGE, ISOLATED = POLICIES = ("open", "same-bridge", "isolated")
 # UDP; host-gw has none.
 PORTS = {HOST_GW: 0, VXLAN: 4789, GPE: 4790, WIREGUARD: 51820}
 VNI_MAX = (1 << 24) - 1
@@ -70,7 +70,7 @@ class NetworkConfig:
     underlay: tuple[IPNetwork, ...] = ()
     domain: str = ""
     mtu: int = 0
-    policy: str = POLICIES[0]
+    policy: str = OPEN
     forget_after: int = 0
 
     def pool(self, version: int) -> Pool | None:
@@ -213,7 +213,7 @@ def _fits(config: NetworkConfig) -> str:
         return f"mtu: {config.mtu} is less than {_MTU_MIN}"
     for pool in config.pools:
         for underlay in config.underlay:
-            if ranges.overlap(pool.network, underlay):
+            if pool.network.overlaps(underlay):
                 return f"underlay: {underlay} overlaps the pool {pool.network}"
     return ""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from cnipy.context import Context
 
-_BACKENDS = ("gpe", "vxlan", "wireguard", "host-gw")
-_POLICIES = ("open", "same-bridge", "isolated")
 _NETWORK = "as `create` called it"
 _NODE = "as `blocks` lists them"
 _COUNT = 3
@@ -49,7 +47,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     leave.add_argument(
         "--offline", action="store_true", help="do not ask the store, which is away"
     )
-    status = actions.add_parser("status", help="how this node's networks are")
+    actions.add_parser("status", help="how this node's networks are")
     show = actions.add_parser("show", help="what a node says of itself")
     show.add_argument("node", metavar="NODE", help=_NODE)
     blocks = actions.add_parser("blocks", help="which node has which addresses")
@@ -81,8 +79,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"between two looks at what is new of the others ({_POLL:.0f})",
     )
-    every = (create, rm, join, leave, status, show, blocks, forget, repair, ping)
-    add_json(*every, export, agent)
+    add_json(*actions.choices.values())
 
 
 def _add_pools(create: argparse.ArgumentParser) -> None:
@@ -102,11 +99,13 @@ def _add_pools(create: argparse.ArgumentParser) -> None:
 
 
 def _add_ways(create: argparse.ArgumentParser) -> None:
+    from cnipy.net import records  # noqa: PLC0415 - of an action alone
+
     create.add_argument(
         "--backend",
-        choices=_BACKENDS,
-        default=_BACKENDS[0],
-        help=f"how packets get from node to node ({_BACKENDS[0]})",
+        choices=records.BACKENDS,
+        default=records.GPE,
+        help=f"how packets get from node to node ({records.GPE})",
     )
     create.add_argument(
         "--vni", type=int, metavar="NUMBER", help="number of the network (the next one)"
@@ -129,9 +128,9 @@ def _add_ways(create: argparse.ArgumentParser) -> None:
     )
     create.add_argument(
         "--policy",
-        choices=_POLICIES,
-        default=_POLICIES[0],
-        help=f"who reaches containers from other networks ({_POLICIES[0]})",
+        choices=records.POLICIES,
+        default=records.OPEN,
+        help=f"who reaches containers from other networks ({records.OPEN})",
     )
     create.add_argument(
         "--forget-after",
@@ -148,8 +147,7 @@ def _add_ways(create: argparse.ArgumentParser) -> None:
 
 
 def _run(context: Context, options: argparse.Namespace) -> Answer:
-    run = _ACTIONS[options.action]
-    return run(context, options)
+    return _ACTIONS[options.action](context, options)
 
 
 def _create(context: Context, options: argparse.Namespace) -> Answer:

@@ -7,13 +7,11 @@ from cni_common import naming
 from cni_common.allowed import declared
 from cni_common.parts.allowed import Allowed
 from cnipy.net.dataplane.ground import device_name
-from cnipy.net.records import HOST_GW
+from cnipy.net.records import HOST_GW, ISOLATED, OPEN
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cnipy.net.records import NetworkConfig
-
-_OPEN, _ISOLATED = "open", "isolated"
 
 
 def overlay(config: NetworkConfig) -> str:
@@ -26,13 +24,13 @@ def ensure(config: NetworkConfig) -> None:
 
     Raises Code.INTERNAL.
     """
-    if config.policy == _OPEN:
+    if config.policy == OPEN:
         declared.remove(config.name)
         return
     wanted = Allowed(
         addresses=(),
         guarded=(naming.bridge_of(config.name),),
-        isolated=config.policy == _ISOLATED,
+        isolated=config.policy == ISOLATED,
         pools=tuple(pool.network for pool in config.pools),
         overlay=overlay(config),
     )

@@ -55,7 +55,7 @@ def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
         return []
     with locked(DATA_DIR, config.name, create=False):
         used = leased(config.name)  # also by an ADD that had read the file before
-    empty = [b for b in before.unusable if not any(_in(each, b) for each in used)]
+    empty = [b for b in before.unusable if not any(each in b for each in used)]
     _free_bridge(config.name, [block for block in empty if block not in own.blocks])
     if empty:
         left = {*before.unusable} - {*empty}
@@ -144,7 +144,7 @@ def lacks_spare(config: NetworkConfig, own: NodeRecord) -> list[int]:
     for version in (pool.network.version for pool in config.pools):
         blocks = [block for block in own.blocks if block.version == version]
         rooms = [RangeSet((of_block(block),)).size for block in blocks]
-        taken = sum(any(_in(each, block) for block in blocks) for each in used)
+        taken = sum(any(each in block for block in blocks) for each in used)
         if sum(rooms) - taken < max(rooms, default=1):
             lacking.append(version)
     return lacking
@@ -159,7 +159,3 @@ def leased(network: str) -> set[IPAddress]:
             with suppress(ValueError):
                 found.add(ipaddress.ip_address(name))
     return found
-
-
-def _in(address: IPAddress, block: IPNetwork) -> bool:
-    return address.version == block.version and address in block
