@@ -16,9 +16,11 @@ from cnipy.net.membership.follower import Follower
 from cnipy.net.membership.publisher import Publisher
 from cnipy.net.records import NetworkConfig, NodeRecord, Pool, RecordError, new_identity
 from cnipy.net.store import Store, StoreError
+from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 POLL, KEEP = 5, 60  # seconds, of the agent
 CONFIG = NetworkConfig(
@@ -162,6 +164,14 @@ class Nodes:
                 others = {**all_of_them}
                 del others[node.own.node]
                 assert node.sees == others, node.own.node
+
+
+def network_in(directory: Path) -> Nodes:
+    """Return a network without nodes, whose store is in a directory."""
+    clock = Clock()
+    made = Nodes(FileStore(str(directory / "s"), create=True, clock=clock), clock)
+    made.create()
+    return made
 
 
 def go_until_known(net: Nodes) -> None:

@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.net.nodes import CONFIG, POLL, Clock, Node, Nodes
+from unit.net.nodes import CONFIG, POLL, Node, Nodes, network_in
 
 from cnipy.net import keys
 from cnipy.net.membership import claims, publisher
 from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
 NEWS = 10  # seconds within which a change is known
 CALLS = ("get", "list", "create", "cas", "delete", "lease", "changes")
@@ -55,17 +53,8 @@ class Mortal:
         return cut
 
 
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(dir="/dev/shm"))
-    yield made
-    shutil.rmtree(made)
-
-
 def network(directory: Path) -> Nodes:
-    clock = Clock()
-    net = Nodes(FileStore(str(directory / "s"), create=True, clock=clock), clock)
-    net.create()
+    net = network_in(directory)
     for _ in range(3):
         net.add()
     net.go(NEWS)

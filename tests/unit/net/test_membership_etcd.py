@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
 from threading import Thread
@@ -23,16 +22,10 @@ from cnipy.net.store import AwayError, Settings, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import ExitStack
     from pathlib import Path
 
     from cni_common.spec.fields import IPNetwork
-
-
-@pytest.fixture
-def open_by() -> Iterator[ExitStack]:
-    """Have what is opened closed, however the test ends."""
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from cnipy.net.store import DeniedError, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import ExitStack
     from pathlib import Path
 
 
@@ -29,13 +29,6 @@ def block(beginning: str) -> str:
     """Return the block of the page that begins like this."""
     (found,) = (b.text for b in blocks("many-nodes") if b.text.startswith(beginning))
     return found
-
-
-@pytest.fixture
-def open_by() -> Iterator[ExitStack]:
-    """Have what is opened closed, however the test ends."""
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture
