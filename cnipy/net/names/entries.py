@@ -12,8 +12,8 @@ from cni_common.names.host_names import is_host_name
 from cni_common.shapes import REQUIRED
 from cni_common.spec import json_text
 from cni_common.spec.values import dataclass
-from cnipy.net import ranges
-from cnipy.net.records import RecordError
+from cnipy.net import documents, ranges
+from cnipy.net.documents import VERSION, RecordError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cni_common.spec.fields import IPAddress
     from cnipy.net.records import NetworkConfig, NodeRecord
 
-VERSION = 1
 _CONTENT_MAX = 1 << 14  # bytes
 MANY = 64  # addresses of a name, or names of an address
 
@@ -55,15 +54,8 @@ class Entry:
     @classmethod
     def parse(cls, content: bytes, key: str, config: NetworkConfig) -> Self:
         """Return what the store has at `key`; raises RecordError."""
-        if len(content) > _CONTENT_MAX:
-            raise RecordError(key, f"it has {len(content)} bytes")
-        try:
-            document = shapes.mapping(json_text.loads(content))
-            if document.get("v") != VERSION:
-                raise RecordError(key, f"v: {document.get('v')!r:.20} is unknown")
-            found = cls(**shapes.members(document, _ENTRY))
-        except (ValueError, RecursionError) as error:
-            raise RecordError(key, str(error)) from error
+        document = documents.read(content, key, _CONTENT_MAX)
+        found = cls(**documents.members(document, _ENTRY, key))
         return found._checked(key, config)
 
     def _checked(self, key: str, config: NetworkConfig) -> Self:
