@@ -10,7 +10,6 @@ from cni_common.spec.errors import CNIError, Code
 from cnipy.cluster import stored
 from cnipy.lists import taken, wanted
 from cnipy.net import keys, ranges
-from cnipy.net.faults import told
 from cnipy.net.records import (
     GPE,
     PORTS,
@@ -21,6 +20,7 @@ from cnipy.net.records import (
     is_label,
     new_identity,
 )
+from cnipy.net.refusal import store_refusal
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +48,7 @@ def create(context: Context, options: argparse.Namespace) -> NetworkConfig:
     pools = _pools(options)
     store = stored.opened(stored.conf())
     doing = f"create network {options.name}"
-    with told(doing), store:
+    with store_refusal(doing), store:
         others = stored.networks(store)
         _check(context, options, pools, others.values())
         for vni in [options.vni] if options.vni else range(1, VNI_MAX + 1):

@@ -13,7 +13,7 @@ from cnipy.cluster import stored
 from cnipy.net import asking, cache, keys
 from cnipy.net.agent import holding
 from cnipy.net.agent.member import Member
-from cnipy.net.faults import told
+from cnipy.net.refusal import store_refusal
 from cnipy.verb import Lines
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def status() -> Lines:
 def _away(conf: NetFile) -> str:
     """Return why the store does not answer, nothing if it does."""
     try:
-        with stored.opened(conf) as store, told("ask the store"):
+        with stored.opened(conf) as store, store_refusal("ask the store"):
             store.get(f"{keys.ROOT}version")
     except CNIError as error:
         return str(error)
@@ -135,7 +135,7 @@ def node(name: str, network: str | None) -> Lines:
     found = []
     with stored.opened(stored.conf()) as store:
         for config in stored.chosen(store, network):
-            with told(f"read node {name:.80}"):
+            with store_refusal(f"read node {name:.80}"):
                 nodes, _ = stored.nodes(store, config)
             if name in nodes:
                 found.append({"network": config.name, **nodes[name].document()})
@@ -160,7 +160,7 @@ def blocks(network: str | None) -> Lines:
     found, lines = [], []
     with stored.opened(stored.conf()) as store:
         for config in stored.chosen(store, network):
-            with told(f"list nodes of network {config.name}"):
+            with store_refusal(f"list nodes of network {config.name}"):
                 nodes, refused = stored.nodes(store, config)
             listed = {n: [str(b) for b in r.blocks] for n, r in sorted(nodes.items())}
             found.append({"network": config.name, "nodes": listed, "refused": refused})
@@ -187,7 +187,7 @@ def everything(network: str | None) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for config in stored.chosen(store, network):
             found[keys.vni(config.vni)] = config.name
-            with told(f"read network {config.name}"):
+            with store_refusal(f"read network {config.name}"):
                 found |= _below(store, keys.network(config.name))
     return found
 

@@ -9,9 +9,9 @@ from cni_common.spec.errors import CNIError, Code
 from cnipy.cluster import stored
 from cnipy.net import keys
 from cnipy.net.agent.entry import node_name
-from cnipy.net.faults import told
 from cnipy.net.membership import claims, removed
 from cnipy.net.names import announcer
+from cnipy.net.refusal import store_refusal
 
 if TYPE_CHECKING:
     from cnipy.net.records import NetworkConfig
@@ -23,7 +23,7 @@ def remove(name: str) -> None:
     """Have nothing of the network in the store; raises CNIError if a node is in it."""
     with stored.opened(stored.conf()) as store:
         config = stored.network(store, name)
-        with told(f"remove network {name}"):
+        with store_refusal(f"remove network {name}"):
             there = store.list(keys.nodes(name))
             if there:
                 nodes = [e.key.removeprefix(keys.nodes(name)) for e in there]
@@ -54,7 +54,7 @@ def forget(node: str, network: str | None) -> list[str]:
         msg = f"forget node {node}: it is this one"
         raise CNIError(Code.INVALID_CONFIG, msg, "`cnipy net leave NETWORK`")
     gone = []
-    with stored.opened(conf) as store, told(f"forget node {node:.80}"):
+    with stored.opened(conf) as store, store_refusal(f"forget node {node:.80}"):
         for config in stored.chosen(store, network):
             nodes, _ = stored.nodes(store, config)
             if node in nodes:

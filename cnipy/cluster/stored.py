@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from cni_common.spec.errors import CNIError, Code
 from cnipy.net import cache, keys
 from cnipy.net import conf as confs
-from cnipy.net.faults import told
-from cnipy.net.records import NetworkConfig, NodeRecord, RecordError
+from cnipy.net.documents import RecordError
+from cnipy.net.records import NetworkConfig, NodeRecord
+from cnipy.net.refusal import store_refusal
 from cnipy.net.store import open_store
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def conf() -> NetFile:
 
 def opened(conf: NetFile) -> Store:
     """Return the node's store; raises CNIError."""
-    with told("open the store"):
+    with store_refusal("open the store"):
         return open_store(conf.settings(), create=True)
 
 
@@ -33,7 +34,7 @@ def network(store: Store, name: str) -> NetworkConfig:
 
     Raises CNIError for one that is none, and where there is none, saying which are.
     """
-    with told(f"read network {name}"):
+    with store_refusal(f"read network {name}"):
         found = store.get(keys.config(name))
         if found is None:
             known = " ".join(sorted(networks(store))) or "none"
@@ -100,5 +101,5 @@ def chosen(store: Store, name: str | None) -> list[NetworkConfig]:
     """Return the network `name` of the store, or all of them; raises CNIError."""
     if name is not None:
         return [network(store, name)]
-    with told("list networks"):
+    with store_refusal("list networks"):
         return [config for _, config in sorted(networks(store).items())]

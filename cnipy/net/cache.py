@@ -17,7 +17,8 @@ from cni_common.pool import held
 from cni_common.spec import json_text
 from cni_common.spec.errors import CNIError, Code, is_absence
 from cni_common.spec.values import dataclass
-from cnipy.net.records import NetworkConfig, NodeRecord, RecordError, is_label
+from cnipy.net.documents import RecordError
+from cnipy.net.records import NetworkConfig, NodeRecord, is_label
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

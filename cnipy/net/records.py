@@ -13,8 +13,8 @@ from cni_common import shapes
 from cni_common.shapes import REQUIRED
 from cni_common.spec import json_text
 from cni_common.spec.values import dataclass
-from cnipy.net import documents, ranges
-from cnipy.net.documents import VERSION, members, read
+from cnipy.net import ranges
+from cnipy.net.documents import VERSION, RecordError, members, read
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cni_common.shapes import Table
     from cni_common.spec.fields import IPAddress, IPNetwork
 
-RecordError = documents.RecordError
 CONTENT_MAX = 1 << 16  # bytes
 HOST_GW, VXLAN, GPE, WIREGUARD = BACKENDS = ("host-gw", "vxlan", "gpe", "wireguard")
 OPEN, SAME_BRIDGE, ISOLATED = POLICIES = ("open", "same-bridge", "isolated")

@@ -14,9 +14,10 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
 from cnipy.net import dataplane, keys, underlay
 from cnipy.net.agent import guard, holding, salvage
+from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims
 from cnipy.net.names import announcer
-from cnipy.net.records import NodeRecord, RecordError, is_label, new_identity
+from cnipy.net.records import NodeRecord, is_label, new_identity
 from cnipy.net.store import AwayError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py

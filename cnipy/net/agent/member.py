@@ -18,11 +18,11 @@ from cnipy.net import dataplane, keys, underlay
 from cnipy.net.agent import entry, holding, revision
 from cnipy.net.agent.ways import Ways
 from cnipy.net.cache import Cache
-from cnipy.net.faults import told
 from cnipy.net.membership import claims
 from cnipy.net.membership.follower import Follower
 from cnipy.net.membership.forgetting import Sign
 from cnipy.net.membership.publisher import Publisher
+from cnipy.net.refusal import store_refusal
 from cnipy.net.store import open_store
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -45,7 +45,7 @@ class Member:
         self._conf = conf
         self._tell = tell
         self._cache = Cache(name)
-        with told("open the store"):
+        with store_refusal("open the store"):
             self.store = open_store(conf.settings())
             self._store_of_asked = open_store(conf.settings())
         self._follower: Follower | None = None
@@ -78,11 +78,11 @@ class Member:
         `cidrs` are the blocks that it is told to have, or files. Raises CNIError, and
         then it is not in it, unless it was before.
         """
-        with self._cache.locked(), told(f"join network {self.name}"):
+        with self._cache.locked(), store_refusal(f"join network {self.name}"):
             if cidrs:
                 self._cache.keep_pod_cidrs(cidrs)
             own, facts = entry.enter(self.store, self._cache, self._conf, config)
-        with told(f"hear of the others in network {self.name}"):
+        with store_refusal(f"hear of the others in network {self.name}"):
             follower = self._followed(config, own)
             peers = follower.poll()
         with self._cache.locked():
@@ -96,12 +96,12 @@ class Member:
         """Have nothing of the network on this node, and nothing of it in the store,
         unless `offline`; return as `entry.leave` does. Raises CNIError.
         """
-        with self._cache.locked(), told(f"leave network {self.name}"):
+        with self._cache.locked(), store_refusal(f"leave network {self.name}"):
             return entry.leave(None if offline else self.store, self._cache)
 
     def check_store(self) -> None:
         """Raise Code.TRY_AGAIN_LATER where the store is away."""
-        with told(f"leave network {self.name}"):
+        with store_refusal(f"leave network {self.name}"):
             self.store.get(keys.config(self.name))
 
     def peers(self) -> dict[str, NodeRecord]:
@@ -120,7 +120,10 @@ class Member:
         Raises CNIError; what needs no store is done first.
         """
         done = self.settle()
-        with self._cache.locked(), told(f"look for blocks of network {self.name}"):
+        with (
+            self._cache.locked(),
+            store_refusal(f"look for blocks of network {self.name}"),
+        ):
             config, own = self.known()
             now = entry.with_claimed(self.store, self._cache, config, own)
             found = [block for block in now.blocks if block not in own.blocks]
@@ -161,7 +164,7 @@ class Member:
         follower = self._followed(*self.known())
         if self._publisher is None:
             self._publisher = Publisher(self.store, follower)
-        with self._in_state("publish"), told("publish"):
+        with self._in_state("publish"), store_refusal("publish"):
             self._publisher.turn()
 
     def close(self) -> None:
@@ -176,7 +179,7 @@ class Member:
 
     def keep(self) -> None:
         """Have the store say what it is to of this node; raises CNIError."""
-        with self._in_state("keep"), told("be known to the store"):
+        with self._in_state("keep"), store_refusal("be known to the store"):
             config, own = self.known()
             if not claims.is_kept(self.store, config, self._with_head(own)):
                 with self._cache.locked():
@@ -185,7 +188,7 @@ class Member:
 
     def follow(self) -> None:
         """Have the node know the network as the store has it; raises CNIError."""
-        with self._in_state("network"), told("follow the network"):
+        with self._in_state("network"), store_refusal("follow the network"):
             found = self.store.get(keys.config(self.name), stale=True)
             with self._cache.locked():
                 config, _ = self.known()
@@ -195,7 +198,7 @@ class Member:
 
     def move(self) -> None:
         """Have the others reach this node where it is by now; raises CNIError."""
-        with self._in_state("underlay"), told("follow the underlay"):
+        with self._in_state("underlay"), store_refusal("follow the underlay"):
             config, own = self.known()
             addresses = underlay.found(self._conf.underlay, config)
             if addresses != own.underlay:
@@ -236,7 +239,7 @@ class Member:
     def _hear(self) -> Mapping[str, NodeRecord] | None:
         """Return the others as they are believed, None where nothing is new."""
         follower = self._followed(*self.known())
-        with self._in_state("poll"), told("hear of the others"):
+        with self._in_state("poll"), store_refusal("hear of the others"):
             peers = follower.poll()
             self._heard = time.monotonic()
         self._tell_refused(follower)
@@ -295,12 +298,12 @@ class Member:
             lacks = entry.lacks_spare(self._cache, config, own, version)
             if len(present) > seen if seen is not None else not lacks:
                 return present
-            with told(f"claim a block of network {self.name}"):
+            with store_refusal(f"claim a block of network {self.name}"):
                 # Its record is not to say that all is there before it is.
                 own = self._keep(config, own, store)
                 own = entry.claim(store, self._cache, config, own, version)
             now = holding.write(config, own)
-            with told(f"tell of a block of network {self.name}"):
+            with store_refusal(f"tell of a block of network {self.name}"):
                 claims.put(store, config, own)
         return now.usable(version)
 
@@ -314,7 +317,7 @@ class Member:
 
     def _stop_publishing(self) -> None:
         if self._publisher is not None:
-            with suppress(CNIError), told("publish"):
+            with suppress(CNIError), store_refusal("publish"):
                 self._publisher.close()
 
     def _followed(self, config: NetworkConfig, own: NodeRecord) -> Follower:

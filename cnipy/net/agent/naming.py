@@ -7,9 +7,9 @@ import asyncio
 from contextlib import suppress
 
 from cni_common.spec.errors import CNIError
-from cnipy.net.faults import told
 from cnipy.net.names.announcer import Announcer
 from cnipy.net.names.answerer import Answerer
+from cnipy.net.refusal import store_refusal
 from cnipy.net.store import open_store
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -40,7 +40,7 @@ class Announcing:
         known = config, own.identity
         if self._by is None or self._known != known:
             self._by, self._known = Announcer(self._store, config, own), known
-        with told("announce names"):
+        with store_refusal("announce names"):
             for text in self._by.turn():
                 self._tell(f"network {self._member.name}: {text}")
 
@@ -50,7 +50,7 @@ class Answering:
 
     def __init__(self, conf: NetFile, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        with told("open the store"):
+        with store_refusal("open the store"):
             self._by = Answerer(open_store(conf.settings()))
 
     def learn(self, members: Iterable[Member]) -> None:

@@ -11,7 +11,8 @@ from cni_common.spec.errors import CNIError, Code
 from cnipy.net import keys
 from cnipy.net.agent import holding
 from cnipy.net.dataplane import device
-from cnipy.net.records import GPE, PORTS, NetworkConfig, Pool, RecordError, new_identity
+from cnipy.net.documents import RecordError
+from cnipy.net.records import GPE, PORTS, NetworkConfig, Pool, new_identity
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from cni_common import shapes
 from cni_common.spec import json_text
 from cni_common.spec.values import NamedTuple, dataclass, replace
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 from cnipy.net.membership import free_blocks, removed
-from cnipy.net.records import NodeRecord, RecordError
+from cnipy.net.records import NodeRecord
 from cnipy.net.store import DeniedError
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -83,7 +84,7 @@ def register(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
         other = _taken(store, key, own)
         if other:
             for each in claimed:
-                _release(store, each, own)
+                release(store, each, own)
             what = f"node {own.node} of network {config.name}"
             cause = f"underlay address {address} is that of node {other.node}"
             raise RecordError(what, f"{cause}: `cnipy net forget` if it is gone")
@@ -100,7 +101,7 @@ def put(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
     former = _former(store, config, own)
     if former:
         for address in {*former.underlay} - {*own.underlay}:
-            _release(store, keys.underlay(config.name, address), own)
+            release(store, keys.underlay(config.name, address), own)
     store.put(keys.node(config.name, own.node), own.content())
 
 
@@ -227,7 +228,7 @@ def _delete_claims(
     return gone
 
 
-def _release(store: Store, key: str, own: NodeRecord) -> None:
+def release(store: Store, key: str, own: NodeRecord) -> None:
     """Delete a key of this node; one of another's stays."""
     found = store.get(key)
     if found and _is_own(found, own):

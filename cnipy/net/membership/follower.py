@@ -20,7 +20,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cnipy.net.records import NodeRecord, RecordError
+    from cnipy.net.documents import RecordError
+    from cnipy.net.records import NodeRecord
     from cnipy.net.store import Store
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cni_common.spec import json_text
-from cnipy.net.records import NodeRecord, RecordError
+from cnipy.net.documents import RecordError
+from cnipy.net.records import NodeRecord
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from cni_common.spec.values import replace
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims
-from cnipy.net.records import NUMBER_MAX, NodeRecord, RecordError
+from cnipy.net.records import NUMBER_MAX, NodeRecord
 from cnipy.net.store.mirror import Mirror
 
 TYPE_CHECKING = False  # see launcher/main.py

@@ -12,10 +12,10 @@ import time
 
 from cni_common.spec.errors import CNIError
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 from cnipy.net.names import entries
 from cnipy.net.names.entries import Entry
 from cnipy.net.names.served import Served
-from cnipy.net.records import RecordError
 from cnipy.net.store import AwayError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py

@@ -18,9 +18,9 @@ from contextlib import suppress
 from cni_common.spec.errors import CNIError
 from cni_common.spec.values import NamedTuple
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 from cnipy.net.names.entries import Entry
 from cnipy.net.names.served import Served
-from cnipy.net.records import RecordError
 from cnipy.net.store import StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from lab import PATIENCE
 
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims
 from cnipy.net.membership.follower import Follower
 from cnipy.net.membership.publisher import Publisher
-from cnipy.net.records import NetworkConfig, NodeRecord, Pool, RecordError, new_identity
+from cnipy.net.records import NetworkConfig, NodeRecord, Pool, new_identity
 from cnipy.net.store import Store, StoreError
 from cnipy.net.store.file_store import FileStore
 

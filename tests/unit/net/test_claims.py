@@ -12,10 +12,11 @@ import pytest
 from unit.net.nodes import CONFIG as NETWORK
 
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims, removed
 from cnipy.net.membership.follower import Follower
 from cnipy.net.membership.publisher import Publisher
-from cnipy.net.records import NodeRecord, Pool, RecordError, new_identity
+from cnipy.net.records import NodeRecord, Pool, new_identity
 from cnipy.net.store import Settings, Store, open_store
 
 if TYPE_CHECKING:

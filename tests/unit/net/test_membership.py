@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from unit.net.nodes import CONFIG, KEEP, POLL, Node, Nodes, network_in
 
 from cnipy.net import keys, records
+from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims, publisher
 from cnipy.net.membership.forgetting import Sign
 from cnipy.net.membership.peers import Peers
 from cnipy.net.membership.roll import Roll
 from cnipy.net.membership.steps import INLINE_MAX, Head
-from cnipy.net.records import NodeRecord, RecordError, new_identity
+from cnipy.net.records import NodeRecord, new_identity
 from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnipy.net import keys, records
-from cnipy.net.records import NetworkConfig, NodeRecord, RecordError
+from cnipy.net.documents import RecordError
+from cnipy.net.records import NetworkConfig, NodeRecord
 
 APPS: dict[str, Any] = {
     "v": 1,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from cni_common.spec.errors import CNIError, Code
-from cnipy.net.records import RecordError
+from cnipy.net.documents import RecordError
 from cnipy.net.store import AwayError, DeniedError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -17,7 +17,7 @@ _RIGHTS = "who may do what: docs/many-nodes.md#users-and-rights"
 
 
 @contextmanager
-def told(doing: str) -> Iterator[None]:
+def store_refusal(doing: str) -> Iterator[None]:
     """Raise what store and records refuse in the block as CNIError, saying `doing`.
 
     That nobody answers is Code.TRY_AGAIN_LATER.
