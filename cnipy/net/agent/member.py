@@ -8,26 +8,23 @@ command do not overtake each other.
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
 from cnipy.net import dataplane, keys, underlay
 from cnipy.net.agent import entry, holding, revision
+from cnipy.net.agent.others import Others
 from cnipy.net.agent.ways import Ways
 from cnipy.net.cache import Cache
 from cnipy.net.membership import claims
-from cnipy.net.membership.follower import Follower
-from cnipy.net.membership.forgetting import Sign
-from cnipy.net.membership.publisher import Publisher
 from cnipy.net.refusal import store_refusal
 from cnipy.net.store import open_store
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from cni_common.spec.fields import IPNetwork
@@ -48,14 +45,9 @@ class Member:
         with store_refusal("open the store"):
             self.store = open_store(conf.settings())
             self._store_of_asked = open_store(conf.settings())
-        self._follower: Follower | None = None
-        self._publisher: Publisher | None = None
+        self._others = Others(self.store, self._cache, tell)
         self._ways = Ways(self._cache)
-        self._life: Sign | None = None
-        self._life_of: NetworkConfig | None = None
-        self._heard: float | None = None
         self._faults: dict[str, str] = {}
-        self._refused: dict[str, str] = {}
 
     def known(self) -> tuple[NetworkConfig, NodeRecord]:
         """Return the network and this node as the disk has them.
@@ -82,13 +74,11 @@ class Member:
             if cidrs:
                 self._cache.keep_pod_cidrs(cidrs)
             own, facts = entry.enter(self.store, self._cache, self._conf, config)
-        with store_refusal(f"hear of the others in network {self.name}"):
-            follower = self._followed(config, own)
-            peers = follower.poll()
+        peers = self._others.hear(config, own)
         with self._cache.locked():
             config, own = self.known()
             if peers is not None or self._cache.peers(config) is None:
-                self._cache.keep_peers(peers or {}, follower.seen)
+                self._cache.keep_peers(peers or {}, self._others.seen)
             self._ways.follow(config, own, self._cache.peers(config), self._tell)
         return own, facts.mtu
 
@@ -139,9 +129,8 @@ class Member:
         with self._cache.locked():
             config, own = self.known()
             self._hold(config, own)
-            with self._in_state("kernel"):
-                dataplane.prepare(config, own)
-                done, lacking, outrun = self._ways.ensure(config, own, thorough=True)
+            dataplane.prepare(config, own)
+            done, lacking, outrun = self._ways.ensure(config, own, thorough=True)
             return [*done, *lacking, *outrun]
 
     def poll(self) -> None:
@@ -150,27 +139,26 @@ class Member:
         A store that is away keeps the kernel from nothing, and a full disk neither.
         Raises CNIError.
         """
+        config, own = self.known()
         with Gather() as errors:
-            peers = errors.attempt(self._hear)
+            peers = errors.attempt(self._tried, "poll", self._others.hear, config, own)
             errors.attempt(self._carry, peers)
-        if self._follower and self._follower.is_put_back:
+        if self._others.is_put_back:
             self.keep()
-        if self._follower and self._follower.is_anew:
+        if self._others.is_anew:
             self.follow()
         self._claim_spare()
 
     def publish(self) -> None:
         """Tell all nodes what is new, if that is this node's turn."""
-        follower = self._followed(*self.known())
-        if self._publisher is None:
-            self._publisher = Publisher(self.store, follower)
-        with self._in_state("publish"), store_refusal("publish"):
-            self._publisher.turn()
+        config, own = self.known()
+        with self._in_state("publish"):
+            self._others.publish(config, own)
 
     def close(self) -> None:
         """Let another node publish at once; the node stays in the network."""
         self._ways.close()
-        self._stop_publishing()
+        self._others.close()
         self.store.close()
         self._store_of_asked.close()
 
@@ -181,10 +169,10 @@ class Member:
         """Have the store say what it is to of this node; raises CNIError."""
         with self._in_state("keep"), store_refusal("be known to the store"):
             config, own = self.known()
-            if not claims.is_kept(self.store, config, self._with_head(own)):
+            if not claims.is_kept(self.store, config, self._others.with_head(own)):
                 with self._cache.locked():
                     self._keep(*self.known(), self.store)
-            self._sign(config, own)
+            self._others.sign(config, own)
 
     def follow(self) -> None:
         """Have the node know the network as the store has it; raises CNIError."""
@@ -221,29 +209,15 @@ class Member:
         """What keeps the node from what it does, as far as that is known."""
         return "; ".join(dict.fromkeys({**self._faults}.values()))
 
-    @property
-    def publishes(self) -> bool:
-        """Whether it is this node's turn to tell all others what is new."""
-        return self._publisher is not None and self._publisher.is_ours
-
     def state(self) -> dict[str, Any]:
         """Return how the agent fares: seconds since it heard, and what goes wrong."""
-        heard = None if self._heard is None else time.monotonic() - self._heard
+        heard = self._others.heard
         return {
             "heard": heard and round(heard, 1),
-            "publishes": self.publishes,
-            "refused": {**self._refused},
+            "publishes": self._others.publishes,
+            "refused": {**self._others.refused},
             "faults": {**self._faults, **self._ways.faults()},
         }
-
-    def _hear(self) -> Mapping[str, NodeRecord] | None:
-        """Return the others as they are believed, None where nothing is new."""
-        follower = self._followed(*self.known())
-        with self._in_state("poll"), store_refusal("hear of the others"):
-            peers = follower.poll()
-            self._heard = time.monotonic()
-        self._tell_refused(follower)
-        return peers
 
     def _carry(self, peers: Mapping[str, NodeRecord] | None) -> None:
         """Have disk and kernel know the others, `peers` where they are new."""
@@ -251,8 +225,9 @@ class Member:
             config, own = self.known()  # who left meanwhile has nothing made again
             if self._ways.are_due:
                 errors.attempt(self._hold, config, own)
-            errors.attempt(self._keep_peers, peers)
-            errors.attempt(self._lead, config, own, peers)
+            seen, ways = self._others.seen, self._ways
+            errors.attempt(self._tried, "peers", ways.keep, peers, seen)
+            errors.attempt(ways.follow, config, own, peers, self._tell)
 
     def _hold(self, config: NetworkConfig, own: NodeRecord) -> None:
         """Have the node's own blocks be there, and no others than it needs."""
@@ -261,32 +236,18 @@ class Member:
             for block in holding.let_go(config, own):
                 self._tell(f"block {block} of {self.name} has no container here now")
 
-    def _keep_peers(self, peers: Mapping[str, NodeRecord] | None) -> None:
-        follower = self._follower
-        with self._in_state("peers"):
-            self._ways.keep(peers, follower.seen if follower else 0)
-
-    def _lead(
-        self,
-        config: NetworkConfig,
-        own: NodeRecord,
-        peers: Mapping[str, NodeRecord] | None,
-    ) -> None:
-        with self._in_state("kernel"):
-            self._ways.follow(config, own, peers, self._tell)
-
     def _claim_spare(self) -> None:
         """Claim a block of each family of which none is without a lease."""
         config, own = self.known()
         lacking = holding.lacks_spare(config, own)
         with Gather() as errors:
             for pool in config.pools:
-                errors.attempt(self._claim_if, lacking, pool.network.version)
-
-    def _claim_if(self, lacking: Collection[int], version: int) -> None:
-        with self._in_state(f"spare block of IPv{version}"):
-            if version in lacking:
-                self._claim(version)
+                version = pool.network.version
+                doing = f"spare block of IPv{version}"
+                if version in lacking:
+                    errors.attempt(self._tried, doing, self._claim, version)
+                else:
+                    self._faults.pop(doing, None)
 
     def _claim(
         self, version: int, seen: int | None = None, *, asked: bool = False
@@ -308,50 +269,17 @@ class Member:
         return now.usable(version)
 
     def _keep(self, config: NetworkConfig, own: NodeRecord, store: Store) -> NodeRecord:
-        kept = entry.keep(store, self._cache, config, self._with_head(own))
+        kept = entry.keep(store, self._cache, config, self._others.with_head(own))
         for text in kept.written:
             self._tell(f"wrote {text} to the store, which did not have it")
         for block, node in kept.lost.items():
             self._tell(f"block {block} of {self.name} is node {node}'s now")
         return kept.own
 
-    def _stop_publishing(self) -> None:
-        if self._publisher is not None:
-            with suppress(CNIError), store_refusal("publish"):
-                self._publisher.close()
-
-    def _followed(self, config: NetworkConfig, own: NodeRecord) -> Follower:
-        """Return who follows the network as it is; of another one it begins anew."""
-        if self._follower is None or self._follower.config != config:
-            self._stop_publishing()
-            self._publisher = None
-            self._follower = Follower(self.store, config, own, self._cache.seen())
-        self._follower.own = own
-        return self._follower
-
-    def _with_head(self, own: NodeRecord) -> NodeRecord:
-        """Return the record for a store that was put back with the number of the head
-        that it had, from which to count on.
-        """
-        follower = self._follower
-        seen = follower.seen if follower and follower.is_put_back else 0
-        return replace(own, head=max(own.head, seen))
-
-    def _sign(self, config: NetworkConfig, own: NodeRecord) -> None:
-        """Give a sign of life, where who gives none is forgotten."""
-        if self._life is None or self._life_of != config:
-            self._life_of = config
-            self._life = Sign(self.store, config, time.monotonic)
-        self._life.turn(own)
-
-    def _tell_refused(self, follower: Follower) -> None:
-        """Tell of records that are refused, here or for all nodes, once of each."""
-        unpublished = self._publisher.refused if self._publisher else {}
-        refused = {**unpublished, **follower.refused}
-        now = {node: str(error) for node, error in refused.items()}
-        for node in now.keys() - self._refused.keys():
-            self._tell(f"network {self.name}: refused {now[node]}")
-        self._refused = now
+    def _tried(self, doing: str, step: Callable[..., Any], *given: Any) -> Any:
+        """Return what a step does; what goes wrong in it is in `state`."""
+        with self._in_state(doing):
+            return step(*given)
 
     @contextmanager
     def _in_state(self, doing: str) -> Iterator[None]:

@@ -110,8 +110,6 @@ class FileStore(Store):
             self._exchange(self._file(key), f"{head}\n".encode() + value)
             return number
 
-    # What is in the directory.
-
     def _make(self) -> None:
         with self._seam("make the store"):
             os.close(trusted_path.open_directory(self._directory, create=True))
@@ -203,8 +201,6 @@ class FileStore(Store):
             msg = "it is no store: perhaps it is not mounted"
             raise AwayError("read it", [f"{self._directory}: {msg}"]) from None
 
-    # Leases.
-
     def _until(self, seconds: int) -> bytes:
         now = self._clock()
         return json_text.dumps({"from": now, "until": now + seconds}).encode()
@@ -236,8 +232,6 @@ class FileStore(Store):
         path = self._path(_CLOCK)
         os.utime(path)
         return os.stat(path).st_mtime
-
-    # The lock, and what the system says.
 
     @contextmanager
     def _locked(self, how: int = fcntl.LOCK_EX) -> Iterator[str]:

@@ -284,7 +284,7 @@ def test_what_was_wrong_when_an_agent_began_is_no_fault_for_ever(lan: Lan) -> No
     third.ok("net", "join", "apps")
     third.run("ip", "addr", "del", "192.0.2.23/24", "dev", "eth0")
     third.start()
-    wait_until(lambda: "192.0.2.23" in _faults(third).get("kernel", ""))
+    wait_until(lambda: "192.0.2.23" in _faults(third).get("ways", ""))
     third.run("ip", "addr", "add", "192.0.2.23/24", "dev", "eth0")
     wait_until(lambda: _faults(third) == {})
     third.ok("net", "leave", "apps")

@@ -55,7 +55,7 @@ def test_nothing_is_made_again(tmp_path: Path) -> None:
     kept.keep_own(own)
     dataplane.prepare(config, own)
     member = Member(config.name, NetFile.model_validate({"store": store}), print)
-    member._follower = Leaving(config)  # type: ignore[assignment]
+    member._others._follower = Leaving(config)  # type: ignore[assignment]
     with pytest.raises(CNIError, match="has not joined it"):
         member.poll()
     assert member.is_over
