@@ -37,7 +37,7 @@ _PORT_MAX = 65535
 
 
 def create(context: Context, options: argparse.Namespace) -> NetworkConfig:
-    """Have a network in the store that is as the words say; return it.
+    """Write a network to the store that is as the words say; return it.
 
     Raises CNIError, with nothing changed, for words that make no sense and for a name,
     a number or addresses that somebody has.
@@ -66,7 +66,7 @@ def create(context: Context, options: argparse.Namespace) -> NetworkConfig:
 
 
 def _written(store: Store, made: NetworkConfig) -> bool:
-    """Have the network in the store; false if another has its VNI."""
+    """Write the network to the store; false if another has its VNI."""
     key = keys.vni(made.vni)
     if not store.create(key, made.name.encode()):
         return False

@@ -59,7 +59,7 @@ class Left:
 def join(
     context: Context, conf: NetFile, name: str, cidrs: tuple[str, ...] = ()
 ) -> Joined:
-    """Have this node in the network `name`, ready for containers; what is is left.
+    """Join the network `name`, ready for containers; what is there stays.
 
     Its list comes last, when addresses and ways to the others are there. Raises
     CNIError, and then no list is written.
@@ -77,7 +77,7 @@ def join(
 
 
 def leave(context: Context, conf: NetFile, name: str, *, offline: bool) -> Left:
-    """Have nothing of the network on this node, and nothing of the node in the store.
+    """Remove all of the network from this node, and of the node from the store.
 
     `offline`, the store is not asked; `forget` on another node makes up for it. Raises
     CNIError, with nothing changed, where containers are in the network and where the

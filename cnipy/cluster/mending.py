@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def repair(context: Context, network: str | None) -> list[str]:
-    """Have all that this node is to have of a network, or of each; tell what was done.
+    """Ensure all that this node needs of a network, or of each; tell what was done.
 
     Raises CNIError.
     """

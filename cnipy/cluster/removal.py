@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 def remove(name: str) -> None:
-    """Have nothing of the network in the store; raises CNIError if a node is in it."""
+    """Delete all of the network in the store; raises CNIError if a node is in it."""
     with stored.opened(stored.conf()) as store:
         config = stored.network(store, name)
         with store_refusal(f"remove network {name}"):
@@ -44,7 +44,7 @@ def remove(name: str) -> None:
 
 
 def forget(node: str, network: str | None) -> list[str]:
-    """Have nothing of a node in the store, so that others have no ways to it; return
+    """Delete all of a node in the store, so that others have no ways to it; return
     which keys went.
 
     Raises CNIError where it is this node, or no network has it.

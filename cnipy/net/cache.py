@@ -113,7 +113,7 @@ class Cache:
         self._write(_CIDRS, "\n".join(words).encode())
 
     def remove(self) -> None:
-        """Have nothing of the network there; that it is absent is success.
+        """Remove all that is kept of the network; absence is success.
 
         `own` goes last, so that a call that was killed is found again. Raises
         Code.IO_FAILURE.

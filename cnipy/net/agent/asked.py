@@ -41,7 +41,7 @@ class Asked:
         )
 
     def end(self) -> None:
-        """Have nobody be answered any more, but who is about to be."""
+        """Answer nobody any more, but who is about to be."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _more(self, version: int, seen: int, asked_at: float) -> tuple[IPNetwork, ...]:

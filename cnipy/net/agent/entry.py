@@ -43,7 +43,7 @@ def node_name(conf: NetFile) -> str:
 def enter(
     store: Store, cache: Cache, conf: NetFile, config: NetworkConfig
 ) -> tuple[NodeRecord, Facts]:
-    """Have this node in the network, with a block of each family; twice is as good.
+    """Join the network with a block of each family; twice is as good.
 
     The lock of `cache` is held. Raises CNIError, RecordError and StoreError, and then
     the node is not in it, unless it was before; AwayError, and a further call goes on.
@@ -80,7 +80,7 @@ def _entered(
 
 
 def _undo(store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord) -> None:
-    """Have nothing of a node that could not come in, as far as the store lets it.
+    """Remove all of a node that could not come in, as far as the store lets it.
 
     Raises AwayError: what is claimed, the disk says until it is given back.
     """
@@ -147,7 +147,7 @@ def keep(store: Store, cache: Cache, config: NetworkConfig, own: NodeRecord) -> 
 
 
 def leave(store: Store | None, cache: Cache) -> tuple[list[str], bool]:
-    """Have nothing of the network on this node; return what is gone, and whether that
+    """Remove all of the network from this node; return what is gone, and whether that
     is so of what the store has of the node.
 
     It is not without a store, and where the node's record is damaged: others keep their
@@ -157,7 +157,7 @@ def leave(store: Store | None, cache: Cache) -> tuple[list[str], bool]:
     """
     config = salvage.config(store, cache)
     own = salvage.own(cache, config)
-    holding.give_up(config.name, own)
+    holding.remove(config.name, own)
     if own is not None and store is not None:
         announcer.forget(store, config, own)
         claims.leave(store, config, own)

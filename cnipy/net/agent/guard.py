@@ -38,5 +38,5 @@ def ensure(config: NetworkConfig) -> None:
 
 
 def remove(config: NetworkConfig) -> None:
-    """Have no rules of the network there; absence is success."""
+    """Remove the rules of the network; absence is success."""
     declared.remove(config.name)

@@ -30,7 +30,7 @@ _SHOWN = 5  # addresses
 def write(
     config: NetworkConfig, own: NodeRecord, lost: Collection[IPNetwork] = ()
 ) -> Held:
-    """Have the file say what the node holds; blocks that are `lost` are unusable.
+    """Ensure that the file says what the node holds; `lost` blocks are unusable.
 
     So is what was so before, as long as it is not the node's again. Raises CNIError.
     """
@@ -43,12 +43,11 @@ def write(
     return wanted
 
 
-def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
-    """Have blocks that were lost be nowhere here once no container has an address of
-    them; return them. Raises CNIError.
+def remove_lost(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
+    """Remove lost blocks of which no container has an address, and return them.
 
-    The bridge has their gateways no more: its routes would lead to it what is for the
-    containers of the node that has the blocks.
+    With them go their gateways on the bridge: its routes would lead to it what is for
+    the containers of the node that has the blocks. Raises CNIError.
     """
     before = present(config.name)
     if before is None or not before.unusable:
@@ -63,9 +62,10 @@ def let_go(config: NetworkConfig, own: NodeRecord) -> list[IPNetwork]:
     return empty
 
 
-def give_up(network: str, own: NodeRecord | None) -> None:
-    """Have the plugin give no address of the network any more, and no gateway of its
-    blocks on the bridge: those of the node's record, if that is known, and of the file.
+def remove(network: str, own: NodeRecord | None) -> None:
+    """Remove the file, so that the plugin gives no address any more, and the blocks'
+    gateways on the bridge: those of the node's record, if that is known, and of the
+    file.
 
     Raises Code.INVALID_CONFIG, with all as before, while containers have addresses;
     CNIError.
@@ -85,7 +85,7 @@ def give_up(network: str, own: NodeRecord | None) -> None:
 
 
 def _free_bridge(network: str, blocks: Collection[IPNetwork]) -> None:
-    """Have the network's bridge be the gateway of none of the blocks.
+    """Remove the gateways of the blocks from the network's bridge.
 
     Absence of either is success. Raises Code.INTERNAL.
     """

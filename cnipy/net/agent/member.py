@@ -65,7 +65,7 @@ class Member:
     def enter(
         self, config: NetworkConfig, cidrs: tuple[str, ...] = ()
     ) -> tuple[NodeRecord, int]:
-        """Have this node in the network; return its record, and the MTU between nodes.
+        """Join the network; return the node's record, and the MTU between nodes.
 
         `cidrs` are the blocks that it is told to have, or files. Raises CNIError, and
         then it is not in it, unless it was before.
@@ -83,7 +83,7 @@ class Member:
         return own, facts.mtu
 
     def leave(self, *, offline: bool) -> tuple[list[str], bool]:
-        """Have nothing of the network on this node, and nothing of it in the store,
+        """Remove all of the network from this node, and of the node from the store,
         unless `offline`; return as `entry.leave` does. Raises CNIError.
         """
         with self._cache.locked(), store_refusal(f"leave network {self.name}"):
@@ -105,7 +105,7 @@ class Member:
         return dataplane.prepare(config, own).mtu
 
     def repair(self) -> list[str]:
-        """Have kernel, files and store as they are to be; tell what was done.
+        """Ensure that kernel, files and store are right; tell what was done.
 
         Raises CNIError; what needs no store is done first.
         """
@@ -166,7 +166,7 @@ class Member:
     # not to wait for a store that hangs.
 
     def keep(self) -> None:
-        """Have the store say what it is to of this node; raises CNIError."""
+        """Ensure that the store has all of this node; raises CNIError."""
         with self._in_state("keep"), store_refusal("be known to the store"):
             config, own = self.known()
             if not claims.is_kept(self.store, config, self._others.with_head(own)):
@@ -175,7 +175,7 @@ class Member:
             self._others.sign(config, own)
 
     def follow(self) -> None:
-        """Have the node know the network as the store has it; raises CNIError."""
+        """Take over changes of the network from the store; raises CNIError."""
         with self._in_state("network"), store_refusal("follow the network"):
             found = self.store.get(keys.config(self.name), stale=True)
             with self._cache.locked():
@@ -185,7 +185,7 @@ class Member:
                     self._cache.keep_config(fresh)
 
     def move(self) -> None:
-        """Have the others reach this node where it is by now; raises CNIError."""
+        """Tell the others at which addresses this node is by now; raises CNIError."""
         with self._in_state("underlay"), store_refusal("follow the underlay"):
             config, own = self.known()
             addresses = underlay.found(self._conf.underlay, config)
@@ -220,7 +220,7 @@ class Member:
         }
 
     def _carry(self, peers: Mapping[str, NodeRecord] | None) -> None:
-        """Have disk and kernel know the others, `peers` where they are new."""
+        """Ensure that disk and kernel know the others, `peers` where they are new."""
         with self._cache.locked(), Gather() as errors:
             config, own = self.known()  # who left meanwhile has nothing made again
             if self._ways.are_due:
@@ -230,10 +230,10 @@ class Member:
             errors.attempt(ways.follow, config, own, peers, self._tell)
 
     def _hold(self, config: NetworkConfig, own: NodeRecord) -> None:
-        """Have the node's own blocks be there, and no others than it needs."""
+        """Ensure the file of the node's blocks; lost ones that nobody uses go."""
         with self._in_state("own blocks"):
             holding.write(config, own)
-            for block in holding.let_go(config, own):
+            for block in holding.remove_lost(config, own):
                 self._tell(f"block {block} of {self.name} has no container here now")
 
     def _claim_spare(self) -> None:
@@ -283,7 +283,7 @@ class Member:
 
     @contextmanager
     def _in_state(self, doing: str) -> Iterator[None]:
-        """Have what goes wrong in the block in `state`, as long as it does."""
+        """Keep what goes wrong in the block in `state`, as long as it does."""
         try:
             yield
         except CNIError as error:

@@ -35,7 +35,7 @@ class Announcing:
         self._known: tuple[NetworkConfig, str] | None = None  # of whom it tells
 
     def announce(self) -> None:
-        """Have the store know what is new; raises CNIError."""
+        """Tell the store what is new; raises CNIError."""
         config, own = self._member.known()
         known = config, own.identity
         if self._by is None or self._known != known:

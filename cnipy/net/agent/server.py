@@ -14,7 +14,7 @@ from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import dataclass
 from cnipy.net import cache
 from cnipy.net.agent import notice
-from cnipy.net.agent.answering import answer
+from cnipy.net.agent.calls import answer
 from cnipy.net.agent.member import Member
 from cnipy.net.agent.naming import Answering
 from cnipy.net.agent.turns import Turns
@@ -122,7 +122,7 @@ class Agent:
             await self._look()
 
     async def _look(self) -> None:
-        """Have a member of each network that the node has joined, and of no others."""
+        """Ensure a member of each network that the node has joined, and no others."""
         async with self._reloading:
             joined = cache.joined()
             for name, turns in [*self._turns.items()]:

@@ -58,7 +58,7 @@ class Turns:
         self._told: dict[str, str] = {}
 
     def begin(self) -> None:
-        """Have everything happen at its time from now on."""
+        """Begin to do everything at its time."""
         member = self.member
         loops = (
             self._again(member.poll, self._seconds, SPREAD),
@@ -73,7 +73,7 @@ class Turns:
             task.add_done_callback(self._ended)
 
     async def end(self) -> None:
-        """Have nothing of it happen any more; what is under way comes to its end."""
+        """Stop; what is under way comes to its end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,7 +91,7 @@ class Turns:
     async def _again(
         self, work: Callable[[], None], seconds: float, spread: float = 0.0
     ) -> None:
-        """Have `work` done for ever; what goes wrong is told when it is new."""
+        """Do `work` for ever; what goes wrong is told when it is new."""
         while not self.member.is_over:
             pause = seconds
             try:

@@ -38,7 +38,7 @@ class Ways:
         self._unkept: tuple[Mapping[str, NodeRecord], int] | None = None
 
     def keep(self, peers: Mapping[str, NodeRecord] | None, seen: int) -> None:
-        """Have the disk know `peers`, if they are new, and `seen` with them.
+        """Write `peers` to the disk, if they are new, and `seen` with them.
 
         Raises CNIError; what the disk did not take is known all the same, and the next
         call tries again.
@@ -63,7 +63,7 @@ class Ways:
         peers: Mapping[str, NodeRecord] | None,
         tell: Callable[[str], None],
     ) -> None:
-        """Have the kernel know `peers`, None if these are not new; see `keep`.
+        """Ensure the ways to `peers`, None if these are not new; see `keep`.
 
         What nobody disturbed is believed to be there, for a minute. Who has no way from
         here, or another one than ours, is told once, and the former are `faults` until
@@ -133,7 +133,7 @@ class Ways:
         *,
         thorough: bool = False,
     ) -> Outcome:
-        """Have the kernel know the others, unless it is not known who they are."""
+        """Ensure the ways to the others, unless it is not known who they are."""
         if peers is None:
             peers = self._unkept[0] if self._unkept else self._cache.peers(config)
         if peers is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mark(store: Store, config: NetworkConfig) -> None:
-    """Have no node write this generation again; raises StoreError."""
+    """Mark this generation, which no node writes again; raises StoreError."""
     store.put(keys.removed(config.generation), config.name.encode())
 
 

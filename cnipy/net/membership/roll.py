@@ -63,7 +63,7 @@ class Roll:
         return (self.number, self.digest) == (head.number, head.digest)
 
     def put(self, node: str, document: dict[str, Any] | None) -> None:
-        """Have a node's document in the list, or not the node."""
+        """Set a node's document, or remove the node."""
         before = self.documents.pop(node, None)
         if before is not None:
             self._digest ^= _hash(node, before)

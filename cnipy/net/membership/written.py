@@ -64,7 +64,7 @@ class Written:
             return error
 
     def _take(self, record: NodeRecord) -> None:
-        """Have a record in the list, with those blocks that are its node's."""
+        """Add a record to the list, with those blocks that are its node's."""
         if record.head < COUNTED_MAX:
             self.seen = max(self.seen, record.head)
         name = self._config.name

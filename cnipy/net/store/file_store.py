@@ -222,7 +222,7 @@ class FileStore(Store):
             return True
 
     def end(self, name: str) -> None:
-        """Have a lease be over, and its keys not there."""
+        """End a lease, and with it its keys."""
         with self._seam("end a lease"), self._locked():
             self._next_revision()
             with suppress(FileNotFoundError):

@@ -19,7 +19,7 @@ class Mirror:
         self.values: dict[str, bytes] = {}
 
     def refresh(self) -> bool:
-        """Have what the store has, and tell whether that is something else.
+        """Read what the store has by now, and tell whether that is something else.
 
         Raises StoreError.
         """
