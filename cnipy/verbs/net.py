@@ -175,7 +175,8 @@ def _join(context: Context, options: argparse.Namespace) -> Answer:
     done = joining.join(context, conf, options.name, tuple(options.pod_cidr))
     done.has_agent = joining.tell_agent()
     if not done.has_agent:
-        context.tell("warning: no agent runs: `systemctl start cnipy-net`")
+        way_out = "`systemctl start cnipy-net`, or keep `cnipy net agent` running"
+        context.tell(f"warning: no agent runs: {way_out}")
     lines = [f"{done.node} is in {done.network}: {' '.join(done.blocks)}", done.file]
     return Lines(done.document(), lines)
 

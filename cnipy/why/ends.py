@@ -13,6 +13,7 @@ from cni_common.spec.characters import is_port
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
 from cnipy.containers import Containers
+from cnipy.why import elsewhere
 from cnipy.why.flow import ICMP, TCP, UDP, Goal
 from cnipy.why.outside import Outside
 from cnipy.why.place import HOST, Place
@@ -110,20 +111,26 @@ class Ends:
                 msg = f"ask for IPv{version}: {address} is none"
                 raise CNIError(Code.INVALID_ENVIRONMENT, msg)
             return Goal(address, words.port, words.protocol, size)
-        if words.who == _HOST_WORD:
-            place = self.host
-            found = self._of_host(source)
-        else:
-            place = self._place(self._container(words.who))
-            found = _near_first(place.addresses(), source)
+        name, found = self._target(words.who, source)
         fit = [a for a in found if version in {0, a.version}]
         if not fit:
             of = f"IPv{version} " if version else ""
-            msg = f"find address of {words.who}: {place.name} has no {of}address"
+            msg = f"find address of {words.who}: {name} has no {of}address"
             raise CNIError(Code.UNKNOWN_CONTAINER, msg)
         own = {address.version for address in (source or self.host).addresses()}
         address = next((a for a in fit if a.version in own), fit[0])
         return Goal(address, words.port, words.protocol, size)
+
+    def _target(self, who: str, source: Place | None) -> tuple[str, list[IPAddress]]:
+        """Return a name for who is meant, and its addresses; raises CNIError."""
+        if who == _HOST_WORD:
+            return self.host.name, self._of_host(source)
+        if self._containers.find(who) is None:
+            there = elsewhere.addresses(who)
+            if there:
+                return who, there
+        place = self._place(self._container(who))
+        return place.name, _near_first(place.addresses(), source)
 
     def _of_host(self, source: Place | None) -> list[IPAddress]:
         """Return the host's addresses, that towards the source first."""

@@ -97,6 +97,8 @@ class Turns:
             try:
                 await self.once(work)
             except CNIError as error:
+                if self.member.is_over:  # it was left, which is nobody's fault
+                    return
                 self._tell_new(work.__name__, str(error))
                 pause = min(seconds, _RETRY)
             else:

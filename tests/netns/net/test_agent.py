@@ -195,6 +195,20 @@ def test_a_network_that_is_left_leaves_nothing(lan: Lan, nodes: list[Node]) -> N
     wait_until(lambda: block not in nodes[0].routes())
 
 
+def test_agent_of_who_left_has_nothing_to_complain_of(nodes: list[Node]) -> None:
+    """Its log does not say to join what was just left."""
+    third = nodes[1]
+    nodes[0].ok("net", "create", "brief", "--pool", "10.73.0.0/16")
+    for _ in range(3):
+        third.ok("net", "join", "brief")
+        wait_until(
+            lambda: "heard of" in third.ok("net", "status").partition("brief")[2]
+        )
+        third.ok("net", "leave", "brief")
+    assert "has not joined it" not in third.log_text()
+    nodes[0].ok("net", "rm", "brief")
+
+
 def held(node: Node) -> str:
     """Return a node's addresses; those of links alone come when they like."""
     return node.run("ip", "-o", "addr", "show", "scope", "global")

@@ -36,6 +36,7 @@ def nodes(lan: Lan) -> dict[int, Node]:
     for each in found.values():
         at = address(each)
         wait_until(lambda a=at: one.reaches(a, by="c11"))
+        wait_until(lambda a=at: f"/cnipy/v1/apps/addresses/{a}" in lan.store())
         each.stop()
     return {11: one, **found}
 
@@ -141,6 +142,19 @@ def test_what_this_node_lacks_or_drops_is_named(nodes: dict[int, Node]) -> None:
         one.ok("net", "repair")
         assert cause(asked(one, "c11", at)) is None
     one.start()
+
+
+def test_container_of_another_node_is_known_by_its_name(
+    lan: Lan, nodes: dict[int, Node]
+) -> None:
+    """With the domain or without, and nobody by any other."""
+    assert "/cnipy/v1/apps/names/c12" in lan.store()
+    for word in ("c12", "c12.apps"):
+        told, _ = asked(nodes[11], "c11", word).communicate(timeout=60)
+        assert json.loads(told)["target"] == address(nodes[12])
+    assert "find container c99.apps: unknown" in nodes[11].refused(
+        "why", "c11", "c99.apps"
+    )
 
 
 def test_datagram_that_the_kernel_takes_has_arrived(nodes: dict[int, Node]) -> None:
