@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cni_common.frame.rollback import Gather
 
 FLAGS = {"true": True, "false": False}
+STRANGE = "it is no file, and a runtime may wait for it"
 LISTS, SINGLE = (".conflist",), (".conf", ".json")
 
 
@@ -77,7 +78,8 @@ def read_single(file: str) -> Network:
 
 def faults(directory: str) -> list[str]:
     """Return why files of a directory hold no network, for each that holds none."""
-    found = []
+    strange = filter(is_strange, _named(directory, (*LISTS, *SINGLE)))
+    found = [f"read {each}: {STRANGE}" for each in strange]
     for file in (*_files(directory, LISTS), *_files(directory, SINGLE)):
         try:
             if file.endswith(LISTS):
@@ -87,6 +89,11 @@ def faults(directory: str) -> list[str]:
         except CNIError as error:
             found.append(str(error))
     return found
+
+
+def is_strange(path: str) -> bool:
+    """Tell whether a path is that of a pipe or a device, which has no end."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def each(directory: str, errors: Gather) -> Iterator[Network]:
@@ -236,6 +243,10 @@ def _flag(document: dict[str, Any], key: str, source: str) -> bool:
 
 
 def _files(directory: str, endings: tuple[str, ...]) -> list[str]:
+    return [each for each in _named(directory, endings) if not is_strange(each)]
+
+
+def _named(directory: str, endings: tuple[str, ...]) -> list[str]:
     try:
         names = sorted(os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):

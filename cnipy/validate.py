@@ -19,7 +19,7 @@ from cnipy.doubts.entries import entries
 from cnipy.positions import Positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cnipy.doubts.doubt import Path
     from cnipy.invoke import Invoker
@@ -110,7 +110,7 @@ class Plugins:
         return self.suite.plugin(kind).versions if kind in self.suite.names else ()
 
 
-def validate(suite: Suite, named: Iterable[str], invoker: Invoker | None) -> Report:
+def validate(suite: Suite, named: Sequence[str], invoker: Invoker | None) -> Report:
     """Return what is wrong with files, and with all that directories have of them.
 
     Plugins are looked for, and asked for their versions, by `invoker` if there is one.
@@ -121,6 +121,9 @@ def validate(suite: Suite, named: Iterable[str], invoker: Invoker | None) -> Rep
     found: list[Found] = []
     before: list[between.Member] = []
     for file in files:
+        if file not in named and networks.is_strange(file):
+            found.append(Found(Doubt(ERROR, networks.STRANGE), file, 1, 1))
+            continue
         places = Positions(networks.content(file).decode(errors="replace"))
         for each in _of_file(plugins, file, places, before):
             line, column = places.line_and_column(each.path, of_key=each.of_key)

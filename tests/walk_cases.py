@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import chains
@@ -28,6 +29,8 @@ from netns.tuning import helpers as tuning
 from netns.vlan import helpers as vlan
 from netns.vrf import helpers as vrf
 
+from cni_common.pool import held
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,6 +49,11 @@ _THREE = {
 }
 _ROUTES = [{"dst": "0.0.0.0/0"}, *_THREE["routes"]]
 _OWN_CIDR = {"type": "cluster-pool", "podCIDR": "10.64.3.0/26,fd00:64::/112"}
+# Each IPv4 block has room for one container.
+_TWO_BLOCKS = {
+    "type": "cluster-pool",
+    "podCIDR": "10.64.3.0/30,10.64.3.4/30,fd00:64::/112",
+}
 _STATIC = {
     "type": "static",
     "addresses": [{"address": "10.1.2.9/24", "gateway": "10.1.2.1"}],
@@ -172,6 +180,26 @@ def _bridge_of_the_administrator(_: object = None) -> None:
     run("ip", "addr", "add", "10.9.9.9/24", "brd", "+", "dev", "br0")
 
 
+def _deaf_to_redirects(host: Host) -> None:
+    """Have the container take no redirects, as once it was attached; that stays."""
+    name = host.spaces[0].name
+    for each in ("all", "default"):
+        word = f"net.ipv4.conf.{each}.accept_redirects=0"
+        run("ip", "netns", "exec", name, "sysctl", "-qw", word)
+
+
+def _without_second_gateway() -> None:
+    """Have br0 without the gateway of the container's block, which stays after DEL."""
+    run("ip", "addr", "del", "10.64.3.5/30", "dev", "br0", check=False)
+
+
+def _held_blocks(_: object) -> None:
+    """Hold blocks with so little room that an agent, which is not there, is asked."""
+    pools = (ip_network("10.64.0.0/16"), ip_network("fd00:64::/48"))
+    blocks = (ip_network("10.64.3.0/28"), ip_network("fd00:64::/124"))
+    held.write("net", held.Held(pools, blocks))
+
+
 def _alone(plugin: str, ipam: Document) -> Document:
     return {"cniVersion": "1.1.0", "name": "net", "type": plugin, "ipam": ipam}
 
@@ -198,6 +226,13 @@ CASES = (
         "of-the-administrator",
         prepare=_bridge_of_the_administrator,
         again=_bridge_of_the_administrator,
+    ),
+    Case(
+        bridge.conf(gatewayPerSubnet=True, isDefaultGateway=True, ipam=_TWO_BLOCKS),
+        "second-gateway",
+        neighbour=True,
+        prepare=_deaf_to_redirects,
+        again=_without_second_gateway,
     ),
     Case(_PORTMAP, before=_BEHIND),
     Case(_PORTMAP, "with-neighbour", before=_BEHIND, neighbour=True),
@@ -327,6 +362,12 @@ CASES = (
         repeatable=False,
     ),
     Case(_alone("cluster-pool", _OWN_CIDR), repeatable=False),
+    Case(
+        _alone("cluster-pool", {"type": "cluster-pool"}),
+        "of-an-agent",
+        prepare=_held_blocks,
+        repeatable=False,
+    ),
     Case(_alone("static", _STATIC)),
     Case(
         _alone("dhcp", {"type": "dhcp", "daemonSocketPath": dhcp.APART}),

@@ -121,6 +121,13 @@ def _name_in(member: Member, conf: NetFile) -> str:
     return own.node
 
 
-def tell_agent() -> bool:
-    """Have the agent look at what was joined and left; false where none runs."""
-    return asking.ask("reload") is not None
+def tell_agent(context: Context) -> bool:
+    """Have the agent look at what was joined and left; false where none runs.
+
+    Of one that does not answer a warning tells.
+    """
+    try:
+        return asking.ask("reload") is not None
+    except CNIError as error:
+        context.tell(f"warning: {error}; by itself it looks once a minute")
+        return True

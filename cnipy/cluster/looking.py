@@ -28,18 +28,19 @@ def status() -> Lines:
     Without store or agent, too. Raises CNIError where this node was told nothing.
     """
     conf = stored.conf()
-    agent = asking.ask("status")
+    agent, silence = _agent()
     fault = _away(conf)
     networks = [_of_network(conf, name, agent) for name in cache.joined()]
     faults = dict((agent or {}).get("faults", {}))
     document = {
         "store": fault or "answers",
         "agent": agent["pid"] if agent else None,
-        "faults": faults,
+        "faults": {**faults, **({"agent": silence} if silence else {})},
         "networks": networks,
     }
     lines = [f"store: {fault or 'answers'}"]
-    lines.append(f"agent: process {agent['pid']}" if agent else "agent: none runs")
+    is_there = f"process {agent['pid']}" if agent else silence or "none runs"
+    lines.append(f"agent: {is_there}")
     lines += [f"network {name}: {text}" for name, text in faults.items()]
     for each in networks:
         lines += _told(each, has_agent=agent is not None)
@@ -48,6 +49,14 @@ def status() -> Lines:
     well = agent and not fault and not faults
     well = well and not any(each["faults"] or each["unusable"] for each in networks)
     return Lines(document, lines, 0 if well else 1)
+
+
+def _agent() -> tuple[dict[str, Any] | None, str]:
+    """Return how the agent says it fares, None without one; and why it says nothing."""
+    try:
+        return asking.ask("status"), ""
+    except CNIError as error:
+        return None, str(error)
 
 
 def _away(conf: NetFile) -> str:

@@ -14,7 +14,8 @@ TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from typing import Any
 
-_WAIT = 30.0  # seconds: an agent answers what waits for its store by itself
+# Seconds: an agent answers what waits for its store by itself, and at once how it is.
+_WAIT, _STATUS_WAIT = 30.0, 5.0
 
 
 def ask(what: str) -> dict[str, Any] | None:
@@ -24,7 +25,7 @@ def ask(what: str) -> dict[str, Any] | None:
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(_WAIT)
+            line.settimeout(_STATUS_WAIT if what == "status" else _WAIT)
             line.connect(SOCKET)
             line.sendall(f"{json_text.dumps({'ask': what})}\n".encode())
             with line.makefile("rb") as answers:

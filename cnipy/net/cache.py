@@ -92,7 +92,10 @@ class Cache:
     def pod_cidrs(self) -> tuple[str, ...]:
         """Return the words by which the node is told its blocks, none without any."""
         content = self._read(_CIDRS)
-        return () if content is None else tuple(content.decode().split())
+        try:
+            return () if content is None else tuple(content.decode().split())
+        except UnicodeDecodeError as error:
+            raise self._damaged(_CIDRS, str(error)) from error
 
     def keep_config(self, config: NetworkConfig) -> None:
         """Replace the network's configuration; raises Code.IO_FAILURE."""
@@ -159,10 +162,11 @@ class Cache:
                 raise
             finally:
                 os.close(directory)
+            cause = strange(os.fstat(fd), _LONGEST)
+            if cause:
+                os.close(fd)
+                raise self._damaged(name, cause)
             with open(fd, "rb") as file:
-                cause = strange(os.fstat(fd), _LONGEST)
-                if cause:
-                    raise self._damaged(name, cause)
                 return file.read()
         return None
 

@@ -173,7 +173,7 @@ def _join(context: Context, options: argparse.Namespace) -> Answer:
 
     conf = stored.conf()
     done = joining.join(context, conf, options.name, tuple(options.pod_cidr))
-    done.has_agent = joining.tell_agent()
+    done.has_agent = joining.tell_agent(context)
     if not done.has_agent:
         way_out = "`systemctl start cnipy-net`, or keep `cnipy net agent` running"
         context.tell(f"warning: no agent runs: {way_out}")
@@ -186,7 +186,7 @@ def _leave(context: Context, options: argparse.Namespace) -> Answer:
 
     conf = stored.conf()
     done = joining.leave(context, conf, options.name, offline=options.offline)
-    joining.tell_agent()
+    joining.tell_agent(context)
     if options.name in conf.networks:
         context.tell(f"warning: net.toml has the next agent join {options.name}")
     lines = [f"removed {each}" for each in done.gone]

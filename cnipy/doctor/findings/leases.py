@@ -10,6 +10,7 @@ from cnipy import addresses, dead, explain
 from cnipy.attachment import from_environment
 from cnipy.doctor import wanted
 from cnipy.doctor.finding import Finding
+from cnipy.doctor.findings import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,8 @@ def find_full(node: Examination) -> Iterator[Finding]:
         try:
             explain.steps(node.suite, network, attachment, env)
         except CNIError as error:
-            if error.code == Code.TRY_AGAIN_LATER and _FULL in error.msg:
+            is_full = error.code == Code.TRY_AGAIN_LATER and _FULL in error.msg
+            if is_full and not nodes.grows(network.name):
                 file = node.files[network.name]
                 more = f"write a larger subnet, or one range more, into {file}"
                 yield _full(network, error, _BLOCKS if _OF_BLOCKS in types else more)

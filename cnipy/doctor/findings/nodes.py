@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cni_common.pool.asking import SOCKET
+from cni_common.spec.errors import CNIError
 from cnipy import units
 from cnipy.doctor.finding import Finding
 from cnipy.net import asking, cache
@@ -30,9 +31,13 @@ def find(node: Examination) -> Iterator[Finding]:
     joined = [name for name in cache.joined() if node.only in {None, name}]
     if not joined:
         return
-    told = asking.ask("status")
+    try:
+        told = asking.ask("status")
+    except CNIError as error:
+        yield _dead(joined, str(error), (f"systemctl restart {_UNIT}", _BY_HAND))
+        return
     if told is None:
-        yield _dead(joined)
+        yield _dead(joined, *_not_running())
         for name in joined:
             yield from _lacking(name)
         return
@@ -62,22 +67,43 @@ def _lacking(name: str) -> Iterator[Finding]:
         yield Finding("net-fault", what, f"{found[0]}{more}", cure, name)
 
 
-def _dead(joined: list[str]) -> Finding:
+def _dead(joined: list[str], cause: str, cure: tuple[str, ...]) -> Finding:
     what = (
         f"this node hears of no change of other nodes in {' '.join(joined)}, gets no "
         "further block, and answers no name of theirs"
     )
+    return Finding(_AGENT, what, cause, cure)
+
+
+def _not_running() -> tuple[str, tuple[str, ...]]:
+    """Return why no agent runs, and what has one run."""
     cause = f"no agent answers at {SOCKET}"
     if not os.path.isdir(units.RUNNING):
-        return Finding(_AGENT, what, cause, (_BY_HAND,))
+        return cause, (_BY_HAND,)
     files = (os.path.join(directory, _UNIT) for directory in _UNITS)
     file = next(filter(os.path.exists, files), "")
     if not file:
-        cause += f"; systemd has no {_UNIT}"
-        return Finding(_AGENT, what, cause, ("build.sh install --net", _BY_HAND))
+        return f"{cause}; systemd has no {_UNIT}", ("build.sh install --net", _BY_HAND)
     cause += f"; {file} is not started, or fails"
-    cure = (f"systemctl enable --now {_UNIT}", f"journalctl -u {_UNIT}")
-    return Finding(_AGENT, what, cause, cure)
+    return cause, (f"systemctl enable --now {_UNIT}", f"journalctl -u {_UNIT}")
+
+
+def grows(network: str) -> bool:
+    """Tell whether the node's agent claims another block of a network when one is full.
+
+    What keeps it from that is among its faults.
+    """
+    try:
+        told = asking.ask("status") if network in cache.joined() else None
+    except CNIError:
+        return False
+    state = (told or {}).get("networks", {}).get(network, {})
+    heard, faults = state.get("heard"), state.get("faults", {})
+    return heard is not None and heard < _SILENT and not any(map(_is_of_blocks, faults))
+
+
+def _is_of_blocks(fault: str) -> bool:
+    return fault.startswith(("poll", "spare block"))
 
 
 def _of_network(

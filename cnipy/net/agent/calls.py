@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LINE_MAX = 1 << 16  # bytes
 _LINE_WAIT = 10.0  # seconds
+_ANSWER_WAIT = 10.0  # seconds
 
 
 async def answer(
@@ -38,11 +39,13 @@ async def answer(
         except CNIError as error:
             said = {"error": _as_document(error)}
         writer.write(f"{json_text.dumps(said)}\n".encode())
-        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(_ANSWER_WAIT):
+            await writer.wait_closed()
     except (TimeoutError, ConnectionError):
         pass
     finally:
-        writer.close()
+        writer.transport.abort()  # what nobody reads is not kept for him
 
 
 async def _served(

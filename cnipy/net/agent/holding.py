@@ -12,7 +12,7 @@ from cni_common.kernel import addresses, links
 from cni_common.kernel.netlink import Netlink
 from cni_common.leases.directory import DATA_DIR, locked
 from cni_common.leases.ranges import RangeSet, of_block
-from cni_common.own_files import refusal
+from cni_common.own_files import DIRECTORY, refusal
 from cni_common.pool import held
 from cni_common.pool.held import Held
 from cni_common.spec.errors import CNIError, Code
@@ -154,8 +154,16 @@ def leased(network: str) -> set[IPAddress]:
     """Return the addresses that containers of this node have of a network."""
     found: set[IPAddress] = set()
     directory = os.path.join(DATA_DIR, network)
-    with refusal(f"list {directory}", absence=True):
-        for name in os.listdir(directory):
-            with suppress(ValueError):
-                found.add(ipaddress.ip_address(name))
+    with refusal(f"list {directory}"):
+        try:
+            fd = os.open(directory, DIRECTORY)
+        except FileNotFoundError:
+            return found
+        try:
+            names = os.listdir(fd)
+        finally:
+            os.close(fd)
+    for name in names:
+        with suppress(ValueError):
+            found.add(ipaddress.ip_address(name))
     return found

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from cnipy.net.conf import NetFile
 
-_BACKLOG = 128
+_BACKLOG = 1024
 _LOOK = 60.0  # seconds between two looks at which networks were joined
 _PATIENCE = 10.0  # seconds that somebody waits for a block, at most
+_CONNECTIONS = 512  # at once; a process of systemd's has 1024 descriptors
 _WORK = 0.8  # the part of it after which the answer is that there is none
 
 
@@ -70,6 +71,7 @@ class Agent:
         self._answering = Answering(node.conf, node.tell)
         self._turns: dict[str, Turns] = {}
         self._faults: dict[str, CNIError] = {}
+        self._connections = 0
         self._served = {
             "block": self._block,
             "status": self._status,
@@ -85,7 +87,9 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         await self._look()
-        server = await asyncio.start_unix_server(self._connected, sock=listener)
+        server = await asyncio.start_unix_server(
+            self._connected, sock=listener, backlog=_BACKLOG
+        )
         looking = asyncio.gather(self._look_again(), self._answering.serve())
         looking.add_done_callback(self._ended)
         notice.give(env, notice.READY)
@@ -178,10 +182,16 @@ class Agent:
     ) -> None:
         if (task := asyncio.current_task()) is not None:
             task.add_done_callback(self._ended)
+        if self._connections >= _CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._connections += 1
         try:
             await answer(reader, writer, self._served)
         except OSError as error:
             self._node.tell(f"answer a call: {error}")
+        finally:
+            self._connections -= 1
 
     async def _block(self, asked: dict[str, Any]) -> dict[str, Any]:
         name = str(asked.get("network"))

@@ -310,6 +310,23 @@ class Lan:
             ticks += int(user) + int(system)
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    @property
+    def server(self) -> Machine:
+        """The machine that the etcd is on."""
+        assert self._server is not None
+        return self._server
+
+    def pause_etcd(self, number: int = 0) -> None:
+        """Have a member hang: it takes connections, and says nothing."""
+        member = self._etcds[number]
+        member.send_signal(signal.SIGSTOP)
+        # Until all its threads have stopped, one may answer yet.
+        os.waitid(os.P_PID, member.pid, os.WSTOPPED)
+
+    def resume_etcd(self, number: int = 0) -> None:
+        """Have it go on."""
+        self._etcds[number].send_signal(signal.SIGCONT)
+
     def node(self, number: int, name: str = "") -> Node:
         """Return a new node, which has no agent yet."""
         node = Node(name or f"n{number}", self._store)

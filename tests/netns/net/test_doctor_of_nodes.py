@@ -13,6 +13,9 @@ from netns.net.machines import wait_until
 if TYPE_CHECKING:
     from netns.net.machines import Lan, Node
 
+# Two blocks with room for one container each.
+TINY = ("--pool", "10.99.0.0/29", "--block", "30", "--backend", "host-gw")
+
 
 @pytest.fixture(scope="module")
 def node(lan: Lan) -> Node:
@@ -38,7 +41,7 @@ def measured(node: Node) -> dict[str, float]:
 def findings(node: Node) -> list[dict[str, Any]]:
     """Return what the doctor finds that is about nodes."""
     _, stdout, _ = node.cnipy("doctor", "--json")
-    names = {"agent-dead", "store-away", "net-fault"}
+    names = {"agent-dead", "store-away", "net-fault", "range-full"}
     return [each for each in json.loads(stdout) if each["name"] in names]
 
 
@@ -145,3 +148,53 @@ def test_store_that_was_never_there_is_found(lan: Lan, node: Node) -> None:
     assert "never since the agent runs" in found["cause"]
     lan.start_etcd()
     wait_until(lambda: not findings(node))
+
+
+def test_agent_that_hangs_is_found_in_time(node: Node) -> None:
+    """Doctor and status say that it does not answer, and wait for no minute."""
+    assert node.agent is not None
+    # What nsenter(1) has become.
+    node.agent.send_signal(signal.SIGSTOP)
+    try:
+        (found,) = findings(node)
+        assert found["name"] == "agent-dead"
+        assert "ask the agent at /run/cnipy/net.sock: timed out" in found["cause"]
+        assert found["cure"][0] == "systemctl restart cnipy-net.service"
+        _, stdout, _ = node.cnipy("net", "status")
+        assert "agent: ask the agent at /run/cnipy/net.sock: timed out" in stdout
+        assert json.loads(node.cnipy("net", "status", "--json")[1])["agent"] is None
+    finally:
+        node.agent.send_signal(signal.SIGCONT)
+    wait_until(lambda: not findings(node))
+
+
+def test_full_block_is_none_where_the_agent_claims_another(
+    lan: Lan, node: Node
+) -> None:
+    """While nobody asks it and it can; it is one when the store is away, or the pool
+    is all claimed.
+    """
+    node.ok("net", "create", "tiny", *TINY)
+    node.ok("net", "join", "tiny")
+    node.container("tiny", "one")
+    wait_until(lambda: not [*lacking(node)])
+    lan.stop_etcd()
+    try:
+        node.container("tiny", "two")
+        wait_until(lambda: lacking(node))
+        (found,) = lacking(node)
+        assert found["cure"][1].startswith("cnipy net status ")
+    finally:
+        lan.start_etcd()
+    wait_until(lambda: "all 2 blocks are claimed" in node.cnipy("net", "status")[1])
+    (found,) = lacking(node)
+    assert "10.99.0." in found["cause"]
+    for name in ("one", "two"):
+        node.ok("del", "tiny", name)
+    node.ok("net", "leave", "tiny")
+    node.ok("net", "rm", "tiny")
+
+
+def lacking(node: Node) -> list[dict[str, Any]]:
+    """Return what the doctor finds of addresses."""
+    return [each for each in findings(node) if each["name"] == "range-full"]
