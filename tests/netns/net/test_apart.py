@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from netns.net.machines import Inside, Lan, Node
 
-WIREGUARD = pytest.mark.needs_kernel("wireguard")
+# To the firewall it is a link like that of another tunnel.
+WIREGUARD = (pytest.mark.needs_kernel("wireguard"), pytest.mark.thorough)
 # The backends of `apps`, whose policy is same-bridge, and of `more`, which is isolated.
 BACKENDS = [
     ("host-gw", "gpe"),
