@@ -48,6 +48,7 @@ def test_a_block_is_there_when_the_answer_is() -> None:
             "network": "apps",
             "family": 4,
             "held": 1,
+            "seconds": 5,
         }
 
 

@@ -113,7 +113,7 @@ def test_what_others_could_have_written_is_refused(root: Path, way: str) -> None
             file.unlink()
             make = os.mkdir if way == "a directory" else os.mkfifo
             make(file)
-    assert refused().code == Code.IO_FAILURE
+    assert refused().code == Code.DECODE_FAILURE
 
 
 def test_a_directory_that_everybody_may_write_is_refused(root: Path) -> None:
