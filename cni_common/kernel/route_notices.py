@@ -6,6 +6,7 @@ When a link goes down, it tells of the link alone: all that led through it is go
 
 from __future__ import annotations
 
+import socket
 import struct
 
 from cni_common.kernel.attributes import Attributes
@@ -23,7 +24,9 @@ _ROUTE = 0  # NETLINK_ROUTE
 # RTNLGRP_NEXTHOP, the last that is part of the mask.
 _GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 31
 _LINKS = {16, 17}  # RTM_NEWLINK, RTM_DELLINK
-_DEL_ADDRESS, _DEL_ROUTE, _DEL_NEIGHBOUR, _DEL_NEXTHOP = 21, 25, 29, 105  # RTM_*
+_NEW_ADDRESS, _DEL_ADDRESS, _DEL_ROUTE = 20, 21, 25  # RTM_*
+_DEL_NEIGHBOUR, _DEL_NEXTHOP = 29, 105
+_GLOBAL = 0  # RT_SCOPE_UNIVERSE
 _NHMSG = struct.Struct("=BBBxI")
 _NDMSG = struct.Struct("=BxxxiHBB")
 
@@ -50,16 +53,19 @@ class RouteNotices:
         self._socket.close()
 
     def is_disturbed(self, links: Collection[str], indices: Collection[int]) -> bool:
-        """Tell, without waiting, whether something may be gone since the last call.
+        """Tell, without waiting, whether something may be gone since the last call, or
+        in the way.
 
         That is a route or nexthop of the protocol; or one of `links` changed, or has an
-        address or neighbour less, which `indices` tell. Where something was missed, it
-        may be.
+        address or neighbour less, which `indices` tell; or any link has an address with
+        a subnet that it had not. Where something was missed, it may be.
         """
         found, disturbed = Losses(), False
         for kind, body in messages(self._socket, found):
             if kind in _LINKS:
                 disturbed |= Attributes(body, IFINFOMSG.size).text(IFNAME) in links
+            elif kind == _NEW_ADDRESS:
+                disturbed |= _has_subnet(body)
             elif kind == _DEL_ADDRESS:
                 disturbed |= IFADDRMSG.unpack_from(body)[4] in indices
             elif kind == _DEL_NEIGHBOUR:
@@ -69,3 +75,10 @@ class RouteNotices:
             elif kind == _DEL_NEXTHOP:
                 disturbed |= _NHMSG.unpack_from(body)[2] == self._protocol
         return disturbed or found.all
+
+
+def _has_subnet(body: bytes) -> bool:
+    """Tell whether an address is of more than its own host, and beyond its link."""
+    family, length, _, scope, _ = IFADDRMSG.unpack_from(body)
+    most = 32 if family == socket.AF_INET else 128
+    return bool(scope == _GLOBAL and length < most)

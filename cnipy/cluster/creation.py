@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # behind 4790 comes RoCE's.
 _FURTHER = {GPE: 14790, WIREGUARD: 51821}
 _PORT_MAX = 65535
+_FORGET_MIN = 60  # seconds
 
 
 def create(context: Context, options: argparse.Namespace) -> NetworkConfig:
@@ -45,6 +46,10 @@ def create(context: Context, options: argparse.Namespace) -> NetworkConfig:
     if not is_label(options.name):
         msg = f"create network {options.name!r:.80}: no label of the DNS in lower case"
         raise CNIError(Code.INVALID_CONFIG, msg, "letters, digits and -, at most 63")
+    if 0 < options.forget_after < _FORGET_MIN or options.forget_after < 0:
+        msg = f"read --forget-after {options.forget_after}: neither 0 nor a time of "
+        msg += f"{_FORGET_MIN} s or more, in which an agent may be restarted"
+        raise CNIError(Code.INVALID_ENVIRONMENT, msg)
     pools = _pools(options)
     store = stored.opened(stored.conf())
     doing = f"create network {options.name}"

@@ -13,7 +13,7 @@ from cnipy.net import ranges
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from cni_common.kernel.link_answer import Link
     from cni_common.spec.fields import IPAddress
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 _GLOBAL = 0  # RT_SCOPE_UNIVERSE
 
 
-def found(words: Sequence[str], config: NetworkConfig) -> tuple[IPAddress, ...]:
+def found(
+    words: Sequence[str], config: NetworkConfig, before: Collection[IPAddress] = ()
+) -> tuple[IPAddress, ...]:
     """Return the node's addresses that others reach, at most one of each family.
 
     `words` are links or addresses; without any it is the default route's link. Only
-    addresses that the network's `underlay` and pools allow. Raises Code.INVALID_CONFIG
-    where none is left, naming each and why not.
+    addresses that the network's `underlay` and pools allow; of several on one link
+    those of `before`, and else the first. Raises Code.INVALID_CONFIG where none is
+    left, naming each and why not.
     """
     with Netlink() as netlink:
         named = [*words] or _default(netlink)
@@ -42,7 +45,7 @@ def found(words: Sequence[str], config: NetworkConfig) -> tuple[IPAddress, ...]:
     for word in named:
         candidates, cause = _of_word(word, held, there.values())
         refused += [cause] if cause else []
-        for address in candidates:
+        for address in sorted(candidates, key=lambda each: each not in before):
             why_not = _why_not(address, config)
             if why_not:
                 refused.append(why_not)

@@ -169,6 +169,20 @@ def leave(store: Store | None, cache: Cache) -> tuple[list[str], bool]:
     return gone, own is not None and store is not None
 
 
+def moved(conf: NetFile, config: NetworkConfig, own: NodeRecord) -> NodeRecord | None:
+    """Return the record with the underlay addresses that the node has by now, None
+    where they are those that it says.
+
+    Those it has as long as the host has them. Raises CNIError where it has none, and
+    RecordError where the network needs another family.
+    """
+    addresses = underlay.found(conf.underlay, config, own.underlay)
+    if addresses == own.underlay:
+        return None
+    fresh = replace(own, underlay=addresses, seq=own.seq + 1)
+    return NodeRecord.of(fresh.document(), fresh.node, config)
+
+
 def _new(conf: NetFile, config: NetworkConfig) -> NodeRecord:
     return NodeRecord(
         node=node_name(conf),

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 
 from cni_common.frame.rollback import Gather
 from cni_common.spec.errors import CNIError, Code
-from cni_common.spec.values import replace
-from cnipy.net import dataplane, keys, underlay
+from cnipy.net import dataplane, keys
 from cnipy.net.agent import entry, holding, revision
 from cnipy.net.agent.others import Others
 from cnipy.net.agent.ways import Ways
@@ -74,7 +73,7 @@ class Member:
             if cidrs:
                 self._cache.keep_pod_cidrs(cidrs)
             own, facts = entry.enter(self.store, self._cache, self._conf, config)
-        peers = self._others.hear(config, own)
+        peers = self._others.hear_first(config, own)
         with self._cache.locked():
             config, own = self.known()
             if peers is not None or self._cache.peers(config) is None:
@@ -143,11 +142,16 @@ class Member:
         with Gather() as errors:
             peers = errors.attempt(self._tried, "poll", self._others.hear, config, own)
             errors.attempt(self._carry, peers)
-        if self._others.is_put_back:
-            self.keep()
-        if self._others.is_anew:
-            self.follow()
-        self._claim_spare()
+            if "poll" in self._faults:
+                return  # each of the others would wait for the store again
+            errors.attempt(self._tried, "sign", self._others.sign, config, own)
+            errors.attempt(self._claim_spare)
+            if self._others.is_missing_us:
+                errors.attempt(self.keep)
+            if self._others.is_anew:
+                errors.attempt(self.follow)
+            if {"kernel", "underlay"} & {*self._faults}:
+                errors.attempt(self.move)
 
     def publish(self) -> None:
         """Tell all nodes what is new, if that is this node's turn."""
@@ -172,30 +176,31 @@ class Member:
             if not claims.is_kept(self.store, config, self._others.with_head(own)):
                 with self._cache.locked():
                     self._keep(*self.known(), self.store)
-            self._others.sign(config, own)
 
     def follow(self) -> None:
         """Take over changes of the network from the store; raises CNIError."""
         with self._in_state("network"), store_refusal("follow the network"):
             found = self.store.get(keys.config(self.name), stale=True)
             with self._cache.locked():
-                config, _ = self.known()
-                fresh = revision.of_network(config, found)
+                config, own = self.known()
+                fresh = revision.of_network(config, own, found)
                 if fresh != config:
                     self._cache.keep_config(fresh)
 
     def move(self) -> None:
         """Tell the others at which addresses this node is by now; raises CNIError."""
         with self._in_state("underlay"), store_refusal("follow the underlay"):
-            config, own = self.known()
-            addresses = underlay.found(self._conf.underlay, config)
-            if addresses != own.underlay:
-                with self._cache.locked():
-                    config, own = self.known()
-                    own = replace(own, underlay=addresses, seq=own.seq + 1)
-                    claims.register(self.store, config, own)
-                    self._cache.keep_own(own)
-                    self._keep(config, own, self.store)
+            if entry.moved(self._conf, *self.known()) is None:
+                return
+            with self._cache.locked():
+                config, own = self.known()
+                own = entry.moved(self._conf, config, own) or own
+                claims.register(self.store, config, own)
+                self._cache.keep_own(own)
+                self._keep(config, own, self.store)
+                self._ways.ensure(config, own)
+        shown = ", ".join(str(each) for each in own.underlay)
+        self._tell(f"network {self.name}: this node is at {shown} now")
 
     def more(self, version: int, seen: int) -> tuple[IPNetwork, ...]:
         """Return the blocks of a family, more than `seen`; one is claimed if need be.
@@ -227,7 +232,10 @@ class Member:
                 errors.attempt(self._hold, config, own)
             seen, ways = self._others.seen, self._ways
             errors.attempt(self._tried, "peers", ways.keep, peers, seen)
-            errors.attempt(ways.follow, config, own, peers, self._tell)
+            follow = ways.follow
+            errors.attempt(
+                self._tried, "kernel", follow, config, own, peers, self._tell
+            )
 
     def _hold(self, config: NetworkConfig, own: NodeRecord) -> None:
         """Ensure the file of the node's blocks; lost ones that nobody uses go."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from cni_common.spec.errors import CNIError
+from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import replace
 from cnipy.net.membership.follower import Follower
 from cnipy.net.membership.forgetting import Sign
@@ -56,6 +56,20 @@ class Others:
         self.refused = now
         return peers
 
+    def hear_first(
+        self, config: NetworkConfig, own: NodeRecord
+    ) -> Mapping[str, NodeRecord] | None:
+        """Return what `hear` does, None where what is told is nothing to go by: they
+        are heard of when it is told anew. Raises Code.TRY_AGAIN_LATER.
+        """
+        try:
+            return self.hear(config, own)
+        except CNIError as error:
+            if error.code == Code.TRY_AGAIN_LATER:
+                raise
+            self._tell(str(error))
+        return None
+
     def publish(self, config: NetworkConfig, own: NodeRecord) -> None:
         """Tell all nodes what is new, if that is this node's turn; raises CNIError."""
         follower = self._followed(config, own)
@@ -65,10 +79,11 @@ class Others:
             self._publisher.turn()
 
     def sign(self, config: NetworkConfig, own: NodeRecord) -> None:
-        """Give a sign of life, where who gives none is forgotten; raises StoreError."""
+        """Give a sign of life, where who gives none is forgotten; raises CNIError."""
         self._followed(config, own)
         self._sign = self._sign or Sign(self._store, config, time.monotonic)
-        self._sign.turn(own)
+        with store_refusal("give a sign of life"):
+            self._sign.turn(own)
 
     def close(self) -> None:
         """Let another node publish at once."""
@@ -95,6 +110,11 @@ class Others:
     def is_put_back(self) -> bool:
         """Whether the store has less than this node knows of."""
         return self._follower is not None and self._follower.is_put_back
+
+    @property
+    def is_missing_us(self) -> bool:
+        """Whether the store has less than this node knows of, or not this node."""
+        return self._follower is not None and self._follower.is_missing_us
 
     @property
     def is_anew(self) -> bool:

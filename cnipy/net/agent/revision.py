@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from cni_common.spec.errors import CNIError, Code
-from cnipy.net.records import NetworkConfig
+from cnipy.net.documents import RecordError
+from cnipy.net.records import NetworkConfig, NodeRecord
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -14,21 +15,32 @@ if TYPE_CHECKING:
 _FIXED = ("backend", "vni", "port", "domain", "mtu", "policy")
 
 
-def of_network(config: NetworkConfig, found: Entry | None) -> NetworkConfig:
+def of_network(
+    config: NetworkConfig, own: NodeRecord, found: Entry | None
+) -> NetworkConfig:
     """Return the network as the store has it by now, in `found`.
 
-    Raises Code.INVALID_CONFIG, naming it, for what would take from containers what they
-    have, and RecordError.
+    Raises Code.INVALID_CONFIG, naming it, for what would take from containers or from
+    this node what they have, and RecordError.
     """
     if found is None or found.value == config.content():
         return config
     fresh = NetworkConfig.parse(found.value, config.name)
-    cause = _differs(config, fresh)
+    cause = _differs(config, fresh) or _lost(own, fresh)
     if cause:
         msg = f"follow network {config.name}: {cause}"
         hint = f"`cnipy net leave {config.name}` and join, for it to count here"
         raise CNIError(Code.INVALID_CONFIG, msg, hint)
     return fresh
+
+
+def _lost(own: NodeRecord, fresh: NetworkConfig) -> str:
+    """Return what this node has and could not have in the network, or nothing."""
+    try:
+        NodeRecord.of(own.document(), own.node, fresh)
+    except RecordError as error:
+        return error.cause
+    return ""
 
 
 def _differs(config: NetworkConfig, fresh: NetworkConfig) -> str:

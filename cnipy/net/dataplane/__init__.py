@@ -156,7 +156,8 @@ def _applied(  # noqa: PLR0913 - what is wanted, and of what
     link = device.find(netlink, config)
     name = grounds.device_name(config)
     there = known or present.read(netlink, config, name)
-    ground = grounds.read(netlink, config, own)._replace(local=there.local)
+    ground = grounds.read(netlink, config, own)
+    ground = ground._replace(local=there.local, wide=there.wide)
     aim = desired(config, own, others, ground, there.standing())
     done = wireguard_peers.add(name, aim.peers, there.device.peers)
     todo = first_address.steps(aim.addresses, link) if link else []

@@ -75,6 +75,7 @@ def desired(
     """
     skipped: list[str] = []
     reached = _reached(config, own, others, ground, skipped)
+    reached = [_apart(each, ground, standing, skipped) for each in reached]
     chosen = _alone(own, ground, reached, standing, skipped)
     owners = _owners(config, own, chosen, standing, skipped)
     sources = {v: b.network_address for v, b in reach.first_blocks(own).items()}
@@ -130,6 +131,25 @@ def _reached(
         except UnreachableError as error:
             skipped.append(f"node {other.node}: {error}")
     return found
+
+
+def _apart(
+    each: Reach,
+    ground: Ground,
+    standing: Mapping[IPNetwork, object],
+    skipped: list[str],
+) -> Reach:
+    """Return how a node is reached without the blocks that something here reaches."""
+    if not ground.wide:
+        return each
+    found = []
+    for block in each.blocks:
+        holder = None if block in standing else ground.holder(block)
+        if holder is None:
+            found.append(block)
+        else:
+            skipped.append(f"node {each.node}: {block} is in {holder} of this host")
+    return each._replace(blocks=tuple(found))
 
 
 def _alone(

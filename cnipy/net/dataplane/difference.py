@@ -70,6 +70,7 @@ def afterwards(desired: Desired, present: Present) -> Present:
         ids={nexthop: ids[nexthop] for nexthop in desired.nexthops},
         doubles=[],
         used=present.used.union(ids.values()),
+        wide=present.wide,
     )
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 from cni_common.kernel import addresses, links, route_get
 from cni_common.spec.errors import CNIError, Code
 from cni_common.spec.values import NamedTuple
+from cnipy.net import ranges
 from cnipy.net.records import GPE, HOST_GW, VXLAN, WIREGUARD
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from cni_common.kernel.netlink import Netlink
-    from cni_common.spec.fields import IPAddress, IPNetwork
+    from cni_common.spec.fields import IPAddress, IPInterface, IPNetwork
     from cnipy.net.records import NetworkConfig, NodeRecord
 
 # What a backend puts around a packet, in bytes, by the underlay's version of IP. VXLAN:
@@ -42,13 +43,20 @@ class Uplink(NamedTuple):
 class Ground(NamedTuple):
     """The network's device, 0 where there is none, and an uplink a version of IP.
 
-    At `local` addresses, this host's on any link, no other node can be.
+    At `local` addresses, this host's on any link, no other node can be. `wide` are
+    those whose subnets have several blocks of a pool: these are reached here.
     """
 
     device: int
     name: str
     uplinks: dict[int, Uplink]
     local: frozenset[IPAddress] = frozenset()
+    wide: tuple[IPInterface, ...] = ()
+
+    def holder(self, block: IPNetwork) -> IPInterface | None:
+        """Return which of the `wide` has a block in its subnet."""
+        holders = (e for e in self.wide if ranges.contains(e.network, block))
+        return next(holders, None)
 
 
 def device_name(config: NetworkConfig) -> str:
@@ -81,8 +89,8 @@ def versions(config: NetworkConfig, own: NodeRecord) -> list[int]:
     pool has its own.
     """
     if config.backend == VXLAN:
-        ranges = config.underlay or own.underlay
-        return [ranges[0].version]
+        allowed = config.underlay or own.underlay
+        return [allowed[0].version]
     if config.backend == HOST_GW:
         return [pool.network.version for pool in config.pools]
     return [address.version for address in own.underlay]

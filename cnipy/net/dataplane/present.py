@@ -12,6 +12,7 @@ from cni_common.kernel import protocol_routes as routes
 from cni_common.kernel.protocol_routes import LAST, ProtocolRoute
 from cni_common.kernel.wireguards import Wireguard
 from cni_common.spec.values import NamedTuple
+from cnipy.net import ranges
 from cnipy.net.dataplane.desired import METRIC, Route
 from cnipy.net.dataplane.reach import is_in_pool
 from cnipy.net.records import VXLAN, WIREGUARD
@@ -42,7 +43,8 @@ class OnDevice(NamedTuple):
 class Present(NamedTuple):
     """What is there, by what tells it apart from others of its kind.
 
-    `local` are the host's addresses on all links. `strange` are routes of ours
+    `local` are the host's addresses on all links, `wide` those with a subnet that has
+    several blocks of a pool. `strange` are routes of ours
     whose nexthop or metric is none that we give. Of the nexthops `ids` has those by
     which no route of another network leads, `doubles` those that say the same as
     one of them, and `used` every number that is not free.
@@ -55,6 +57,7 @@ class Present(NamedTuple):
     ids: dict[Nexthop, int]
     doubles: list[int]
     used: set[int]
+    wide: tuple[IPInterface, ...] = ()
 
     def standing(self) -> dict[IPNetwork, object]:
         """Return who gets the packets of each block now, as Reach.identity tells it."""
@@ -103,6 +106,9 @@ def read(netlink: Netlink, config: NetworkConfig, name: str) -> Present:
     return Present(
         device=_on_device(netlink, config, name, assigned),
         local=frozenset(each.address.ip for _, each in assigned),
+        wide=tuple(
+            each.address for _, each in assigned if _is_wide(config, each.address)
+        ),
         routes=found,
         strange=strange,
         ids=ids,
@@ -114,6 +120,14 @@ def read(netlink: Netlink, config: NetworkConfig, name: str) -> Present:
 def is_ours(listed: nexthops.Listed) -> bool:
     """Tell whether a nexthop is one of ours, of whatever network."""
     return listed.protocol == PROTOCOL and FIRST_ID <= listed.id <= LAST_ID
+
+
+def _is_wide(config: NetworkConfig, address: IPInterface) -> bool:
+    subnet = address.network
+    pool = config.pool(subnet.version)
+    return pool is not None and (
+        ranges.contains(pool.network, subnet) and subnet.prefixlen < pool.block
+    )
 
 
 def _is_made_so(route: ProtocolRoute, known: dict[int, Nexthop]) -> bool:

@@ -17,17 +17,18 @@ from cnipy.net import keys
 from cnipy.net.documents import RecordError
 from cnipy.net.membership import free_blocks, removed
 from cnipy.net.records import NodeRecord
-from cnipy.net.store import DeniedError
+from cnipy.net.store import DeniedError, StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cni_common.shapes import Table
-    from cni_common.spec.fields import IPNetwork
+    from cni_common.spec.fields import IPAddress, IPNetwork
     from cnipy.net.records import NetworkConfig
     from cnipy.net.store import Entry, Store
 
+_TRIES = 10
 _TABLE: Table = {
     "node": (shapes.text, shapes.REQUIRED),
     "identity": (shapes.text, shapes.REQUIRED),
@@ -72,10 +73,8 @@ def register(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
     Raises RecordError where the network was removed, and if the name or an address is
     another's, naming it: then nothing is claimed that was not before. StoreError.
     """
-    if removed.is_marked(store, config):
-        cause = f"it was removed: `cnipy net leave {config.name}`"
-        raise RecordError(f"network {config.name}", cause)
-    _former(store, config, own)
+    removed.refuse(store, config)
+    _found(store, config, own)
     claimed: list[str] = []
     for address in own.underlay:
         key = keys.underlay(config.name, address)
@@ -96,13 +95,20 @@ def put(store: Store, config: NetworkConfig, own: NodeRecord) -> None:
     nobody's then.
 
     The former one stays until they are, so that a call that was cut off is called
-    again. Raises RecordError if another node has the name, and StoreError.
+    again. Of two nodes that write under one name at once, one has it. Raises
+    RecordError if another node has the name, and StoreError.
     """
-    former = _former(store, config, own)
-    if former:
-        for address in {*former.underlay} - {*own.underlay}:
+    key, content = keys.node(config.name, own.node), own.content()
+    for _ in range(_TRIES):
+        found = _found(store, config, own)
+        if found and found.value == content:
+            return
+        for address in _addresses(found, config, own) - {*own.underlay}:
             release(store, keys.underlay(config.name, address), own)
-    store.put(keys.node(config.name, own.node), own.content())
+        revision = found.revision if found else 0
+        if store.cas(key, content, revision) if found else store.create(key, content):
+            return
+    raise StoreError(f"write {key}: others write it all the time")
 
 
 def claim(
@@ -263,22 +269,27 @@ def _key(config: NetworkConfig, block: IPNetwork) -> str:
     return keys.block(config.name, block)
 
 
-def _former(store: Store, config: NetworkConfig, own: NodeRecord) -> NodeRecord | None:
-    """Return the record that the store has of this node, None for none that is one.
-
-    Raises RecordError if another node has the name.
+def _found(store: Store, config: NetworkConfig, own: NodeRecord) -> Entry | None:
+    """Return what the store has of this node; raises RecordError if another node has
+    the name.
     """
     found = store.get(keys.node(config.name, own.node))
     identity = found and _identity(found.value)
-    if not found or not identity:
-        return None
-    if identity != own.identity:
+    if identity and identity != own.identity:
         what = f"node {own.node} of network {config.name}"
         cause = "another node has that name: `cnipy net forget` if it is gone"
         raise RecordError(what, cause)
+    return found
+
+
+def _addresses(
+    found: Entry | None, config: NetworkConfig, own: NodeRecord
+) -> set[IPAddress]:
+    """Return the underlay addresses of a record, none of what is no record."""
     with suppress(RecordError):
-        return NodeRecord.parse(found.value, own.node, config)
-    return None
+        if found:
+            return {*NodeRecord.parse(found.value, own.node, config).underlay}
+    return set()
 
 
 def _identity(record: bytes) -> str:

@@ -8,12 +8,13 @@ was, from when it began itself: a node may be forgotten late, and never early.
 from __future__ import annotations
 
 from cnipy.net import keys
-from cnipy.net.membership import claims
+from cnipy.net.membership import claims, removed
+from cnipy.net.names import announcer
 from cnipy.net.store.mirror import Mirror
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cnipy.net.records import NetworkConfig, NodeRecord
     from cnipy.net.store import Store
@@ -34,11 +35,15 @@ class Sign:
         self._count = 0
 
     def turn(self, own: NodeRecord) -> None:
-        """Give a sign if it is time for one; raises StoreError."""
+        """Give a sign if it is time for one.
+
+        Raises StoreError, and RecordError where the network was removed.
+        """
         pace = self._config.forget_after / _SIGNS
         now = self._clock()
         if not pace or (self._given is not None and now - self._given < pace):
             return
+        removed.refuse(self._store, self._config)
         # One of before a restart is another one, too.
         sign = f"{own.identity} {self._count} {now}".encode()
         self._store.put(keys.sign(self._config.name, own.node), sign)
@@ -59,8 +64,11 @@ class Forgetting:
         self._looked: float | None = None
         self._since: dict[str, tuple[bytes, float]] = {}
 
-    def turn(self, nodes: Iterable[str]) -> list[str]:
-        """Forget those of `nodes` that gave no sign for too long, and return them.
+    def turn(
+        self, nodes: Iterable[str], records: Mapping[str, NodeRecord]
+    ) -> list[str]:
+        """Forget those of `nodes` that gave no sign for too long, and return them; with
+        the names of their containers, where `records` has the node.
 
         Raises StoreError: DeniedError where nodes may not write what is another's.
         """
@@ -79,5 +87,7 @@ class Forgetting:
         self._since = since
         dead = sorted(node for node, (_, at) in since.items() if now - at > longest)
         for node in dead:
+            if node in records:
+                announcer.forget(self._store, self._config, records[node])
             claims.forget(self._store, self._config, node)
         return dead

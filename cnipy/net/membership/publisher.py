@@ -3,7 +3,8 @@
 
 It decides nothing. What it writes follows from what nodes wrote and claimed, so two at
 once write the same; and the head is exchanged as it was, so that one which hung, and
-comes back, writes nothing old.
+comes back, writes nothing old. What somebody else wrote in its place is replaced as
+soon as it is seen.
 """
 
 from __future__ import annotations
@@ -17,18 +18,17 @@ from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims
 from cnipy.net.membership.forgetting import Forgetting
 from cnipy.net.membership.roll import Roll, reach
-from cnipy.net.membership.steps import Head, Step
-from cnipy.net.membership.written import COUNTED_MAX, Written
+from cnipy.net.membership.steps import Head, is_far
+from cnipy.net.membership.trail import SNAPSHOT_STEPS, Trail
+from cnipy.net.membership.written import Written
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
     from cnipy.net.membership.follower import Follower
+    from cnipy.net.membership.steps import Step
     from cnipy.net.store import Lease, Store
-
-    Change = tuple[str, dict[str, Any] | None]
 
 OFFICE = 15  # seconds after which a publisher that hangs is none any more
 KEEP = 5.0  # seconds
@@ -37,8 +37,7 @@ EVERY = 600.0  # seconds after which everything is read anew
 # Every node looks after its record once a minute, so that a store which was put back
 # knows all of them before anybody is told that one is gone.
 GRACE = 90.0  # seconds
-SNAPSHOT_STEPS, SNAPSHOT_BYTES = 100, 1 << 18
-STEP_MAX = 1 << 19  # bytes
+SNAPSHOT_BYTES = 1 << 18
 
 
 class Publisher:
@@ -66,14 +65,17 @@ class Publisher:
         self._kept = 0.0
         self._at: float | None = None
         self._read = 0.0
+        self._looked = 0.0
         self._was_back = False
         self._roll: Roll | None = None
         self._revision = 0
         self._is_whole = False
+        self._is_lost = False
         self._recent: list[Step] = []
         self._unpacked = 0
         self._put_back: float | None = None
         self._written = Written(store, follower.config)
+        self._trail = Trail(store, follower.config.name)
         self._forgetting = Forgetting(store, follower.config, clock)
 
     @property
@@ -97,14 +99,16 @@ class Publisher:
         ):
             return
         self._at = now
-        if now - self._read >= EVERY or self._has_gone_back():
+        is_old = now - self._read >= EVERY or self._is_overwritten()
+        if self._has_gone_back() or is_old:
             self._roll = None
         roll = self._roll or self._load(now)
         self._written.refresh()
+        self._look_at_trail(roll, now)
         if self._waits(roll, now):
             return
         self._publish(roll)
-        self._forgetting.turn(roll.documents)
+        self._forgetting.turn(roll.documents, self._written.records)
 
     def close(self) -> None:
         """Let another node publish; raises StoreError."""
@@ -117,14 +121,31 @@ class Publisher:
         before, self._was_back = self._was_back, self._follower.is_put_back
         return self._was_back and not before
 
+    def _is_overwritten(self) -> bool:
+        """Tell whether the head that nodes poll is later than the one written here."""
+        return self._roll is not None and self._follower.revision > self._revision
+
+    def _look_at_trail(self, roll: Roll, now: float) -> None:
+        """Have all of the list be told anew where nobody new would come to it."""
+        if not self._is_whole and now - self._looked >= KEEP:
+            self._looked = now
+            self._is_lost = self._trail.is_lost(roll, self._config.generation)
+
+    def _is_over(self) -> bool:
+        """Let another node publish, if there is one, of a network that is not as it is
+        known here; tell whether it is not.
+        """
+        is_over = self._follower.is_left_behind()
+        if is_over:
+            self.close()
+        return is_over
+
     def _has_office(self, now: float) -> bool:
         if self._lease:
             if now - self._kept < KEEP:
                 return True
             self._kept = now
-            if self._follower.is_left_behind():
-                self.close()  # it is for who knows the network as it is
-            elif not self._lease.keep():
+            if not self._is_over() and not self._lease.keep():
                 self._lease = self._roll = None
             return self.is_ours
         if not self._follower.vacant or self._follower.is_left_behind():
@@ -136,6 +157,9 @@ class Publisher:
         lease = self._store.lease(OFFICE)
         key = keys.publisher(self._config.name)
         me = claims.claimant_of(self._follower.own).content()
+        former = self._store.get(key)
+        if former and not former.is_leased:
+            self._store.delete(key, former.revision)
         if not self._store.create(key, me, lease):
             lease.end()
             return False
@@ -164,7 +188,7 @@ class Publisher:
                     roll = reach(self._store, name, roll, head)
                     self._recent = list(head.steps)
                     self._is_whole = False
-                elif head.number < COUNTED_MAX:
+                elif not is_far(roll.number, head.number):
                     roll.number = max(roll.number, head.number)  # it counts on
         self._roll = roll
         return roll
@@ -172,7 +196,7 @@ class Publisher:
     def _waits(self, roll: Roll, now: float) -> bool:
         """Tell whether the store was put back, and nodes may not all be there again."""
         of_before = self._follower.roll.documents.keys() if self._is_whole else set()
-        if max(self._follower.seen, self._written.seen) <= roll.number and not (
+        if self._counted() <= roll.number and not (
             of_before - self._written.records.keys() - self._written.refused.keys()
         ):
             return False
@@ -181,6 +205,14 @@ class Publisher:
             self._put_back = now
         self._is_whole = True
         return now - self._put_back < GRACE
+
+    def _counted(self, *numbers: int) -> int:
+        """Return the highest number that a head had, by what this node and others saw,
+        and of `numbers`, as far as one counts.
+        """
+        seen = self._follower.seen
+        heard = (*numbers, *self._written.heads)
+        return max([seen, *(each for each in heard if not is_far(seen, each))])
 
     def _wanted(self, roll: Roll) -> Roll:
         """Return the list as it is to be; a node that wrote what cannot be read stays
@@ -197,25 +229,26 @@ class Publisher:
     def _publish(self, roll: Roll) -> None:
         """Tell of what is new, if anything is: by a step, or by all of it at once."""
         wanted = self._wanted(roll)
-        number = max(roll.number, self._follower.seen, self._written.seen) + 1
-        changes = _changes(roll, wanted)
-        if not changes and not self._is_whole:
+        number = self._counted(roll.number) + 1
+        changes = roll.changes_to(wanted)
+        is_whole = self._is_whole or self._is_lost or number <= roll.number
+        if not (changes or is_whole) or self._is_over():
             return
         self._roll = None  # if this ends early, what came of it is read
-        if self._is_whole:
+        if is_whole:
             wanted.number = number
-            if self._write_snapshot(wanted):
-                self._write_head(wanted, [])
+            if self._write_snapshot(wanted) and self._write_head(wanted, []):
+                self._trail.drop(wanted)
             return
         step = roll.step_to(number, self._config.generation, changes)
-        step = self._agreed(roll, step)
+        step = self._trail.agreed(roll, step)
         if roll.follow(step) and self._write_head(roll, [*self._recent, step]):
             self._unpacked += len(step.content())
             late = roll.number % SNAPSHOT_STEPS == 0
             if (late or self._unpacked >= SNAPSHOT_BYTES) and self._write_snapshot(
                 roll
             ):
-                self._drop_steps(roll)
+                self._trail.drop(roll)
 
     def _write_head(self, roll: Roll, recent: list[Step]) -> bool:
         """Make a list known; false if somebody else published meanwhile."""
@@ -225,7 +258,7 @@ class Publisher:
         revision = self._write(key, head.content(), self._revision)
         if revision:
             self._revision, self._recent = revision, recent
-            self._roll, self._is_whole = roll, False
+            self._roll, self._is_whole, self._is_lost = roll, False, False
             self._follower.seen = max(self._follower.seen, roll.number)
         return bool(revision)
 
@@ -245,39 +278,3 @@ class Publisher:
         if revision:
             return self._store.cas(key, value, revision)
         return self._store.create(key, value)
-
-    def _agreed(self, roll: Roll, step: Step) -> Step:
-        """Return the step that the store has from here, written if there is none."""
-        key = keys.step(self._config.name, step.number)
-        if self._store.create(key, step.content()):
-            return step
-        entry = self._store.get(key)
-        try:
-            present = Step.parse(entry.value, f"step {key}") if entry else step
-        except RecordError:
-            present = step
-        if present.generation == step.generation and roll.copy().follow(present):
-            return present  # of a publisher that was ended before the head
-        self._store.put(key, step.content())
-        return step
-
-    def _drop_steps(self, roll: Roll) -> None:
-        """Delete the steps that nobody needs beside the snapshot."""
-        name = self._config.name
-        last = keys.step(name, max(0, roll.number - SNAPSHOT_STEPS))
-        for entry in self._store.list(keys.steps(name)):
-            if entry.key <= last:
-                self._store.delete(entry.key, entry.revision)
-
-
-def _changes(roll: Roll, wanted: Roll) -> list[Change]:
-    """Return what leads from one list to another, as much as a step can have."""
-    changes: list[Change] = []
-    room = STEP_MAX
-    for node in sorted(wanted.differs(roll)):
-        text = wanted.documents.get(node)
-        room -= len(text or "") + len(node)
-        if room < 0:
-            break
-        changes.append((node, json_text.loads(text) if text else None))
-    return changes

@@ -9,6 +9,7 @@ the name has another one.
 from __future__ import annotations
 
 from cnipy.net import keys
+from cnipy.net.documents import RecordError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 def mark(store: Store, config: NetworkConfig) -> None:
     """Mark this generation, which no node writes again; raises StoreError."""
     store.put(keys.removed(config.generation), config.name.encode())
+
+
+def refuse(store: Store, config: NetworkConfig) -> None:
+    """Raise RecordError where this generation was removed: for who is about to write
+    something of a network. Raises StoreError.
+    """
+    if is_marked(store, config):
+        cause = f"it was removed: `cnipy net leave {config.name}`"
+        raise RecordError(f"network {config.name}", cause)
 
 
 def is_marked(store: Store, config: NetworkConfig) -> bool:

@@ -21,14 +21,17 @@ from cnipy.net.store import StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from cni_common.shapes import Table
     from cnipy.net.store import Store
 
+    Change = tuple[str, dict[str, Any] | None]
+
 _BITS = 128
 _UNPACKED_MAX = 64 << 20  # bytes
+_STEP_MAX = 1 << 19  # bytes
 _SNAPSHOT: Table = {
     "generation": (ranges.identity, REQUIRED),
     "list": (steps.position, REQUIRED),
@@ -75,7 +78,7 @@ class Roll:
         self,
         number: int,
         generation: str,
-        changes: Iterable[tuple[str, dict[str, Any] | None]],
+        changes: Iterable[Change],
     ) -> Step:
         """Return the step from here to a list with some changes; this one stays."""
         changes = tuple(changes)
@@ -98,13 +101,17 @@ class Roll:
         return True
 
     def walk(self, found: Iterable[Step], head: Head) -> bool:
-        """Take all steps to a head; tell whether they led there."""
-        onward = {
-            step.origin: step for step in found if step.generation == head.generation
-        }
+        """Take all steps to a head; tell whether they led there.
+
+        What leads elsewhere, beside or behind them, leads nobody astray but by a hash.
+        """
+        onward: dict[int, list[Step]] = {}
+        for step in found:
+            if step.generation == head.generation and step.number <= head.number:
+                onward.setdefault(step.origin, []).append(step)
         while not self.is_at(head):
-            step = onward.pop(self.number, None)
-            if step is None or step.number > head.number or not self.follow(step):
+            here = onward.pop(self.number, [])
+            if not any(self.follow(step) for step in here):
                 return False
         return True
 
@@ -112,6 +119,18 @@ class Roll:
         """Return the nodes whose documents are not those of another list."""
         mine, theirs = self.documents.items(), other.documents.items()
         return {node for node, _ in mine ^ theirs}
+
+    def changes_to(self, wanted: Roll) -> list[Change]:
+        """Return what leads to another list, as much as a step can have."""
+        changes: list[Change] = []
+        room = _STEP_MAX
+        for node in sorted(wanted.differs(self)):
+            text = wanted.documents.get(node)
+            room -= len(text or "") + len(node)
+            if room < 0:
+                break
+            changes.append((node, json_text.loads(text) if text else None))
+        return changes
 
     def pack(self, generation: str) -> bytes:
         """Return the list as the store has it; raises StoreError if it has no room."""
@@ -138,7 +157,7 @@ def reach(store: Store, name: str, roll: Roll, head: Head) -> Roll:
     if later.walk(head.steps, head):
         return later
     listed = store.list(keys.steps(name), stale=True)
-    found = [*_steps(name, listed), *head.steps]
+    found = [*steps_of(name, {each.key: each.value for each in listed}), *head.steps]
     if later.walk(found, head):
         return later
     later = snapshot(store, name, head.generation)
@@ -153,11 +172,18 @@ def snapshot(store: Store, name: str, generation: str) -> Roll:
 
     Raises RecordError, and StoreError.
     """
-    what = f"snapshot of network {name}"
     entry = store.get(keys.snapshot(name))
-    if entry is None:
+    return unpacked(entry.value if entry else None, name, generation)
+
+
+def unpacked(content: bytes | None, name: str, generation: str) -> Roll:
+    """Return the list in the snapshot `content` of a network, an empty one for none and
+    for that of another generation. Raises RecordError.
+    """
+    if content is None:
         return Roll()
-    document = _unpacked(entry.value, what)
+    what = f"snapshot of network {name}"
+    document = _inflated(content, what)
     found = documents.members(document, _SNAPSHOT, what)
     if found["generation"] != generation:
         return Roll()
@@ -170,19 +196,20 @@ def snapshot(store: Store, name: str, generation: str) -> Roll:
     return made
 
 
-def _steps(name: str, listed: Iterable[Any]) -> list[Step]:
+def steps_of(name: str, values: Mapping[str, bytes]) -> list[Step]:
+    """Return the steps among what the store has of a network, by key."""
     found = []
-    for entry in listed:
+    for key, value in values.items():
         try:
-            step = Step.parse(entry.value, f"step {entry.key}")
+            step = Step.parse(value, f"step {key}")
         except RecordError:
             continue  # what it was to say, the snapshot will
-        if keys.step(name, step.number) == entry.key:
+        if keys.step(name, step.number) == key:
             found.append(step)
     return found
 
 
-def _unpacked(content: bytes, what: str) -> object:
+def _inflated(content: bytes, what: str) -> object:
     inflating = zlib.decompressobj()
     try:
         text = inflating.decompress(content, _UNPACKED_MAX)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INLINE_MAX = 1500  # bytes of steps in a head: 5,000 nodes read it every 5 s
 CONTENT_MAX = 1 << 20  # bytes
+_FAR = 1 << 32  # heads: one a second makes as many in 136 years
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,13 @@ class Head:
         number, digest = found["list"]
         steps = tuple(Step.of(each, what) for each in found["steps"])
         return cls(found["generation"], number, digest, steps)
+
+
+def is_far(seen: int, number: int) -> bool:
+    """Tell whether nobody who saw a head of the number `seen` counts to `number`, or
+    from there: it is forged.
+    """
+    return abs(number - seen) > _FAR
 
 
 def position(value: object) -> tuple[int, str]:

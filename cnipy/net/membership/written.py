@@ -7,7 +7,7 @@ from cni_common.spec.values import replace
 from cnipy.net import keys
 from cnipy.net.documents import RecordError
 from cnipy.net.membership import claims
-from cnipy.net.records import NUMBER_MAX, NodeRecord
+from cnipy.net.records import NodeRecord
 from cnipy.net.store.mirror import Mirror
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     from cnipy.net.records import NetworkConfig
     from cnipy.net.store import Store
 
-# What somebody says that a head had; as many numbers are left to count on.
-COUNTED_MAX = NUMBER_MAX // 2
-
 
 class Written:
     """The records that can be published, by node; `refused` says why others cannot, or
-    not all of their blocks. `seen` is the highest number of a head that a node saw.
+    not all of their blocks. `heads` are the numbers of heads that nodes say they saw.
     """
 
     def __init__(self, store: Store, config: NetworkConfig) -> None:
@@ -34,7 +31,7 @@ class Written:
         self._parsed: dict[bytes, NodeRecord | RecordError] = {}
         self.records: dict[str, NodeRecord] = {}
         self.refused: dict[str, RecordError] = {}
-        self.seen = 0
+        self.heads: set[int] = set()
 
     def refresh(self) -> None:
         """Read what is new; raises StoreError."""
@@ -42,7 +39,7 @@ class Written:
         if not any([each.refresh() for each in mirrors]):  # noqa: C419 - each of them
             return
         before, self._parsed = self._parsed, {}
-        self.records, self.refused, self.seen = {}, {}, 0
+        self.records, self.refused, self.heads = {}, {}, set()
         prefix = keys.nodes(self._config.name)
         for key, content in self._nodes.values.items():
             node = key.removeprefix(prefix)
@@ -65,8 +62,7 @@ class Written:
 
     def _take(self, record: NodeRecord) -> None:
         """Add a record to the list, with those blocks that are its node's."""
-        if record.head < COUNTED_MAX:
-            self.seen = max(self.seen, record.head)
+        self.heads.add(record.head)
         name = self._config.name
         mine = claims.claimant_of(record).content()
         what = f"record of node {record.node} in network {name}"

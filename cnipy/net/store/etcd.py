@@ -173,6 +173,7 @@ def _entries(answer: dict[str, Any]) -> list[Entry]:
                 b64decode(each["key"]).decode("utf-8", "surrogateescape"),
                 b64decode(each.get("value", "")),
                 _number(each, "mod_revision"),
+                _number(each, "lease") != 0,
             )
             for each in answer.get("kvs", ())
         ]

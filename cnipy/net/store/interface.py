@@ -10,6 +10,7 @@ from cnipy.net.store.errors import StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Self
 
 VALUE_MAX = 1 << 20  # bytes; etcd refuses requests of 1.5 MiB
@@ -18,11 +19,15 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class Entry:
-    """A key and its value; `revision` grows with every change of any key."""
+    """A key and its value; `revision` grows with every change of any key.
+
+    One that `is_leased` goes with its lease.
+    """
 
     key: str
     value: bytes
     revision: int
+    is_leased: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,12 @@ class Store(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *ended: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 

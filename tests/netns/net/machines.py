@@ -30,7 +30,7 @@ def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
     until = time.monotonic() + seconds * PATIENCE
     while not holds():
         assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05 * PATIENCE)  # a look starts programs, and agents need the time
+        time.sleep(0.05)
 
 
 def environment() -> dict[str, str]:
@@ -173,10 +173,10 @@ class Node(Machine):
         assert (status, stdout, stderr.count("\n")) == (1, "", 1), stdout + stderr
         return stderr
 
-    def start(self, poll: str = POLL) -> None:
-        """Have an agent run; it answers by now."""
+    def start(self, poll: str = POLL, env: dict[str, str] | None = None) -> None:
+        """Have an agent run, with more in its environment; it answers by now."""
         log = open(self.log, "ab")  # noqa: SIM115 - the process has it
-        env = environment()
+        env = environment() | (env or {})
         words = self.words(str(COMMAND), "net", "agent", "--poll", poll)
         self.agent = subprocess.Popen(words, stdout=log, stderr=log, env=env)
         log.close()
@@ -277,12 +277,13 @@ class Lan:
         words = self._server.words(
             binary,
             *("--name", f"m{number}"),
-            *("--data-dir", f"/run/etcd{number}", "--log-level", "error"),
+            *("--data-dir", f"{_home(number)}/data", "--log-level", "error"),
             *("--listen-client-urls", _client_url(number)),
             *("--advertise-client-urls", _client_url(number)),
             *("--listen-peer-urls", _peer_url(number)),
             *_cluster(number, self.members),
         )
+        self._server.run("mkdir", "-p", _home(number))
         null = subprocess.DEVNULL
         self._etcds[number] = subprocess.Popen(words, stdout=null, stderr=null)
 
@@ -299,7 +300,7 @@ class Lan:
         member.kill()
         member.wait()
         if lose:
-            self._server.run("rm", "-r", f"/run/etcd{number}")
+            self._server.run("rm", "-r", f"{_home(number)}/data")
 
     def etcd_cpu(self) -> float:
         """Return what all members have had of the processors so far, in seconds."""
@@ -353,6 +354,23 @@ class Lan:
         endpoint = f"--endpoints={_client_url(0)}"
         return self._server.run("etcdctl", endpoint, *words, env=env, **options)
 
+    def type_at_etcd(self, commands: str) -> None:
+        """Have a shell run commands where the etcd's first member has its `data`."""
+        assert self._server is not None
+        typed = f"set -eu; cd {_home(0)}; export ETCDCTL_ENDPOINTS={_client_url(0)}"
+        env = {**os.environ, "ETCDCTL_API": "3"}
+        self._server.run("sh", "-c", f"{typed}\n{commands}", env=env)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write a key whatever it has, and whatever that is to be."""
+        text = value.decode("utf-8", "surrogateescape")
+        self.etcdctl("put", key, input=text, errors="surrogateescape")
+
+    def value(self, key: str) -> bytes:
+        """Return what a key has, nothing without it."""
+        found = json.loads(self.etcdctl("get", key, "-w", "json")).get("kvs", [])
+        return base64.b64decode(found[0]["value"]) if found else b""
+
     def store(self) -> dict[str, str]:
         """Return what the etcd has below the suite's prefix, by key."""
         answer = json.loads(self.etcdctl("get", "--prefix", "/cnipy/", "-w", "json"))
@@ -369,6 +387,10 @@ class Lan:
 
 def _etcd() -> str:
     return need("etcd")
+
+
+def _home(number: int) -> str:
+    return f"/run/etcd{number}"
 
 
 def _client_url(number: int) -> str:

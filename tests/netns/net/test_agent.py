@@ -406,6 +406,7 @@ def test_agent_joins_what_net_toml_names(lan: Lan, nodes: list[Node]) -> None:
         (("--pool", "10.65.0.0/16", "--vni", "1"), "VNI 1 is another network's"),
         (("--pool", "10.65.0.0/16", "--underlay", "10.65.0.0/24"), "overlaps the pool"),
         (("--pool", "10.65.0.0/16", "--mtu", "500"), "less than 1280"),
+        (("--pool", "10.65.0.0/16", "--forget-after", "9"), "60 s or more"),
     ],
 )
 def test_what_cannot_be_created_is_refused_by_name(
@@ -416,6 +417,39 @@ def test_what_cannot_be_created_is_refused_by_name(
     found = lan.store()
     assert not [key for key in found if "/more/" in key]
     assert [key for key in found if "/_vnis/" in key] == ["/cnipy/v1/_vnis/1"]
+
+
+def test_a_node_that_cannot_come_in_has_nothing(lan: Lan, nodes: list[Node]) -> None:
+    """The pool is all claimed: neither host nor store has anything of who came late,
+    and the node may be called otherwise at the next try.
+    """
+    one, other = nodes
+    one.ok("net", "create", "tiny", "--pool", "10.72.0.0/26", "--block", "26")
+    one.ok("net", "join", "tiny")
+    links = {each["ifname"] for each in other.json("ip", "-j", "link")}
+    told = other.refused("net", "join", "tiny")
+    assert "all 1 blocks are claimed" in told
+    assert not other.path("/var/lib/cnipy/net/tiny").exists()
+    assert {each["ifname"] for each in other.json("ip", "-j", "link")} == links
+    assert not [dst for dst in other.routes() if dst.startswith("10.72.")]
+    store = lan.store()
+    assert machines.kept_of(store, "n12") == machines.kept_of(
+        {key: store[key] for key in store if "/tiny/" not in key}, "n12"
+    )
+    conf = other.path("/etc/cnipy/net.toml")
+    before = conf.read_text()
+    conf.write_text(before.replace('"n12"', '"elsewhere"'))
+    (apps,) = (
+        each
+        for each in json.loads(other.cnipy("net", "status", "--json")[1])["networks"]
+        if each["network"] == "apps"
+    )
+    assert (
+        "it joined as n12: `cnipy net leave apps`, and join" in apps["faults"]["name"]
+    )
+    conf.write_text(before)
+    one.ok("net", "leave", "tiny")
+    one.ok("net", "rm", "tiny")
 
 
 def test_port_of_a_network_is_its_own_and_told(lan: Lan) -> None:
@@ -438,6 +472,7 @@ def test_port_of_a_network_is_its_own_and_told(lan: Lan) -> None:
     assert marked >= {"first", *wanted}  # which no node is to write again
 
 
+@pytest.mark.usefixtures("nodes")
 def test_a_network_of_ones_own_in_the_pool_is_named(lan: Lan) -> None:
     """Who has a bridge, or a list, with a part of the pool cannot join."""
     node = lan.node(14)

@@ -29,6 +29,7 @@ class Leaving:
     """What the agent asks of the others, while `cnipy net leave` is faster."""
 
     seen, refused, is_put_back, is_anew = 1, {}, False, False  # type: ignore[var-annotated]
+    is_missing_us = False
 
     def __init__(self, config: NetworkConfig) -> None:
         self.config, self.own = config, None

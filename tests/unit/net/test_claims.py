@@ -6,7 +6,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from unit.net.nodes import CONFIG as NETWORK
@@ -20,6 +20,7 @@ from cnipy.net.records import NodeRecord, Pool, new_identity
 from cnipy.net.store import Settings, Store, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONFIG = replace(
@@ -84,6 +85,35 @@ def test_second_of_a_name_is_refused_and_leaves_nothing(store: Store) -> None:
     with pytest.raises(RecordError, match="another node has that name"):
         claims.put(store, CONFIG, replace(node(2), node="n1"))
     assert snapshot(store) == before
+
+
+class Overtaken:
+    """A store in which another does something before the first writing of a key."""
+
+    def __init__(self, store: Store, key: str, other: Callable[[], object]) -> None:
+        self._store, self._key, self._other = store, key, other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def create(self, key: str, value: bytes) -> int:
+        if key == self._key:
+            self._key = ""
+            self._other()
+        return self._store.create(key, value)
+
+
+def test_of_two_of_a_name_at_one_instant_one_has_it(store: Store) -> None:
+    """Who looked before the other wrote is refused."""
+    first, second = node(1), replace(node(2), node="n1")
+    key = keys.node("apps", "n1")
+    overtaken: Any = Overtaken(store, key, lambda: claims.put(store, CONFIG, first))
+    claims.register(store, CONFIG, second)
+    with pytest.raises(RecordError, match="another node has that name"):
+        claims.put(overtaken, CONFIG, second)
+    found = store.get(key)
+    assert found is not None
+    assert found.value == first.content()
 
 
 def test_second_of_an_underlay_address_is_refused_by_name(store: Store) -> None:

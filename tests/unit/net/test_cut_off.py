@@ -79,7 +79,8 @@ def test_publisher_is_killed_at_every_call(directory: Path) -> None:
         (first,) = net.publishers
         other = next(node for node in net.nodes if node is not first)
         other.tell()
-        first.publisher._store = Mortal(net.store, at, after=after)  # type: ignore[assignment] # it does what one does
+        mortal: Any = Mortal(net.store, at, after=after)
+        first.publisher._store = first.publisher._trail._store = mortal
         first.publisher._roll = None  # so that it reads, too
         first.publisher._unpacked = publisher.SNAPSHOT_BYTES  # and packs
         net.clock.now += 1
@@ -93,7 +94,7 @@ def test_publisher_is_killed_at_every_call(directory: Path) -> None:
             net.go(NEWS)
             net.check()
             return True
-        first.publisher._store = net.store
+        first.publisher._store = first.publisher._trail._store = net.store
         return False
 
     assert instants(killed) >= 20

@@ -199,3 +199,19 @@ def test_a_peer_that_speaks_from_elsewhere_is_left_there(
     assert wireguard_peers.surplus({key: wanted}, {key: more}) == [
         f"allowed {net.blocks(9)[0]}"
     ]
+
+
+def test_block_that_something_here_reaches_is_left_out_unless_it_was_there() -> None:
+    """By name, and that alone; where a way led there before, it does so still."""
+    bridge = ipaddress.ip_interface("10.64.0.129/25")  # and more than the block in it
+    ground = GROUND._replace(wide=(bridge,))
+    taken = net.blocks(2)[0]
+    config = net.config("gpe")
+    wanted = desired(config, OWN, PEERS, ground, {})
+    every = {*desired(config, OWN, PEERS, GROUND, {}).nodes}
+    inside = {block for block in every if block.overlaps(bridge.network)}
+    assert taken in inside
+    assert every - {*wanted.nodes} == inside
+    assert f"node node-2: {taken} is in {bridge} of this host" in wanted.skipped
+    standing = dict.fromkeys(inside, object())
+    assert {*desired(config, OWN, PEERS, ground, standing).nodes} == every

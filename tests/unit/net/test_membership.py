@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import zlib
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.net.nodes import CONFIG, KEEP, POLL, Node, Nodes, network_in
+from unit.net.nodes import CONFIG, KEEP, POLL, Clock, Node, Nodes
 
 from cnipy.net import keys, records
 from cnipy.net.documents import RecordError
-from cnipy.net.membership import claims, publisher
+from cnipy.net.membership import claims, publisher, trail
 from cnipy.net.membership.forgetting import Sign
 from cnipy.net.membership.peers import Peers
 from cnipy.net.membership.roll import Roll
@@ -27,16 +29,31 @@ from cnipy.net.records import NodeRecord, new_identity
 from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 NEWS = 10  # seconds within which a change is known
 HEAD, SNAPSHOT = keys.head("apps"), keys.snapshot("apps")
 
 
 @pytest.fixture
+def directory() -> Iterator[Path]:
+    """Return a directory that is not synced to a disk."""
+    made = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
 def net(directory: Path) -> Nodes:
     """Return a network without nodes."""
     return network_in(directory)
+
+
+def network_in(directory: Path) -> Nodes:
+    clock = Clock()
+    made = Nodes(FileStore(str(directory / "s"), create=True, clock=clock), clock)
+    made.create()
+    return made
 
 
 def number_of_head(net: Nodes) -> int:
@@ -106,7 +123,7 @@ def test_node_that_was_away_catches_up(net: Nodes, changes: int) -> None:
         other.tell()
         net.go(1)
     steps = net.store.list(keys.steps("apps"))
-    assert len(steps) <= 2 * publisher.SNAPSHOT_STEPS + 2
+    assert len(steps) <= 2 * trail.SNAPSHOT_STEPS + 2
     away.is_up = True
     net.go(NEWS)
     net.check()
@@ -527,6 +544,141 @@ def test_garbage_in_place_of_the_head_is_replaced(net: Nodes, key: str) -> None:
     net.add()
     net.go(NEWS)
     net.check()
+
+
+def forged(net: Nodes, number: int, **more: object) -> bytes:
+    """Return a head that says another number, and the hash that there is."""
+    entry = net.store.get(HEAD)
+    assert entry is not None
+    there = json.loads(entry.value)
+    return json.dumps({**there, "list": [number, there["list"][1]], **more}).encode()
+
+
+def step_to(net: Nodes, number: int) -> dict[str, object]:
+    """Return a step from the head to the same list by another number."""
+    entry = net.store.get(HEAD)
+    assert entry is not None
+    before = json.loads(entry.value)["list"]
+    step = {"v": 1, "generation": CONFIG.generation, "from": before, "changes": []}
+    return {**step, "to": [number, before[1]]}
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_what_stands_for_the_head_is_replaced_without_news(
+    net: Nodes, content: bytes
+) -> None:
+    """Whoever publishes sees it at the next poll, and nobody misses anything."""
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    net.store.put(HEAD, content)
+    net.go(POLL + 2)
+    net.check()
+    number_of_head(net)  # which is one
+    fresh = Node(net.store, net.clock, net.nodes[0].own)
+    assert fresh.follower.poll() is not None
+
+
+@pytest.mark.parametrize("number", [records.NUMBER_MAX + 1, 1 << 40])
+def test_number_to_which_nobody_counts_is_not_remembered(
+    net: Nodes, number: int
+) -> None:
+    """Though a step leads there: there are numbers left, and who joined while it stood
+    goes on with the others.
+    """
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    before = number_of_head(net)
+    step = step_to(net, number)
+    net.store.put(HEAD, forged(net, number, steps=[step]))
+    for node in net.nodes:
+        node.follower.poll()
+        assert node.follower.roll.number == number  # it was a way
+    poisoned = net.add()
+    poisoned.start(number)  # as a cache of an earlier release has it
+    net.go(NEWS)
+    net.check()
+    assert before < number_of_head(net) < before + 10
+    assert all(node.follower.seen == number_of_head(net) for node in net.nodes)
+    net.nodes[0].tell()
+    net.go(NEWS)
+    net.check()
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_snapshot_that_leads_nowhere_is_replaced_without_news(
+    net: Nodes, content: bytes
+) -> None:
+    """Who follows does not need it, and who begins has it within seconds."""
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    net.store.put(SNAPSHOT, content)
+    net.go(int(publisher.KEEP) + 2)
+    fresh = Node(net.store, net.clock, net.nodes[0].own)
+    assert fresh.follower.poll() is not None
+    assert fresh.sees == net.nodes[0].sees
+    assert all(node.refusals == [] for node in net.nodes)
+
+
+def test_steps_that_lead_astray_or_are_lost_hold_up_nobody(net: Nodes) -> None:
+    """What stands beside the right ones is passed over, and goes; so does a gap."""
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    net.nodes[0].tell()
+    net.go(NEWS)
+    number = number_of_head(net)
+    last = net.store.get(keys.step("apps", number))
+    assert last is not None
+    right = json.loads(last.value)
+    for to in (records.NUMBER_MAX, number + 7):
+        wrong = {**right, "to": [to, "0" * 32]}
+        net.store.put(keys.step("apps", to), json.dumps(wrong).encode())
+    fresh = Node(net.store, net.clock, net.nodes[0].own)
+    assert fresh.follower.poll() is not None
+    net.store.delete(last.key)
+    net.go(int(publisher.KEEP) + 2)
+    assert number_of_head(net) == number + 1
+    assert net.store.get(keys.step("apps", records.NUMBER_MAX)) is None
+    fresh = Node(net.store, net.clock, net.nodes[0].own)
+    fresh.follower.poll()
+    assert fresh.sees == net.nodes[0].sees
+    for _ in range(2):
+        net.go(NEWS)
+    assert number_of_head(net) == number + 1  # and once is enough
+
+
+def test_office_without_a_lease_is_nobodys(net: Nodes) -> None:
+    """As in a store that was copied key by key: it would never end."""
+    net.store.put(keys.publisher("apps"), b'{"node": "n9", "identity": "x"}')
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    net.check()
+    (who,) = net.publishers
+    found = net.store.get(keys.publisher("apps"))
+    assert found is not None
+    assert found.is_leased
+    assert found.value == claims.claimant_of(who.own).content()
+
+
+def test_configuration_that_is_none_stops_no_news(net: Nodes) -> None:
+    """Another publishes where one is gone, and goes on."""
+    for _ in range(3):
+        net.add()
+    net.go(NEWS)
+    (first,) = net.publishers
+    other = next(node for node in net.nodes if node is not first)
+    net.store.put(keys.config("apps"), b"{")
+    for node in net.nodes:
+        node.goes_along = False
+    first.is_up = False
+    other.tell()
+    net.go(2 * publisher.OFFICE + NEWS)
+    net.check()
+    assert len(net.publishers) == 1
 
 
 @settings(max_examples=60)

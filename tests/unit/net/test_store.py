@@ -168,6 +168,8 @@ def test_leases_end(store: Store, base: str) -> None:
     assert revision
     assert lease.keep()
     assert store.cas(key, b"me again", revision, lease)
+    (found,) = store.list(base)
+    assert found.is_leased
     lease.end()
     assert store.get(key) is None
     assert store.list(base) == ()
@@ -175,6 +177,8 @@ def test_leases_end(store: Store, base: str) -> None:
     assert not lease.keep()
     lease.end()
     assert store.create(key, b"other")
+    (found,) = store.list(base)
+    assert not found.is_leased
     with pytest.raises(StoreError):
         store.create(f"{base}y", b"1", lease)
 
@@ -543,27 +547,6 @@ def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="is no key"):
             store.create(key, b"")
     assert [each.name for each in tmp_path.iterdir()] == ["s"]
-
-
-@pytest.mark.parametrize("name", ["era", "revision", "keys/a/=x"])
-def test_pipe_in_a_store_is_not_waited_for(tmp_path: Path, name: str) -> None:
-    """It is named."""
-    store = FileStore(str(tmp_path), create=True)
-    store.create("/a/x", b"1")
-    (tmp_path / name).unlink()
-    os.mkfifo(tmp_path / name)
-    with pytest.raises(StoreError, match=f"{name}: it is no file"):
-        store.put("/a/x", b"2")
-
-
-def test_directory_in_the_way_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    """A key below it is as if it were not there."""
-    store = FileStore(str(tmp_path / "s"), create=True)
-    store.create("/a/b/x", b"1")
-    (tmp_path / "s/keys/a/b").rename(tmp_path / "elsewhere")
-    (tmp_path / "s/keys/a/b").symlink_to(tmp_path / "elsewhere")
-    assert store.get("/a/b/x") is None
-    assert store.list("/a/") == ()
 
 
 def test_held_lock_is_not_waited_for_forever(tmp_path: Path) -> None:
