@@ -322,7 +322,7 @@ run_tests() {
         /bin/busybox=busybox-static podman=podman containerd=containerd runc=runc
         strace=strace systemd-analyze=systemd dnsmasq=dnsmasq-base firewalld=firewalld
         dhcpd=isc-dhcp-server dhcpcd=dhcpcd-base wg=wireguard-tools
-        etcd=etcd-server etcdctl=etcd-client openssl=openssl
+        etcd=etcd-server etcdctl=etcd-client openssl=openssl faketime=faketime
         dbus-daemon=dbus mke2fs=e2fsprogs
         /usr/lib/cni/bridge=containernetworking-plugins go=golang-go
         /usr/share/gocode/src/github.com/containernetworking/cni=golang-github-appc-cni-dev)
