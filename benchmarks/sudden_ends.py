@@ -73,9 +73,8 @@ def _kill(lan: Lan, nodes: list[Node], number: int) -> str:
     what = ("agent", "publisher", "etcd")[number % 3]
     victim = random.choice(nodes)  # noqa: S311 - no secret
     if what == "publisher":
-        publishing = [each for each in nodes if told(each).get("publishes")]
-        victim = publishing[0] if publishing else victim
-        what = "publisher" if publishing else "agent"
+        wait_until(lambda: _publishing(nodes), 60)
+        victim = _publishing(nodes)[0]
     time.sleep(random.uniform(0, _LATEST))  # noqa: S311 - no secret
     if what == "etcd":
         member = random.randrange(lan.members)  # noqa: S311 - no secret
@@ -86,6 +85,10 @@ def _kill(lan: Lan, nodes: list[Node], number: int) -> str:
         victim.stop(signal.SIGKILL)
         victim.start()
     return what
+
+
+def _publishing(nodes: list[Node]) -> list[Node]:
+    return [each for each in nodes if told(each).get("publishes")]
 
 
 def _destinations(node: Node) -> set[str]:

@@ -3,7 +3,9 @@
 
 A key is written only where nobody has it: a name that lives on another node stays that
 node's. What may have been written is noted before, in one key of the node, so that
-after any end of the agent, or of the node, it is found and taken away.
+after any end of the agent, or of the node, it is found and taken away. As long as the
+store has that note as it was written last, it has what was written before, too: a store
+that was put back is known by one question, whatever the number of names.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 RETRY = 5.0  # seconds until a store that was away is asked again
 CONFLICT = 30.0  # seconds until a name that another node has is asked for again
 _TRIES = 10
-AGAIN = 600.0  # seconds after which all is written anew, for a store may lose it
+AGAIN = 600.0  # seconds between two looks whether the store has lost it
 
 
 class Announcer:
@@ -47,6 +49,7 @@ class Announcer:
         self._clock = clock
         self._there: dict[str, bytes] = {}  # what we wrote, as far as we know
         self._noted: frozenset[str] | None = None  # what may be there
+        self._note_revision = 0  # of the note in the store, 0 for none
         self._taken: dict[str, str] = {}  # key -> which other node has it
         self._not_before = self._contest = 0.0
         self._failure = ""
@@ -61,8 +64,6 @@ class Announcer:
         now = self._clock()
         if now < self._not_before or not self._config.domain:
             return []
-        if now >= self._again:
-            self._there, self._noted, self._again = {}, None, now + AGAIN
         told, failure = list[str](), ""
         try:
             told = self._follow(self._wanted(), now)
@@ -95,9 +96,10 @@ class Announcer:
         return {key: entry.content() for key, entry in found.items()}
 
     def _follow(self, wanted: dict[str, bytes], now: float) -> list[str]:
-        if self._noted is None:
-            found = self._store.get(self._note_key)
-            self._noted = frozenset(entries.keys_of(found.value) if found else ())
+        if self._noted is None or now >= self._again:
+            self._read_note()
+            self._again = now + AGAIN
+        assert self._noted is not None
         if now >= self._contest:
             contested: dict[str, str] = {}
         else:
@@ -167,14 +169,25 @@ class Announcer:
     def _note_key(self) -> str:
         return keys.named(self._config.name, self._own.node)
 
+    def _read_note(self) -> None:
+        """Know what may be there; where it is another note, nothing is known to be."""
+        found = self._store.get(self._note_key)
+        revision = found.revision if found else 0
+        if self._noted is None or revision != self._note_revision:
+            self._there = {}
+            self._noted = frozenset(entries.keys_of(found.value) if found else ())
+        self._note_revision = revision
+
     def _note(self, every: frozenset[str]) -> None:
-        if every != self._noted:
-            if every:
-                content = entries.note(sorted(every), self._own)
-                self._store.put(self._note_key, content)
-            else:
-                self._store.delete(self._note_key)
-            self._noted = every
+        if every == self._noted:
+            return
+        if every:
+            content = entries.note(sorted(every), self._own)
+            self._note_revision = self._store.put(self._note_key, content)
+        else:
+            self._store.delete(self._note_key)
+            self._note_revision = 0
+        self._noted = every
 
 
 def forget(store: Store, config: NetworkConfig, node: NodeRecord) -> None:

@@ -3,7 +3,9 @@
 
 A key is a file, exchanged as a whole. Whoever reads or writes more than one holds a
 lock, which NFS passes on to its server; and directories are opened anew each time, so
-that NFS asks it. Times are those of the file system: its server has one clock.
+that NFS asks it whether they are as they were (close-to-open): it would say for a
+minute that a key is not there which another machine has just made. Times are those of
+the file system: its server has one clock.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from cni_common.shapes import REQUIRED
 from cni_common.spec import json_text
 from cni_common.spec.errors import cause_of
 from cnipy.net.store.errors import AwayError, StoreError
+from cnipy.net.store.files import content_of, sync
 from cnipy.net.store.interface import Changes, Entry, Lease, Store
 
 TYPE_CHECKING = False  # see launcher/main.py
@@ -31,8 +34,6 @@ _LEAF = "="  # before the last part of a key, whose others are directories
 _PART_MAX = 254  # bytes of a file's name, without that
 _DEADLINE = 5.0  # seconds
 _PAUSE = 0.005  # seconds
-_FILE_MAX = (1 << 20) + 4096
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -75,7 +76,7 @@ class FileStore(Store):
                 return False
             self._next_revision()
             os.unlink(self._file(key))
-            _sync(os.path.dirname(self._file(key)))
+            sync(os.path.dirname(self._file(key)))
             return True
 
     def lease(self, seconds: int) -> Lease:
@@ -139,6 +140,8 @@ class FileStore(Store):
         """Yield the entries whose keys begin with `prefix`."""
         top = prefix.rpartition("/")[0]
         start = os.path.dirname(self._file(f"{top}/x"))
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._open_down_to(start)
         for directory, deeper, files in os.walk(start):
             inside = os.path.relpath(directory, self._path(_KEYS))
             below = [(each, f"/{inside}/{each}/") for each in deeper]
@@ -156,7 +159,8 @@ class FileStore(Store):
 
     def _read(self, key: str, path: str) -> Entry | None:
         try:
-            content = _content(path)
+            self._open_down_to(os.path.dirname(path))
+            content = content_of(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         head, _, value = content.partition(b"\n")
@@ -169,6 +173,13 @@ class FileStore(Store):
             return None
         return Entry(key, value, found["revision"], bool(found["lease"]))
 
+    def _open_down_to(self, path: str) -> None:
+        """Have each directory on the way to one of the store, and that, opened once."""
+        full = self._directory
+        for part in os.path.relpath(path, full).split("/"):
+            full = os.path.join(full, part)
+            os.close(os.open(full, DIRECTORY))
+
     def _exchange(self, path: str, content: bytes) -> None:
         """Write a file whole or not at all, also if power fails. The lock is held."""
         directory, draft = os.path.dirname(path), self._path(_DRAFT)
@@ -180,10 +191,10 @@ class FileStore(Store):
             file.flush()
             os.fsync(file.fileno())
         os.rename(draft, path)
-        _sync(directory)
+        sync(directory)
 
     def _revision(self) -> int:
-        text = _content(self._path(_REVISION)).decode("ascii", "replace") or "0"
+        text = content_of(self._path(_REVISION)).decode("ascii", "replace") or "0"
         if not text.isdecimal():
             path = self._path(_REVISION)
             raise StoreError(f"read {path}: {text!r:.40} is no number: it is damaged")
@@ -196,7 +207,7 @@ class FileStore(Store):
 
     def _era(self) -> str:
         try:
-            return _content(self._path(_ERA)).decode("ascii", "replace")
+            return content_of(self._path(_ERA)).decode("ascii", "replace")
         except FileNotFoundError:
             msg = "it is no store: perhaps it is not mounted"
             raise AwayError("read it", [f"{self._directory}: {msg}"]) from None
@@ -207,7 +218,7 @@ class FileStore(Store):
 
     def _is_kept(self, name: str) -> bool:
         try:
-            document = json_text.loads(_content(self._path(_LEASES, name)))
+            document = json_text.loads(content_of(self._path(_LEASES, name)))
             # One from the future was made before the clock was set back.
             return bool(document["from"] <= self._clock() < document["until"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -277,19 +288,6 @@ class _FileLease(Lease):
 
     def end(self) -> None:
         self._store.end(self.name)
-
-
-def _sync(directory: str) -> None:
-    fd = os.open(directory, DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _content(path: str) -> bytes:
-    with open(os.open(path, _READ), "rb") as file:
-        return file.read(_FILE_MAX)
 
 
 _HEAD = {"revision": (shapes.number, REQUIRED), "lease": (shapes.word, "")}

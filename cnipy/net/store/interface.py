@@ -10,7 +10,6 @@ from cnipy.net.store.errors import StoreError
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 VALUE_MAX = 1 << 20  # bytes; etcd refuses requests of 1.5 MiB
@@ -133,12 +132,7 @@ class Store(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self.close()
 
 

@@ -290,9 +290,13 @@ def test_agent_that_was_away_takes_away_what_is_gone(
     assert telling.turn() == []
     assert stored(shared, "one") is None
     assert stored(shared, "two")["addresses"] == [two.address, two.address6]
+    shared.asked, moment = 0, announcer.RETRY + announcer.AGAIN
+    assert telling.turn() == []
+    assert shared.asked == 1
     # A store that was put back has lost what was written since.
     shared.delete(keys.container("net", "two"))
-    moment = announcer.AGAIN
+    shared.delete(keys.named("net", ALPHA.node))
+    moment += announcer.AGAIN
     assert telling.turn() == []
     assert stored(shared, "two") is not None
     announcer.forget(shared, CONFIG, ALPHA)

@@ -30,7 +30,7 @@ def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
     until = time.monotonic() + seconds * PATIENCE
     while not holds():
         assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)
+        time.sleep(0.05 * PATIENCE)  # a look starts programs, and agents need the time
 
 
 def environment() -> dict[str, str]:

@@ -475,3 +475,36 @@ def test_ways_that_are_lost_while_the_store_is_away_come_back(
         one.run("ip", "-6", "addr", "replace", "2001:db8::11/64", "dev", "eth0")
         one.run("ip", "route", "replace", "default", "via", ETCD)
     wait_until(lambda: not network(one)["faults"])
+
+
+def test_a_node_that_cannot_come_in_has_nothing(lan: Lan, pair: list[Node]) -> None:
+    """The pool is all claimed: neither host nor store has anything of who came late,
+    and the node may be called otherwise at the next try.
+    """
+    one, other = pair
+    one.ok("net", "create", "tiny", "--pool", "10.72.0.0/26", "--block", "26")
+    one.ok("net", "join", "tiny")
+    links = {each["ifname"] for each in other.json("ip", "-j", "link")}
+    told = other.refused("net", "join", "tiny")
+    assert "all 1 blocks are claimed" in told
+    assert not other.path("/var/lib/cnipy/net/tiny").exists()
+    assert {each["ifname"] for each in other.json("ip", "-j", "link")} == links
+    assert not [dst for dst in other.routes() if dst.startswith("10.72.")]
+    store = lan.store()
+    assert machines.kept_of(store, "n12") == machines.kept_of(
+        {key: store[key] for key in store if "/tiny/" not in key}, "n12"
+    )
+    conf = other.path("/etc/cnipy/net.toml")
+    before = conf.read_text()
+    conf.write_text(before.replace('"n12"', '"elsewhere"'))
+    (apps,) = (
+        each
+        for each in json.loads(other.cnipy("net", "status", "--json")[1])["networks"]
+        if each["network"] == "apps"
+    )
+    assert (
+        "it joined as n12: `cnipy net leave apps`, and join" in apps["faults"]["name"]
+    )
+    conf.write_text(before)
+    one.ok("net", "leave", "tiny")
+    one.ok("net", "rm", "tiny")

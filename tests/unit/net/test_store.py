@@ -549,6 +549,27 @@ def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["s"]
 
 
+@pytest.mark.parametrize("name", ["era", "revision", "keys/a/=x"])
+def test_pipe_in_a_store_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """It is named."""
+    store = FileStore(str(tmp_path), create=True)
+    store.create("/a/x", b"1")
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(StoreError, match=f"{name}: it is no file"):
+        store.put("/a/x", b"2")
+
+
+def test_directory_in_the_way_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    """A key below it is as if it were not there."""
+    store = FileStore(str(tmp_path / "s"), create=True)
+    store.create("/a/b/x", b"1")
+    (tmp_path / "s/keys/a/b").rename(tmp_path / "elsewhere")
+    (tmp_path / "s/keys/a/b").symlink_to(tmp_path / "elsewhere")
+    assert store.get("/a/b/x") is None
+    assert store.list("/a/") == ()
+
+
 def test_held_lock_is_not_waited_for_forever(tmp_path: Path) -> None:
     """Where another machine has the lock and hangs, the store is away."""
     import fcntl  # noqa: PLC0415 - the other machine
