@@ -58,12 +58,13 @@ class Remote:
             link = f"ov{which}"
             tunnel = ("id", str(which), "local", own, "remote", peer, "dstport", "4789")
             run(*ip, "link", "add", link, "type", "vxlan", *tunnel)
-            run(*ip, "addr", "add", f"10.{which}.{here}.0/32", "dev", link)
+            # Not the first, to which a kernel before 5.14 answers no request for it.
+            run(*ip, "addr", "add", f"10.{which}.{here}.254/32", "dev", link)
             six = f"fd0{which}:0:0:{here}:8000::"
             run(*ip, "addr", "add", f"{six}/128", "dev", link, "nodad")
             run(*ip, "link", "set", link, "up")
             for route in (
-                (f"10.{which}.{there}.0/24", f"10.{which}.{there}.0"),
+                (f"10.{which}.{there}.0/24", f"10.{which}.{there}.254"),
                 (f"fd0{which}:0:0:{there}::/64", f"fd0{which}:0:0:{there}:8000::"),
             ):
                 to, via = route
