@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import zlib
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.net.nodes import CONFIG, KEEP, POLL, Clock, Node, Nodes
+from unit.net.nodes import CONFIG, KEEP, POLL, Node, Nodes, network_in
 
 from cnipy.net import keys, records
 from cnipy.net.documents import RecordError
@@ -29,31 +27,16 @@ from cnipy.net.records import NodeRecord, new_identity
 from cnipy.net.store.file_store import FileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 NEWS = 10  # seconds within which a change is known
 HEAD, SNAPSHOT = keys.head("apps"), keys.snapshot("apps")
 
 
 @pytest.fixture
-def directory() -> Iterator[Path]:
-    """Return a directory that is not synced to a disk."""
-    made = Path(tempfile.mkdtemp(dir="/dev/shm"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
 def net(directory: Path) -> Nodes:
     """Return a network without nodes."""
     return network_in(directory)
-
-
-def network_in(directory: Path) -> Nodes:
-    clock = Clock()
-    made = Nodes(FileStore(str(directory / "s"), create=True, clock=clock), clock)
-    made.create()
-    return made
 
 
 def number_of_head(net: Nodes) -> int:
