@@ -39,11 +39,9 @@ async def _ask(path: Path) -> bytes:
         line.sendall(b'{"ask": "much"}\n')
         async with asyncio.timeout(10 * PATIENCE):
             await ended.wait()
+        with line.makefile("rb") as answer:  # the agent goes on meanwhile
+            found = await asyncio.to_thread(answer.read)
         server.close()
-        await server.wait_closed()
-        found = b""
-        while part := line.recv(1 << 20):
-            found += part
         return found
 
 
