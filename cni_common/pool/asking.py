@@ -52,32 +52,34 @@ def for_block(network: str, version: int, held: int, *, seconds: float) -> None:
     it, or the caller from the agent for so many seconds.
     """
     deadline = time.monotonic() + seconds
-    line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
     try:
-        line.settimeout(seconds)
-        _send(line, network, version, held, seconds=seconds)
-        answer = _line_of(line, deadline)
+        line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
+        try:
+            line.settimeout(seconds)
+            _send(line, network, version, held, seconds=seconds)
+            answer = _line_of(line, deadline)
+        finally:
+            line.close()
     except TimeoutError as error:
         msg = f"ask the agent at {SOCKET}: it did not answer within {seconds:.3g} s"
         raise CNIError(Code.TRY_AGAIN_LATER, msg, _WHY) from error
     except OSError as error:
         msg = f"ask the agent at {SOCKET}: {cause_of(error)}"
         raise CNIError(Code.TRY_AGAIN_LATER, msg, _START) from error
-    finally:
-        line.close()
     _refuse_refusal(answer)
 
 
 def without_waiting(network: str, version: int, held: int) -> str:
     """Ask the same, and wait for nothing; return why that was not possible, if so."""
-    line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
     try:
-        line.setblocking(False)
-        _send(line, network, version, held)
+        line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
+        try:
+            line.setblocking(False)
+            _send(line, network, version, held)
+        finally:
+            line.close()
     except OSError as error:
         return f"ask the agent at {SOCKET}: {cause_of(error)}"
-    finally:
-        line.close()
     return ""
 
 
