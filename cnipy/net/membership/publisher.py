@@ -68,6 +68,7 @@ class Publisher:
         self._looked = 0.0
         self._was_back = False
         self._roll: Roll | None = None
+        self._published = Roll()
         self._revision = 0
         self._is_whole = False
         self._is_lost = False
@@ -180,7 +181,9 @@ class Publisher:
         self._revision = entry.revision if entry else 0
         self._recent, self._unpacked = [], SNAPSHOT_BYTES
         self._is_whole = True
-        roll = self._follower.roll.copy()
+        # Of its own head this node may not have heard yet.
+        known = (self._follower.roll, self._published)
+        roll = max(known, key=lambda each: each.number).copy()
         if entry:
             with suppress(RecordError):
                 head = Head.parse(entry.value, name)
@@ -259,6 +262,7 @@ class Publisher:
         if revision:
             self._revision, self._recent = revision, recent
             self._roll, self._is_whole, self._is_lost = roll, False, False
+            self._published = roll.copy()
             self._follower.seen = max(self._follower.seen, roll.number)
         return bool(revision)
 
