@@ -96,7 +96,10 @@ class Cache:
     def write(
         self, network: Network, attachment: Attachment, result: dict[str, Any]
     ) -> None:
-        """Keep an attachment's result: a whole file of mode 0600, in one step."""
+        """Keep an attachment's result: a whole file of mode 0600, in one step.
+
+        Raises Code.IO_FAILURE.
+        """
         document: dict[str, Any] = {
             "kind": KIND,
             "containerId": attachment.container_id,
@@ -109,8 +112,12 @@ class Cache:
             "result": result,
         }
         kept = {key: value for key, value in document.items() if value}
-        os.makedirs(self.results, 0o700, exist_ok=True)
-        self._replace(self.path(network.name, attachment), kept)
+        path = self.path(network.name, attachment)
+        try:
+            os.makedirs(self.results, 0o700, exist_ok=True)
+            self._replace(path, kept)
+        except OSError as error:
+            raise of_os(f"write result {path}", error) from error
 
     def change(self, entry: Entry, changed: Entry) -> None:
         """Have the file of `entry` say what `changed` does of arguments and result.

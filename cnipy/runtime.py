@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cni_common.frame.delegate import find
 from cni_common.spec import gojson
-from cni_common.spec.errors import CNIError, Code
+from cni_common.spec.errors import CNIError, Code, of_os
 from cni_common.spec.values import dataclass, replace
 from cni_common.spec.versions import CHECK_SINCE, GC_AND_STATUS_SINCE, OLDEST
 from cnipy.cache import check_key
@@ -225,7 +225,7 @@ def gather(errors: list[CNIError], step: Callable[[], object]) -> None:
 def _as_cni_error(error: CNIError | OSError) -> CNIError:
     if isinstance(error, CNIError):
         return error
-    return CNIError(Code.IO_FAILURE, str(error))
+    return of_os(f"use {error.filename}" if error.filename else "keep results", error)
 
 
 def joined(errors: list[CNIError], undoing: Collection[CNIError] = ()) -> CNIError:

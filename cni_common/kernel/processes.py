@@ -59,8 +59,9 @@ class Process:
         """Return which mount namespace it has; of one that has ended it is empty."""
         return _target(f"/proc/{self.pid}/ns/mnt")
 
-    def mounted(self) -> list[tuple[str, str]]:
-        """Return what of its file system each mount below its root shows, and where.
+    def mounted(self) -> list[tuple[str, str, str]]:
+        """Return of each mount below its root the file system, by its device numbers,
+        what it shows of that, and where.
 
         What was removed since ends with "//deleted" (proc(5)). Of a process that has
         ended it is empty.
@@ -70,7 +71,7 @@ class Process:
                 lines = [os.fsdecode(line).split() for line in file]
         except OSError:
             return []
-        return [(fields[3], fields[4]) for fields in lines]
+        return [(fields[2], fields[3], fields[4]) for fields in lines]
 
     def has_socket(self, inode: int) -> bool:
         """Tell whether it has the socket open."""

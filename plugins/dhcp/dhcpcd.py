@@ -99,27 +99,43 @@ def pid(directory: str) -> int:
 def found(directory: str) -> list[int]:
     """Return the numbers of each dhcpcd that has the directory, by what it mounts.
 
-    So one is found of which no file tells. Raises CNIError.
+    So one is found of which no file tells; one of another file system that has a
+    directory of the same name, as of a runtime in a container, is not. Raises CNIError.
     """
+    device = _file_system(directory)
     namespaces: dict[int, str] = {}
     owned = set()
     for number in processes.numbers():
         with processes.opened(number) as process:
             if process is not None and process.name() == NAME:
                 namespaces[number] = process.mount_namespace()
-                if _has(process, directory):
+                if _has(process, directory, device):
                     owned.add(namespaces[number])
     own = [number for number, where in namespaces.items() if where in owned]
     # Its helpers, of which one alone need shows the mounts, end with it.
     return [number for number in own if processes.parent(number) not in own]
 
 
-def _has(process: Process, directory: str) -> bool:
+def _file_system(directory: str) -> str:
+    """Return the device numbers of what the directory lies on, or did."""
+    with processes.opened(os.getpid()) as own:
+        mounted = own.mounted() if own else []
+    above = [
+        (len(place), number, device)
+        for number, (device, _, place) in enumerate(mounted)
+        if f"{directory}/".startswith(f"{place.rstrip('/')}/")
+    ]
+    return max(above)[2] if above else ""  # of two at one place the later is seen
+
+
+def _has(process: Process, directory: str, device: str) -> bool:
     """Tell whether the process has the directory, be it removed, as its own."""
     source = os.path.join(*directory.split("/")[-2:], "run")
     return any(
-        place == _RUN and root.removesuffix("//deleted").endswith(f"/{source}")
-        for root, place in process.mounted()
+        place == _RUN
+        and of == device
+        and root.removesuffix("//deleted").endswith(f"/{source}")
+        for of, root, place in process.mounted()
     )
 
 

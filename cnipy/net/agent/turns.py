@@ -97,7 +97,8 @@ class Turns:
             try:
                 await self.once(work)
             except CNIError as error:
-                if self.member.is_over:  # it was left, which is nobody's fault
+                if self.member.is_over:  # which is nobody's fault
+                    self._tell_new("leave", "this node has left it")
                     return
                 self._tell_new(work.__name__, str(error))
                 pause = min(seconds, _RETRY)

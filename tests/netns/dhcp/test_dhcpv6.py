@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,6 +230,24 @@ def test_collected_lease_is_given_back(lan6: Lan, cni: Cni) -> None:
     until(lambda: not leased(lan6))
     assert not in_space(space)
     assert left() == []
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_dhcpcd_of_another_file_system_is_none_of_ours(
+    lan6: Lan, cni: Cni, *, elsewhere: bool
+) -> None:
+    """Another runtime's state, of an attachment of one name, is in another /run."""
+    cni.ok("dhcp", "ADD", IPV6, netns=lan6.container())
+    (directory,) = Path("/run/cni/cnipy/dhcpcd").iterdir()
+    mount = "mount -t tmpfs tmpfs /run/cni;" if elsewhere else ""
+    look = (
+        "import sys; from plugins.dhcp.dhcpcd import found; print(found(sys.argv[1]))"
+    )
+    inside = ("unshare", "-m", "--propagation", "private", "sh", "-c")
+    found = run(
+        *inside, f'{mount} exec "$@"', "sh", sys.executable, "-c", look, str(directory)
+    )
+    assert (json.loads(found) == []) == elsewhere
 
 
 def test_dhcpcd_alone_keeps_no_container_alive(lan6: Lan, cni: Cni) -> None:

@@ -283,7 +283,7 @@ def test_a_network_that_was_left_and_joined_behind_the_agents_back_is_followed(
     socket = third.path("/run/cnipy/net.sock")
     socket.rename(socket.with_suffix(".away"))
     third.ok("net", "leave", "apps")
-    wait_until(lambda: "has not joined it" in third.log_text())
+    wait_until(lambda: "apps: this node has left it" in third.log_text())
     third.ok("net", "join", "apps")
     socket.with_suffix(".away").rename(socket)
     third.ok("net", "join", "apps")  # which tells it
