@@ -146,9 +146,9 @@ class Member:
                 return  # each of the others would wait for the store again
             errors.attempt(self._tried, "sign", self._others.sign, config, own)
             errors.attempt(self._claim_spare)
-            if self._others.is_missing_us:
+            if self._others.is_missing_us or "keep" in self._faults:
                 errors.attempt(self.keep)
-            if self._others.is_anew:
+            if self._others.is_anew or "network" in self._faults:
                 errors.attempt(self.follow)
             if {"kernel", "underlay"} & {*self._faults}:
                 errors.attempt(self.move)
@@ -198,7 +198,7 @@ class Member:
                 claims.register(self.store, config, own)
                 self._cache.keep_own(own)
                 self._keep(config, own, self.store)
-                self._ways.ensure(config, own)
+                self._ways.follow(config, own, self._cache.peers(config), self._tell)
         shown = ", ".join(str(each) for each in own.underlay)
         self._tell(f"network {self.name}: this node is at {shown} now")
 
@@ -228,7 +228,7 @@ class Member:
         """Ensure that disk and kernel know the others, `peers` where they are new."""
         with self._cache.locked(), Gather() as errors:
             config, own = self.known()  # who left meanwhile has nothing made again
-            if self._ways.are_due:
+            if self._ways.are_due or "own blocks" in self._faults:
                 errors.attempt(self._hold, config, own)
             seen, ways = self._others.seen, self._ways
             errors.attempt(self._tried, "peers", ways.keep, peers, seen)

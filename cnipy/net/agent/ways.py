@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnipy.net.records import NetworkConfig, NodeRecord
 
 _LOOK = 60.0  # seconds between two looks at the kernel where nothing is known to change
+_SOON = 1.0  # the same where a way is lacking; twice as long each time that it is still
 _SHOWN = 3  # ways that a fault names
 
 
@@ -34,6 +35,7 @@ class Ways:
         self._cache = cache
         self._watch: Watch | None = None
         self._looked: float | None = None
+        self._pause = _LOOK
         self._lacking: Sequence[str] = ()
         self._unkept: tuple[Mapping[str, NodeRecord], int] | None = None
 
@@ -54,7 +56,7 @@ class Ways:
         """Whether nobody has looked at the kernel for long, or what was to be done
         failed.
         """
-        return self._looked is None or time.monotonic() - self._looked > _LOOK
+        return self._looked is None or time.monotonic() - self._looked > self._pause
 
     def follow(
         self,
@@ -65,10 +67,10 @@ class Ways:
     ) -> None:
         """Ensure the ways to `peers`, None if these are not new; see `keep`.
 
-        What nobody disturbed is believed to be there, for a minute. Who has no way from
-        here, or another one than ours, is told once, and the former are `faults` until
-        there is one. Raises CNIError, which is a fault as well, and the next call tries
-        again.
+        What nobody disturbed is believed to be there, for a minute at most. Who has no
+        way from here, or another one than ours, is told once, and the former are
+        `faults` until there is one. Raises CNIError, which is a fault as well, and the
+        next call tries again.
         """
         try:
             outcome = self._followed(config, own, peers)
@@ -78,6 +80,12 @@ class Ways:
         if outcome is None:
             return
         new = [each for each in outcome.lacking if each not in self._lacking]
+        if not outcome.lacking:
+            self._pause = _LOOK
+        elif new:
+            self._pause = _SOON
+        else:
+            self._pause = min(2 * self._pause, _LOOK)
         self._lacking = outcome.lacking
         for text in (*new, *outcome.outrun):
             tell(f"network {config.name}: {text}")
