@@ -156,8 +156,7 @@ def _applied(  # noqa: PLR0913 - what is wanted, and of what
     link = device.find(netlink, config)
     name = grounds.device_name(config)
     there = known or present.read(netlink, config, name)
-    ground = grounds.read(netlink, config, own)
-    ground = ground._replace(local=there.local, wide=there.wide)
+    ground = grounds.with_host(grounds.read(netlink, config, own), netlink, config)
     aim = desired(config, own, others, ground, there.standing())
     done = wireguard_peers.add(name, aim.peers, there.device.peers)
     todo = first_address.steps(aim.addresses, link) if link else []

@@ -64,13 +64,11 @@ def afterwards(desired: Desired, present: Present) -> Present:
     on_device = desired.addresses, desired.entries, desired.neighbours, desired.peers
     return Present(
         device=OnDevice(*on_device),
-        local=present.local,
         routes=desired.routes,
         strange=[],
         ids={nexthop: ids[nexthop] for nexthop in desired.nexthops},
         doubles=[],
         used=present.used.union(ids.values()),
-        wide=present.wide,
     )
 
 

@@ -82,6 +82,26 @@ def read(netlink: Netlink, config: NetworkConfig, own: NodeRecord) -> Ground:
     return Ground(link.index if link else 0, name, used)
 
 
+def with_host(ground: Ground, netlink: Netlink, config: NetworkConfig) -> Ground:
+    """Return the ground with the addresses that the host has by now.
+
+    Raises Code.INTERNAL.
+    """
+    held = [each.address for _, each in addresses.listed(netlink)]
+    return ground._replace(
+        local=frozenset(each.ip for each in held),
+        wide=tuple(each for each in held if _is_wide(config, each)),
+    )
+
+
+def _is_wide(config: NetworkConfig, address: IPInterface) -> bool:
+    subnet = address.network
+    pool = config.pool(subnet.version)
+    return pool is not None and (
+        ranges.contains(pool.network, subnet) and subnet.prefixlen < pool.block
+    )
+
+
 def versions(config: NetworkConfig, own: NodeRecord) -> list[int]:
     """Return by which versions of IP this node reaches others, the first one first.
 

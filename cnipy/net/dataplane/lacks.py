@@ -31,7 +31,8 @@ def lacks(
         if link is None:
             return [f"there is no device {name}"]
         there = present.read(netlink, config, name)
-        ground = grounds.read(netlink, config, own)._replace(local=there.local)
+        ground = grounds.read(netlink, config, own)
+        ground = grounds.with_host(ground, netlink, config)
         aim = desired(config, own, others, ground, there.standing())
         found = [] if link.is_up else [f"the device {name} is down"]
         unknown = wireguard_peers.missing(aim.peers, there.device.peers)

@@ -12,14 +12,13 @@ from cni_common.kernel import protocol_routes as routes
 from cni_common.kernel.protocol_routes import LAST, ProtocolRoute
 from cni_common.kernel.wireguards import Wireguard
 from cni_common.spec.values import NamedTuple
-from cnipy.net import ranges
 from cnipy.net.dataplane.desired import METRIC, Route
 from cnipy.net.dataplane.reach import is_in_pool
 from cnipy.net.records import VXLAN, WIREGUARD
 
 TYPE_CHECKING = False  # see launcher/main.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from cni_common.kernel.netlink import Netlink
     from cni_common.kernel.nexthops import Nexthop
@@ -43,21 +42,17 @@ class OnDevice(NamedTuple):
 class Present(NamedTuple):
     """What is there, by what tells it apart from others of its kind.
 
-    `local` are the host's addresses on all links, `wide` those with a subnet that has
-    several blocks of a pool. `strange` are routes of ours
-    whose nexthop or metric is none that we give. Of the nexthops `ids` has those by
-    which no route of another network leads, `doubles` those that say the same as
-    one of them, and `used` every number that is not free.
+    `strange` are routes of ours whose nexthop or metric is none that we give. Of the
+    nexthops `ids` has those by which no route of another network leads, `doubles` those
+    that say the same as one of them, and `used` every number that is not free.
     """
 
     device: OnDevice
-    local: frozenset[IPAddress]
     routes: dict[tuple[IPNetwork, int], Route]
     strange: list[ProtocolRoute]
     ids: dict[Nexthop, int]
     doubles: list[int]
     used: set[int]
-    wide: tuple[IPInterface, ...] = ()
 
     def standing(self) -> dict[IPNetwork, object]:
         """Return who gets the packets of each block now, as Reach.identity tells it."""
@@ -102,13 +97,8 @@ def read(netlink: Netlink, config: NetworkConfig, name: str) -> Present:
             found[route.dst, route.metric] = Route(known.get(route.nhid), route.source)
         else:
             strange.append(route)
-    assigned = addresses.listed(netlink)
     return Present(
-        device=_on_device(netlink, config, name, assigned),
-        local=frozenset(each.address.ip for _, each in assigned),
-        wide=tuple(
-            each.address for _, each in assigned if _is_wide(config, each.address)
-        ),
+        device=_on_device(netlink, config, name),
         routes=found,
         strange=strange,
         ids=ids,
@@ -122,30 +112,17 @@ def is_ours(listed: nexthops.Listed) -> bool:
     return listed.protocol == PROTOCOL and FIRST_ID <= listed.id <= LAST_ID
 
 
-def _is_wide(config: NetworkConfig, address: IPInterface) -> bool:
-    subnet = address.network
-    pool = config.pool(subnet.version)
-    return pool is not None and (
-        ranges.contains(pool.network, subnet) and subnet.prefixlen < pool.block
-    )
-
-
 def _is_made_so(route: ProtocolRoute, known: dict[int, Nexthop]) -> bool:
     if route.metric == LAST:
         return not route.nhid
     return route.metric == METRIC and route.nhid in known
 
 
-def _on_device(
-    netlink: Netlink,
-    config: NetworkConfig,
-    name: str,
-    assigned: Iterable[tuple[int, addresses.Assigned]],
-) -> OnDevice:
+def _on_device(netlink: Netlink, config: NetworkConfig, name: str) -> OnDevice:
     link = links.get(netlink, name)
     if link is None:
         return OnDevice()
-    held = (each.address for index, each in assigned if index == link.index)
+    held = (each.address for each in addresses.of_link(netlink, link))
     found = OnDevice(frozenset(each for each in held if not each.is_link_local))
     if config.backend == VXLAN:
         entries = fdb.listed(netlink, link.index)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of failures in docs/many-nodes.md: a test a line.
+"""What fails among many nodes (docs/many-nodes.md): most lines of the table.
 
 Store, peers and agents go and come; what lives between containers goes on.
 """
@@ -14,27 +14,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from netns.net import machines
+from netns.net import machines, pairs
 from netns.net.machines import ETCD, wait_until
+from netns.net.pairs import address, network, status, talk, ways
 
 if TYPE_CHECKING:
     from netns.net.machines import Lan, Node
 
-POOL = ("--pool", "10.64.0.0/16", "--block", "29")
-
 
 @pytest.fixture(scope="module")
 def joined(lan: Lan) -> list[Node]:
-    """Two nodes with an agent and a container each, `web` and `db`."""
-    found = [lan.node(number) for number in (11, 12)]
-    found[0].ok("net", "create", "apps", *POOL, "--backend", "host-gw")
-    for each in found:
-        each.start()
-        each.ok("net", "join", "apps")
-    found[0].container("apps", "web")
-    found[1].container("apps", "db")
-    wait_until(lambda: all(len(ways(each)) >= 2 for each in found), 40)
-    return found
+    return pairs.joined(lan)
 
 
 @pytest.fixture
@@ -49,41 +39,6 @@ def pair(joined: list[Node]) -> list[Node]:
         )
     )
     return joined
-
-
-def ways(node: Node) -> dict[str, str]:
-    """Return the routes to blocks of other nodes, each there once."""
-    return {
-        dst: line
-        for dst, line in node.routes().items()
-        if dst.startswith("10.64.") and "via 192.0.2." in line
-    }
-
-
-def status(node: Node) -> Any:
-    """Return what a node says of itself, well or not."""
-    return json.loads(node.cnipy("net", "status", "--json")[1])
-
-
-def network(node: Node) -> Any:
-    """Return what a node says of the network."""
-    (found,) = status(node)["networks"]
-    return found
-
-
-def address(node: Node, name: str) -> str:
-    """Return the address of a container."""
-    told = node.run(
-        "ip", "netns", "exec", name, "ip", "-4", "-o", "addr", "show", "eth0"
-    )
-    return told.split()[3].partition("/")[0]
-
-
-def talk(pair: list[Node]) -> bool:
-    """Tell whether the two containers reach each other."""
-    one, other = pair
-    there = one.reaches(address(other, "db"), by="web")
-    return there and other.reaches(address(one, "web"), by="db")
 
 
 def test_store_away_costs_nothing_until_the_reserve_is_gone(
@@ -307,8 +262,8 @@ def lead_still(nodes: list[Node], before: list[dict[str, str]]) -> bool:
     """Tell whether all ways of before are as they were; that to a spare block is new
     where it was claimed meanwhile.
     """
-    pairs_of = zip(nodes, before, strict=True)
-    return all(was.items() <= ways(each).items() for each, was in pairs_of)
+    each_was = zip(nodes, before, strict=True)
+    return all(was.items() <= ways(each).items() for each, was in each_was)
 
 
 def test_store_that_is_lost_hears_all_again(lan: Lan, pair: list[Node]) -> None:
