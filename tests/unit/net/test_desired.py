@@ -155,7 +155,7 @@ def test_the_mtu_is_what_the_narrowest_uplink_carries() -> None:
         grounds.mtu(net.config("gpe"), at_lo)
 
 
-EMPTY = Present(OnDevice(), frozenset(), {}, [], {}, [], set())
+EMPTY = Present(OnDevice(), {}, [], {}, [], set())
 
 
 @pytest.mark.parametrize("backend", ["gpe", "vxlan", "host-gw"])
